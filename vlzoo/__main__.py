@@ -1,0 +1,5 @@
+"""`python -m vlzoo`."""
+
+from vlzoo.cli import main
+
+main()

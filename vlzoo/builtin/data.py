@@ -1,0 +1,9 @@
+"""Registrations of the core's data."""
+
+from __future__ import annotations
+
+from vlzoo.registry import Registrar
+
+
+def register(registry: Registrar) -> None:
+    """Register the core's data."""

@@ -1,0 +1,98 @@
+"""The `vlzoo` command: global switches, lazy sub-commands, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from vlzoo import __version__
+from vlzoo.errors import VlzooError, did_you_mean
+
+COMMANDS = {
+    "list": "every part, and which package and version supplied it",
+    "show": "one part's options, types, defaults and paper; or a recipe",
+    "check": "all mistakes of a recipe at once; --cost adds parameters and FLOPs",
+    "doctor": "the environment, the plugins, and what is wrong with them",
+    "data": "make, check and describe data",
+    "pretrain": "train a recipe",
+    "finetune": "train a downstream task from a run",
+    "bench": "measure a run on downstream tasks",
+    "score": "score predictions made by anybody",
+    "agree": "compare with values from official code",
+    "weights": "convert and inspect checkpoints",
+    "explain": "draw word-conditional Grad-CAM maps",
+}
+"""Sub-command -> one line about it; its code is `vlzoo/cli/NAME.py`, its click command `command`."""
+
+
+class LazyGroup(click.Group):
+    """Imports a sub-command's file when it is called; `vlzoo --help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The core's commands in reading order, then the plugins'."""
+        return [*COMMANDS, *sorted(set(super().list_commands(ctx)) - set(COMMANDS))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called `cmd_name`, imported now."""
+        if cmd_name in COMMANDS:
+            return import_module(f"vlzoo.cli.{cmd_name}").command
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest name when there is no such command."""
+        if args and args[0] not in COMMANDS and super().get_command(ctx, args[0]) is None:
+            raise VlzooError(f"no command called {args[0]!r}", fix=did_you_mean(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `vlzoo --help`."""
+        rows = [(name, COMMANDS.get(name) or self._about(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _about(self, ctx: click.Context, name: str) -> str:
+        command = super().get_command(ctx, name)
+        return command.get_short_help_str() if command else ""
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vlzoo")
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load a plugin from a single file, too.")
+@click.option("--trace", is_flag=True, help="Show every hook call on standard error (as VLZOO_TRACE=1).")
+def cli(plugins: tuple[str, ...], trace: bool) -> None:
+    """A plugin-based zoo of vision-language pre-training methods.
+
+    VLZOO_DISABLE_PLUGINS=name,... leaves plugins out.
+    """
+    if trace:
+        os.environ["VLZOO_TRACE"] = "1"
+    if plugins:
+        os.environ["VLZOO_PLUGIN_FILES"] = os.pathsep.join(plugins)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; a `VlzooError` becomes one message and an exit code."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """The exit code of one call; 2 for a user's mistake, 130 after Ctrl-C."""
+    try:
+        result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except VlzooError as error:
+        click.echo(f"vlzoo: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vlzoo: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

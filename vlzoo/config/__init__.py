@@ -1,0 +1,1 @@
+"""Recipes: reading, composing, checking and showing them."""

@@ -1,0 +1,1 @@
+"""Sources, formats, collation and the generated Scenes corpus."""

@@ -1,0 +1,1 @@
+"""Word-conditional Grad-CAM and its drawing."""

@@ -1,0 +1,245 @@
+"""The interfaces parts implement, in shapes. Base classes only where they save the author work.
+
+Legend: B batch rows, M image rows, P text-image pairs, N image tokens, L text tokens, K kept text
+positions, D width, E joint size, H heads, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from vlzoo.types import Fused, Loss, Tokens
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    from vlzoo.data.records import Sample
+    from vlzoo.step import Plan, Step
+
+
+class ImageEncoder(nn.Module):
+    """Pictures to image tokens.
+
+    Attributes:
+        width: D of the tokens it gives.
+        input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
+    """
+
+    width: int
+    input: ClassVar[Literal["image", "regions"]] = "image"
+
+    def forward(self, image_M3HW: Tensor) -> Tokens:
+        """Tokens of normalised pixels [M, 3, H, W] (region encoders: a mapping of `features`, `boxes`, `mask`)."""
+        raise NotImplementedError
+
+
+class TextEncoder(nn.Module):
+    """Token ids to text tokens.
+
+    Attributes:
+        width: D of the tokens it gives.
+        vocab: how many ids it knows.
+    """
+
+    width: int
+    vocab: int
+
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
+        """Tokens of ids [B, L] int64 with their padding mask [B, L] bool."""
+        raise NotImplementedError
+
+    def word_embedding(self) -> nn.Parameter:
+        """The table [V, D] that a vocabulary head may be tied to."""
+        raise NotImplementedError
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """What a fusion makes of image tokens once, to be read by many texts: `KV`, or `Tokens`."""
+
+    def gather(self, rows: Tensor) -> Any:
+        """The image rows `rows` [P] int64."""
+        ...
+
+
+class Fusion(nn.Module):
+    """Text and image tokens to fused text states.
+
+    Attributes:
+        width: D of the states it gives.
+        layers: how many fusion layers it has; the last one gives no word maps.
+        cross_attention: whether it can give an attention map of text over image tokens.
+        images: how many pictures one text reads.
+    """
+
+    width: int
+    layers: int
+    cross_attention: bool = False
+    images: int = 1
+
+    def prepare(self, image: Tokens) -> Prepared:
+        """All that depends on the image alone (keys and values of every layer). Paid once per image."""
+        raise NotImplementedError
+
+    def fuse(
+        self,
+        text: Tokens,
+        images: Sequence[Prepared],
+        row_of_image: Tensor | None = None,
+        *,
+        attention: int | None = None,
+        positions_PK: Tensor | None = None,
+    ) -> Fused:
+        """Fuse P texts with their pictures.
+
+        Args:
+            text: tokens of P texts.
+            images: prepared pictures, one entry for each picture a text reads.
+            row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: row p,
+                or the only row there is.
+            attention: keep the cross-attention map of this layer, counted from 0.
+            positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last layer then
+                computes these rows only.
+        """
+        raise NotImplementedError
+
+
+class Decoder(nn.Module):
+    """Text word by word, reading a memory.
+
+    Attributes:
+        width: D of its states.
+        vocab: how many ids it knows.
+    """
+
+    width: int
+    vocab: int
+
+    def forward(
+        self,
+        ids_PL: Tensor,
+        mask_PL: Tensor,
+        memory: Prepared,
+        row_of_memory: Tensor | None = None,
+        cache: Any | None = None,
+    ) -> Tensor:
+        """Logits [P, L, V] of the next token after each position. `cache` is filled and read in place."""
+        raise NotImplementedError
+
+    def prepare(self, memory: Tokens) -> Prepared:
+        """The memory's keys and values, computed once for all candidates."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an objective may know of the model when it makes its heads.
+
+    Attributes:
+        image_width: D of image tokens.
+        text_width: D of text tokens.
+        fused_width: D of fused states.
+        joint: E, the size of the shared embedding space.
+        vocab: V.
+        fusion_layers: number of fusion layers.
+        special: ids by name: `pad`, `unk`, `cls`, `sep`, `mask`.
+        teacher: whether there is a momentum teacher.
+        embedding: the text encoder's word table [V, D], for tied heads.
+        classes: number of classes of the task, 0 where there are none.
+    """
+
+    image_width: int
+    text_width: int
+    fused_width: int
+    joint: int
+    vocab: int
+    fusion_layers: int
+    special: Mapping[str, int]
+    teacher: bool
+    embedding: nn.Parameter | None = None
+    classes: int = 0
+
+
+class Objective(nn.Module):
+    """A training step to a loss. Sub-class it, take options as keyword arguments, write `forward`.
+
+    An objective never steps, logs or touches the optimiser.
+
+    Attributes:
+        mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
+        lr_factor: learning-rate factor of its new weights.
+    """
+
+    mirrored: ClassVar[tuple[str, ...]] = ()
+    lr_factor: float = 1.0
+
+    def build(self, spec: Spec) -> None:
+        """Make heads and queues, now that the model's sizes are known."""
+
+    def plan(self, plan: Plan) -> None:
+        """Say what the step must keep: an attention map, a masked text view, positions. Runs before any forward."""
+
+    def forward(self, step: Step) -> Loss:
+        """The loss of one step."""
+        raise NotImplementedError
+
+    def after_step(self, step: Step) -> None:
+        """What must happen once the optimiser has stepped: enqueue features, for instance."""
+
+
+class TokenMask(nn.Module):
+    """A training step to weights on image tokens: soft, random or none."""
+
+    def plan(self, plan: Plan) -> None:
+        """Say what the step must keep."""
+
+    def forward(self, step: Step) -> Tensor:
+        """Weights [B, N] in [0, 1] for the image tokens of the positive pairs, without autograd history."""
+        raise NotImplementedError
+
+
+class Augmentation:
+    """A picture or a text to a changed one, in a data worker.
+
+    Attributes:
+        stage: `sample` (one PIL picture, one text) or `batch` (tensors, on the device).
+    """
+
+    stage: Literal["sample", "batch"] = "sample"
+
+    def image(self, picture: Image, rng: np.random.Generator) -> Image:
+        """The changed picture; all randomness comes from `rng`."""
+        return picture
+
+    def text(self, text: str, rng: np.random.Generator) -> str:
+        """The changed text."""
+        return text
+
+
+class DataSource(Protocol):
+    """Where samples come from. Map-style; pickles for data workers; importing it does not import torch.
+
+    Attributes:
+        name: the registered name, with the split: `coco/test`.
+        pairing: `pair`, `image`, `text` or `region`: what one sample holds.
+        licence: the data's licence, as its owner names it.
+    """
+
+    name: str
+    pairing: Literal["pair", "image", "text", "region"]
+    licence: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+    def fingerprint(self) -> str:
+        """A short hash of what the source holds; equal for equal annotations."""
+        ...

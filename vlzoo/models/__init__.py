@@ -1,0 +1,1 @@
+"""Encoders, fusions, decoders and how they are assembled."""

@@ -1,0 +1,1 @@
+"""The plain objectives: image-text contrastive, image-text matching, masked language modelling."""

@@ -1,0 +1,196 @@
+"""The values that travel between parts. Frozen; every tensor's shape is written at its field.
+
+Legend: B batch rows, M image rows, N image tokens, L text tokens, K kept text positions, D width,
+E joint size, H heads, d width of one head, P text-image pairs, V vocabulary.
+
+Importing this module does not import torch: tensors appear in annotations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What an encoder gives: one row of token vectors for each image or text.
+
+    Attributes:
+        x: token vectors, [B, N, D].
+        mask: True where a token is real, [B, N] bool.
+        pooled: one vector for the whole row, before any projection, [B, D].
+        prefix: how many tokens at the front have no place in the grid ([CLS], registers).
+        grid: rows and columns of the tokens after the prefix; None for text and regions.
+    """
+
+    x: Tensor
+    mask: Tensor
+    pooled: Tensor
+    prefix: int = 1
+    grid: tuple[int, int] | None = None
+
+    def gather(self, rows: Tensor) -> Tokens:
+        """The rows `rows` [P] int64, in that order."""
+        return replace(self, x=self.x[rows], mask=self.mask[rows], pooled=self.pooled[rows])
+
+
+@dataclass(frozen=True)
+class KV:
+    """Keys and values a fusion has prepared from image tokens: one pair of tensors a layer.
+
+    Attributes:
+        keys: one tensor a layer, [M, H, N, d].
+        values: one tensor a layer, [M, H, N, d].
+        mask: True where an image token is real, [M, N] bool.
+        key_bias: bias of each layer's key projection, [H, d], or None; `scaled` needs it.
+        value_bias: likewise for values.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    mask: Tensor
+    key_bias: tuple[Tensor, ...] = ()
+    value_bias: tuple[Tensor, ...] = ()
+
+    def gather(self, rows: Tensor) -> KV:
+        """The image rows `rows` [P] int64: mined negatives reuse what was projected once."""
+        return replace(
+            self,
+            keys=tuple(key[rows] for key in self.keys),
+            values=tuple(value[rows] for value in self.values),
+            mask=self.mask[rows],
+        )
+
+    def scaled(self, weight_MN: Tensor) -> KV:
+        """Keys and values of the tokens scaled by `weight_MN` [M, N], without a new projection.
+
+        A linear projection commutes with scaling a token: `W(w x) + b = w (k - b) + b`.
+        """
+        weight = weight_MN[:, None, :, None]
+        return replace(
+            self,
+            keys=tuple(_scaled(k, b, weight) for k, b in zip(self.keys, self.key_bias, strict=True)),
+            values=tuple(_scaled(v, b, weight) for v, b in zip(self.values, self.value_bias, strict=True)),
+        )
+
+
+def _scaled(projected_MHNd: Tensor, bias_Hd: Tensor, weight_M1N1: Tensor) -> Tensor:
+    bias = bias_Hd[None, :, None, :]
+    return weight_M1N1 * (projected_MHNd - bias) + bias
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What a fusion gives for each text-image pair.
+
+    Attributes:
+        x: text states that have read the image, [P, L, D], or [P, K, D] where only the positions in
+            `positions` were asked for.
+        mask: True where a row of `x` is real, [P, L] or [P, K] bool.
+        attention: cross-attention probabilities (before dropout) of the one layer asked for,
+            [P, H, L, N]; None when none was asked for. With autograd history.
+        positions: which text positions `x` holds, [P, K] int64; None means all of them.
+    """
+
+    x: Tensor
+    mask: Tensor
+    attention: Tensor | None = None
+    positions: Tensor | None = None
+
+    @property
+    def cls(self) -> Tensor:
+        """The first position's state, [P, D]."""
+        return self.x[:, 0]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What an objective gives: the value to minimise and its named parts for the log.
+
+    Attributes:
+        total: scalar with autograd history, [].
+        parts: detached scalars, [] each.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Tokenised text.
+
+    Attributes:
+        ids: token ids, padded at the end, [B, L] int64.
+        mask: True where a token is real, [B, L] bool.
+        special: True at [CLS], [SEP] and padding, [B, L] bool: never masked or drawn as a word.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    special: Tensor
+
+    def gather(self, rows: Tensor) -> Text:
+        """The rows `rows` [P] int64."""
+        return Text(self.ids[rows], self.mask[rows], self.special[rows])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What collation gives a training or evaluation step. A field a stream has no data for is empty.
+
+    Attributes:
+        key: a number that names each sample for good; all randomness of a step is keyed by it, [B] int64.
+        names: the samples' own names, for error messages; length B.
+        images: pixel values by view name, each [B, 3, H, W] float; `image` is the plain view, a task
+            with two pictures a row adds `image1`.
+        texts: tokenised text by field name: `text`, and for a task what it adds (`answer`).
+        image_id: equal numbers mean the same picture (all its captions are positives), [B] int64.
+        labels: class indices, [B] int64.
+        extra: further tensors by name, documented by the task that adds them.
+    """
+
+    key: Tensor
+    names: Sequence[str] = ()
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    texts: Mapping[str, Text] = field(default_factory=dict)
+    image_id: Tensor | None = None
+    labels: Tensor | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured figure with everything needed to read it.
+
+    Attributes:
+        task: task name, `vqa`.
+        protocol: how it was measured, `vqa/official`.
+        metric: what was measured, `accuracy`.
+        value: the mean over samples, in percent unless `unit` says otherwise.
+        interval: 95 % interval in the same unit; None where the sample cannot give one.
+        samples: how many samples were scored.
+        clusters: how many independent clusters the interval was drawn over.
+        data: the data source, its split and fingerprint.
+        detail: further figures (per answer type, subset), name -> value.
+        unit: unit of `value`.
+    """
+
+    task: str
+    protocol: str
+    metric: str
+    value: float
+    interval: tuple[float, float] | None
+    samples: int
+    clusters: int
+    data: str
+    detail: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "%"
