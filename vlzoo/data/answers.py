@@ -1,0 +1,155 @@
+"""The answer list of a question set: what a model that ranks or classifies may say, and how far that can get.
+
+A list is built from annotations alone, the same every time: answers by count, ties by text. Normalising answers
+belongs to the metric; hand its function in as `normalise`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vlzoo.errors import DataError
+
+Normalise = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a question set an answer list can reach.
+
+    Attributes:
+        questions: how many questions with answers were counted.
+        reachable: share of them, in [0, 1], with at least one annotator's answer in the list.
+        attainable: mean accuracy in [0, 1] of a model that always says the best answer of the list.
+    """
+
+    questions: int
+    reachable: float
+    attainable: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.questions:,} questions, {100 * self.reachable:.2f} % reachable, "
+            f"best attainable accuracy {100 * self.attainable:.2f} %"
+        )
+
+
+@dataclass(frozen=True)
+class AnswerList:
+    """Answers in order of falling count, ties in order of text.
+
+    Attributes:
+        answers: the distinct answers.
+        counts: how often each was given, in the same order.
+    """
+
+    answers: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def coverage(self, questions: Iterable[Sequence[str]], *, normalise: Normalise = str) -> Coverage:
+        """How much of `questions` (each the annotators' answers) this list reaches. Unanswered ones don't count."""
+        inside = set(self.answers)
+        best = [_best_accuracy([normalise(answer) for answer in answers], inside) for answers in questions if answers]
+        if not best:
+            return Coverage(0, 0.0, 0.0)
+        return Coverage(
+            len(best), sum(b is not None for b in best) / len(best), sum(b or 0.0 for b in best) / len(best)
+        )
+
+
+def build_answer_list(
+    questions: Iterable[Sequence[str]],
+    *,
+    at_least: int = 1,
+    top: int | None = None,
+    count: Literal["annotators", "majority"] = "annotators",
+    normalise: Normalise = str,
+) -> AnswerList:
+    """The answers of a question set by count.
+
+    Args:
+        questions: for each question its annotators' answers, repeats kept.
+        at_least: leave out answers given fewer times.
+        top: keep this many of the most frequent.
+        count: `annotators` counts every annotator's answer, `majority` the most frequent answer of each question
+            (ties: the first one given, as in VQA's `multiple_choice_answer`).
+        normalise: applied to each answer before counting.
+
+    Raises:
+        DataError: no answer is left.
+    """
+    tally: Counter[str] = Counter()
+    for answers in questions:
+        normal = [normalise(answer) for answer in answers]
+        tally.update(normal if count == "annotators" else [a for a, _ in Counter(normal).most_common(1)])
+    kept = sorted(
+        (item for item in tally.items() if item[1] >= at_least and item[0]), key=lambda item: (-item[1], item[0])
+    )
+    kept = kept[:top]
+    if not kept:
+        raise DataError(
+            f"no answer is given at least {at_least} times, so the answer list is empty",
+            fix=f"lower the threshold; {len(tally)} distinct answers were seen"
+            if tally
+            else "a split with answers is needed",
+        )
+    return AnswerList(tuple(answer for answer, _ in kept), tuple(number for _, number in kept))
+
+
+def answer_weights(answers: Sequence[str], *, total: float = 1.0) -> dict[str, float]:
+    """The weight of each distinct answer in the training loss, in order of first appearance.
+
+    `total * count / len(answers)`, as ALBEF weights the decoder's loss; Visual Genome's single answers take
+    `total=0.5` there.
+    """
+    return {answer: total * number / len(answers) for answer, number in Counter(answers).items()}
+
+
+def soft_accuracy(answers: Sequence[str], answer: str) -> float:
+    """VQA's accuracy of `answer` in [0, 1], on strings as they are.
+
+    For each annotator min(1, matches/3) among the others, then the mean over annotators. With a single
+    annotator it is plain equality. (Antol et al., ICCV 2015; official `vqaEval.py`.)
+    """
+    matches, people = answers.count(answer), len(answers)
+    if people == 1:
+        return float(matches)
+    return (matches * min(1.0, (matches - 1) / 3) + (people - matches) * min(1.0, matches / 3)) / people
+
+
+def write_answer_list(path: Path, answers: AnswerList) -> None:
+    """Write the answers as one JSON list, the form of ALBEF's `answer_list.json`."""
+    fresh = path.with_name(path.name + ".part")
+    fresh.write_text(json.dumps(list(answers.answers), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def read_answer_list(path: Path) -> tuple[str, ...]:
+    """The answers of a JSON list.
+
+    Raises:
+        DataError: not a JSON list of distinct texts.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"can't be read as an answer list: {error}", where=str(path)) from None
+    if not isinstance(found, list) or not found or not all(isinstance(answer, str) for answer in found):
+        raise DataError("not a list of answers", where=str(path), fix='one JSON list of texts: ["yes", "no", ...]')
+    twice = [answer for answer, number in Counter(found).items() if number > 1]
+    if twice:
+        raise DataError(f"the answer {twice[0]!r} stands in the list twice", where=str(path), fix="each answer once")
+    return tuple(found)
+
+
+def _best_accuracy(answers: list[str], inside: set[str]) -> float | None:
+    options = [answer for answer in set(answers) if answer in inside]
+    return max((soft_accuracy(answers, answer) for answer in options), default=None)
