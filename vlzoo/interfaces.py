@@ -220,6 +220,10 @@ class Augmentation:
         """The changed text."""
         return text
 
+    def pair(self, picture: Image, texts: Sequence[str], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
+        """A picture and all the texts that speak of it, changed together: a flip may depend on their words."""
+        return self.image(picture, rng), tuple(self.text(text, rng) for text in texts)
+
 
 class DataSource(Protocol):
     """Where samples come from. Map-style; pickles for data workers; importing it does not import torch.

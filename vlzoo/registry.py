@@ -178,7 +178,9 @@ class Registry:
         """
         batch = list(new)
         taken = {(part.kind, part.name): part for part in self.parts if part.owner.dist == CORE}
-        seen: set[tuple[str, str]] = {(p.kind, p.name) for p in self.parts if batch and p.owner.dist == batch[0].owner.dist}
+        seen: set[tuple[str, str]] = {
+            (p.kind, p.name) for p in self.parts if batch and p.owner.dist == batch[0].owner.dist
+        }
         for part in batch:
             place = (part.kind, part.name)
             if place in taken and part.owner.dist != CORE:
@@ -245,7 +247,9 @@ class Registrar:
         wanted = _RECIPE_TARGET if kind == "method" else _TARGET
         if not isinstance(target, str) or not wanted.fullmatch(target):
             shape = "package:folder/recipe.yaml" if kind == "method" else "package.module:attribute"
-            raise PluginError(f"{target!r} can't be the target of {kind} {name!r}", fix=f"give it as the text {shape!r}")
+            raise PluginError(
+                f"{target!r} can't be the target of {kind} {name!r}", fix=f"give it as the text {shape!r}"
+            )
         if not isinstance(summary, str) or not summary.strip():
             raise PluginError(f"{kind} {name!r} has no summary", fix="say in one line what it does: summary=...")
         schema = None if options is None else tuple(options)

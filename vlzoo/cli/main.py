@@ -42,7 +42,9 @@ class LazyGroup(click.Group):
             return import_module(f"vlzoo.cli.{cmd_name}").command
         return super().get_command(ctx, cmd_name)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with the nearest name when there is no such command."""
         if args and args[0] not in COMMANDS and super().get_command(ctx, args[0]) is None:
             raise VlzooError(f"no command called {args[0]!r}", fix=did_you_mean(args[0], self.list_commands(ctx)))

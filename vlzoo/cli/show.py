@@ -1,0 +1,99 @@
+"""`vlzoo show`: one part's options, types, defaults and paper; or a recipe with the origin of each value."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlzoo.cli.output import as_json, table
+from vlzoo.errors import UnknownName
+from vlzoo.options import schema_of
+from vlzoo.plugins import registry
+
+if TYPE_CHECKING:
+    from vlzoo.registry import Part
+
+
+@click.command("show")
+@click.argument("name", metavar="PART|RECIPE")
+@click.option("--resolved", is_flag=True, help="A recipe with every value written out, and where it comes from.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe first.")
+@click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective to the recipe first.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, ...], json_: bool) -> None:
+    """Show what a part is and takes, or what a recipe says.
+
+    PART is a name (itc), a kind with a name (objective/itc) or a distribution with a name (vlzoo:itc).
+    RECIPE is a file, or a name such as albef or tasks/vqa.
+    """
+    if resolved or sets or extra or name.endswith((".yaml", ".yml")):
+        _show_resolved(name, sets, extra, json_)
+        return
+    parts = _parts(name)
+    if json_:
+        as_json([_describe(part) for part in parts])
+        return
+    for index, part in enumerate(parts):
+        click.echo("\n" * bool(index), nl=False)
+        _show_recipe(part) if part.kind == "method" else _show_part(part)
+
+
+def _parts(name: str) -> list[Part]:
+    try:
+        return registry().search(name)
+    except UnknownName as missing:
+        from vlzoo.config.compose import find_file
+
+        try:
+            file = find_file(name)
+        except UnknownName:
+            raise missing from None
+        click.echo(file.read_text(encoding="utf-8").rstrip())
+        return []
+
+
+def _show_part(part: Part) -> None:
+    schema = schema_of(part)
+    click.echo(click.style(f"{part.kind} {part.name}", bold=True) + f"  ({part.owner})")
+    click.echo(part.summary)
+    if schema.doc and schema.doc.rstrip(".") != part.summary.rstrip("."):
+        click.echo(schema.doc)
+    table([[k, v] for k, v in (("paper", part.paper), ("code", part.target), ("defined", schema.where)) if v])
+    if not schema.options:
+        click.echo("options: none" + ", or any (`**kwargs`)" * schema.open)
+        return
+    click.echo("options:" + " (and any other)" * schema.open)
+    rows = [
+        [o.name, o.type or "any", "required" if o.default is None else f"= {o.default}", o.about]
+        for o in schema.options
+    ]
+    table(rows, indent=2, wrap=3)
+
+
+def _show_recipe(part: Part) -> None:
+    from vlzoo.config.compose import display, method_file
+
+    file = method_file(part)
+    click.echo(click.style(f"method {part.name}", bold=True) + f"  ({part.owner}, {display(file)})")
+    click.echo(file.read_text(encoding="utf-8").rstrip())
+
+
+def _show_resolved(name: str, sets: tuple[str, ...], extra: tuple[str, ...], json_: bool) -> None:
+    from vlzoo.config.check import load
+    from vlzoo.config.resolved import rows
+
+    made = rows(load(name, sets=sets, extra=extra))
+    if json_:
+        as_json([{"key": key, "value": value, "origin": origin} for key, value, origin in made])
+        return
+    table([[key, repr(value) if type(value) is not str else json.dumps(value), origin] for key, value, origin in made])
+
+
+def _describe(part: Part) -> dict[str, Any]:
+    schema = schema_of(part)
+    owner = {"distribution": part.owner.dist, "version": part.owner.version}
+    options = [{"name": o.name, "type": o.type, "default": o.default, "about": o.about} for o in schema.options]
+    about = {"kind": part.kind, "name": part.name, "summary": part.summary, "paper": part.paper, "target": part.target}
+    return {**about, **owner, "options": options, "open": schema.open, "doc": schema.doc}

@@ -1,0 +1,193 @@
+"""From a recipe's name to one tree: `extends`, `--set` and `--with` applied, every value's origin kept."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vlzoo.config.tree import Path_, Tree, dotted, read, scalar
+from vlzoo.errors import Problem, RecipeError, UnknownName, did_you_mean
+from vlzoo.plugins import registry
+from vlzoo.registry import Part
+from vlzoo.resources import zoo_configs
+
+
+def compose(recipe: str, *, sets: Sequence[str] = (), extra: Sequence[str] = ()) -> Tree:
+    """Read a recipe with all it extends, then apply the command line's changes.
+
+    Args:
+        recipe: a file, or the name of a registered recipe or of one in zoo_configs (`albef`, `tasks/vqa`).
+        sets: changes such as `train.lr=1e-4`; `null` removes a value, `streams[0].batch=8` reaches into a list.
+        extra: objectives to add (`--with`), by name.
+
+    Raises:
+        RecipeError: a file that can't be read, a cycle of `extends`, or a change that can't be made.
+        UnknownName: no such recipe.
+    """
+    tree = read_extended(find_file(recipe), ())
+    for change in sets:
+        _apply(tree, change)
+    for name in extra:
+        objectives = tree.data.setdefault("objectives", {})
+        if not isinstance(objectives, dict):
+            raise RecipeError([Problem("--with", name, "`objectives` is not a mapping")], recipe=recipe)
+        objectives.setdefault(name, {})
+        tree.origins[("objectives", name)] = f"--with {name}"
+        _into_streams(tree, name)
+    return tree
+
+
+def find_file(recipe: str, near: Path | None = None) -> Path:
+    """The file of a recipe.
+
+    Args:
+        recipe: a path (relative to `near` first), or a name.
+        near: folder of the file that mentions it.
+
+    Raises:
+        UnknownName: there is no such file and no such recipe.
+    """
+    looks_like_file = recipe.endswith((".yaml", ".yml"))
+    for folder in filter(None, (near, Path())):
+        if looks_like_file and (folder / recipe).is_file():
+            return folder / recipe
+    shipped = zoo_configs() / (recipe if looks_like_file else f"{recipe}.yaml")
+    if ".." not in Path(recipe).parts and shipped.is_file():
+        return shipped
+    if looks_like_file or Path(recipe).is_dir():
+        what = "is a folder" if Path(recipe).is_dir() else "there is no such file"
+        raise UnknownName(f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, _known(), what="recipes"))
+    try:
+        return method_file(registry().find("method", recipe))
+    except UnknownName as error:
+        if "supplied by both" in error.what:
+            raise
+        raise UnknownName(f"no recipe called {recipe!r}", fix=did_you_mean(recipe, _known(), what="recipes")) from None
+
+
+def method_file(part: Part) -> Path:
+    """The YAML file behind a registered method, found without importing its package.
+
+    Raises:
+        UnknownName: its package holds no such file.
+    """
+    package, _, inside = part.target.partition(":")
+    if part.owner.dist == "vlzoo":
+        return zoo_configs() / inside
+    spec = importlib.util.find_spec(package)
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(root) / inside).is_file():
+            return Path(root) / inside
+    raise UnknownName(f"method {part.name!r} has no file {inside!r} in {package!r}", where=str(part.owner))
+
+
+def read_extended(file: Path, open_files: tuple[Path, ...]) -> Tree:
+    """A file's tree on top of those it extends.
+
+    Raises:
+        RecipeError: a cycle, or a file that can't be read.
+    """
+    shown = display(file)
+    resolved = file.resolve()
+    if resolved in open_files:
+        chain = " -> ".join(display(each) for each in (*open_files, resolved))
+        raise RecipeError([Problem(shown, "extends", f"a cycle: {chain}", "drop one `extends`")], recipe=shown)
+    own = read(file, shown)
+    bases = own.data.pop("extends", None)
+    names = [bases] if isinstance(bases, str) else [] if bases is None else bases
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        where = own.origin(("extends",))
+        raise RecipeError(
+            [Problem(where, "extends", f"{bases!r} is no recipe", "name one recipe or a list")], recipe=shown
+        )
+    merged = Tree()
+    for name in names:
+        try:
+            base = find_file(name, resolved.parent)
+        except UnknownName as error:
+            raise RecipeError(
+                [Problem(own.origin(("extends",)), "extends", error.what, error.fix)], recipe=shown
+            ) from None
+        overlay(merged, read_extended(base, (*open_files, resolved)))
+    overlay(merged, own)
+    return merged
+
+
+def overlay(base: Tree, top: Tree) -> None:
+    """Lay `top` over `base` in place: mappings are merged, everything else is replaced."""
+    _merge(base.data, top.data, base, top, ())
+    base.origins[()] = top.origins.get((), base.origins.get((), ""))
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any], base: Tree, top: Tree, path: Path_) -> None:
+    for key, value in new.items():
+        here = (*path, key)
+        old = into.get(key)
+        # Another part in the same place has other options: the old one's must not leak into it.
+        other_part = (
+            isinstance(value, dict) and isinstance(old, dict) and value.get("part", old.get("part")) != old.get("part")
+        )
+        if isinstance(value, dict) and isinstance(old, dict) and not other_part:
+            _merge(old, value, base, top, here)
+        else:
+            for stale in [each for each in base.origins if each[: len(here)] == here]:
+                del base.origins[stale]
+            into[key] = copy.deepcopy(value)
+            base.origins.update({each: origin for each, origin in top.origins.items() if each[: len(here)] == here})
+
+
+def _apply(tree: Tree, change: str) -> None:
+    """Make one `--set key.path=value` change."""
+    key, equals, text = change.partition("=")
+    where = f"--set {change}"
+    steps: list[str | int] = [int(n) if n else w for w, n in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key)]
+    if not equals or not steps:
+        raise RecipeError([Problem(where, "", "is no change", "write --set key.path=value")], recipe="--set")
+    value = scalar(text, where)
+    holder: Any = tree.data
+    for depth, step in enumerate(steps[:-1]):
+        holder = _inside(holder, step, steps[: depth + 1], where)
+    last = steps[-1]
+    if isinstance(holder, list) and not (isinstance(last, int) and last < len(holder)):
+        raise RecipeError([Problem(where, dotted(tuple(steps)), f"the list has {len(holder)} entries")], recipe="--set")
+    fresh = Tree({}, {(*steps,): where})
+    for stale in [each for each in tree.origins if each[: len(steps)] == tuple(steps)]:
+        del tree.origins[stale]
+    holder[last] = value
+    tree.origins.update(fresh.origins)
+
+
+def _inside(holder: Any, step: str | int, path: list[str | int], where: str) -> Any:
+    if isinstance(holder, list) and isinstance(step, int) and step < len(holder):
+        return holder[step]
+    if isinstance(holder, dict) and isinstance(step, str):
+        if not isinstance(holder.get(step), dict | list):
+            holder[step] = {"part": holder[step]} if isinstance(holder.get(step), str) else {}
+        return holder[step]
+    raise RecipeError([Problem(where, dotted(tuple(path)), "there is nothing to reach into")], recipe="--set")
+
+
+def _into_streams(tree: Tree, name: str) -> None:
+    """An objective added by `--with` joins every stream that names its objectives."""
+    for stream in tree.data.get("streams") or ():
+        if isinstance(stream, dict) and isinstance(stream.get("objectives"), list) and name not in stream["objectives"]:
+            stream["objectives"].append(name)
+
+
+def _known() -> list[str]:
+    root = zoo_configs()
+    files = [str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml")]
+    return sorted({*files, *(part.name for part in registry().of("method"))})
+
+
+def display(file: Path) -> str:
+    """A short name for a file: relative to here or to zoo_configs where that works."""
+    resolved = file.resolve()
+    if resolved.is_relative_to(Path.cwd()):
+        return str(resolved.relative_to(Path.cwd()))
+    root = zoo_configs().resolve()
+    return f"zoo_configs/{resolved.relative_to(root)}" if resolved.is_relative_to(root) else str(resolved)

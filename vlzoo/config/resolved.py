@@ -1,0 +1,59 @@
+"""A recipe with every value written out, and where each value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vlzoo.config.check import Checked, references
+from vlzoo.config.tree import Path_, dotted, leaves
+from vlzoo.options import schema_of
+from vlzoo.plugins import registry
+
+Row = tuple[str, Any, str]
+"""Key path, value, origin."""
+
+
+def rows(checked: Checked) -> list[Row]:
+    """Every value of a recipe with its origin: `file:line`, `--set ...`, `default`, or the part's default."""
+    written = checked.recipe.model_dump(mode="json")
+    options = dict(_option_defaults(checked))
+    made: dict[Path_, tuple[Any, str]] = {}
+    for path, value in leaves(written):
+        made[path] = (value, _origin(checked, path))
+    for path, (value, origin) in options.items():
+        made.setdefault(path, (value, origin))
+    order = {key: index for index, key in enumerate(written)}
+    in_order = sorted(made.items(), key=lambda item: (order.get(str(item[0][0]), 99) if item[0] else -1, _key(item[0])))
+    return [(dotted(path), value, origin) for path, (value, origin) in in_order]
+
+
+def _key(path: Path_) -> tuple[str, ...]:
+    # `part` first: it names what the options beside it belong to.
+    return tuple("" if step == "part" else f"{step:>6}" if isinstance(step, int) else step for step in path)
+
+
+def _origin(checked: Checked, path: Path_) -> str:
+    origins = checked.tree.origins
+    if path in origins:
+        return origins[path]
+    if path[-1] == "part" and path[:-1] in origins:
+        return origins[path[:-1]]
+    return "default"
+
+
+def _option_defaults(checked: Checked) -> Iterator[tuple[Path_, tuple[Any, str]]]:
+    for kind, path, name, given in references(checked.tree.data):
+        part = registry().find(kind, name)
+        for option in schema_of(part).options:
+            if option.name not in given and option.default is not None and kind != "task":
+                yield (*path, option.name), (_Written(option.default), f"default of {part.name} ({part.owner})")
+
+
+class _Written(str):
+    """A default as its source writes it: printed without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -1,0 +1,169 @@
+"""What a recipe may say. Defaults are ALBEF's (METHODS.md 1.3) unless a comment says otherwise."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+
+class Strict(BaseModel):
+    """A section: unknown keys and values of another type are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PartRef(BaseModel):
+    """A registered part with its options: `part: timm` and the options beside it, or just `timm`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    part: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options beside `part`."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: Any) -> Any:
+    return {"part": value} if isinstance(value, str) else value
+
+
+Ref = Annotated[PartRef, BeforeValidator(_named)]
+
+
+class ObjectiveRef(BaseModel):
+    """An objective: its weight in the sum and its options; `part` where the key is not the part's name."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    part: str | None = None
+    weight: float = 1.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The objective's own options."""
+        return dict(self.model_extra or {})
+
+
+class Temperature(Strict):
+    """The contrast's temperature: where it starts, whether it is learned, and its bounds."""
+
+    initial: PositiveFloat = 0.07
+    learned: bool = True
+    low: PositiveFloat = 0.001
+    high: PositiveFloat = 0.5
+
+
+class Model(Strict):
+    """The parts of the model and the size of the shared embedding space."""
+
+    image_encoder: Ref | None = None
+    text_encoder: Ref | None = None
+    fusion: Ref | None = None
+    decoder: Ref | None = None
+    joint: PositiveInt = 256
+    temperature: Temperature = Temperature()
+
+
+class Tokenizer(Strict):
+    """How text becomes ids.
+
+    `vocab` is a file, `package:NAME` for a pip package that carries one, or `data` to build it from the training texts.
+    """
+
+    vocab: str = "data"
+    size: PositiveInt = 30522
+    sep: bool = False
+    max_length: PositiveInt = 25
+    max_words: PositiveInt = 30
+
+
+class Teacher(Strict):
+    """The momentum teacher: how slowly it follows, and how much its soft targets count (`alpha`, ramped)."""
+
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.995
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.4
+    ramp_epochs: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Augment(Strict):
+    """Augmentation of training and of evaluation pictures."""
+
+    train: Ref = PartRef(part="weak")
+    eval: Ref = PartRef(part="plain")
+
+
+class Stream(Strict):
+    """One source of batches with the objectives that read it.
+
+    With several streams a training step makes one update for each stream drawn by its `probability`.
+    """
+
+    name: str = "main"
+    data: Ref
+    objectives: list[str] | None = None
+    augment: Ref | None = None
+    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch: PositiveInt | None = None
+
+
+class Train(Strict):
+    """How long, how fast, and how it is kept. Lengths are in samples: they do not depend on the devices."""
+
+    epochs: PositiveFloat | None = None
+    samples: PositiveInt | None = None
+    batch: PositiveInt = 64
+    accumulate: PositiveInt = 1
+    lr: PositiveFloat = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    schedule: Literal["cosine", "linear", "constant", "albef-2021"] = "cosine"
+    warmup_samples: Annotated[int, Field(ge=0)] = 0
+    warmup_lr: Annotated[float, Field(ge=0)] = 1e-5
+    min_lr: Annotated[float, Field(ge=0)] = 1e-5
+    clip: PositiveFloat | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: int = 0
+    workers: Annotated[int, Field(ge=0)] = 2
+    log_every: PositiveInt = 20
+    save_every: PositiveInt = 1000
+    keep: PositiveInt = 1
+
+
+class Bench(Strict):
+    """How a run is measured: candidates of re-ranking, answers of ranking, batch."""
+
+    k: PositiveInt = 128
+    answers: PositiveInt | None = None
+    batch: PositiveInt = 64
+
+
+class Recipe(Strict):
+    """A method or a task over registered parts. `docs/recipes.md` explains every key."""
+
+    about: str = ""
+    paper: str = ""
+    task: str | None = None
+    model: Model = Model()
+    tokenizer: Tokenizer = Tokenizer()
+    teacher: Teacher | None = None
+    objectives: dict[str, ObjectiveRef | Literal[False] | None] = {}
+    augment: Augment = Augment()
+    data: Ref | None = None
+    streams: list[Stream] = []
+    train: Train = Train()
+    bench: Bench = Bench()
+    finetune: dict[str, dict[str, Any]] = {}
+
+    @property
+    def active(self) -> dict[str, ObjectiveRef]:
+        """The objectives that are on."""
+        return {name: ref for name, ref in self.objectives.items() if isinstance(ref, ObjectiveRef)}
+
+    @property
+    def all_streams(self) -> list[Stream]:
+        """The streams; `data` alone is one stream that every objective reads."""
+        return self.streams or ([Stream(data=self.data)] if self.data else [])

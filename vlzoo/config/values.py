@@ -1,0 +1,93 @@
+"""Whether a value fits an option's annotation, without importing the part."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, Optional, Union
+
+from pydantic import TypeAdapter, ValidationError
+
+_TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "None": None,
+    "list": list,
+    "dict": dict,
+    "tuple": tuple,
+    "Literal": Literal,
+    "Sequence": Sequence,
+    "Mapping": Mapping,
+    "Optional": Optional,
+    "Union": Union,
+    "Path": str,
+    "Any": Any,
+    "object": Any,
+}
+
+
+def misfit(value: Any, annotation: str) -> str | None:
+    """What is wrong with `value` for an option annotated `annotation`; None where it fits.
+
+    An annotation beyond plain types (a class of the part's own) admits everything: only the part can tell.
+    """
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return None
+    try:
+        adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return f"{shown(value)} is no {annotation}" if len(error.errors()) > 1 else _reason(error, value, annotation)
+    except (TypeError, ValueError):
+        return f"{shown(value)} is no {annotation}"
+    return None
+
+
+def _reason(error: ValidationError, value: Any, annotation: str) -> str:
+    detail = error.errors()[0]
+    inside = "".join(f"[{step}]" for step in detail["loc"])
+    said = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{shown(value)} is no {annotation}" + (f" (at {inside}: wanted {said})" if inside else f" (wanted {said})")
+
+
+def shown(value: Any) -> str:
+    """A value for an error message, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@cache
+def _adapter(annotation: str) -> TypeAdapter[Any] | None:
+    if not annotation:
+        return None
+    try:
+        return TypeAdapter(_read(ast.parse(annotation, mode="eval").body))
+    except (SyntaxError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _read(node: ast.expr) -> Any:
+    """The type an annotation means; raises KeyError for anything but the plain types."""
+    if isinstance(node, ast.Name):
+        return _TYPES[node.id]
+    if isinstance(node, ast.Attribute):
+        return _TYPES[node.attr]
+    if isinstance(node, ast.Constant):
+        return None if node.value is None else _read(ast.parse(str(node.value), mode="eval").body)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return Union[_read(node.left), _read(node.right)]  # noqa: UP007  built from two values, not written
+    if isinstance(node, ast.Subscript):
+        return _subscript(_read(node.value), node.slice)
+    raise KeyError(ast.unparse(node))
+
+
+def _subscript(outer: Any, node: ast.expr) -> Any:
+    items = node.elts if isinstance(node, ast.Tuple) else [node]
+    if outer is Literal:
+        return Literal[tuple(ast.literal_eval(item) for item in items)]  # type: ignore[return-value]
+    inner = [Ellipsis if isinstance(i, ast.Constant) and i.value is Ellipsis else _read(i) for i in items]
+    return outer[tuple(inner) if len(inner) > 1 else inner[0]]
