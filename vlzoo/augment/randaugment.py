@@ -1,0 +1,124 @@
+"""RandAugment as ALBEF uses it: a few operations drawn with replacement, each applied by chance, at one level.
+
+Cubuk et al. 2020 (arXiv 1909.13719); operations and magnitudes from ALBEF's dataset/randaugment.py, which TCL shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from vlzoo.augment import colour
+from vlzoo.augment.checks import number, one_of, whole
+from vlzoo.augment.warp import Affine, rotation, shift, warp
+from vlzoo.errors import VlzooError
+
+TOP_LEVEL = 10
+"""The level at which an operation has its full magnitude."""
+
+Operation = Callable[[Image.Image, float], Image.Image]
+"""A picture and the level over `TOP_LEVEL`, negative half of the time, to the changed picture."""
+
+_SHEAR = 0.3  # pixels a pixel
+_TRANSLATE = 10  # pixels, whatever the picture's size
+_ROTATE = 30  # degrees
+
+
+def _factor(amount: float) -> float:
+    """Enhancement factor: 0.1 to 1.9 over the levels, 1.36 at level 7; it has no sign."""
+    return abs(amount) * 1.8 + 0.1
+
+
+def _warped(picture: Image.Image, affine: Affine) -> Image.Image:
+    return Image.fromarray(warp(np.asarray(picture), affine))
+
+
+def _shear(amount: float) -> float:
+    return float(np.float32(amount * _SHEAR))  # the official matrix is in single precision
+
+
+def _translate(picture: Image.Image, right: float, down: float) -> Image.Image:
+    if right.is_integer() and down.is_integer():
+        return Image.fromarray(shift(np.asarray(picture), int(right), int(down)))
+    return _warped(picture, (1, 0, right, 0, 1, down))
+
+
+def _pixels(amount: float) -> float:
+    return float(np.float32(-amount * _TRANSLATE))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "Identity": lambda picture, _: picture,
+    "AutoContrast": lambda picture, _: colour.autocontrast(picture),
+    "Equalize": lambda picture, _: colour.equalize(picture),
+    "Brightness": lambda picture, amount: colour.brightness(picture, _factor(amount)),
+    "Sharpness": lambda picture, amount: colour.sharpness(picture, _factor(amount)),
+    "ShearX": lambda picture, amount: _warped(picture, (1, _shear(amount), 0, 0, 1, 0)),
+    "ShearY": lambda picture, amount: _warped(picture, (1, 0, 0, _shear(amount), 1, 0)),
+    "TranslateX": lambda picture, amount: _translate(picture, _pixels(amount), 0.0),
+    "TranslateY": lambda picture, amount: _translate(picture, 0.0, _pixels(amount)),
+    "Rotate": lambda picture, amount: _warped(picture, rotation(amount * _ROTATE, picture.height, picture.width)),
+}
+"""The ten operations of ALBEF's configuration."""
+
+AS_RUN: Mapping[str, Operation] = {
+    **OPERATIONS,
+    "AutoContrast": lambda picture, _: colour.autocontrast_as_run(picture),
+    "Sharpness": lambda picture, amount: colour.sharpness_as_run(picture, _factor(amount)),
+}
+"""The same with the two accidents of the official code."""
+
+ARITHMETIC: Mapping[str, Mapping[str, Operation]] = {"mended": OPERATIONS, "official": AS_RUN}
+"""Operations by the name of their arithmetic."""
+
+
+class RandAugment:
+    """Draws operations and applies them.
+
+    Args:
+        ops: names of the operations to draw from, with the chance of each equal.
+        draws: how many are drawn, with replacement.
+        level: strength of all, 0 to 10.
+        chance: probability that a drawn operation is applied.
+        arithmetic: `mended`, or `official` with the two accidents of ALBEF's code.
+
+    Raises:
+        UnknownName: no such operation or arithmetic.
+        VlzooError: another option has a value that can't be.
+    """
+
+    def __init__(
+        self,
+        *,
+        ops: Sequence[str] = tuple(OPERATIONS),
+        draws: int = 2,
+        level: float = 7,
+        chance: float = 0.5,
+        arithmetic: str = "mended",
+    ) -> None:
+        part = "randaugment"
+        if isinstance(ops, str) or not isinstance(ops, Sequence) or not ops:
+            fix = "give a list of names, for instance [Identity, Brightness], or switch randaugment off with false"
+            raise VlzooError(f"the operations of randaugment can't be {ops!r}", where=part, fix=fix)
+        self.ops = tuple(one_of(part, "ops", name, OPERATIONS) for name in ops)
+        self.draws = whole(part, "draws", draws, least=0)
+        self.amount = number(part, "level", level, 0, TOP_LEVEL) / TOP_LEVEL
+        self.chance = number(part, "chance", chance, 0, 1)
+        self.arithmetic = one_of(part, "arithmetic", arithmetic, ARITHMETIC)
+
+    def plan(self, rng: np.random.Generator) -> list[tuple[str, float]]:
+        """The operations to apply, in order, with their signed amounts."""
+        return [
+            (self.ops[index], self.amount if rng.random() < 0.5 else -self.amount)
+            for index in rng.integers(len(self.ops), size=self.draws)
+            if rng.random() < self.chance
+        ]
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The changed picture, of the same size; all randomness comes from `rng`."""
+        operations = ARITHMETIC[self.arithmetic]
+        for name, amount in self.plan(rng):
+            picture = operations[name](picture, amount)
+        return picture
