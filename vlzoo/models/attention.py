@@ -1,0 +1,97 @@
+"""Scaled dot-product attention for texts that share pictures.
+
+Legend: P rows of queries, M rows of keys and values, g = P / M queries rows a key row, H heads, L queries,
+N keys, d width of one head, D = H d.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+
+def split_heads(x_PLD: Tensor, heads: int) -> Tensor:
+    """[P, L, D] to [P, H, L, d]."""
+    return x_PLD.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def join_heads(x_PHLd: Tensor) -> Tensor:
+    """[P, H, L, d] to [P, L, D]."""
+    return x_PHLd.transpose(1, 2).flatten(2)
+
+
+def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """A bool mask as numbers to add to the scores: 0 where allowed, hugely negative elsewhere.
+
+    Finite, so that a row with nothing allowed gives an average instead of NaN; half the type's range, so
+    that adding a score can't overflow.
+    """
+    zero = torch.zeros((), dtype=dtype, device=allowed.device)
+    return zero.masked_fill(~allowed, torch.finfo(dtype).min / 2)
+
+
+def attend(
+    query_PHLd: Tensor, key_MHNd: Tensor, value_MHNd: Tensor, allowed: Tensor, *, dropout: float = 0.0
+) -> Tensor:
+    """softmax(q k / sqrt d) v by the fast kernel, [P, H, L, d].
+
+    Query row p reads key row p // g. The g rows of one key row go as one long query, so that keys and
+    values are never copied.
+
+    Args:
+        query_PHLd: queries.
+        key_MHNd: keys; M divides P.
+        value_MHNd: values.
+        allowed: True where a key may be read, bool, broadcastable to [M, 1, 1, N]; to [P, 1, L, N] where M = P.
+        dropout: chance of dropping an attention entry.
+    """
+    group = group_size(len(query_PHLd), len(key_MHNd))
+    dtype = query_PHLd.dtype
+    folded = F.scaled_dot_product_attention(
+        _fold(query_PHLd, group),
+        key_MHNd.to(dtype),
+        value_MHNd.to(dtype),
+        attn_mask=additive(allowed, dtype),
+        dropout_p=dropout,
+    )
+    return _unfold(folded, group)
+
+
+def attend_with_map(
+    query_PHLd: Tensor, key_MHNd: Tensor, value_MHNd: Tensor, allowed: Tensor, *, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """`attend` spelled out, with the attention map [P, H, L, N] on the way from scores to output.
+
+    The map is the tensor the output was computed from, before dropout, so that `torch.autograd.grad`
+    of anything later with respect to it is the Grad-CAM gradient.
+    """
+    group = group_size(len(query_PHLd), len(key_MHNd))
+    scale = query_PHLd.shape[-1] ** -0.5
+    scores = (_fold(query_PHLd, group) * scale) @ key_MHNd.to(query_PHLd.dtype).transpose(-1, -2)
+    map_PHLN = _unfold(scores + additive(allowed, scores.dtype), group).softmax(dim=-1)
+    kept = _fold(F.dropout(map_PHLN, dropout), group) if dropout else _fold(map_PHLN, group)
+    return _unfold(kept.to(value_MHNd.dtype) @ value_MHNd, group), map_PHLN
+
+
+def group_size(queries: int, keys: int) -> int:
+    """How many rows of queries read each row of keys.
+
+    Raises:
+        ValueError: `keys` does not divide `queries`, so that it is open who reads what.
+    """
+    if keys == 0 or queries % keys:
+        raise ValueError(f"{queries} rows can't read {keys} rows evenly; say which row each reads with row_of_image")
+    return queries // keys
+
+
+def _fold(x_PHLd: Tensor, group: int) -> Tensor:
+    if group == 1:
+        return x_PHLd
+    return x_PHLd.unflatten(0, (-1, group)).transpose(1, 2).flatten(2, 3)
+
+
+def _unfold(x_MHXd: Tensor, group: int) -> Tensor:
+    if group == 1:
+        return x_MHXd
+    return x_MHXd.unflatten(2, (group, -1)).transpose(1, 2).flatten(0, 1)

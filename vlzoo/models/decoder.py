@@ -1,0 +1,141 @@
+"""A causal decoder that reads a memory: ALBEF's answer decoder (`BertLMHeadModel` with cross-attention throughout).
+
+Legend: P texts, L text tokens, D width, M memory rows, N memory tokens, S width of the memory, H heads, d head
+width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from vlzoo.interfaces import Decoder
+from vlzoo.models.blocks import Block, Layer, Reading, init_bert
+from vlzoo.models.embedding import WordEmbedding
+from vlzoo.models.heads import MlmHead
+from vlzoo.models.prepared import check_heads, prepare, reading
+from vlzoo.types import KV, Tokens
+
+
+@dataclass
+class Cache:
+    """Keys and values of the words decoded so far; made empty, filled by the decoder.
+
+    Attributes:
+        keys: one tensor a layer, [P, H, L, d].
+        values: one tensor a layer, [P, H, L, d].
+        mask: True at real words, [P, L] bool; None before the first word.
+    """
+
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.mask is None else self.mask.shape[1]
+
+    def gather(self, rows: Tensor) -> Cache:
+        """The rows `rows` [P] int64: one decoded start continued in several ways, or a beam reordered."""
+        mask = None if self.mask is None else self.mask[rows]
+        return Cache([key[rows] for key in self.keys], [value[rows] for value in self.values], mask)
+
+    def extend(self, layer: int, new: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Add one layer's new keys and values, and give all there are."""
+        if layer == len(self.keys):
+            self.keys.append(new[0])
+            self.values.append(new[1])
+        else:
+            self.keys[layer] = torch.cat([self.keys[layer], new[0]], dim=2)
+            self.values[layer] = torch.cat([self.values[layer], new[1]], dim=2)
+        return self.keys[layer], self.values[layer]
+
+
+class CausalDecoder(Decoder):
+    """Embeddings, BERT layers with causal self-attention and cross-attention to the memory, vocabulary head.
+
+    Args:
+        width: D of its states.
+        layers: number of layers.
+        heads: attention heads; they divide the width.
+        intermediate: width of the feed-forward's hidden layer.
+        vocab: how many ids it knows.
+        max_length: how many positions there are.
+        dropout: chance of dropping attention entries and hidden numbers.
+        memory_width: width of the memory's tokens; None: the same as `width`.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 768,
+        layers: int = 6,
+        heads: int = 12,
+        intermediate: int = 3072,
+        vocab: int = 30522,
+        max_length: int = 512,
+        dropout: float = 0.1,
+        memory_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_heads(width, heads, "decoder causal")
+        self.width, self.vocab = width, vocab
+        self.embedding = WordEmbedding(vocab, width, max_length, dropout)
+        source = memory_width or width
+        self.stack = nn.ModuleList(Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
+        self.stack.apply(init_bert)
+        self.head = MlmHead(width, self.embedding.word.weight)
+
+    def prepare(self, memory: Tokens) -> KV:
+        """The memory's keys and values of every layer, computed once for all candidates."""
+        return prepare(self.stack, memory)
+
+    def states(
+        self,
+        ids_PL: Tensor,
+        mask_PL: Tensor,
+        memory: KV,
+        row_of_memory: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """States [P, L, D] before the vocabulary head: a loss may call `head` on the positions it scores alone.
+
+        Args:
+            ids_PL: ids; with a cache, the new ones only.
+            mask_PL: True at real ids, bool.
+            memory: prepared memory.
+            row_of_memory: the memory row each text reads, [P] int64; None: text p reads row p M // P.
+            cache: what was decoded before; extended in place.
+        """
+        start = 0 if cache is None else len(cache)
+        seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
+        x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
+        for i, layer in enumerate(self.stack):
+            x_PLD = _step(layer.blocks[0], x_PLD, allowed, reading(memory, i, row_of_memory), cache, i)
+        if cache is not None:
+            cache.mask = seen
+        return x_PLD
+
+    def forward(
+        self,
+        ids_PL: Tensor,
+        mask_PL: Tensor,
+        memory: KV,
+        row_of_memory: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Logits [P, L, V] of the token after each position; the arguments are those of `states`."""
+        return self.head(self.states(ids_PL, mask_PL, memory, row_of_memory, cache))
+
+
+def _step(block: Block, x_PLD: Tensor, allowed: Tensor, memory: Reading, cache: Cache | None, index: int) -> Tensor:
+    past = None if cache is None else cache.extend(index, block.attention.project(x_PLD))
+    return block(x_PLD, allowed, memory, past=past)[0]
+
+
+def causal(mask_PL: Tensor, new: int) -> Tensor:
+    """Which of L positions each of the last `new` ones may read: real ones up to itself, [P, 1, new, L] bool."""
+    length = mask_PL.shape[1]
+    ones = torch.ones(new, length, dtype=torch.bool, device=mask_PL.device)
+    return ones.tril(length - new) & mask_PL[:, None, None, :]

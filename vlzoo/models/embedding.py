@@ -1,0 +1,74 @@
+"""BERT's embedding layer, and the text encoder that is nothing else.
+
+Legend: B texts, L text tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.errors import VlzooError
+from vlzoo.interfaces import TextEncoder
+from vlzoo.models.blocks import EPSILON, init_bert
+from vlzoo.types import Tokens
+
+
+class WordEmbedding(nn.Module):
+    """Word, position and token-type vectors (type 0 only), summed, normalised, dropped out.
+
+    Args:
+        vocab: V.
+        width: D.
+        max_length: how many positions there are.
+        dropout: chance of dropping a number.
+    """
+
+    def __init__(self, vocab: int, width: int, max_length: int, dropout: float) -> None:
+        super().__init__()
+        self.word, self.position = nn.Embedding(vocab, width), nn.Embedding(max_length, width)
+        self.kind = nn.Parameter(torch.zeros(width))
+        self.norm = nn.LayerNorm(width, eps=EPSILON)
+        self.dropout = dropout
+        self.apply(init_bert)
+
+    def forward(self, ids_BL: Tensor, start: int = 0) -> Tensor:
+        """Vectors [B, L, D] of ids that stand at positions `start` onwards.
+
+        Raises:
+            VlzooError: the text is longer than there are positions.
+        """
+        end, room = start + ids_BL.shape[1], self.position.num_embeddings
+        if end > room:
+            raise VlzooError(
+                f"a text of {end} tokens is longer than the {room} positions of the model",
+                fix="raise the part's max_length, or lower the tokenizer's",
+            )
+        summed = self.word(ids_BL) + self.kind + self.position.weight[start:end]
+        return F.dropout(self.norm(summed), self.dropout, self.training)
+
+
+class EmbeddingEncoder(TextEncoder):
+    """Word and position vectors alone: the text side of single-stream models.
+
+    Args:
+        width: D of the tokens it gives.
+        vocab: how many ids it knows.
+        max_length: how many positions there are.
+        dropout: chance of dropping a number.
+    """
+
+    def __init__(self, *, width: int = 768, vocab: int = 30522, max_length: int = 512, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.width, self.vocab = width, vocab
+        self.embedding = WordEmbedding(vocab, width, max_length, dropout)
+
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
+        """Tokens of ids [B, L]; `pooled` is the first token's vector."""
+        x_BLD = self.embedding(ids_BL)
+        return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
+
+    def word_embedding(self) -> nn.Parameter:
+        """The word table [V, D]."""
+        return self.embedding.word.weight

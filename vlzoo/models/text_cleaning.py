@@ -1,0 +1,33 @@
+"""Cleaning rules for captions and questions, as ALBEF, TCL and X-VLM train with (`pre_caption`, `pre_question`).
+
+Pure string functions: nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DELETED = str.maketrans({character: None for character in ",.'!?\"()*#:;~"} | {"-": " ", "/": " "})
+
+
+def _fold(text: str) -> str:
+    return text.lower().translate(_DELETED)
+
+
+def _first_words(text: str, count: int) -> str:
+    # Splitting at single spaces, not at any white space, is what decides where the official code cuts.
+    return " ".join(text.split(" ")[:count])
+
+
+def pre_caption(text: str, max_words: int = 30) -> str:
+    """A cleaned caption: lower case, punctuation gone, spaces squeezed, at most `max_words` words.
+
+    `-` and `/` become spaces and `<person>` becomes `person` (ALBEF `dataset/utils.py: pre_caption`).
+    """
+    squeezed = re.sub(r"\s{2,}", " ", _fold(text).replace("<person>", "person"))
+    return _first_words(squeezed.rstrip("\n").strip(" "), max_words)
+
+
+def pre_question(text: str, max_words: int = 50) -> str:
+    """A cleaned question: as a caption, but inner spaces, `<person>` and a final newline stay (`pre_question`)."""
+    return _first_words(_fold(text).rstrip(" "), max_words)
