@@ -1,0 +1,132 @@
+"""95 % intervals and paired tests that respect clusters: all captions of an image rise and fall together.
+
+Legend: N samples, M figures, C clusters, B bootstrap draws.
+
+The cluster bootstrap draws whole clusters with replacement (Davison and Hinkley 1997, section 3.8) and takes
+percentiles; `scipy.stats.bootstrap` draws single samples and so gives intervals that are too narrow here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DRAWS = 2000
+"""Bootstrap draws; the ends of a 95 % interval then wander by a few per cent of its width between seeds."""
+
+_CELLS = 4_000_000
+"""How many drawn cluster numbers are held at once (32 MB)."""
+
+
+def cluster_codes(names: Sequence[Hashable]) -> Ints:
+    """Cluster names as numbers 0..C-1 in order of first appearance, [N]."""
+    numbers: dict[Hashable, int] = {}
+    return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), dtype=np.int64, count=len(names))
+
+
+def interval(
+    values: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """The percentile interval of the mean of `values` [N], by drawing clusters.
+
+    Args:
+        values: one number a sample.
+        clusters: cluster number of each sample, [N]; None means that each stands alone.
+        level: how much of the bootstrap distribution the interval holds.
+        draws: bootstrap draws.
+        seed: same seed, same interval.
+
+    Returns:
+        Both ends, or None where there are fewer than two clusters.
+    """
+    sums_C, sizes_C = _by_cluster(values, clusters)
+    if len(sizes_C) < 2:
+        return None
+    means_B = _bootstrap_means(sums_C, sizes_C, draws, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means_B, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a stands above b on the same samples.
+
+    Attributes:
+        mean: mean of a - b.
+        interval: its interval; None with fewer than two clusters.
+        p_value: two-sided, by flipping the sign of whole clusters; 1.0 where a and b never differ.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    p_value: float
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """The difference of two systems scored on the same samples, [N] each.
+
+    Raises:
+        ValueError: a and b have different lengths.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"paired systems need the same samples, got {first.shape} and {second.shape}")
+    gap = first - second
+    sums_C = _by_cluster(gap, clusters)[0]
+    return Difference(
+        float(gap.mean()), interval(gap, clusters, draws=draws, seed=seed), _sign_flip(sums_C, draws, seed)
+    )
+
+
+def _sign_flip(sums_C: Floats, draws: int, seed: int) -> float:
+    """Share of sign patterns whose sum is at least as far from zero as the one observed (which is counted, too)."""
+    sums_C = sums_C[sums_C != 0]
+    observed = abs(sums_C.sum())
+    rng = np.random.default_rng(seed)
+    # Rounding may put a pattern equal to the observed one just below it.
+    threshold = observed - 1e-9 * np.abs(sums_C).sum()
+    hits = 0
+    for rows in _chunks(draws, max(len(sums_C), 1)):
+        signs = rng.integers(0, 2, size=(rows, len(sums_C)), dtype=np.int8) * 2.0 - 1
+        hits += int((np.abs(signs @ sums_C) >= threshold).sum())
+    return (hits + 1) / (draws + 1)
+
+
+def _by_cluster(values: ArrayLike, clusters: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Sum and size of each cluster, [C] each; numbers that no sample has are left out."""
+    values_N = np.asarray(values, dtype=np.float64)
+    if clusters is None:
+        return values_N, np.ones_like(values_N)
+    codes_N = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    return np.bincount(codes_N, weights=values_N), np.bincount(codes_N, weights=np.ones_like(values_N))
+
+
+def _bootstrap_means(sums_C: Floats, sizes_C: Floats, draws: int, seed: int) -> Floats:
+    """The mean over samples in each draw of C clusters, [B]."""
+    rng = np.random.default_rng(seed)
+    means = []
+    for rows in _chunks(draws, len(sums_C)):
+        drawn_RC = rng.integers(0, len(sums_C), size=(rows, len(sums_C)))
+        means.append(sums_C[drawn_RC].sum(1) / sizes_C[drawn_RC].sum(1))
+    return np.concatenate(means)
+
+
+def _chunks(draws: int, width: int) -> Iterator[int]:
+    """Numbers of draws to make at a time, so that no more than `_CELLS` numbers are held."""
+    step = max(1, _CELLS // width)
+    for done in range(0, draws, step):
+        yield min(step, draws - done)
