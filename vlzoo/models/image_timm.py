@@ -13,14 +13,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
-from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.packages import package_file
-from vlzoo.models.positions import resize_positions
+from vlzoo.models.image_weights import load_image_weights, package_weights
 from vlzoo.types import Tokens
 
-_HEADS = ("head", "fc", "classifier", "fc_norm", "norm_pre_head")
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""What pictures are normalised with everywhere in vlzoo, as in ALBEF and X-VLM, DeiT and Swin included."""
 
 
 class TimmEncoder(ImageEncoder):
@@ -37,6 +37,8 @@ class TimmEncoder(ImageEncoder):
         package: installed pip package that holds a .pth or .safetensors file for this model.
         positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
+        own_colours: bring the pixels back to the mean and deviation that timm's weights were made with.
+        frozen: leave timm's weights and batch statistics as they are.
     """
 
     def __init__(
@@ -49,14 +51,22 @@ class TimmEncoder(ImageEncoder):
         package: str | None = None,
         positions: bool = False,
         norm: bool = False,
+        own_colours: bool = False,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         self.model = _create(name, image_size, arguments or {})
         self.width = int(self.model.num_features)
         self.norm = nn.LayerNorm(self.width) if norm else nn.Identity()
-        file = pretrained_path or (_package_weights(package) if package else None)
+        file = pretrained_path or (package_weights(package) if package else None)
         if file:
-            _load(self.model, file)
+            load_image_weights(self.model, file, grid=own_grid(self.model))
+        self.frozen = frozen
+        self.model.requires_grad_(not frozen)
+        scale, shift = _colours(self.model) if own_colours else (torch.ones(3), torch.zeros(3))
+        self.own_colours = own_colours
+        self.register_buffer("scale", scale[:, None, None], persistent=False)
+        self.register_buffer("shift", shift[:, None, None], persistent=False)
         self.position = None
         if positions:
             grid = _grid_of(self.model, image_size or _input_size(self.model))
@@ -68,8 +78,11 @@ class TimmEncoder(ImageEncoder):
         Raises:
             VlzooError: pictures of another size than the learned positions were made for.
         """
-        features = self.model.forward_features(image_M3HW)
-        x_MND, prefix, grid = _as_tokens(self.model, features, self.width)
+        if self.own_colours:
+            image_M3HW = image_M3HW * self.scale + self.shift
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features = self.model.forward_features(image_M3HW)
+        x_MND, prefix, grid = _as_tokens(self.model, features)
         x_MND = self.norm(_last_norm(self.model)(x_MND))
         if self.position is not None:
             x_MND = _placed(x_MND, self.position, prefix)
@@ -77,6 +90,13 @@ class TimmEncoder(ImageEncoder):
         has_class_token = prefix > 0 and getattr(self.model, "global_pool", "token") == "token"
         pooled = x_MND[:, 0] if has_class_token else x_MND[:, prefix:].mean(dim=1)
         return Tokens(x_MND, mask, pooled, prefix, grid)
+
+    def train(self, mode: bool = True) -> TimmEncoder:
+        """Training mode; frozen weights stay in evaluation mode, so that batch statistics rest too."""
+        super().train(mode)
+        if self.frozen:
+            self.model.eval()
+        return self
 
 
 def _create(name: str, image_size: int | None, arguments: Mapping[str, Any]) -> nn.Module:
@@ -107,15 +127,21 @@ def _input_size(model: nn.Module) -> int:
     return int(model.pretrained_cfg["input_size"][-1])
 
 
+def _colours(model: nn.Module) -> tuple[Tensor, Tensor]:
+    # (x clip_std + clip_mean - mean) / std, as one multiplication and one addition.
+    mean, std = (torch.tensor(model.pretrained_cfg[key]) for key in ("mean", "std"))
+    return torch.tensor(CLIP_STD) / std, (torch.tensor(CLIP_MEAN) - mean) / std
+
+
 def _grid_of(model: nn.Module, size: int) -> tuple[int, int]:
     was_training = model.training
     with torch.no_grad():
         features = model.eval().forward_features(torch.zeros(1, 3, size, size))
     model.train(was_training)
-    return _as_tokens(model, features, int(model.num_features))[2] or (1, features.shape[1])
+    return _as_tokens(model, features)[2] or (1, features.shape[1])
 
 
-def _as_tokens(model: nn.Module, features: Tensor, width: int) -> tuple[Tensor, int, tuple[int, int] | None]:
+def _as_tokens(model: nn.Module, features: Tensor) -> tuple[Tensor, int, tuple[int, int] | None]:
     """Feature maps of any layout as tokens [M, N, D], with the prefix and the grid."""
     if features.ndim == 3:
         prefix = int(getattr(model, "num_prefix_tokens", 0))
@@ -125,10 +151,16 @@ def _as_tokens(model: nn.Module, features: Tensor, width: int) -> tuple[Tensor, 
     return features.flatten(2).transpose(1, 2), 0, (features.shape[2], features.shape[3])
 
 
-def _vit_grid(model: nn.Module, tokens: int) -> tuple[int, int] | None:
+def own_grid(model: nn.Module) -> tuple[int, int] | None:
+    """Rows and columns of the patches a timm ViT was made for; None for models without a patch grid."""
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
+    return None if grid is None else (int(grid[0]), int(grid[1]))
+
+
+def _vit_grid(model: nn.Module, tokens: int) -> tuple[int, int] | None:
+    grid = own_grid(model)
     if grid is not None and math.prod(grid) == tokens:
-        return int(grid[0]), int(grid[1])
+        return grid
     side = math.isqrt(tokens)
     return (side, side) if side * side == tokens else None
 
@@ -148,20 +180,3 @@ def _placed(x_MND: Tensor, position_1GD: Tensor, prefix: int) -> Tensor:
             fix="set the encoder's image_size to the size of the pictures",
         )
     return torch.cat([x_MND[:, :prefix], x_MND[:, prefix:] + position_1GD], dim=1)
-
-
-def _package_weights(package: str) -> str:
-    try:
-        return str(package_file(package, ".safetensors"))
-    except CheckpointError:
-        return str(package_file(package, ".pth"))
-
-
-def _load(model: nn.Module, file: str) -> None:
-    weights = read_weights(file)
-    table, own = weights.get("pos_embed"), getattr(model, "pos_embed", None)
-    if table is not None and isinstance(own, Tensor) and table.ndim == 3 and table.shape != own.shape:
-        prefix = int(getattr(model, "num_prefix_tokens", 0))
-        grid = _vit_grid(model, own.shape[1] - prefix)
-        weights["pos_embed"] = table if grid is None else resize_positions(table, grid, prefix=prefix)
-    fill(model, weights, where=file, optional=_HEADS)

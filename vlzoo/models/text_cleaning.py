@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_DELETED = str.maketrans({character: None for character in ",.'!?\"()*#:;~"} | {"-": " ", "/": " "})
+_DELETED = str.maketrans(dict.fromkeys(",.'!?\"()*#:;~") | {"-": " ", "/": " "})
 
 
 def _fold(text: str) -> str:
