@@ -1,0 +1,87 @@
+"""Bounds on texts and boxes: what is cut, clipped or dropped, and counted. No torch here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from vlzoo.data.faults import Faults
+from vlzoo.data.reading import typed
+
+MAX_WORDS = 1_000
+"""Words of a text that are kept. Models read 25 to 50; a longer text is a broken record."""
+
+MAX_CHARACTERS = 20_000
+"""Characters of a text that are kept, for texts without spaces."""
+
+Box = tuple[float, float, float, float]
+
+
+def clean_text(value: Any, where: str, faults: Faults, *, what: str = "caption") -> str | None:
+    """A text with its outer blanks gone, cut at the bounds; None where nothing is left.
+
+    Args:
+        value: what the file holds.
+        where: file and line, or id.
+        faults: takes `empty caption` (skipped) and `caption cut` (mended).
+        what: the text's name in counts.
+
+    Raises:
+        DataError: the value is not text.
+    """
+    text = typed(value, str, where, f"the {what}").strip()
+    if not text:
+        faults.skip(f"empty {what}", where)
+        return None
+    # Surrogates that json escapes may leave alone can't be encoded again.
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+    if len(text) <= MAX_WORDS:
+        return text
+    kept = text[:MAX_CHARACTERS]
+    ends = [match.end() for match in re.finditer(r"\S+", kept)]
+    kept = kept[: ends[MAX_WORDS - 1]] if len(ends) > MAX_WORDS else kept
+    if len(kept) < len(text):
+        faults.mend(f"{what} cut", where, f"{len(text.split()):,} words, {len(text):,} characters")
+    return kept
+
+
+def clean_texts(values: Iterable[Any], where: str, faults: Faults, *, what: str = "caption") -> tuple[str, ...]:
+    """The texts that are left of several."""
+    found = (clean_text(value, where, faults, what=what) for value in values)
+    return tuple(text for text in found if text is not None)
+
+
+def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[int, int] | None = None) -> Box | None:
+    """A box x, y, width, height in pixels, clipped to its picture; None where nothing is left.
+
+    Args:
+        value: four numbers.
+        where: file and line, or id.
+        faults: takes `box of no area` and `box outside the picture` (skipped), `box clipped` (mended). An overhang of
+            less than a pixel is rounding, and clipped without a word.
+        size: width and height of the picture; None where the file does not tell them.
+
+    Raises:
+        DataError: not four numbers.
+    """
+    numbers = typed(value if isinstance(value, list) else list(value), list, where, "the box")
+    if len(numbers) != 4:
+        typed(numbers, tuple, where, "a box of four numbers")
+    x, y, width, height = (typed(number, float, where, "a number of the box") for number in numbers)
+    shown = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
+    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
+        faults.skip("box of no area", where, shown)
+        return None
+    if size is None:
+        return x, y, width, height
+    right, low = min(x + width, float(size[0])), min(y + height, float(size[1]))
+    left, top = max(x, 0.0), max(y, 0.0)
+    if right <= left or low <= top:
+        faults.skip("box outside the picture", where, f"{shown} in {size[0]} x {size[1]}")
+        return None
+    if max(left - x, top - y, x + width - right, y + height - low) >= 1:
+        faults.mend("box clipped", where, f"{shown} in {size[0]} x {size[1]}")
+    inner = left == x and top == y and right >= x + width and low >= y + height
+    return (x, y, width, height) if inner else (left, top, right - left, low - top)

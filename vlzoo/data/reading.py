@@ -1,0 +1,245 @@
+"""Reading annotation files, with errors that name the file and the line, key or id. No torch here.
+
+Every reader takes plain or gzipped files (`.gz`). What one record lacks is a `DataError` of the whole file, because a
+file in another format must not be read as an almost empty one; single bad values go through `vlzoo.data.cleaning`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vlzoo.errors import DataError, did_you_mean
+
+T = TypeVar("T")
+Record = dict[str, Any]
+
+MAX_FIELD = 16 * 2**20
+"""The longest field of a csv or tsv file, in characters: a picture in base64 fits."""
+
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+}
+
+
+def require_file(path: str | Path) -> Path:
+    """`path`, once it is sure that it is a file.
+
+    Raises:
+        DataError: nothing is there, or a folder; offers the nearest name beside it.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    if file.is_dir():
+        raise DataError("a folder where a file is expected", where=str(file))
+    if not file.parent.is_dir():
+        raise DataError("there is no such file, and no such folder", where=str(file), fix="is the root right?")
+    beside = [entry.name for entry in file.parent.iterdir()]
+    raise DataError("there is no such file", where=str(file), fix=did_you_mean(file.name, beside, what="beside it"))
+
+
+def require_folder(path: str | Path) -> Path:
+    """`path`, once it is sure that it is a folder.
+
+    Raises:
+        DataError: nothing is there, or a file.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    what = "a file where a folder is expected" if folder.exists() else "there is no such folder"
+    raise DataError(what, where=str(folder))
+
+
+def read_text(path: str | Path) -> str:
+    """The whole text of a file in UTF-8, a byte-order mark dropped.
+
+    Raises:
+        DataError: missing, a folder, damaged, or not UTF-8.
+    """
+    return "".join(_lines(require_file(path)))
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Line numbers from 1 and lines of a UTF-8 file, line ends stripped.
+
+    Raises:
+        DataError: missing, a folder, damaged, or not UTF-8.
+    """
+    for number, line in enumerate(_lines(require_file(path)), start=1):
+        yield number, line.rstrip("\r\n")
+
+
+def read_json(path: str | Path, kind: type[T] | None = None) -> Any:
+    """The value in a json file.
+
+    Args:
+        path: the file.
+        kind: what its top level must be, `list` or `dict`.
+
+    Raises:
+        DataError: missing, a folder, not json (with its line), or of another kind.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        raise DataError(f"not json: {error}", where=f"{path}:{line}", fix="is it cut off?") from error
+    return value if kind is None else typed(value, kind, f"{path}", "the top level")
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """The objects of a json-lines file with their places `file:line`; blank lines are passed over.
+
+    Raises:
+        DataError: missing, a folder, or a line that is not a json object.
+    """
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not json: {error}", where=where) from error
+        yield where, typed(value, dict, where, "the line")
+
+
+def read_records(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """The objects of a json list (`.json`) or of json lines (`.jsonl`, `.txt` or no ending), with their places.
+
+    Raises:
+        DataError: missing, a folder, not json, or an entry that is not an object.
+    """
+    if Path(path).name.removesuffix(".gz").endswith(".json"):
+        for index, value in enumerate(read_json(path, list)):
+            yield (where := f"{path}[{index}]"), typed(value, dict, where, "the entry")
+    else:
+        yield from read_jsonl(path)
+
+
+def read_table(
+    path: str | Path, *, columns: Sequence[str] | None = None, delimiter: str = "\t", quoted: bool | None = None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a csv or tsv file as mappings, with their places `file:line`.
+
+    Args:
+        path: the file.
+        columns: names of the columns where the file has no header; None: the first line names them. Rows may lack
+            trailing columns of `columns` but not have more.
+        delimiter: what separates fields.
+        quoted: whether `"` quotes fields; None: in csv yes, in tsv no, as Conceptual Captions and SBU are written.
+
+    Raises:
+        DataError: missing, a folder, or a row with a wrong number of fields.
+    """
+    quotes = quoted if quoted is not None else delimiter == ","
+    csv.field_size_limit(MAX_FIELD)
+    lines = _lines(require_file(path))
+    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
+    names = list(columns) if columns is not None else next(rows, [])
+    try:
+        for row in rows:
+            if not row:
+                continue
+            where = f"{path}:{rows.line_num}"
+            if len(row) > len(names) or (columns is None and len(row) < len(names)):
+                raise DataError(f"{len(row)} fields, expected {len(names)}: {', '.join(names)}", where=where)
+            yield where, dict(zip(names, row, strict=False))
+    except csv.Error as error:
+        raise DataError(f"not a table: {error}", where=f"{path}:{rows.line_num}") from error
+
+
+def need(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
+    """`record[key]`, checked.
+
+    Raises:
+        DataError: the key is missing (offers the nearest one) or its value is not of `kind`.
+    """
+    if key not in record:
+        raise DataError(f"no key {key!r}", where=where, fix=did_you_mean(key, map(str, record), what="keys"))
+    return typed(record[key], kind, where, f"the value of {key!r}")
+
+
+def typed(value: Any, kind: type[T], where: str, what: str = "the value") -> T:
+    """`value`, checked; a whole number passes as a number, true and false do not.
+
+    Raises:
+        DataError: it is of another kind; shows it.
+    """
+    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+    if fits and not (isinstance(value, bool) and kind is not bool):
+        return float(value) if kind is float else value  # type: ignore[return-value]
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    raise DataError(f"{what} is {shown}, expected {_NAMES.get(kind, kind.__name__)}", where=where)
+
+
+def identifier(record: Mapping[str, Any], key: str, where: str) -> str:
+    """An id as text; files give it as a number or as text.
+
+    Raises:
+        DataError: the key is missing, or its value is neither.
+    """
+    value = need(record, key, object, where)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise DataError(f"the value of {key!r} is {value!r}, expected a number or text", where=where)
+    return str(value)
+
+
+def unique(pairs: Iterable[tuple[str, T]], what: str, where: str) -> dict[str, T]:
+    """A mapping from pairs whose first entry must not repeat.
+
+    Raises:
+        DataError: names the id that is there twice.
+    """
+    found: dict[str, T] = {}
+    for key, value in pairs:
+        if key in found:
+            raise DataError(
+                f"{what} {key!r} is there twice", where=where, fix="ids must be unique; drop one of the two"
+            )
+        found[key] = value
+    return found
+
+
+def read_skip_list(path: str | Path) -> frozenset[str]:
+    """The picture names in a list of faults (json lines with `where`) or a plain list, one name a line."""
+    names = set()
+    for number, line in read_lines(path):
+        try:
+            names.add(json.loads(line)["where"] if line.startswith("{") else line.strip())
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError("not an entry of a list of faults", where=f"{path}:{number}") from error
+    return frozenset(names - {""})
+
+
+def first_existing(root: str | Path, names: Iterable[str]) -> str:
+    """The first of several accepted names that is there below `root`; the first of all where none is."""
+    choices = list(names)
+    return next((name for name in choices if (Path(root) / name).exists()), choices[0])
+
+
+def _lines(path: Path) -> Iterator[str]:
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+            for raw in file:
+                number += 1
+                yield str(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text: {error.reason}", where=f"{path}:{number}", fix="convert the file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"can't be read: {error}", where=f"{path}:{number + 1}", fix="is it cut off?") from error
