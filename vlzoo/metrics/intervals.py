@@ -112,7 +112,8 @@ def _by_cluster(values: ArrayLike, clusters: ArrayLike | None) -> tuple[Floats, 
     if clusters is None:
         return values_N, np.ones_like(values_N)
     codes_N = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    return np.bincount(codes_N, weights=values_N), np.bincount(codes_N, weights=np.ones_like(values_N))
+    sums_C: Floats = np.bincount(codes_N, weights=values_N).astype(np.float64)
+    return sums_C, np.bincount(codes_N).astype(np.float64)
 
 
 def _bootstrap_means(sums_C: Floats, sizes_C: Floats, draws: int, seed: int) -> Floats:

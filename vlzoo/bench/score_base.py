@@ -1,0 +1,116 @@
+"""What every scorer takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vlzoo.metrics.intervals import cluster_codes, interval
+from vlzoo.types import Score
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files and choices for scoring one set of predictions.
+
+    Attributes:
+        predictions: the file of predictions.
+        annotations: the file of annotations, in its official format; optional for retrieval alone.
+        protocol: one of the task's protocols, without the task's name; empty for the task's default.
+        allow_missing: samples without a prediction count as wrong, and their number is given.
+        questions: a second file with what the annotations lack: VQA's answer types, RefCOCO's instances.
+        subsets: files whose ids get figures of their own (NLVR2 balanced, unbalanced).
+        splits: names of splits to score, where one file holds several; empty for all but train.
+        karpathy: name of the Karpathy split whose sizes are asserted, or empty.
+    """
+
+    predictions: Path
+    annotations: Path | None = None
+    protocol: str = ""
+    allow_missing: bool = False
+    questions: Path | None = None
+    subsets: tuple[Path, ...] = ()
+    splits: tuple[str, ...] = ()
+    karpathy: str = ""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The figures of one task.
+
+    Attributes:
+        scores: the figures; the first is the task's main one.
+        missing: how many samples had no prediction and count as wrong.
+        notes: what a reader must know beside the numbers: ties, the label set, sizes.
+    """
+
+    scores: tuple[Score, ...]
+    missing: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the figures of one task have in common, so that each needs only its own numbers.
+
+    Attributes:
+        task: task name.
+        protocol: protocol, with the task's name before it.
+        data: name and fingerprint of the annotations.
+    """
+
+    task: str
+    protocol: str
+    data: str
+
+    def hits(
+        self,
+        metric: str,
+        right: ArrayLike,
+        clusters: Sequence[Hashable] | None = None,
+        *,
+        protocol: str | None = None,
+        detail: Mapping[str, float] | None = None,
+    ) -> Score:
+        """A share of right samples, in percent; `detail` also gets it as a fraction and as counts."""
+        right_N = np.asarray(right, dtype=bool)
+        correct, of = int(right_N.sum()), len(right_N)
+        counts = {"fraction": correct / of, "correct": correct, "of": of}
+        return self._score(
+            metric, 100.0 * correct / of, 100.0 * right_N, clusters, protocol, {**counts, **(detail or {})}
+        )
+
+    def mean(
+        self,
+        metric: str,
+        values: ArrayLike,
+        clusters: Sequence[Hashable] | None = None,
+        *,
+        detail: Mapping[str, float] | None = None,
+    ) -> Score:
+        """The mean of values in percent, [n]."""
+        values_N = np.asarray(values, dtype=np.float64)
+        return self._score(metric, float(values_N.sum()) / len(values_N), values_N, clusters, None, detail or {})
+
+    def derived(self, metric: str, value: float, samples: int, unit: str = "%") -> Score:
+        """A figure made of other figures, without an interval of its own."""
+        return Score(self.task, self.protocol, metric, value, None, samples, 0, self.data, unit=unit)
+
+    def _score(
+        self,
+        metric: str,
+        value: float,
+        values_N: np.ndarray,
+        clusters: Sequence[Hashable] | None,
+        protocol: str | None,
+        detail: Mapping[str, float],
+    ) -> Score:
+        codes = cluster_codes(clusters) if clusters is not None else np.arange(len(values_N))
+        ends = interval(values_N, codes)
+        groups = len(np.unique(codes))
+        name = protocol or self.protocol
+        return Score(self.task, name, metric, value, ends, len(values_N), groups, self.data, dict(detail))
