@@ -1,0 +1,97 @@
+"""All randomness of a training step, keyed by seed, step, purpose and sample.
+
+A counter-based generator: what is drawn for a sample does not depend on the batch it sits in, on the order
+of the batch, or on how many processes share the work; and nothing has to be saved to resume.
+
+Legend: B batch rows, L text tokens, N candidates.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlzoo.types import Text
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+IGNORED = -100
+"""Label of positions that carry no loss, as torch's cross-entropy reads it."""
+
+
+def mix(*words: int | np.ndarray) -> np.ndarray:
+    """Hash words to 64 well-mixed bits (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
+    state = np.uint64(0)
+    with np.errstate(over="ignore"):
+        for word in words:
+            state = _finish(state + np.asarray(word).astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + _GOLDEN)
+    return np.asarray(state)
+
+
+def _finish(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def name_word(name: str) -> int:
+    """A number for a purpose's name, the same on every machine."""
+    return zlib.crc32(name.encode())
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The draws of one step.
+
+    Attributes:
+        seed: the run's seed.
+        step: the step's number.
+    """
+
+    seed: int = 0
+    step: int = 0
+
+    def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
+        """Numbers in [0, 1), `count` for each sample, [B, count] float64 on the key's device."""
+        key_B1 = key_B.detach().cpu().numpy().astype(np.int64).view(np.uint64)[:, None]
+        bits = mix(self.seed, self.step, name_word(purpose), key_B1, np.arange(count, dtype=np.uint64)[None])
+        return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(key_B.device)
+
+    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor) -> Tensor:
+        """One column for each row with probability proportional to its weight, [B] int64.
+
+        Columns of weight zero are never drawn. A row without any weight draws uniformly from all its columns.
+        """
+        weight_BN = weight_BN.double()
+        empty_B1 = weight_BN.sum(1, keepdim=True) <= 0
+        weight_BN = torch.where(empty_B1, torch.ones_like(weight_BN), weight_BN)
+        cumulative_BN = weight_BN.cumsum(1)
+        target_B1 = self.uniform(purpose, key_B, 1) * cumulative_BN[:, -1:]
+        return torch.searchsorted(cumulative_BN, target_B1, right=True).clamp_(max=weight_BN.shape[1] - 1).squeeze(1)
+
+    def corrupt(
+        self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int
+    ) -> tuple[Text, Tensor]:
+        """BERT's masking: of the tokens drawn, 80 % become [MASK], 10 % any id, 10 % stay.
+
+        Args:
+            text: the text; special tokens are never drawn.
+            key_B: the samples' keys, [B].
+            probability: each token's chance to be drawn.
+            vocab: number of ids to draw the random ones from.
+            mask_id: id of [MASK].
+
+        Returns:
+            The corrupted text, and labels [B, L]: the true id where a token was drawn, `IGNORED` elsewhere.
+        """
+        length = text.ids.shape[1]
+        drawn_BL = (self.uniform("mlm", key_B, length) < probability) & ~text.special
+        fate_BL = self.uniform("mlm-fate", key_B, length)
+        random_BL = (self.uniform("mlm-id", key_B, length) * vocab).long()
+        ids_BL = torch.where(drawn_BL & (fate_BL < 0.8), torch.full_like(text.ids, mask_id), text.ids)
+        ids_BL = torch.where(drawn_BL & (fate_BL >= 0.9), random_BL, ids_BL)
+        labels_BL = torch.where(drawn_BL, text.ids, torch.full_like(text.ids, IGNORED))
+        return Text(ids_BL, text.mask, text.special), labels_BL

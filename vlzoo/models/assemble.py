@@ -1,0 +1,165 @@
+"""From a recipe to a model: the parts, the joint space, and the objectives' heads.
+
+Legend: B rows, D width, E joint size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
+from vlzoo.errors import VlzooError
+from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder
+from vlzoo.options import schema_of
+from vlzoo.plugins import registry
+from vlzoo.types import Tokens
+
+SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+"""Ids of the special tokens where no tokenizer says otherwise."""
+
+
+class Model(nn.Module):
+    """Encoders, fusion, decoder, and the projections into the joint space.
+
+    Args:
+        image_encoder: pictures to tokens.
+        text_encoder: words to tokens.
+        fusion: both to fused states.
+        decoder: fused states to words; None where the task needs none.
+        joint: E.
+        temperature: of the contrast.
+        special: ids of the special tokens.
+    """
+
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        text_encoder: TextEncoder,
+        fusion: Fusion,
+        decoder: Decoder | None = None,
+        *,
+        joint: int = 256,
+        temperature: Temperature | None = None,
+        special: Mapping[str, int] = SPECIAL,
+    ) -> None:
+        super().__init__()
+        scale = temperature or Temperature()
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+        self.fusion, self.decoder = fusion, decoder
+        self.image_projection = nn.Linear(image_encoder.width, joint)
+        self.text_projection = nn.Linear(text_encoder.width, joint)
+        self.temperature = nn.Parameter(torch.tensor(scale.initial), requires_grad=scale.learned)
+        self.bounds, self.joint, self.special = (scale.low, scale.high), joint, dict(special)
+        self.vocab = text_encoder.vocab
+
+    def embed_image(self, image: Tokens) -> Tensor:
+        """Unit vectors [B, E] of the pictures' pooled states."""
+        return F.normalize(self.image_projection(image.pooled), dim=-1)
+
+    def embed_text(self, text: Tokens) -> Tensor:
+        """Unit vectors [B, E] of the texts' pooled states."""
+        return F.normalize(self.text_projection(text.pooled), dim=-1)
+
+    def clamp_temperature(self) -> None:
+        """Keep the temperature within its bounds (ALBEF: [0.001, 0.5], before every forward)."""
+        with torch.no_grad():
+            self.temperature.clamp_(*self.bounds)
+
+    def spec(self, *, teacher: bool = False, classes: int = 0) -> Spec:
+        """What objectives may know of this model."""
+        return Spec(
+            image_width=self.image_encoder.width,
+            text_width=self.text_encoder.width,
+            fused_width=self.fusion.width,
+            joint=self.joint,
+            vocab=self.vocab,
+            fusion_layers=self.fusion.layers,
+            special=self.special,
+            teacher=teacher,
+            embedding=self.text_encoder.word_embedding(),
+            classes=classes,
+        )
+
+
+class System(nn.Module):
+    """A model with the objectives that train it.
+
+    Args:
+        model: the model.
+        objectives: built objectives by their name in the recipe.
+        weights: each objective's weight in the sum.
+    """
+
+    def __init__(self, model: Model, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.model = model
+        self.objectives = nn.ModuleDict(dict(objectives))
+        self.weights = dict(weights)
+
+    def named_objectives(self) -> dict[str, Objective]:
+        """The objectives by name."""
+        return {name: cast(Objective, objective) for name, objective in self.objectives.items()}
+
+
+def build_system(
+    recipe: Recipe, *, vocab: int | None = None, special: Mapping[str, int] = SPECIAL, classes: int = 0
+) -> System:
+    """Build everything a recipe names.
+
+    Args:
+        recipe: a checked recipe.
+        vocab: number of ids of the tokenizer; None: as the parts' options say.
+        special: ids of the special tokens.
+        classes: number of classes of the task.
+
+    Raises:
+        VlzooError: a part is missing, or parts do not fit each other.
+    """
+    model = build_model(recipe, vocab=vocab, special=special)
+    spec = model.spec(teacher=recipe.teacher is not None, classes=classes)
+    objectives = {name: build_objective(name, ref, spec) for name, ref in recipe.active.items()}
+    return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()})
+
+
+def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[str, int] = SPECIAL) -> Model:
+    """Build the model of a recipe; sizes that follow from its neighbours need not be given.
+
+    Raises:
+        VlzooError: a part is missing.
+    """
+    wanted = recipe.model
+    ids = {} if vocab is None else {"vocab": vocab}
+    image = build_part("image_encoder", wanted.image_encoder, {})
+    text = build_part("text_encoder", wanted.text_encoder, ids)
+    widths = {"image_width": image.width, "text_width": text.width}
+    fusion = build_part("fusion", wanted.fusion, widths)
+    memory = {**ids, "memory_width": fusion.width}
+    decoder = build_part("decoder", wanted.decoder, memory) if wanted.decoder else None
+    return Model(image, text, fusion, decoder, joint=wanted.joint, temperature=wanted.temperature, special=special)
+
+
+def build_objective(name: str, ref: ObjectiveRef, spec: Spec) -> Objective:
+    """Build one objective and its heads."""
+    objective: Objective = registry().build("objective", ref.part or name, **ref.options)
+    objective.build(spec)
+    return objective
+
+
+def build_part(kind: str, ref: PartRef | None, derived: Mapping[str, Any]) -> Any:
+    """Build a part of the model; `derived` options are given where it takes them and the recipe does not.
+
+    Raises:
+        VlzooError: the recipe does not name one.
+    """
+    if ref is None:
+        raise VlzooError(
+            f"the recipe names no {kind}", fix=f"add `model.{kind}:`; `vlzoo list {kind}` shows what there is"
+        )
+    known = schema_of(registry().find(kind, ref.part)).names
+    follows = {name: value for name, value in derived.items() if name in known}
+    return registry().build(kind, ref.part, **{**follows, **ref.options})

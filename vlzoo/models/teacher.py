@@ -1,0 +1,74 @@
+"""The momentum teacher: a slowly following copy of the model and of the heads the objectives name."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from vlzoo.errors import VlzooError
+from vlzoo.interfaces import Objective
+from vlzoo.models.assemble import Model, System
+
+
+class Teacher(nn.Module):
+    """Copies that follow the student by an exponential moving average (MoCo, He et al. 2020; ALBEF, section 3.3).
+
+    Args:
+        system: the student; its weights are the start.
+        momentum: share of the old value kept at each update.
+    """
+
+    def __init__(self, system: System, momentum: float = 0.995) -> None:
+        super().__init__()
+        self.momentum = momentum
+        heads = nn.ModuleDict(
+            {
+                name: nn.ModuleDict({head: getattr(objective, head) for head in objective.mirrored})
+                for name, objective in system.named_objectives().items()
+                if objective.mirrored
+            }
+        )
+        # One copy of everything, so that a head tied to the word table stays tied to the copied table.
+        copied = copy.deepcopy(nn.ModuleDict({"model": system.model, "heads": heads}))
+        self.model: Model = copied["model"]  # type: ignore[assignment]
+        self.heads: nn.ModuleDict = copied["heads"]  # type: ignore[assignment]
+        self.requires_grad_(False)
+        self.eval_like(system)
+        self._names = {id(objective): name for name, objective in system.named_objectives().items()}
+
+    def eval_like(self, system: System) -> None:
+        """Take the student's train or eval mode: ALBEF's teacher keeps its dropout on, as the student's."""
+        self.train(system.training)
+
+    @torch.no_grad()
+    def update(self, system: System) -> None:
+        """`theta_m <- m theta_m + (1 - m) theta`, in place; buffers and the temperature are not averaged."""
+        mine, theirs = dict(self.named_parameters()), self._followed(system)
+        for name, parameter in mine.items():
+            if name != "model.temperature":
+                parameter.lerp_(theirs[name], 1.0 - self.momentum)
+        self.model.temperature.copy_(system.model.temperature)
+
+    def twin(self, objective: Objective, head: str) -> nn.Module:
+        """The copy of an objective's head.
+
+        Raises:
+            VlzooError: the objective does not name the head in `mirrored`.
+        """
+        name = self._names.get(id(objective), "")
+        if name not in self.heads or head not in self.heads[name]:  # type: ignore[operator]
+            raise VlzooError(
+                f"the teacher has no copy of {type(objective).__name__}.{head}",
+                fix=f"set `mirrored = ({head!r},)` on the objective",
+            )
+        return self.heads[name][head]  # type: ignore[index]
+
+    def _followed(self, system: System) -> dict[str, nn.Parameter]:
+        found = {f"model.{name}": p for name, p in system.model.named_parameters()}
+        for name, objective in system.named_objectives().items():
+            for head in objective.mirrored:
+                prefix = f"heads.{name}.{head}."
+                found |= {prefix + n: p for n, p in getattr(objective, head).named_parameters()}
+        return found

@@ -1,0 +1,83 @@
+"""Image-text contrastive learning (ITC) with momentum queue and distillation.
+
+Legend: B batch rows, E joint size, Q queue length.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.interfaces import Objective, Spec
+from vlzoo.objectives.queue import FeatureQueue
+from vlzoo.step import Step
+from vlzoo.types import Loss
+
+
+class ITC(Objective):
+    """Each picture finds its text among the batch and the queue, and each text its picture.
+
+    ALBEF, Li et al. 2021, equations 1 and 6 (`models/model_pretrain.py`). With a teacher the keys are its
+    features and the targets `alpha softmax(teacher) + (1 - alpha) hard`.
+
+    Args:
+        queue: how many features of past batches to compare with, for each modality; 0: the batch alone.
+        targets: the hard targets: `one-hot`, or `image-id`: all texts of one picture are positives.
+    """
+
+    def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id"] = "one-hot") -> None:
+        super().__init__()
+        self.length, self.targets = queue, targets
+        self.queue: FeatureQueue | None = None
+
+    def build(self, spec: Spec) -> None:
+        """Make the queue."""
+        self.queue = FeatureQueue(self.length, spec.joint) if self.length else None
+
+    def forward(self, step: Step) -> Loss:
+        """The mean of both directions' cross-entropies."""
+        student = self.logits(step, step.image_embed(), step.text_embed())
+        hard_BC = self.hard_targets(step)
+        target_i2t, target_t2i = self.soften(step, hard_BC)
+        i2t, t2i = self.cross_entropy(target_i2t, student[0]), self.cross_entropy(target_t2i, student[1])
+        total = (i2t + t2i) / 2
+        return Loss(total, {"itc": total.detach(), "temperature": step.temperature.detach()})
+
+    def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
+        """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces."""
+        return -(target_BC * F.log_softmax(logit_BC, dim=1)).sum(1).mean()
+
+    def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled cosines with the batch's keys, then the queue's, [B, B + Q]: picture to text, text to picture."""
+        image_key, text_key = step.keys
+        if self.queue is not None:
+            image_key = torch.cat([image_key, self.queue.image.to(image_key.dtype)])
+            text_key = torch.cat([text_key, self.queue.text.to(text_key.dtype)])
+        return image_BE @ text_key.T / step.temperature, text_BE @ image_key.T / step.temperature
+
+    def hard_targets(self, step: Step) -> Tensor:
+        """Which columns are positives, each row summing to one, [B, B + Q]."""
+        ids = step.batch.image_id
+        if self.targets == "one-hot" or ids is None:
+            width = len(step) + (self.length if self.queue is not None else 0)
+            return torch.eye(len(step), width, device=step.batch.key.device)
+        columns = ids if self.queue is None else torch.cat([ids, self.queue.ids])
+        equal_BC = (ids[:, None] == columns[None, :]).float()
+        return equal_BC / equal_BC.sum(1, keepdim=True)
+
+    def soften(self, step: Step, hard_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """The targets of both directions, with the teacher's share."""
+        if step.teacher is None or step.alpha == 0:
+            return hard_BC, hard_BC
+        with torch.no_grad():
+            taught = self.logits(step, step.teacher.image_embed(), step.teacher.text_embed())
+            i2t, t2i = (step.alpha * F.softmax(logit, dim=1) + (1 - step.alpha) * hard_BC for logit in taught)
+        return i2t, t2i
+
+    def after_step(self, step: Step) -> None:
+        """Enqueue the batch's keys."""
+        if self.queue is not None:
+            self.queue.push(*step.keys, step.batch.image_id)

@@ -1,0 +1,60 @@
+"""Image-text matching (ITM) on mined hard negatives.
+
+Legend: B batch rows, P pairs, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.interfaces import Objective, Spec
+from vlzoo.plan import Plan
+from vlzoo.step import Step
+from vlzoo.types import Loss
+
+MATCH = 1
+"""The class that means: this text belongs to this picture."""
+
+
+class ITM(Objective):
+    """Does a text belong to a picture? B positive pairs and 2B mined negatives (ALBEF, equation 4).
+
+    Args:
+        head: `linear` (ALBEF), or `mlp`: twice the width, LayerNorm, GELU (X-VLM).
+    """
+
+    def __init__(self, *, head: str = "linear") -> None:
+        super().__init__()
+        self.kind = head
+
+    def build(self, spec: Spec) -> None:
+        """Make the two-class head."""
+        width = spec.fused_width
+        self.head: nn.Module = nn.Linear(width, 2)
+        if self.kind == "mlp":
+            self.head = nn.Sequential(
+                nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, 2)
+            )
+
+    def plan(self, plan: Plan) -> None:
+        """The first position of both passes is read."""
+        plan.read("cls")
+        plan.read("cls", pairs="negative")
+
+    def forward(self, step: Step) -> Loss:
+        """Cross-entropy over 3B pairs; over the positives alone where a batch of one has no negative."""
+        logit_P2 = self.logits(step)
+        label_P = torch.zeros(len(logit_P2), dtype=torch.long, device=logit_P2.device)
+        label_P[: len(step)] = MATCH
+        total = F.cross_entropy(logit_P2, label_P)
+        right = (logit_P2.argmax(1) == label_P).float().mean()
+        return Loss(total, {"itm": total.detach(), "itm_accuracy": right.detach()})
+
+    def logits(self, step: Step) -> Tensor:
+        """Logits of the positives, then of the negatives, [3B, 2]."""
+        states = [step.fused().cls]
+        if len(step) > 1:
+            states.append(step.fused("negative").cls)
+        return self.head(torch.cat(states))
