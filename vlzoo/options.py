@@ -7,6 +7,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,9 @@ def _inherited(node: ast.ClassDef, module: str, depth: int) -> tuple[tuple[Optio
     """The options of the first base class whose source can be found; a class without one takes none."""
     for base in node.bases if depth else ():
         target = _resolve(ast.unparse(base), module)
-        found = _definition(*target) if target else None
+        # torch.nn.Module takes anything and refuses it later: no options, and its long source need not be parsed.
+        ours = target is not None and target[0].partition(".")[0] != "torch"
+        found = _definition(*target) if target and ours else None
         if found is not None and target is not None:
             return _signature(found[0], target[0], depth - 1)
     return (), False
@@ -182,6 +185,7 @@ def _absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
     return ".".join([*base, node.module] if node.module else base)
 
 
+@cache
 def _parsed(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_text(encoding="utf-8"))

@@ -29,9 +29,12 @@ def fingerprint(module: str) -> str | None:
     if spec is None or spec.origin is None:
         return None
     digest = hashlib.sha256()
-    for path in sorted(_files(Path(spec.origin))):
-        status = os.stat(path)
-        digest.update(f"{path}|{status.st_mtime_ns}|{status.st_size}\n".encode())
+    try:
+        for path in sorted(_files(Path(spec.origin))):
+            status = os.stat(path)
+            digest.update(f"{path}|{status.st_mtime_ns}|{status.st_size}\n".encode())
+    except OSError:  # a module inside a zip file, or a link that leads nowhere
+        return None
     return digest.hexdigest()[:24]
 
 
@@ -64,7 +67,7 @@ class Cache:
             return None
         try:
             return _revive(entry["loaded"], owner)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             return None
 
     def put(self, owner: Owner, key: str, loaded: Loaded) -> None:
@@ -81,9 +84,9 @@ class Cache:
                 return
 
 
-def key_of(owner: Owner, target: str, files: str) -> str:
+def key_of(owner: Owner, target: str, files: str, requires: tuple[str, ...]) -> str:
     """What must be unchanged for a remembered plugin to be believed."""
-    return "|".join((owner.version, target, files, __version__, sys.prefix))
+    return "|".join((owner.version, target, files, __version__, sys.prefix, *requires))
 
 
 def _slot(owner: Owner) -> str:
@@ -96,4 +99,5 @@ def _revive(raw: Mapping[str, Any], owner: Owner) -> Loaded:
         options = part["options"]
         schema = None if options is None else tuple(Option(**option) for option in options)
         parts.append(Part(**{**part, "owner": owner, "options": schema}))
-    return Loaded(tuple(parts), tuple(raw["hooks"]), raw["seconds"], tuple(raw["remarks"]))
+    commands = tuple((name, about) for name, about in raw["commands"])
+    return Loaded(tuple(parts), tuple(raw["hooks"]), raw["seconds"], tuple(raw["remarks"]), commands)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from vlzoo import hookspecs
 from vlzoo.errors import PluginError, did_you_mean
 from vlzoo.registry import Owner, Part, Registrar
+
+if TYPE_CHECKING:
+    import click
 
 SLOW_IMPORT_S = 0.5
 """An import that takes longer is named by `vlzoo doctor`."""
@@ -32,12 +37,14 @@ class Loaded:
         hooks: the hooks it implements.
         seconds: how long its import and registration took.
         remarks: what its author should mend though it works.
+        commands: the sub-commands it adds, each with one line about it.
     """
 
     parts: tuple[Part, ...]
     hooks: tuple[str, ...]
     seconds: float
     remarks: tuple[str, ...] = ()
+    commands: tuple[tuple[str, str], ...] = ()
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -61,38 +68,78 @@ def load(bring: Callable[[], ModuleType], owner: Owner, core_version: str) -> Lo
     """
     started = time.perf_counter()
     had_torch = "torch" in sys.modules
-    with _blamed_on(owner), _silenced() as printed:
+    with isolated(owner) as printed:
         module = bring()
         manager = _checked(module)
         registrar = Registrar(owner, core_version)
         manager.hook.vlzoo_register(registry=registrar)
+        hooks = tuple(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
+        added = commands_of(module) if "vlzoo_commands" in hooks else {}
+        commands = tuple((name, added[name].get_short_help_str(60)) for name in sorted(added))
     seconds = time.perf_counter() - started
-    hooks = tuple(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
     remarks = _remarks(printed.getvalue(), seconds, not had_torch and "torch" in sys.modules)
-    return Loaded(tuple(registrar.parts), hooks, seconds, remarks)
+    return Loaded(tuple(registrar.parts), hooks, seconds, remarks, commands)
+
+
+def commands_of(module: ModuleType) -> dict[str, click.Command]:
+    """The sub-commands that a plugin's module adds.
+
+    Raises:
+        PluginError: one has the name of a command of the core's.
+    """
+    # Here, not above: most plugins add no command, and a library user needs no command line.
+    import click
+
+    from vlzoo.cli.main import COMMANDS
+
+    group = click.Group()
+    _checked(module).hook.vlzoo_commands(group=group)
+    for name in group.commands:
+        if name in COMMANDS:
+            raise PluginError(
+                f"the command {name!r} is built into vlzoo and can't be taken over",
+                fix="its author must choose another name",
+            )
+    return dict(group.commands)
+
+
+@contextlib.contextmanager
+def isolated(owner: Owner) -> Iterator[io.StringIO]:
+    """Run a plugin's code: what it raises becomes a `PluginError` about it, what it prints is caught.
+
+    Raises:
+        PluginError: whatever went wrong, SystemExit too.
+    """
+    with _blamed_on(owner), _silenced() as printed:
+        yield printed
 
 
 def _checked(module: ModuleType) -> pluggy.PluginManager:
     """A manager that holds the module alone, once every hook in it is known to fit."""
-    unmarked = [n for n, f in vars(module).items() if n.startswith("vlzoo_") and callable(f) and not _is_marked(f)]
+    unmarked = [n for n, f in vars(module).items() if n in HOOKS and inspect.isroutine(f) and not _mark(f)]
     if unmarked:
         raise PluginError(f"{unmarked[0]} is not marked as a hook", fix="put @hookimpl (from vlzoo) above it")
-    marked = [n for n, f in vars(module).items() if callable(f) and _is_marked(f)]
+    marked = {n: _mark(f) for n, f in vars(module).items() if inspect.isroutine(f) and _mark(f)}
     if not marked:
+        misspelt = next((n for n in vars(module) if n.startswith("vlzoo_") and callable(vars(module)[n])), None)
         raise PluginError(
-            f"{module.__name__} implements no hook", fix="write vlzoo_register(registry), see docs/plugins.md"
+            f"{module.__name__} implements no hook" + (f", but it has {misspelt!r}" if misspelt else ""),
+            fix="write vlzoo_register(registry) at its top level, under @hookimpl; see docs/plugins.md",
         )
-    for name in marked:
-        if name not in HOOKS:
-            raise PluginError(f"there is no hook {name!r}", fix=did_you_mean(name, HOOKS, what="hooks"))
+    for name, mark in marked.items():
+        hook = mark.get("specname") or name
+        if hook not in HOOKS:
+            raise PluginError(f"there is no hook {hook!r}", fix=did_you_mean(hook, HOOKS, what="hooks"))
     manager = new_manager()
     manager.register(module)
     manager.check_pending()
     return manager
 
 
-def _is_marked(function: Any) -> bool:
-    return hasattr(function, "vlzoo_impl")
+def _mark(function: Any) -> dict[str, Any]:
+    """What `@hookimpl` left on a function; empty where it is not marked."""
+    mark = getattr(function, "vlzoo_impl", None)
+    return mark if isinstance(mark, dict) else {}
 
 
 @contextlib.contextmanager
@@ -125,10 +172,21 @@ def _place(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[io.StringIO]:
-    # What a plugin prints would break `vlzoo list --json` for everybody.
+    # What a plugin prints would break `vlzoo list --json` for everybody. Python's own output is kept for a remark;
+    # what is written below Python, by a C library or a child process, goes to standard error.
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        yield printed
+    saved = None
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        saved = os.dup(1)
+        os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield printed
+    finally:
+        if saved is not None:
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def _remarks(printed: str, seconds: float, brought_torch: bool) -> tuple[str, ...]:

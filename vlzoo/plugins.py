@@ -1,58 +1,25 @@
-"""The plugin door: find every plugin, load each one by itself, and know who supplied what."""
+"""The plugin door: load each plugin by itself, and know who supplied what."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import importlib.util
 import os
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from vlzoo import __version__
 from vlzoo.errors import PluginError
 from vlzoo.plugin_cache import Cache, fingerprint, key_of
-from vlzoo.plugin_load import Loaded, load, new_manager
+from vlzoo.plugin_find import Candidate, find
+from vlzoo.plugin_load import Loaded, commands_of, isolated, load, new_manager
 from vlzoo.registry import CORE, Owner, Registry
 
-GROUP = "vlzoo"
-"""The entry-point group of vlzoo's plugins."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A plugin that was found, not yet loaded.
-
-    Attributes:
-        owner: distribution, version and entry point.
-        module: the module to import.
-        file: where a single-file plugin lies, else None.
-        requires: the distribution's requirements, as its metadata states them.
-    """
-
-    owner: Owner
-    module: str
-    file: Path | None = None
-    requires: tuple[str, ...] = ()
-
-    def bring(self) -> ModuleType:
-        """Import the module.
-
-        Raises:
-            PluginError: the distribution needs a newer vlzoo, or the file can't be read as a module.
-        """
-        _check_requirement(self.requires, str(self.owner))
-        if self.file is None:
-            return importlib.import_module(self.module)
-        return _import_file(self.file, self.module)
+if TYPE_CHECKING:
+    import click
 
 
 @dataclass(frozen=True)
@@ -87,34 +54,80 @@ class Door:
     plugins: list[Plugin] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=new_manager)
 
-    def hook(self, name: str) -> pluggy.HookCaller:
-        """The caller of a hook, once every plugin that implements it is imported."""
-        for plugin in self.plugins:
-            if plugin.loaded and name in plugin.loaded.hooks:
-                module = plugin.candidate.bring()
-                if not self.manager.is_registered(module):
-                    self.manager.register(module, name=f"{plugin.owner.dist}:{plugin.owner.entry}")
-        return getattr(self.manager.hook, name)
-
     @property
     def broken(self) -> list[Plugin]:
         """The plugins that did not load."""
         return [plugin for plugin in self.plugins if plugin.error]
 
+    def hook(self, name: str) -> pluggy.HookCaller:
+        """The caller of a hook, once every plugin that implements it is imported.
+
+        A remembered plugin that no longer imports is named on standard error and left out.
+        """
+        for index, plugin in enumerate(self.plugins):
+            if plugin.loaded and not plugin.error and name in plugin.loaded.hooks:
+                try:
+                    self._admit(plugin)
+                except PluginError as error:
+                    self.plugins[index] = replace(plugin, error=error)
+                    print(f"! {plugin.owner.entry} is left out: {error}", file=sys.stderr)
+        caller: pluggy.HookCaller = getattr(self.manager.hook, name)
+        return caller
+
+    def commands(self) -> dict[str, list[Plugin]]:
+        """The plugins' sub-commands by name, with those who supply each; nothing is imported."""
+        found: dict[str, list[Plugin]] = {}
+        for plugin in self.plugins:
+            for name, _ in plugin.loaded.commands if plugin.loaded else ():
+                found.setdefault(name, []).append(plugin)
+        return found
+
+    def command(self, name: str) -> click.Command | None:
+        """A plugin's sub-command, imported now; None where no plugin supplies it.
+
+        Raises:
+            PluginError: two plugins supply it, or the one that does no longer imports.
+        """
+        suppliers = self.commands().get(name, [])
+        if len(suppliers) > 1:
+            raise PluginError(
+                f"the command {name!r} is supplied by both {' and '.join(str(each.owner) for each in suppliers)}",
+                fix=f"leave one out: VLZOO_DISABLE_PLUGINS={suppliers[0].owner.dist}",
+            )
+        if not suppliers:
+            return None
+        with isolated(suppliers[0].owner):
+            return commands_of(suppliers[0].candidate.bring())[name]
+
+    def _admit(self, plugin: Plugin) -> None:
+        with isolated(plugin.owner):
+            module = plugin.candidate.bring()
+            if not self.manager.is_registered(module):
+                self.manager.register(module, name=f"{plugin.owner.dist}:{plugin.owner.entry}")
+
 
 @cache
 def door() -> Door:
-    """The door of this process: every plugin found and loaded, once."""
+    """The door of this process: every plugin found and loaded, once.
+
+    Raises:
+        PluginError: a file named by `--plugin` does not load. What is installed can fail without stopping anybody;
+            a file that was asked for can't.
+    """
     opened, remembered = Door(), Cache()
-    if os.environ.get("VLZOO_TRACE") == "1":
+    if _tracing():
         _trace(opened.manager)
-    left_out = {name.strip() for name in os.environ.get("VLZOO_DISABLE_PLUGINS", "").split(",")} - {""}
+    left_out = disabled()
     for candidate in find():
-        if {candidate.owner.dist, candidate.owner.entry} & left_out and candidate.owner.dist != CORE:
+        if {plain(candidate.owner.dist), plain(candidate.owner.entry)} & left_out and candidate.owner.dist != CORE:
             opened.plugins.append(Plugin(candidate, disabled=True))
         else:
             opened.plugins.append(_enter(candidate, opened.registry, remembered))
     remembered.save()
+    opened.registry.absent = [str(plugin.owner) for plugin in opened.broken]
+    for plugin in opened.broken:
+        if plugin.candidate.file and plugin.error:
+            raise plugin.error
     return opened
 
 
@@ -123,22 +136,14 @@ def registry() -> Registry:
     return door().registry
 
 
-def find() -> list[Candidate]:
-    """Every plugin there is: the core's first, then by distribution, then single files."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    found = []
-    for point in points:
-        dist = point.dist
-        owner = Owner(dist.name if dist else "unknown", dist.version if dist else "?", point.name)
-        found.append(Candidate(owner, point.value.partition(":")[0], requires=tuple((dist and dist.requires) or ())))
-    found.sort(key=lambda item: (item.owner.dist != CORE, item.owner.dist, item.owner.entry))
-    return [*found, *_single_files()]
+def disabled() -> set[str]:
+    """The distributions and entry points that VLZOO_DISABLE_PLUGINS leaves out."""
+    return {plain(name.strip()) for name in os.environ.get("VLZOO_DISABLE_PLUGINS", "").split(",")} - {""}
 
 
-def _single_files() -> Iterator[Candidate]:
-    for name in filter(None, os.environ.get("VLZOO_PLUGIN_FILES", "").split(os.pathsep)):
-        file = Path(name)
-        yield Candidate(Owner(file.name, "(file)", file.stem), file.stem, file)
+def plain(name: str) -> str:
+    """A name as pip compares names: `Vlzoo_Trimmed` is `vlzoo-trimmed`."""
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _enter(candidate: Candidate, registry: Registry, remembered: Cache) -> Plugin:
@@ -147,10 +152,10 @@ def _enter(candidate: Candidate, registry: Registry, remembered: Cache) -> Plugi
     # The core is light and changes while it is developed; a single file is there to be edited.
     keep = owner.dist != CORE and candidate.file is None and os.environ.get("VLZOO_NO_CACHE") != "1"
     files = fingerprint(candidate.module) if keep else None
-    key = key_of(owner, candidate.module, files) if files else None
+    key = key_of(owner, candidate.module, files, candidate.requires) if files else None
     recalled = remembered.get(owner, key) if key else None
+    started = time.perf_counter()
     try:
-        started = time.perf_counter()
         loaded = recalled or load(candidate.bring, owner, __version__)
         registry.add(loaded.parts)
     except PluginError as error:
@@ -162,52 +167,8 @@ def _enter(candidate: Candidate, registry: Registry, remembered: Cache) -> Plugi
     return Plugin(candidate, loaded, remembered=recalled is not None)
 
 
-def _check_requirement(requires: tuple[str, ...], where: str) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    for line in requires:
-        try:
-            wanted = Requirement(line)
-        except InvalidRequirement:
-            continue
-        here = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-        if (
-            here
-            and canonicalize_name(wanted.name) == CORE
-            and not wanted.specifier.contains(__version__, prereleases=True)
-        ):
-            raise PluginError(
-                f"needs vlzoo {wanted.specifier}; this is {__version__}",
-                where=where,
-                fix="upgrade vlzoo, or install a version of the plugin that fits",
-            )
-
-
-def _import_file(file: Path, name: str) -> ModuleType:
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
-        return sys.modules[name]
-    if not file.is_file():
-        raise PluginError(f"there is no file {str(file)!r}", fix="give --plugin the path of a Python file")
-    if not name.isidentifier() or _taken(name, file):
-        raise PluginError(f"a module called {name!r} exists already or can't be", fix="rename the file")
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{str(file)!r} is not a Python file", fix="give --plugin a file that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _taken(name: str, file: Path) -> bool:
-    """Whether another module than this file already has the name."""
-    known = importlib.util.find_spec(name)
-    return known is not None and Path(known.origin or "").resolve() != file.resolve()
+def _tracing() -> bool:
+    return os.environ.get("VLZOO_TRACE") == "1"
 
 
 def _trace(manager: pluggy.PluginManager) -> None:
@@ -218,5 +179,5 @@ def _trace(manager: pluggy.PluginManager) -> None:
 
 
 def _note(line: str) -> None:
-    if os.environ.get("VLZOO_TRACE") == "1":
+    if _tracing():
         print(f"vlzoo trace: {line}", file=sys.stderr)

@@ -5,120 +5,33 @@ A registration names its target as `"package.module:attribute"`; nothing is impo
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vlzoo.errors import PluginError, UnknownName, did_you_mean
+from vlzoo.parts import CORE, KINDS, Option, Owner, Part
 
-CORE = "vlzoo"
-"""The distribution whose names nobody else can take."""
-
-KINDS: Mapping[str, str] = {
-    "image_encoder": "pictures to image tokens",
-    "text_encoder": "words to text tokens",
-    "fusion": "text and image tokens to fused states",
-    "decoder": "fused states to text, word by word",
-    "objective": "a training step to a loss",
-    "augmentation": "an image or a text to a changed one",
-    "token_mask": "a training step to weights on image tokens",
-    "mixer": "a text and a gallery to a mixed sequence of words and patches",
-    "detector": "pictures to boxes, labels and features",
-    "data": "where samples come from",
-    "task": "how a downstream task is trained and measured",
-    "method": "a recipe over registered parts",
-    "adapter": "a foreign checkpoint to vlzoo's names",
-}
-"""Every kind of part, with what it turns into what."""
+__all__ = ["CORE", "KINDS", "Option", "Owner", "Part", "Register", "Registrar", "Registry"]
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._+-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _RECIPE_TARGET = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+\.ya?ml")
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option of a part.
-
-    Attributes:
-        name: keyword of the constructor.
-        type: the annotation as written, `int | None`; `""` where there is none.
-        default: the default as written, `0.07`; None where the option must be given.
-        about: one line about it, from the docstring's `Args`.
-    """
-
-    name: str
-    type: str = ""
-    default: str | None = None
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who supplied a part: the distribution, its version and the entry point's name."""
-
-    dist: str
-    version: str
-    entry: str
-
-    def __str__(self) -> str:
-        return f"{self.dist} {self.version}"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One registered part.
-
-    Attributes:
-        kind: a key of `KINDS`.
-        name: the bare name, unique among the core's parts of its kind.
-        target: `package.module:attribute`, or `package:folder/recipe.yaml` for a method.
-        summary: one line about it.
-        owner: who supplied it.
-        paper: where it was published.
-        options: its option schema where the registration gave one; None means: read from the signature.
-    """
-
-    kind: str
-    name: str
-    target: str
-    summary: str
-    owner: Owner
-    paper: str = ""
-    options: tuple[Option, ...] | None = None
-
-    @property
-    def qualified(self) -> str:
-        """The name that is never ambiguous: `dist:name`."""
-        return f"{self.owner.dist}:{self.name}"
-
-    def load(self) -> Any:
-        """The class or function behind the part; imports its module.
-
-        Raises:
-            PluginError: the module does not import or has no such attribute.
-        """
-        module, _, attribute = self.target.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for step in attribute.split("."):
-                found = getattr(found, step)
-        except Exception as error:
-            raise PluginError(
-                f"{self.kind} {self.name!r} could not be loaded from {self.target!r}: {type(error).__name__}: {error}",
-                where=str(self.owner),
-                fix="reinstall the plugin or tell its author; `vlzoo doctor` shows what is installed",
-            ) from error
-        return found
-
-
 @dataclass
 class Registry:
-    """All parts by kind and name. Plugins fill it through `Registrar`, users read it."""
+    """All parts by kind and name. Plugins fill it through `Registrar`, users read it.
+
+    Attributes:
+        parts: what was registered.
+        absent: the plugins that did not load, so that a name that is missing can be explained.
+    """
 
     parts: list[Part] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Part]:
         return iter(sorted(self.parts, key=lambda part: (list(KINDS).index(part.kind), part.name, part.owner.dist)))
@@ -140,7 +53,15 @@ class Registry:
             UnknownName: nothing has that name, or two distributions have it and the name does not say which.
         """
         known = self.of(kind)
-        return _the_one(name, [p for p in known if name in (p.name, p.qualified)], known, kind, where)
+        found = [part for part in known if name in (part.name, part.qualified)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = " or ".join(repr(part.qualified) for part in found)
+            owners = " and ".join(str(part.owner) for part in found)
+            raise UnknownName(f"{kind} {name!r} is supplied by both {owners}", where=where, fix=f"say which: {choices}")
+        fix = did_you_mean(name, [part.name for part in known], what=f"known {kind} parts")
+        raise UnknownName(f"no {kind} called {name!r}", where=where, fix=fix + self._excuse())
 
     def search(self, name: str) -> list[Part]:
         """Every part of any kind that `name` may mean: `itc`, `objective/itc`, `vlzoo:itc`.
@@ -154,8 +75,14 @@ class Registry:
         found = [part for part in self if name in (part.name, part.qualified)]
         if not found:
             names = [part.name for part in self]
-            raise UnknownName(f"no part called {name!r}", fix=did_you_mean(name, names, what="`vlzoo list` shows all"))
+            fix = did_you_mean(name, names, what="`vlzoo list` shows all")
+            raise UnknownName(f"no part called {name!r}", fix=fix + self._excuse())
         return found
+
+    def _excuse(self) -> str:
+        if not self.absent:
+            return ""
+        return f"; these plugins did not load (`vlzoo doctor` says why): {', '.join(self.absent)}"
 
     def build(self, kind: str, name: str, /, *args: Any, **options: Any) -> Any:
         """Import a part and call it with its options: `build("objective", "itc", temperature=0.05)`.
@@ -195,15 +122,13 @@ class Registry:
         self.parts.extend(batch)
 
 
-def _the_one(name: str, found: list[Part], known: list[Part], kind: str, where: str | None) -> Part:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(repr(part.qualified) for part in found)
-        owners = " and ".join(str(part.owner) for part in found)
-        raise UnknownName(f"{kind} {name!r} is supplied by both {owners}", where=where, fix=f"say which: {choices}")
-    fix = did_you_mean(name, [part.name for part in known], what=f"known {kind} parts")
-    raise UnknownName(f"no {kind} called {name!r}", where=where, fix=fix)
+class Register(Protocol):
+    """The shape of `registry.objective` and its like, one for each kind of part."""
+
+    def __call__(
+        self, name: str, target: str, *, summary: str, paper: str = "", options: Iterable[Option] | None = None
+    ) -> None:
+        """Register a part of this kind; see `Registrar.part` for the arguments."""
 
 
 class Registrar:
@@ -212,6 +137,20 @@ class Registrar:
     Every method takes `(name, target, *, summary, paper="", options=None)`; nothing is imported.
     A registration that breaks a rule raises `PluginError`, and the whole plugin is rolled back.
     """
+
+    image_encoder: Register
+    text_encoder: Register
+    fusion: Register
+    decoder: Register
+    objective: Register
+    augmentation: Register
+    token_mask: Register
+    mixer: Register
+    detector: Register
+    data: Register
+    task: Register
+    method: Register
+    adapter: Register
 
     def __init__(self, owner: Owner, core_version: str) -> None:
         self.owner, self.core_version = owner, core_version
@@ -252,7 +191,15 @@ class Registrar:
             )
         if not isinstance(summary, str) or not summary.strip():
             raise PluginError(f"{kind} {name!r} has no summary", fix="say in one line what it does: summary=...")
+        if not isinstance(paper, str):
+            raise PluginError(f"{kind} {name!r}: {paper!r} can't be its paper", fix="give the publication as a text")
         schema = None if options is None else tuple(options)
+        for option in schema or ():
+            if not isinstance(option, Option) or not isinstance(option.default, str | None):
+                raise PluginError(
+                    f"{kind} {name!r}: {option!r} can't be an option",
+                    fix="give vlzoo.registry.Option with texts, default='0.9' for instance",
+                )
         self.parts.append(Part(kind, name, target, " ".join(summary.split()), self.owner, paper, schema))
 
     def needs(self, version: str) -> None:
@@ -268,16 +215,14 @@ class Registrar:
                 fix="upgrade vlzoo, or install an older version of the plugin",
             )
 
-    def __getattr__(self, kind: str) -> Callable[..., None]:
-        if kind.startswith("_"):
-            raise AttributeError(kind)
-        if kind not in KINDS:
-            raise PluginError(f"no kind of part called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
+    if not TYPE_CHECKING:  # a checker knows the kinds from the annotations above, and so sees a misspelt one
 
-        def register(name: str, target: str, **about: Any) -> None:
-            self.part(kind, name, target, **about)
-
-        return register
+        def __getattr__(self, kind: str) -> Callable[..., None]:
+            if kind.startswith("_"):
+                raise AttributeError(kind)
+            if kind not in KINDS:
+                raise PluginError(f"no kind of part called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
+            return partial(self.part, kind)
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import click
 
 from vlzoo import __version__
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.plugins import door
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",
@@ -34,31 +35,38 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The core's commands in reading order, then the plugins'."""
-        return [*COMMANDS, *sorted(set(super().list_commands(ctx)) - set(COMMANDS))]
+        return [*COMMANDS, *sorted(door().commands())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, imported now."""
         if cmd_name in COMMANDS:
-            return import_module(f"vlzoo.cli.{cmd_name}").command
-        return super().get_command(ctx, cmd_name)
+            command: click.Command = import_module(f"vlzoo.cli.{cmd_name}").command
+            return command
+        return door().command(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with the nearest name when there is no such command."""
-        if args and args[0] not in COMMANDS and super().get_command(ctx, args[0]) is None:
+        if args[0] not in COMMANDS and args[0] not in door().commands() and not args[0].startswith("-"):
             raise VlzooError(f"no command called {args[0]!r}", fix=did_you_mean(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `vlzoo --help`."""
-        rows = [(name, COMMANDS.get(name) or self._about(ctx, name)) for name in self.list_commands(ctx)]
+        """The list of commands in `vlzoo --help`; no command is imported for it."""
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def _about(self, ctx: click.Context, name: str) -> str:
-        command = super().get_command(ctx, name)
-        return command.get_short_help_str() if command else ""
+            formatter.write_dl(list(COMMANDS.items()))
+        opened = door()
+        rows = [
+            (name, f"{about} ({plugin.owner})")
+            for plugin in opened.plugins
+            for name, about in (plugin.loaded.commands if plugin.loaded else ())
+        ]
+        if rows:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(sorted(rows))
+        for plugin in opened.broken:
+            formatter.write(f"\n! {plugin.owner.entry} did not load: {plugin.error}\n")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
