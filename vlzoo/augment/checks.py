@@ -72,7 +72,9 @@ def one_of(part: str, option: str, value: object, known: Collection[str]) -> str
     """
     if not isinstance(value, str) or value not in known:
         raise UnknownName(
-            f"{option} can't be {value!r}", where=_where(part, option), fix=did_you_mean(str(value), known, what=option)
+            f"{option} can't be {value!r}",
+            where=_where(part, option),
+            fix=did_you_mean(str(value), known, what="choose from"),
         )
     return value
 

@@ -83,6 +83,7 @@ class RandAugment:
         level: strength of all, 0 to 10.
         chance: probability that a drawn operation is applied.
         arithmetic: `mended`, or `official` with the two accidents of ALBEF's code.
+        part: name of the augmentation whose options these are, for error messages.
 
     Raises:
         UnknownName: no such operation or arithmetic.
@@ -97,12 +98,14 @@ class RandAugment:
         level: float = 7,
         chance: float = 0.5,
         arithmetic: str = "mended",
+        part: str = "randaugment",
     ) -> None:
-        part = "randaugment"
         if isinstance(ops, str) or not isinstance(ops, Sequence) or not ops:
             fix = "give a list of names, for instance [Identity, Brightness], or switch randaugment off with false"
-            raise VlzooError(f"the operations of randaugment can't be {ops!r}", where=part, fix=fix)
-        self.ops = tuple(one_of(part, "ops", name, OPERATIONS) for name in ops)
+            raise VlzooError(
+                f"its operations can't be {ops!r}", where=f"augmentation {part}, option randaugment", fix=fix
+            )
+        self.ops = tuple(one_of(part, "randaugment", name, OPERATIONS) for name in ops)
         self.draws = whole(part, "draws", draws, least=0)
         self.amount = number(part, "level", level, 0, TOP_LEVEL) / TOP_LEVEL
         self.chance = number(part, "chance", chance, 0, 1)

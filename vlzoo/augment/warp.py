@@ -3,7 +3,7 @@
 ALBEF's RandAugment moves pixels with `warpAffine`, which rounds source coordinates to 1/32 pixel; a sampler in
 floating point differs from it by several grey levels at edges. This one gives the same bytes as OpenCV 4.5 to 4.10.
 
-Legend: H rows, W columns, C = 3 colours. Pictures are uint8 arrays.
+Legend: H rows, h rows of one band, W columns, C = 3 colours. Pictures are uint8 arrays.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ FILL = 128
 _COORD_BITS = 10  # coordinates are summed in 1/1024 pixel
 _STEP_BITS = 5  # and then rounded to 1/32 pixel
 _STEPS = 1 << _STEP_BITS
+_BAND = 16384  # pixels worked on at once: their numbers stay in the cache and the allocator's pool
 _LANE_BITS = 20  # one colour needs 8 bits + 10 bits of weight; three of them share a 64-bit number
 
 Affine = Sequence[float]
@@ -38,14 +39,15 @@ def warp(picture_HWC: NDArray[np.uint8], affine: Affine, fill: int = FILL) -> ND
         The moved picture, [H, W, 3] uint8.
     """
     height, width, _ = picture_HWC.shape
-    x_HW, y_HW = _sources(_inverse(affine), height, width)
     lanes = _framed(picture_HWC, fill)
-    corner_HW = _first(x_HW, width) + (width + 2) * _first(y_HW, height)
-    right_HW, down_HW = x_HW & (_STEPS - 1), y_HW & (_STEPS - 1)
-    mixed_HW = _between(lanes, corner_HW, right_HW) * (_STEPS - down_HW)
-    mixed_HW += _between(lanes, corner_HW + (width + 2), right_HW) * down_HW
-    mixed_HW[_outside(x_HW, width) | _outside(y_HW, height)] = _same(fill) << (2 * _STEP_BITS)
-    return _unpacked(mixed_HW)
+    inverse = _inverse(affine)
+    warped_HWC = np.empty_like(picture_HWC, order="C")
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = warped_HWC[top : top + rows]
+        x_hW, y_hW = _sources(inverse, np.arange(top, top + len(band)), width)
+        _unpack(_sampled(lanes, x_hW, y_hW, height, width, fill), band)
+    return warped_HWC
 
 
 def shift(picture_HWC: NDArray[np.uint8], right: int = 0, down: int = 0, fill: int = FILL) -> NDArray[np.uint8]:
@@ -73,18 +75,30 @@ def _inverse(affine: Affine) -> Affine:
     return (a, b, -a * c - b * f, d, e, -d * c - e * f)
 
 
-def _sources(inverse: Affine, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each target pixel [H, W] comes from, in 1/32 pixel, rounded in OpenCV's order."""
+def _sources(inverse: Affine, y_h: NDArray[np.int64], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each target pixel of the rows `y_h` comes from, [h, W], in 1/32 pixel, rounded in OpenCV's order."""
     a, b, c, d, e, f = inverse
-    x_W, y_H = np.arange(width), np.arange(height)[:, None]
-    return _in_steps(a * x_W, b * y_H + c), _in_steps(d * x_W, e * y_H + f)
+    x_W, y_h1 = np.arange(width), y_h[:, None]
+    return _in_steps(a * x_W, b * y_h1 + c), _in_steps(d * x_W, e * y_h1 + f)
 
 
-def _in_steps(along_row_W: NDArray[np.floating], at_row_H1: NDArray[np.floating]) -> NDArray[np.int64]:
+def _sampled(
+    lanes: NDArray[np.int64], x_hW: NDArray[np.int64], y_hW: NDArray[np.int64], height: int, width: int, fill: int
+) -> NDArray[np.int64]:
+    """Packed colours times 1024 at the places `x_hW`, `y_hW`."""
+    corner_hW = _first(x_hW, width) + (width + 2) * _first(y_hW, height)
+    right_hW, down_hW = x_hW & (_STEPS - 1), y_hW & (_STEPS - 1)
+    mixed_hW = _between(lanes, corner_hW, right_hW) * (_STEPS - down_hW)
+    mixed_hW += _between(lanes, corner_hW + (width + 2), right_hW) * down_hW
+    mixed_hW[_outside(x_hW, width) | _outside(y_hW, height)] = _same(fill) << (2 * _STEP_BITS)
+    return mixed_hW
+
+
+def _in_steps(along_row_W: NDArray[np.floating], at_row_h1: NDArray[np.floating]) -> NDArray[np.int64]:
     one = 1 << _COORD_BITS
     half = one // _STEPS // 2
-    fine_HW = np.rint(along_row_W * one).astype(np.int64) + (np.rint(at_row_H1 * one).astype(np.int64) + half)
-    return fine_HW >> (_COORD_BITS - _STEP_BITS)
+    fine_hW = np.rint(along_row_W * one).astype(np.int64) + (np.rint(at_row_h1 * one).astype(np.int64) + half)
+    return fine_hW >> (_COORD_BITS - _STEP_BITS)
 
 
 def _framed(picture_HWC: NDArray[np.uint8], fill: int) -> NDArray[np.int64]:
@@ -104,28 +118,26 @@ def _same(level: int) -> int:
     return level | level << _LANE_BITS | level << (2 * _LANE_BITS)
 
 
-def _first(steps_HW: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _first(steps_hW: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Where the first of two neighbours lies in the framed picture; what is wholly outside is filled later."""
-    return np.clip((steps_HW >> _STEP_BITS) + 1, 0, size)
+    return np.clip((steps_hW >> _STEP_BITS) + 1, 0, size)
 
 
-def _outside(steps_HW: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
-    return (steps_HW < -_STEPS) | (steps_HW >= size * _STEPS)
+def _outside(steps_hW: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    return (steps_hW < -_STEPS) | (steps_hW >= size * _STEPS)
 
 
-def _between(lanes: NDArray[np.int64], first_HW: NDArray[np.int64], right_HW: NDArray[np.int64]) -> NDArray[np.int64]:
+def _between(lanes: NDArray[np.int64], first_hW: NDArray[np.int64], right_hW: NDArray[np.int64]) -> NDArray[np.int64]:
     """The mixture of a pixel and its right neighbour, times `_STEPS`."""
-    left_HW = lanes.take(first_HW)
-    return left_HW * _STEPS + (lanes.take(first_HW + 1) - left_HW) * right_HW
+    left_hW = lanes.take(first_hW)
+    return left_hW * _STEPS + (lanes.take(first_hW + 1) - left_hW) * right_hW
 
 
-def _unpacked(mixed_HW: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _unpack(mixed_hW: NDArray[np.int64], into_hWC: NDArray[np.uint8]) -> None:
     bits = 2 * _STEP_BITS
-    mixed_HW += _same(1 << (bits - 1))
-    levels_HWC = np.empty((*mixed_HW.shape, 3), np.uint8)
+    mixed_hW += _same(1 << (bits - 1))
     for colour in range(3):
-        levels_HWC[..., colour] = mixed_HW >> (colour * _LANE_BITS + bits)  # the cast keeps the lowest 8 bits
-    return levels_HWC
+        into_hWC[..., colour] = mixed_hW >> (colour * _LANE_BITS + bits)  # the cast keeps the lowest 8 bits
 
 
 def _overlap(by: int, size: int) -> tuple[slice, slice]:

@@ -55,7 +55,7 @@ class Weak(Augmentation):
         self.flip = number(self.name, "flip", flip, 0, 1)
         self.careful_flip = switch(self.name, "careful_flip", careful_flip)
         ops = tuple(OPERATIONS) if isinstance(randaugment, bool) else randaugment
-        chosen = RandAugment(ops=ops, draws=draws, level=level, arithmetic=arithmetic)
+        chosen = RandAugment(ops=ops, draws=draws, level=level, arithmetic=arithmetic, part=self.name)
         self.randaugment = None if randaugment is False else chosen
 
     def image(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
