@@ -13,6 +13,8 @@ from vlzoo.options import schema_of
 from vlzoo.plugins import registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vlzoo.registry import Part
 
 
@@ -31,7 +33,11 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
     if resolved or sets or extra or name.endswith((".yaml", ".yml")):
         _show_resolved(name, sets, extra, json_)
         return
-    parts = _parts(name)
+    try:
+        parts = registry().search(name)
+    except UnknownName as missing:
+        _show_file(_recipe_file(name, missing), name, json_)
+        return
     if json_:
         as_json([_describe(part) for part in parts])
         return
@@ -40,18 +46,22 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
         _show_recipe(part) if part.kind == "method" else _show_part(part)
 
 
-def _parts(name: str) -> list[Part]:
-    try:
-        return registry().search(name)
-    except UnknownName as missing:
-        from vlzoo.config.compose import find_file
+def _recipe_file(name: str, missing: UnknownName) -> Path:
+    """The file of a recipe that is no registered part, `tasks/vqa` for instance."""
+    from vlzoo.config.compose import find_file
 
-        try:
-            file = find_file(name)
-        except UnknownName:
-            raise missing from None
-        click.echo(file.read_text(encoding="utf-8").rstrip())
-        return []
+    try:
+        return find_file(name)
+    except UnknownName:
+        raise missing from None
+
+
+def _show_file(file: Path, name: str, json_: bool) -> None:
+    text = file.read_text(encoding="utf-8").rstrip()
+    if json_:
+        as_json([{"kind": "recipe", "name": name, "file": str(file), "text": text}])
+    else:
+        click.echo(text)
 
 
 def _show_part(part: Part) -> None:

@@ -15,13 +15,17 @@ from vlzoo.plugins import registry
 from vlzoo.registry import Part
 from vlzoo.resources import zoo_configs
 
+_STEP = re.compile(r"([^.\[\]\s]+)|\[(\d+)\]")
+_KEY = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
+
 
 def compose(recipe: str, *, sets: Sequence[str] = (), extra: Sequence[str] = ()) -> Tree:
     """Read a recipe with all it extends, then apply the command line's changes.
 
     Args:
         recipe: a file, or the name of a registered recipe or of one in zoo_configs (`albef`, `tasks/vqa`).
-        sets: changes such as `train.lr=1e-4`; `null` removes a value, `streams[0].batch=8` reaches into a list.
+        sets: changes such as `train.lr=1e-4`; `null` takes an optional value away, `streams[0].batch=8` reaches
+            into a list.
         extra: objectives to add (`--with`), by name.
 
     Raises:
@@ -127,6 +131,8 @@ def _merge(into: dict[str, Any], new: dict[str, Any], base: Tree, top: Tree, pat
     for key, value in new.items():
         here = (*path, key)
         old = into.get(key)
+        if isinstance(old, str) and isinstance(value, dict) and old:
+            old = into[key] = {"part": old}  # `fusion: merged` is short for `fusion: {part: merged}`
         # Another part in the same place has other options: the old one's must not leak into it.
         other_part = (
             isinstance(value, dict) and isinstance(old, dict) and value.get("part", old.get("part")) != old.get("part")
@@ -144,31 +150,33 @@ def _apply(tree: Tree, change: str) -> None:
     """Make one `--set key.path=value` change."""
     key, equals, text = change.partition("=")
     where = f"--set {change}"
-    steps: list[str | int] = [int(n) if n else w for w, n in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key)]
-    if not equals or not steps:
+    if not equals or not _KEY.fullmatch(key):
         raise RecipeError([Problem(where, "", "is no change", "write --set key.path=value")], recipe="--set")
+    steps = tuple(int(number) if number else word for word, number in _STEP.findall(key))
     value = scalar(text, where)
     holder: Any = tree.data
     for depth, step in enumerate(steps[:-1]):
         holder = _inside(holder, step, steps[: depth + 1], where)
     last = steps[-1]
     if isinstance(holder, list) and not (isinstance(last, int) and last < len(holder)):
-        raise RecipeError([Problem(where, dotted(tuple(steps)), f"the list has {len(holder)} entries")], recipe="--set")
-    fresh = Tree({}, {(*steps,): where})
-    for stale in [each for each in tree.origins if each[: len(steps)] == tuple(steps)]:
-        del tree.origins[stale]
+        what = f"there is no such entry: the list has {len(holder)}, counted from 0"
+        raise RecipeError([Problem(where, dotted(steps), what)], recipe="--set")
+    if isinstance(holder, dict) and isinstance(last, int):
+        raise RecipeError([Problem(where, dotted(steps), "there is no list here")], recipe="--set")
     holder[last] = value
-    tree.origins.update(fresh.origins)
+    for stale in [each for each in tree.origins if each[: len(steps)] == steps]:
+        del tree.origins[stale]
+    tree.origins[steps] = where
 
 
-def _inside(holder: Any, step: str | int, path: list[str | int], where: str) -> Any:
+def _inside(holder: Any, step: str | int, path: Path_, where: str) -> Any:
     if isinstance(holder, list) and isinstance(step, int) and step < len(holder):
         return holder[step]
     if isinstance(holder, dict) and isinstance(step, str):
         if not isinstance(holder.get(step), dict | list):
             holder[step] = {"part": holder[step]} if isinstance(holder.get(step), str) else {}
         return holder[step]
-    raise RecipeError([Problem(where, dotted(tuple(path)), "there is nothing to reach into")], recipe="--set")
+    raise RecipeError([Problem(where, dotted(path), "there is nothing to reach into")], recipe="--set")
 
 
 def _into_streams(tree: Tree, name: str) -> None:

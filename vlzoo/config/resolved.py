@@ -10,6 +10,7 @@ from vlzoo.config.tree import Path_, dotted, leaves
 from vlzoo.options import schema_of
 from vlzoo.plugins import registry
 
+_ABSENT = object()
 Row = tuple[str, Any, str]
 """Key path, value, origin."""
 
@@ -34,12 +35,18 @@ def _key(path: Path_) -> tuple[str, ...]:
 
 
 def _origin(checked: Checked, path: Path_) -> str:
-    origins = checked.tree.origins
-    if path in origins:
-        return origins[path]
-    if path[-1] == "part" and path[:-1] in origins:
-        return origins[path[:-1]]
-    return "default"
+    held: Any = checked.tree.data
+    for depth, step in enumerate(path):
+        inside = held.get(step, _ABSENT) if isinstance(held, dict) else _item(held, step)
+        if inside is _ABSENT:
+            # `fusion: merged` was written for `fusion.part`; anything else that is absent was not written at all.
+            return checked.tree.origin(path) if path[depth:] == ("part",) and isinstance(held, str) else "default"
+        held = inside
+    return checked.tree.origin(path)
+
+
+def _item(held: Any, step: str | int) -> Any:
+    return held[step] if isinstance(held, list) and isinstance(step, int) and step < len(held) else _ABSENT
 
 
 def _option_defaults(checked: Checked) -> Iterator[tuple[Path_, tuple[Any, str]]]:

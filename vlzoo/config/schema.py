@@ -115,11 +115,11 @@ class Train(Strict):
     epochs: PositiveFloat | None = None
     samples: PositiveInt | None = None
     batch: PositiveInt = 64
-    accumulate: PositiveInt = 1
     lr: PositiveFloat = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     betas: tuple[float, float] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
+    decay: Literal["matrices", "albef-2021"] = "matrices"
     schedule: Literal["cosine", "linear", "constant", "albef-2021"] = "cosine"
     warmup_samples: Annotated[int, Field(ge=0)] = 0
     warmup_lr: Annotated[float, Field(ge=0)] = 1e-5

@@ -19,6 +19,8 @@ Path_ = tuple[str | int, ...]
 MAX_NODES = 20_000
 """More values than this is no recipe: an alias that multiplies itself, most likely."""
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+"""No recipe is nested deeper; a file that is could exhaust the interpreter's stack."""
 
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
@@ -69,8 +71,10 @@ def parse(text: str, name: str) -> Tree:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise RecipeError([_syntax(error, name)], recipe=name) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise RecipeError([Problem(name, "", f"not YAML: {error}")], recipe=name) from error
+    except RecursionError as error:
+        raise RecipeError([Problem(name, "", f"nested more than {MAX_DEPTH} deep")], recipe=name) from error
+    except yaml.YAMLError as error:
+        raise RecipeError([Problem(name, "", f"not YAML: {_first_line(error)}")], recipe=name) from error
     if root is None:
         raise RecipeError([Problem(name, "", "is empty", "write a recipe, or copy one of zoo_configs")], recipe=name)
     walk = _Walk(name)
@@ -88,7 +92,12 @@ def scalar(text: str, name: str) -> Any:
     Raises:
         RecipeError: it is not YAML.
     """
-    return parse(f"value: {text}", name).data["value"]
+    try:
+        return parse(f"value: {text}", name).data["value"]
+    except RecipeError as error:
+        # There is no file here, so no line either; a text with a colon is the usual slip.
+        problems = [Problem(name, "", each.what, "quote it: --set 'key=\"a: b\"'") for each in error.problems]
+        raise RecipeError(problems, recipe=name.partition(" ")[0]) from error
 
 
 class _Walk:
@@ -109,6 +118,9 @@ class _Walk:
         if self.count > MAX_NODES:
             what = f"more than {MAX_NODES} values: an alias multiplies itself"
             raise RecipeError([*self.problems, Problem(self.name, dotted(path[:2]), what)], recipe=self.name)
+        if len(path) > MAX_DEPTH:
+            self.problem(node, path[:2], f"nested more than {MAX_DEPTH} deep")
+            return None
         self.origins[path] = f"{self.name}:{node.start_mark.line + 1}"
         if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
             self.problem(node, path, f"the tag {node.tag!r} is not allowed", "write plain values")
@@ -164,6 +176,10 @@ def _syntax(error: yaml.MarkedYAMLError, name: str) -> Problem:
     if "'\\t'" in what:
         return Problem(where, "", "a tab at the start of a value", "indent with spaces")
     return Problem(where, "", f"not YAML: {what}" + (f" ({error.context})" if error.context else ""))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def dotted(path: Path_) -> str:
