@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vlzoo.errors import DataError, PredictionError
+from vlzoo.errors import DataError, PredictionError, did_you_mean
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -83,9 +83,10 @@ def read_bytes(path: Path) -> bytes:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
     except (OSError, EOFError, zlib.error) as error:
-        near = [found.name for found in path.parent.glob("*")][:8] if path.parent.is_dir() else []
-        fix = f"in this folder: {', '.join(sorted(near))}" if near and not path.exists() else None
-        raise DataError(f"cannot be read: {error}", where=str(path), fix=fix) from None
+        near = [found.name for found in path.parent.glob("*")] if path.parent.is_dir() else []
+        fix = did_you_mean(path.name, near, what="in this folder") if near and not path.exists() else None
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot be read: {why}", where=str(path), fix=fix) from None
 
 
 def read_json(path: Path) -> Any:
@@ -153,7 +154,7 @@ def collect(
             name = key(row)
             values[name] = value(row)
         except KeyError as error:
-            faults.add(f"rows without {error.args[0]!r}", where.removeprefix(f"{path}:"))
+            faults.add(f"rows without {error.args[0]!r}", f"at {where.removeprefix(f'{path}:')}")
             continue
         except Refused as refused:
             faults.add(refused.kind, f"{name} has {_short(refused.shown)}")
