@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -28,3 +33,67 @@ def shared() -> Path:
     if os.environ.get("VLZOO_REQUIRE_SHARED") == "1":
         pytest.fail(f"VLZOO_REQUIRE_SHARED=1, and there is no folder {found}")
     pytest.skip(f"needs the reference data in {found}")
+
+
+GOOD = """
+from vlzoo import hookimpl
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.objective("trimmed-itc", "my_package.loss:TrimmedContrast", summary="ITC without its noisiest pairs")
+"""
+"""The smallest plugin, as issue 2 and docs/plugins.md write it."""
+
+
+@dataclass
+class World:
+    """A folder of fake distributions on the path of `vlzoo`, run as a process of its own.
+
+    A distribution is a module beside a `.dist-info` folder: all that importlib.metadata needs to find it, without pip.
+    """
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def dist(
+        self, name: str, module: str = GOOD, *, version: str = "0.1", requires: Sequence[str] = (), points: str = ""
+    ) -> str:
+        """Install a distribution whose entry point names one module; returns the module's name."""
+        stem = name.replace("-", "_")
+        self.write(f"{stem}.py", module)
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {each}" for each in requires]
+        self.write(f"{stem}-{version}.dist-info/METADATA", "\n".join(lines) + "\n")
+        self.write(f"{stem}-{version}.dist-info/entry_points.txt", points or f"[vlzoo]\n{stem} = {stem}\n")
+        return stem
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file into the folder."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+        return file
+
+    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`vlzoo ARGS` in the folder."""
+        return self.python("-m", "vlzoo", *args, **env)
+
+    def python(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`python ARGS` in the folder, with its distributions on the path."""
+        known = {"PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}", "VLZOO_CACHE_DIR": str(self.folder / "cache")}
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("VLZOO_")}
+        return subprocess.run(
+            [sys.executable, *args],
+            cwd=self.folder,
+            env={**clean, **known, "COLUMNS": "160", **self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty folder that `vlzoo` finds plugins in."""
+    return World(tmp_path)

@@ -10,12 +10,11 @@ from vlzoo.hookspecs import hookimpl
 if TYPE_CHECKING:
     from vlzoo.errors import VlzooError
     from vlzoo.interfaces import Objective
-    from vlzoo.plugins import registry
     from vlzoo.types import Batch, Fused, Loss, Score, Tokens
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "Fused", "Loss", "Objective", "Score", "Tokens", "VlzooError", "hookimpl", "registry"]
+__all__ = ["Batch", "Fused", "Loss", "Objective", "Score", "Tokens", "VlzooError", "hookimpl"]
 
 _LAZY = {
     "Batch": "types",
@@ -25,7 +24,6 @@ _LAZY = {
     "Score": "types",
     "Tokens": "types",
     "VlzooError": "errors",
-    "registry": "plugins",
 }
 
 

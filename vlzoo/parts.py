@@ -98,7 +98,7 @@ class Part:
             for step in attribute.split("."):
                 found = getattr(found, step)
             if not callable(found):
-                raise TypeError(f"it is a {type(found).__name__}, neither a class nor a function")
+                raise TypeError(f"its type is {type(found).__name__}, neither a class nor a function")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a part must not end the program

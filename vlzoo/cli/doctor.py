@@ -13,7 +13,7 @@ import click
 
 from vlzoo import __version__
 from vlzoo.cli.output import as_json, table
-from vlzoo.plugins import Plugin, door
+from vlzoo.plugins import Plugin, disabled, door, plain
 from vlzoo.resources import cache_dir
 
 NEEDED = ("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors", "pydantic", "scipy")
@@ -66,19 +66,13 @@ def _status(plugin: Plugin) -> str:
 
 def _line(plugin: Plugin) -> list[str]:
     loaded = plugin.loaded
-    about = f"{len(loaded.parts)} parts; " + "; ".join(loaded.remarks) if loaded else ""
+    about = "by VLZOO_DISABLE_PLUGINS" if plugin.disabled else plugin.error.what if plugin.error else ""
     if loaded:
-        about += (
-            ("; " * bool(loaded.remarks)) + f"loaded in {loaded.seconds:.3f} s" + ", remembered" * plugin.remembered
+        brought = f"{len(loaded.parts)} parts" + f", {len(loaded.commands)} commands" * bool(loaded.commands)
+        about = "; ".join(
+            [brought, *loaded.remarks, f"loaded in {loaded.seconds:.3f} s" + ", remembered" * plugin.remembered]
         )
-    if plugin.disabled:
-        about = "by VLZOO_DISABLE_PLUGINS"
-    return [
-        plugin.owner.entry,
-        str(plugin.owner),
-        _status(plugin),
-        about or (plugin.error.what if plugin.error else ""),
-    ]
+    return [plugin.owner.entry, str(plugin.owner), _status(plugin), about]
 
 
 def _describe(plugin: Plugin) -> dict[str, object]:
@@ -108,5 +102,7 @@ def _complain(plugins: list[Plugin], missing: list[str]) -> None:
     for plugin in plugins:
         if plugin.error:
             click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}")
+    for name in sorted(disabled() - {plain(n) for each in plugins for n in (each.owner.dist, each.owner.entry)}):
+        click.echo(f"! VLZOO_DISABLE_PLUGINS names {name!r}, and there is no such plugin")
     if not missing and not any(plugin.error for plugin in plugins):
         click.echo("nothing is wrong")

@@ -22,7 +22,7 @@ def table(rows: Sequence[Sequence[str]], *, indent: int = 0, wrap: int | None = 
     window = shutil.get_terminal_size((110, 24)).columns
     if wrap is not None:
         others = sum(widths) - widths[wrap] + 2 * (len(widths) - 1) + indent
-        widths[wrap] = min(widths[wrap], max(24, window - others))
+        widths[wrap] = max(1, min(widths[wrap], max(24, window - others)))
     for row in rows:
         for line in _lines(row, widths, wrap):
             click.echo(" " * indent + line)
