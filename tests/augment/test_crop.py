@@ -95,3 +95,11 @@ def test_area_is_uniform_and_ratio_log_uniform_where_every_box_fits():
     assert stats.kstest(across * down / 4000**2, stats.uniform(0.2, 0.3).cdf).pvalue > 1e-3
     width = 2 * math.log(4 / 3)
     assert stats.kstest(np.log(across / down), stats.uniform(-width / 2, width).cdf).pvalue > 1e-3
+
+
+def test_every_place_is_reached_and_none_preferred():
+    rng = np.random.default_rng(4)
+    boxes = np.array([crop_box(5, 4, (0.45, 0.45), (1, 1), rng) for _ in range(3000)])  # a 3 x 3 box in 5 x 4
+    places, counts = np.unique(boxes[:, :2], axis=0, return_counts=True)
+    assert places.tolist() == [[left, top] for left in range(3) for top in range(2)]
+    assert stats.chisquare(counts).pvalue > 1e-3

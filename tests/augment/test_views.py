@@ -188,7 +188,7 @@ def test_wrong_options_are_named(part, options, words):
 
 
 def test_an_unknown_operation_gets_the_nearest_name():
-    with pytest.raises(UnknownName, match="weak, option randaugment: .*\n.*did you mean 'Rotate'"):
+    with pytest.raises(UnknownName, match=r"weak, option randaugment: .*\n.*did you mean 'Rotate'"):
         Weak(randaugment=["Rotat"])
     with pytest.raises(UnknownName, match="careful_flip"):
         registry().build("augmentation", "weak", carefulflip=True)
