@@ -63,8 +63,8 @@ def run(path: Path, only: str = "*") -> Report:
     """
     found = list(discover(path))
     if not found:
-        kinds = ", ".join(sorted({agreement.pattern for agreement in AGREEMENTS}))
-        raise DataError("no golden here", where=str(path), fix=f"goldens are files such as {kinds}")
+        kinds = "NAME.json with NAME.safetensors, vqa_cases.json, or the evaluator fixtures' README.txt"
+        raise DataError("no golden here", where=str(path), fix=f"goldens are {kinds}")
     rows: list[tuple[str, Row]] = []
     errors: list[VlzooError] = []
     for golden in found:

@@ -75,14 +75,17 @@ class Sheet:
         *,
         protocol: str | None = None,
         detail: Mapping[str, float] | None = None,
+        value: float | None = None,
     ) -> Score:
-        """A share of right samples, in percent; `detail` also gets it as a fraction and as counts."""
+        """A share of right samples, in percent; `detail` also gets it as a fraction and as counts.
+
+        `value` is the same share where the official code rounds it in another order.
+        """
         right_N = np.asarray(right, dtype=bool)
         correct, of = int(right_N.sum()), len(right_N)
-        counts = {"fraction": correct / of, "correct": correct, "of": of}
-        return self._score(
-            metric, 100.0 * correct / of, 100.0 * right_N, clusters, protocol, {**counts, **(detail or {})}
-        )
+        more = {"fraction": correct / of, "correct": correct, "of": of, **(detail or {})}
+        percent = 100.0 * (correct / of) if value is None else value
+        return self._score(metric, percent, 100.0 * right_N, clusters, protocol, more)
 
     def mean(
         self,

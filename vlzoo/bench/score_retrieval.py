@@ -53,8 +53,10 @@ def score_retrieval(inputs: Inputs) -> Scored:
 
 
 def _figures(sheet: Sheet, found: Recall, image_of_text: np.ndarray) -> tuple[Score, ...]:
-    scores = [sheet.hits(f"TR R@{k}", found.text.hits(k)) for k in KS]
-    scores += [sheet.hits(f"IR R@{k}", found.image.hits(k), image_of_text.tolist()) for k in KS]
+    owners = image_of_text.tolist()
+    text, image = found.text, found.image
+    scores = [sheet.hits(f"TR R@{k}", text.hits(k), value=text.recall(k)) for k in KS]
+    scores += [sheet.hits(f"IR R@{k}", image.hits(k), owners, value=image.recall(k)) for k in KS]
     samples = len(found.text.rank) + len(found.image.rank)
     means = {name: value for name, value in found.figures().items() if "mean" in name}
     return (*scores, *(sheet.derived(name, value, samples) for name, value in means.items()))
