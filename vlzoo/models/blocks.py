@@ -6,7 +6,9 @@ Legend: P rows, L text positions, Q queried positions, M image rows, N image tok
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -203,7 +205,8 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.key, self.value = nn.Linear(source, width), nn.Linear(source, width)
-        self.blocks = nn.ModuleList(Block(width, heads, intermediate, dropout, cross=True) for _ in range(blocks))
+        made = (Block(width, heads, intermediate, dropout, cross=True) for _ in range(blocks))
+        self.blocks = cast("Sequence[Block]", nn.ModuleList(made))
 
     def prepare(self, source_MNS: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the tokens read, [M, H, N, d] each."""

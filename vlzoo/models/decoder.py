@@ -6,16 +6,18 @@ width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from vlzoo.interfaces import Decoder
+from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.blocks import Block, Layer, Reading, init_bert
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
-from vlzoo.models.prepared import check_heads, prepare, reading
+from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Tokens
 
 
@@ -83,8 +85,9 @@ class CausalDecoder(Decoder):
         self.width, self.vocab = width, vocab
         self.embedding = WordEmbedding(vocab, width, max_length, dropout)
         source = memory_width or width
-        self.stack = nn.ModuleList(Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
-        self.stack.apply(init_bert)
+        made = (Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
+        self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
+        self.apply(init_bert)
         self.head = MlmHead(width, self.embedding.word.weight)
 
     def prepare(self, memory: Tokens) -> KV:
@@ -95,7 +98,7 @@ class CausalDecoder(Decoder):
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: KV,
+        memory: Prepared,
         row_of_memory: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
@@ -110,9 +113,10 @@ class CausalDecoder(Decoder):
         """
         start = 0 if cache is None else len(cache)
         seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
+        keys = as_kv(memory)
         x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
         for i, layer in enumerate(self.stack):
-            x_PLD = _step(layer.blocks[0], x_PLD, allowed, reading(memory, i, row_of_memory), cache, i)
+            x_PLD = _step(layer.blocks[0], x_PLD, allowed, reading(keys, i, row_of_memory), cache, i)
         if cache is not None:
             cache.mask = seen
         return x_PLD
@@ -121,7 +125,7 @@ class CausalDecoder(Decoder):
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: KV,
+        memory: Prepared,
         row_of_memory: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:

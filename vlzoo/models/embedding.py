@@ -5,6 +5,8 @@ Legend: B texts, L text tokens, D width, V vocabulary.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -71,4 +73,4 @@ class EmbeddingEncoder(TextEncoder):
 
     def word_embedding(self) -> nn.Parameter:
         """The word table [V, D]."""
-        return self.embedding.word.weight
+        return cast("nn.Parameter", self.embedding.word.weight)

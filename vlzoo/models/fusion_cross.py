@@ -6,13 +6,14 @@ Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Fusion
+from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.blocks import Layer, init_bert
-from vlzoo.models.prepared import check_heads, prepare, reading
+from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Fused, Tokens
 
 
@@ -49,9 +50,8 @@ class CrossAttentionFusion(Fusion):
         self.width, self.images = width, images
         source = image_width or width
         self.text = nn.Linear(text_width, width) if text_width not in (None, width) else nn.Identity()
-        self.stack = nn.ModuleList(
-            Layer(width, heads, intermediate, dropout, source=source, blocks=images) for _ in range(layers)
-        )
+        made = (Layer(width, heads, intermediate, dropout, source=source, blocks=images) for _ in range(layers))
+        self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.layers = layers
         self.apply(init_bert)
 
@@ -62,7 +62,7 @@ class CrossAttentionFusion(Fusion):
     def fuse(
         self,
         text: Tokens,
-        images: Sequence[KV],
+        images: Sequence[Prepared],
         row_of_image: Tensor | None = None,
         *,
         attention: int | None = None,
@@ -91,7 +91,7 @@ class CrossAttentionFusion(Fusion):
             for j, block in enumerate(layer.blocks):
                 keep = j == 0 and i == attention
                 final = i == self.layers - 1 and j == self.images - 1
-                read = reading(images[j], i, row_of_image, keep_map=keep)
+                read = reading(as_kv(images[j]), i, row_of_image, keep_map=keep)
                 x_PLD, found = block(x_PLD, allowed, read, positions_PQ=positions_PK if final else None)
                 seen = found if keep else seen
         return Fused(x_PLD, kept_mask(text.mask, positions_PK), seen, positions_PK)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Fusion
+from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.attention import group_size
 from vlzoo.models.blocks import Block, init_bert
 from vlzoo.models.fusion_cross import kept_mask
@@ -53,7 +54,8 @@ class MergedFusion(Fusion):
         self.width, self.layers, self.images = width, layers, images
         self.text, self.image = nn.Linear(text_width or width, width), nn.Linear(image_width or width, width)
         self.kind = nn.Embedding(1 + images, width)
-        self.stack = nn.ModuleList(Block(width, heads, intermediate, dropout, cross=False) for _ in range(layers))
+        made = (Block(width, heads, intermediate, dropout, cross=False) for _ in range(layers))
+        self.stack = cast("Sequence[Block]", nn.ModuleList(made))
         self.apply(init_bert)
 
     def prepare(self, image: Tokens) -> Tokens:
@@ -63,7 +65,7 @@ class MergedFusion(Fusion):
     def fuse(
         self,
         text: Tokens,
-        images: Sequence[Tokens],
+        images: Sequence[Prepared],
         row_of_image: Tensor | None = None,
         *,
         attention: int | None = None,
@@ -116,7 +118,13 @@ class MergedFusion(Fusion):
             )
 
 
-def _rows(image: Tokens, texts: int, rows: Tensor | None) -> Tokens:
+def _rows(image: Prepared, texts: int, rows: Tensor | None) -> Tokens:
+    if not isinstance(image, Tokens):
+        raise VlzooError(
+            f"a merged fusion reads tokens, and was given {type(image).__name__}",
+            where="fusion merged",
+            fix="prepare the picture with the fusion that reads it",
+        )
     if rows is not None:
         return image.gather(rows)
     group = group_size(texts, len(image.x))

@@ -23,7 +23,7 @@ class MlmHead(nn.Module):
         vocab: V, where there is no table to be tied to.
     """
 
-    def __init__(self, width: int, embedding: nn.Parameter | None = None, *, vocab: int = 0) -> None:
+    def __init__(self, width: int, embedding: Tensor | None = None, *, vocab: int = 0) -> None:
         super().__init__()
         table_width = width if embedding is None else embedding.shape[1]
         self.dense = nn.Linear(width, table_width)

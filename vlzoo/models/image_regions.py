@@ -5,8 +5,7 @@ Legend: M images, R regions, F width of the features, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +35,12 @@ class RegionEncoder(ImageEncoder):
         self.dropout = nn.Dropout(dropout)
         self.apply(init_bert)
 
-    def forward(self, regions: Mapping[str, Tensor]) -> Tokens:
+    def forward(self, regions: Any) -> Tokens:
         """Tokens of regions.
 
         Args:
-            regions: `features` [M, R, F]; `boxes` [M, R, 4], left, top, right, bottom as shares of the picture's
-                width and height; `mask` [M, R] bool, True where a region is real.
+            regions: a mapping of `features` [M, R, F]; `boxes` [M, R, 4]: left, top, right, bottom as shares of
+                the picture's width and height; `mask` [M, R] bool: True where a region is real.
 
         Raises:
             DataError: features of another width than the encoder was made for.

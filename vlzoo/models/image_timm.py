@@ -41,6 +41,9 @@ class TimmEncoder(ImageEncoder):
         frozen: leave timm's weights and batch statistics as they are.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(
         self,
         *,
@@ -76,8 +79,9 @@ class TimmEncoder(ImageEncoder):
         """Tokens of normalised pixels [M, 3, H, W].
 
         Raises:
-            VlzooError: pictures of another size than the learned positions were made for.
+            VlzooError: pictures of another size than the model or its positions were made for.
         """
+        _check_size(self.model, image_M3HW)
         if self.own_colours:
             image_M3HW = image_M3HW * self.scale + self.shift
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
@@ -99,7 +103,7 @@ class TimmEncoder(ImageEncoder):
         return self
 
 
-def _create(name: str, image_size: int | None, arguments: Mapping[str, Any]) -> nn.Module:
+def _create(name: str, image_size: int | None, arguments: Mapping[str, Any]) -> Any:
     if not timm.is_model(name):
         raise UnknownName(
             f"timm has no model {name!r}", where="image_encoder timm", fix=did_you_mean(name, timm.list_models())
@@ -123,17 +127,28 @@ def _has_fixed_size(name: str) -> bool:
     return bool(config and config.fixed_input_size)
 
 
-def _input_size(model: nn.Module) -> int:
+def _check_size(model: Any, image_M3HW: Tensor) -> None:
+    patches = getattr(model, "patch_embed", None)
+    size, given = getattr(patches, "img_size", None), tuple(image_M3HW.shape[-2:])
+    if size is not None and getattr(patches, "strict_img_size", True) and given != tuple(size):
+        raise VlzooError(
+            f"pictures of {given[0]}x{given[1]} pixels were given to a model made for {size[0]}x{size[1]}",
+            where="image_encoder timm",
+            fix=f"set the encoder's image_size to {given[0]}, or resize the pictures",
+        )
+
+
+def _input_size(model: Any) -> int:
     return int(model.pretrained_cfg["input_size"][-1])
 
 
-def _colours(model: nn.Module) -> tuple[Tensor, Tensor]:
+def _colours(model: Any) -> tuple[Tensor, Tensor]:
     # (x clip_std + clip_mean - mean) / std, as one multiplication and one addition.
     mean, std = (torch.tensor(model.pretrained_cfg[key]) for key in ("mean", "std"))
     return torch.tensor(CLIP_STD) / std, (torch.tensor(CLIP_MEAN) - mean) / std
 
 
-def _grid_of(model: nn.Module, size: int) -> tuple[int, int]:
+def _grid_of(model: Any, size: int) -> tuple[int, int]:
     was_training = model.training
     with torch.no_grad():
         features = model.eval().forward_features(torch.zeros(1, 3, size, size))
@@ -141,7 +156,7 @@ def _grid_of(model: nn.Module, size: int) -> tuple[int, int]:
     return _as_tokens(model, features)[2] or (1, features.shape[1])
 
 
-def _as_tokens(model: nn.Module, features: Tensor) -> tuple[Tensor, int, tuple[int, int] | None]:
+def _as_tokens(model: Any, features: Tensor) -> tuple[Tensor, int, tuple[int, int] | None]:
     """Feature maps of any layout as tokens [M, N, D], with the prefix and the grid."""
     if features.ndim == 3:
         prefix = int(getattr(model, "num_prefix_tokens", 0))
@@ -151,13 +166,13 @@ def _as_tokens(model: nn.Module, features: Tensor) -> tuple[Tensor, int, tuple[i
     return features.flatten(2).transpose(1, 2), 0, (features.shape[2], features.shape[3])
 
 
-def own_grid(model: nn.Module) -> tuple[int, int] | None:
+def own_grid(model: Any) -> tuple[int, int] | None:
     """Rows and columns of the patches a timm ViT was made for; None for models without a patch grid."""
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     return None if grid is None else (int(grid[0]), int(grid[1]))
 
 
-def _vit_grid(model: nn.Module, tokens: int) -> tuple[int, int] | None:
+def _vit_grid(model: Any, tokens: int) -> tuple[int, int] | None:
     grid = own_grid(model)
     if grid is not None and math.prod(grid) == tokens:
         return grid
@@ -165,7 +180,7 @@ def _vit_grid(model: nn.Module, tokens: int) -> tuple[int, int] | None:
     return (side, side) if side * side == tokens else None
 
 
-def _last_norm(model: nn.Module) -> nn.Module:
+def _last_norm(model: Any) -> nn.Module:
     """The norm that ViTs which average put behind the average; their tokens leave `forward_features` without one."""
     norm = getattr(model, "norm", None)
     after = getattr(model, "fc_norm", None)

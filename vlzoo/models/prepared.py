@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from vlzoo.errors import VlzooError
+from vlzoo.interfaces import Prepared
 from vlzoo.models.blocks import Layer, Reading
 from vlzoo.types import KV, Tokens
 
@@ -39,6 +40,20 @@ def prepare(layers: Iterable[Layer], source: Tokens) -> KV:
         mask=source.mask,
         key_bias=tuple(key for key, _ in biases),
         value_bias=tuple(value for _, value in biases),
+    )
+
+
+def as_kv(prepared: Prepared) -> KV:
+    """What a part with cross-attention can read.
+
+    Raises:
+        VlzooError: it was prepared by a part of another sort.
+    """
+    if isinstance(prepared, KV):
+        return prepared
+    raise VlzooError(
+        f"cross-attention reads keys and values, and was given {type(prepared).__name__}",
+        fix="prepare the picture or memory with the same part that reads it",
     )
 
 

@@ -50,7 +50,7 @@ class BertEncoder(TextEncoder):
         package: str | None = None,
     ) -> None:
         super().__init__()
-        changed = {
+        changed: dict[str, Any] = {
             "num_hidden_layers": layers,
             "hidden_dropout_prob": dropout,
             "attention_probs_dropout_prob": dropout,
@@ -59,9 +59,15 @@ class BertEncoder(TextEncoder):
             self.bert = _load(_folder(path, package), changed)
         else:
             check_heads(width, heads, "text_encoder bert")
-            sizes = {"hidden_size": width, "num_attention_heads": heads, "intermediate_size": intermediate}
-            limits = {"vocab_size": vocab, "max_position_embeddings": max_length}
-            self.bert = BertModel(BertConfig(**changed, **sizes, **limits), add_pooling_layer=False)
+            config = BertConfig(
+                hidden_size=width,
+                num_attention_heads=heads,
+                intermediate_size=intermediate,
+                vocab_size=vocab,
+                max_position_embeddings=max_length,
+                **changed,
+            )
+            self.bert = BertModel(config, add_pooling_layer=False)
         self.width, self.vocab = self.bert.config.hidden_size, self.bert.config.vocab_size
         self.max_length = self.bert.config.max_position_embeddings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -80,7 +81,8 @@ def write_vocab(words: Sequence[str], path: str | Path) -> Path:
         part.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise DataError(
             f"the vocabulary can't be written: {error}", where=str(path), fix="choose a folder with room and access"
         ) from error

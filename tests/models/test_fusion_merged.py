@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vlzoo.errors import VlzooError
+from vlzoo.models.fusion_merged import MergedFusion
+from vlzoo.types import KV, Tokens
+
+CLOSE = {"atol": 2e-5, "rtol": 1e-5}
+
+
+@pytest.fixture
+def fusion(make_loud):
+    torch.manual_seed(0)
+    sizes = {"width": 16, "layers": 2, "heads": 4, "intermediate": 32, "images": 2}
+    return make_loud(MergedFusion(**sizes, image_width=12, text_width=10)).eval()
+
+
+@pytest.fixture
+def text(make_tokens):
+    return make_tokens(4, 6, 10, 1, [6, 4, 1, 5])
+
+
+@pytest.fixture
+def image(make_tokens):
+    return make_tokens(4, 5, 12, 2, [5, 5, 3, 2])
+
+
+def test_gives_the_text_positions(fusion, text, image):
+    fused = fusion.fuse(text, [fusion.prepare(image)])
+    assert fused.x.shape == (4, 6, 16)
+    assert torch.equal(fused.mask, text.mask)
+
+
+def test_reads_the_picture_and_each_slot_differs(fusion, text, image, make_tokens):
+    other = fusion.prepare(make_tokens(4, 5, 12, 3))
+    first = fusion.prepare(image)
+    one, two = fusion.fuse(text, [first, other]).x, fusion.fuse(text, [other, first]).x
+    assert not torch.allclose(one, two, atol=1e-2)
+
+
+def test_padding_changes_nothing(fusion, text, image):
+    cut = torch.tensor([2, 3])  # their pictures have at most 3 real tokens, their texts at most 5
+    expected = fusion.fuse(text.gather(cut), [fusion.prepare(image.gather(cut))]).x
+    short = Tokens(text.x[cut, :5], text.mask[cut, :5], text.pooled[cut])
+    few = Tokens(image.x[cut, :3], image.mask[cut, :3], image.pooled[cut])
+    torch.testing.assert_close(fusion.fuse(short, [fusion.prepare(few)]).x, expected[:, :5], **CLOSE)
+
+
+@pytest.mark.parametrize("rows", [[2, 0, 0, 3], [1, 1, 1, 1]])
+def test_gathered_rows_equal_recomputation(fusion, text, image, rows):
+    rows = torch.tensor(rows)
+    expected = fusion.fuse(text, [fusion.prepare(image.gather(rows))]).x
+    torch.testing.assert_close(fusion.fuse(text, [fusion.prepare(image)], rows).x, expected, **CLOSE)
+
+
+def test_one_picture_for_all_texts(fusion, text, image):
+    first = image.gather(torch.tensor([0]))
+    expected = fusion.fuse(text, [fusion.prepare(first.gather(torch.zeros(4, dtype=torch.int64)))]).x
+    torch.testing.assert_close(fusion.fuse(text, [fusion.prepare(first)]).x, expected, **CLOSE)
+
+
+def test_chosen_positions_equal_the_full_pass(fusion, text, image):
+    prepared, positions = fusion.prepare(image), torch.tensor([[0, 3], [0, -1], [0, -1], [4, 1]])
+    picked, full = fusion.fuse(text, [prepared], positions_PK=positions), fusion.fuse(text, [prepared])
+    rows = torch.arange(4)[:, None].expand_as(positions)
+    real = positions >= 0
+    torch.testing.assert_close(picked.x[real], full.x[rows[real], positions[real]], **CLOSE)
+    assert torch.equal(picked.mask, real)
+
+
+def test_mistakes_are_told(fusion, text, image):
+    prepared = fusion.prepare(image)
+    with pytest.raises(VlzooError, match="no attention map"):
+        fusion.fuse(text, [prepared], attention=0)
+    with pytest.raises(VlzooError, match="3 pictures a text"):
+        fusion.fuse(text, [prepared] * 3)
+    with pytest.raises(VlzooError, match="given KV"):
+        fusion.fuse(text, [KV((), (), image.mask)])

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from vlzoo.errors import UnknownName, VlzooError
+from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
+
+TINY = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+SWIN = {"window_size": 4, "embed_dim": 16, "depths": (1, 1), "num_heads": (2, 2)}
+FORMS = [
+    # name, image size, arguments, prefix, grid at that size, width: timm's own documentation of each model.
+    ("vit_tiny_patch16_224", 32, TINY, 1, (4, 4), 32),
+    ("deit_tiny_distilled_patch16_224", 32, {"embed_dim": 32, "depth": 1, "num_heads": 4}, 2, (2, 2), 32),
+    ("beit_base_patch16_224", 32, {"embed_dim": 32, "depth": 1, "num_heads": 4}, 1, (2, 2), 32),
+    ("swin_tiny_patch4_window7_224", 32, SWIN, 0, (4, 4), 32),
+    ("convnext_atto", 64, {}, 0, (2, 2), 320),
+    ("resnet10t", 64, {}, 0, (2, 2), 512),
+    ("tf_efficientnet_lite0", 64, {}, 0, (2, 2), 1280),
+]
+
+
+def pictures(size: int, rows: int = 2) -> torch.Tensor:
+    return torch.randn(rows, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("name", "size", "arguments", "prefix", "grid", "width"), FORMS)
+def test_tokens_of_every_form(name, size, arguments, prefix, grid, width):
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name=name, image_size=size, arguments=arguments).eval()
+    tokens = encoder(pictures(size))
+    assert encoder.width == width
+    assert tokens.x.shape == (2, prefix + grid[0] * grid[1], width)
+    assert (tokens.prefix, tokens.grid) == (prefix, grid)
+    assert tokens.mask.all() and tokens.mask.shape == tokens.x.shape[:2]
+    assert tokens.pooled.shape == (2, width)
+    alone = encoder(pictures(size)[1:]).x[0]
+    torch.testing.assert_close(tokens.x[1], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "swin_tiny_patch4_window7_224"])
+def test_the_grid_is_read_row_by_row(name):
+    """Token r * columns + c is the feature at row r, column c of timm's own map."""
+    encoder = TimmEncoder(name=name, image_size=64, arguments=SWIN if "swin" in name else {}).eval()
+    features = encoder.model.forward_features(pictures(64))
+    place = features[0, 1, 0] if "swin" in name else features[0, :, 1, 0]
+    tokens = encoder(pictures(64))
+    torch.testing.assert_close(tokens.x[0, tokens.grid[1]], place)
+
+
+def test_pooled_is_the_class_token_or_the_mean():
+    vit = TimmEncoder(name="vit_tiny_patch16_224", image_size=32, arguments=TINY).eval()(pictures(32))
+    assert torch.equal(vit.pooled, vit.x[:, 0])
+    average = TimmEncoder(name="vit_tiny_patch16_224", image_size=32, arguments=TINY | {"global_pool": "avg"}).eval()
+    tokens = average(pictures(32))
+    torch.testing.assert_close(tokens.pooled, tokens.x[:, 1:].mean(1))
+    # Its last norm stands behind the average in timm; here every token has been through it.
+    torch.testing.assert_close(tokens.x.mean(-1), torch.zeros(2, 17), atol=1e-5, rtol=0)
+
+
+def test_vit_norms_have_timms_epsilon():
+    encoder = TimmEncoder(name="vit_tiny_patch16_224", image_size=32, arguments=TINY)
+    norms = [module for module in encoder.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert norms and all(norm.eps == 1e-6 for norm in norms)  # ALBEF_XVLM.md, section 0, ViT
+
+
+def test_learned_positions_of_a_cnn():
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name="resnet10t", image_size=64, positions=True, norm=True).eval()
+    assert encoder.position.shape == (1, 4, 512)
+    flat = encoder(torch.zeros(1, 3, 64, 64)).x
+    plain = encoder.norm(encoder.model.forward_features(torch.zeros(1, 3, 64, 64)).flatten(2).transpose(1, 2))
+    torch.testing.assert_close(flat - plain, encoder.position)
+    with pytest.raises(VlzooError, match="9 tokens where 4 positions"):
+        encoder(pictures(96))
+
+
+def test_own_colours_are_timms():
+    encoder = TimmEncoder(name="convnext_atto", own_colours=True).eval()
+    pixels = torch.rand(1, 3, 32, 32)
+    clip = (pixels - torch.tensor(CLIP_MEAN)[:, None, None]) / torch.tensor(CLIP_STD)[:, None, None]
+    config = timm.get_pretrained_cfg("convnext_atto")
+    own = (pixels - torch.tensor(config.mean)[:, None, None]) / torch.tensor(config.std)[:, None, None]
+    expected = encoder.model.forward_features(own).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(encoder(clip).x, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_frozen_weights_and_statistics_rest():
+    encoder = TimmEncoder(name="resnet10t", frozen=True, positions=True, image_size=64).train()
+    before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    tokens = encoder(pictures(64))
+    tokens.x.sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in encoder.model.state_dict().items())
+    assert [name for name, p in encoder.named_parameters() if p.grad is not None] == ["position"]
+
+
+def test_bf16_autocast():
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name="vit_tiny_patch16_224", image_size=32, arguments=TINY).eval()
+    expected = encoder(pictures(32)).x
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encoder(pictures(32)).x
+    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0)
+
+
+def test_mistakes_are_told():
+    with pytest.raises(UnknownName, match="did you mean 'vit_tiny_patch16_224'"):
+        TimmEncoder(name="vit_tiny_patch16_225")
+    with pytest.raises(VlzooError, match="timm can't make vit_tiny_patch16_224"):
+        TimmEncoder(name="vit_tiny_patch16_224", arguments={"embed_dim": 30, "num_heads": 4})
+    encoder = TimmEncoder(name="vit_tiny_patch16_224", image_size=32, arguments=TINY)
+    with pytest.raises(VlzooError, match="48x48 pixels were given to a model made for 32x32"):
+        encoder(pictures(48))
