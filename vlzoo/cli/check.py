@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vlzoo.cli.output import as_json, table
-from vlzoo.errors import RecipeError
+from vlzoo.errors import Problem, RecipeError, VlzooError
 
 
 @click.command("check")
@@ -19,29 +21,38 @@ def command(recipes: tuple[str, ...], sets: tuple[str, ...], extra: tuple[str, .
 
     RECIPE is a file, or a name such as albef or tasks/vqa. Exit code 2 where there is a mistake.
     """
-    from vlzoo.config.check import load
-
-    results: list[dict[str, object]] = []
-    for name in recipes:
-        try:
-            checked = load(name, sets=sets, extra=extra)
-        except RecipeError as error:
-            results.append({"recipe": name, "problems": [vars(problem) for problem in error.problems]})
-            if not json_:
-                click.echo(str(error), err=True)
-            continue
-        rows = []
-        if cost:
-            from vlzoo.models.cost import cost_of
-
-            rows = cost_of(checked.recipe)
-        results.append({"recipe": name, "problems": [], **({"cost": [vars(row) for row in rows]} if cost else {})})
-        if not json_:
-            click.echo(f"{name}: no mistakes")
-            table(
-                [["part", "parameters", "FLOPs (forward, batch of 1)"], *(row.shown() for row in rows)] if cost else [],
-                indent=2,
-            )
+    results = [_check(name, sets, extra, cost) for name in recipes]
     if json_:
         as_json(results)
+    else:
+        for result in results:
+            _print(result)
     return 2 if any(result["problems"] for result in results) else 0
+
+
+def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool) -> dict[str, Any]:
+    from vlzoo.config.check import load  # here, as it imports pydantic
+
+    try:
+        checked = load(name, sets=sets, extra=extra)
+    except RecipeError as error:
+        return {"recipe": name, "problems": [vars(problem) for problem in error.problems]}
+    except VlzooError as error:
+        return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
+    if not cost:
+        return {"recipe": name, "problems": []}
+    from vlzoo.models.cost import cost_of
+
+    rows = cost_of(checked.recipe)
+    return {"recipe": name, "problems": [], "cost": [{**vars(row), "shown": row.shown()} for row in rows]}
+
+
+def _print(result: dict[str, Any]) -> None:
+    problems = [Problem(**problem) for problem in result["problems"]]
+    if problems:
+        click.echo(str(RecipeError(problems, recipe=result["recipe"])), err=True)
+        return
+    click.echo(f"{result['recipe']}: no mistakes")
+    if "cost" in result:
+        head = ["part", "parameters", "FLOPs (forward, batch of 1)"]
+        table([head, *(row["shown"] for row in result["cost"])], indent=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -55,13 +56,7 @@ def check(tree: Tree, name: str) -> Checked:
     problems += _fit_problems(tree)
     if problems:
         raise RecipeError(sorted(set(problems), key=_place), recipe=name)
-    return Checked(name, schema.Recipe.model_validate_json(_json(tree)), tree)
-
-
-def _json(tree: Tree) -> str:
-    import json
-
-    return json.dumps(tree.data)
+    return Checked(name, schema.Recipe.model_validate_json(json.dumps(tree.data)), tree)
 
 
 def _place(problem: Problem) -> tuple[str, int, str]:
@@ -71,7 +66,7 @@ def _place(problem: Problem) -> tuple[str, int, str]:
 
 def _schema_problems(tree: Tree) -> Iterator[Problem]:
     try:
-        schema.Recipe.model_validate_json(_json(tree))
+        schema.Recipe.model_validate_json(json.dumps(tree.data))
     except ValidationError as error:
         # A union reports every branch that failed; the first says enough about one value.
         seen: set[Path_] = set()
@@ -86,7 +81,8 @@ def _real_path(loc: tuple[int | str, ...], data: Any) -> Path_:
     """The key path of an error, without the names of union branches that pydantic adds."""
     path: list[int | str] = []
     for step in loc:
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
+        held = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if held or (isinstance(data, dict) and step in data):
             data = data[step]
             path.append(step)
         elif step == loc[-1] and isinstance(step, str) and isinstance(data, dict):
@@ -102,8 +98,11 @@ def _schema_problem(detail: dict[str, Any], path: Path_, tree: Tree) -> Problem:
             where, dotted(path), f"there is no key {path[-1]!r} here", did_you_mean(str(path[-1]), known, what="keys")
         )
     if detail["type"] == "missing":
-        return Problem(where, dotted(path), f"{detail['loc'][-1]!r} is missing")
+        missing = detail["loc"][-1]
+        what = f"{missing!r} is missing" if isinstance(missing, str) else f"entry {missing} of the list is missing"
+        return Problem(where, dotted(path), what)
     wanted = detail["msg"].removeprefix("Input should be ")
+    wanted = {"an object": "a mapping of keys to values", "a valid array": "a list"}.get(wanted, wanted)
     if detail["type"] == "literal_error":
         options = [each.strip(" '") for each in str(detail["ctx"]["expected"]).replace(" or ", ",").split(",")]
         return Problem(

@@ -39,8 +39,9 @@ def compose(recipe: str, *, sets: Sequence[str] = (), extra: Sequence[str] = ())
         objectives = tree.data.setdefault("objectives", {})
         if not isinstance(objectives, dict):
             raise RecipeError([Problem("--with", name, "`objectives` is not a mapping")], recipe=recipe)
-        objectives.setdefault(name, {})
-        tree.origins[("objectives", name)] = f"--with {name}"
+        if objectives.get(name) in (None, False):  # absent, or switched off by the recipe
+            objectives[name] = {}
+            tree.origins[("objectives", name)] = f"--with {name}"
         _into_streams(tree, name)
     return tree
 

@@ -117,7 +117,8 @@ class _Walk:
         self.count += 1
         if self.count > MAX_NODES:
             what = f"more than {MAX_NODES} values: an alias multiplies itself"
-            raise RecipeError([*self.problems, Problem(self.name, dotted(path[:2]), what)], recipe=self.name)
+            where = f"{self.name}:{node.start_mark.line + 1}"
+            raise RecipeError([*self.problems, Problem(where, dotted(path[:2]), what)], recipe=self.name)
         if len(path) > MAX_DEPTH:
             self.problem(node, path[:2], f"nested more than {MAX_DEPTH} deep")
             return None
