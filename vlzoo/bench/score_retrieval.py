@@ -78,7 +78,7 @@ def _read_npz(path: Path) -> Arrays:
                 return {name: held[name] for name in held.files}
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
-    except (ValueError, OSError, AttributeError, TypeError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         fix = "write numpy.savez(FILE, scores=..., image_of_text=...) of plain numbers"
         raise DataError(f"not an npz file: {error}", where=str(path), fix=fix) from None
 

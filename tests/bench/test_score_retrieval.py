@@ -1,0 +1,106 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from vlzoo.bench.score import score_files
+from vlzoo.bench.score_base import Inputs
+from vlzoo.errors import DataError, PredictionError, UnknownName
+
+OWNER = np.array([0, 0, 1, 1, 2, 2])
+
+
+def save(path, **arrays):
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+    return path
+
+
+@pytest.fixture
+def scores():
+    return np.random.default_rng(0).random((3, 6)) + 0.6 * (np.arange(3)[:, None] == OWNER)
+
+
+def values(scored):
+    return {score.metric: score.value for score in scored.scores}
+
+
+def test_figures_are_those_of_the_metric(tmp_path, scores):
+    from vlzoo.metrics.recall import recall
+
+    scored = score_files("retrieval", Inputs(save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)))
+    assert values(scored) == recall(scores, OWNER).figures()
+    assert scored.scores[0].protocol == "retrieval/strict"
+    assert [score.clusters for score in scored.scores[:6]] == [3] * 6
+    assert scored.notes[0] == "3 images, 6 texts"
+
+
+def test_gzip_and_ties(tmp_path, scores):
+    scores[:] = 1.0
+    plain = save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)
+    packed = tmp_path / "p.npz.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    scored = score_files("retrieval", Inputs(packed))
+    assert values(scored)["TR R@1"] == values(scored)["IR R@1"] == 0
+    assert scored.notes[1] == "ties: 3 image and 6 text queries (a tie is a miss)"
+    other = score_files("retrieval", Inputs(packed, protocol="argsort"))
+    assert values(other)["TR R@1"] == pytest.approx(100 / 3)  # the last text is on top of every row
+
+
+def test_annotations_fix_the_owners(tmp_path, scores):
+    listed = tmp_path / "a.json"
+    listed.write_text(json.dumps([{"image": f"{n}.jpg", "caption": ["a", "b"]} for n in range(3)]))
+    with_owner = score_files("retrieval", Inputs(save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER), listed))
+    without = score_files("retrieval", Inputs(save(tmp_path / "q.npz", scores=scores), listed))
+    assert values(with_owner) == values(without)
+    with pytest.raises(PredictionError, match="no array 'image_of_text'; it holds scores"):
+        score_files("retrieval", Inputs(tmp_path / "q.npz"))
+    wrong = save(tmp_path / "r.npz", scores=scores, image_of_text=np.array([0, 0, 0, 1, 2, 2]))
+    with pytest.raises(PredictionError, match=r"2 images .* first image 0: 3 texts, 2 in the annotations"):
+        score_files("retrieval", Inputs(wrong, listed))
+
+
+def test_coco_captions_fix_sizes(tmp_path, scores):
+    coco = {"images": [{"id": n} for n in (7, 8, 9)], "annotations": [{"image_id": n} for n in (9, 7, 8, 9, 7, 8)]}
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps(coco))
+    saved = save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)
+    assert values(score_files("retrieval", Inputs(saved, path)))
+    coco["annotations"].pop()
+    path.write_text(json.dumps(coco))
+    with pytest.raises(PredictionError, match="the annotations have 3 images and 5 texts"):
+        score_files("retrieval", Inputs(saved, path))
+
+
+def test_nan_is_refused(tmp_path, scores):
+    scores[1, 2] = np.nan
+    with pytest.raises(PredictionError, match="1 scores are NaN, first at image 1, text 2"):
+        score_files("retrieval", Inputs(save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)))
+
+
+def test_karpathy_sizes(tmp_path, scores):
+    saved = save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)
+    with pytest.raises(PredictionError, match="5000 images and 25010 texts"):
+        score_files("retrieval", Inputs(saved, karpathy="coco"))
+
+
+@pytest.mark.parametrize("content", [b"text", b"", b"PK\x03\x04broken"])
+def test_not_an_npz(tmp_path, content):
+    path = tmp_path / "p.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="npz"):
+        score_files("retrieval", Inputs(path))
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    path = save(tmp_path / "p.npz", scores=np.array([[{}]], dtype=object), image_of_text=np.array([0]))
+    with pytest.raises(DataError, match="plain numbers"):
+        score_files("retrieval", Inputs(path))
+
+
+def test_names(tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'retrieval'"):
+        score_files("retrieva", Inputs(tmp_path / "x"))
+    with pytest.raises(UnknownName, match="did you mean 'argsort'"):
+        score_files("retrieval", Inputs(tmp_path / "x", protocol="argsrt"))
