@@ -142,6 +142,8 @@ def references(data: dict[str, Any]) -> Iterator[tuple[str, Path_, str, dict[str
         if isinstance(augment, dict):
             yield from _reference("augmentation", ("augment", when), augment.get(when))
     yield from _reference("data", ("data",), data.get("data"))
+    if isinstance(data.get("bench"), dict):
+        yield from _reference("data", ("bench", "data"), data["bench"].get("data"))
     streams = data.get("streams")
     for index, stream in enumerate(streams if isinstance(streams, list) else []):
         if isinstance(stream, dict):

@@ -33,6 +33,12 @@ def compose(recipe: str, *, sets: Sequence[str] = (), extra: Sequence[str] = ())
         UnknownName: no such recipe.
     """
     tree = read_extended(find_file(recipe), ())
+    amend(tree, sets, extra, recipe)
+    return tree
+
+
+def amend(tree: Tree, sets: Sequence[str], extra: Sequence[str], recipe: str) -> None:
+    """Apply the command line's changes in place; arguments and errors as `compose`."""
     for change in sets:
         _apply(tree, change)
     for name in extra:
@@ -43,7 +49,6 @@ def compose(recipe: str, *, sets: Sequence[str] = (), extra: Sequence[str] = ())
             objectives[name] = {}
             tree.origins[("objectives", name)] = f"--with {name}"
         _into_streams(tree, name)
-    return tree
 
 
 def find_file(recipe: str, near: Path | None = None) -> Path:

@@ -134,8 +134,9 @@ class Train(Strict):
 
 
 class Bench(Strict):
-    """How a run is measured: candidates of re-ranking, answers of ranking, batch."""
+    """How a run is measured: on which data, candidates of re-ranking, answers of ranking, batch."""
 
+    data: Ref | None = None
     k: PositiveInt = 128
     answers: PositiveInt | None = None
     batch: PositiveInt = 64

@@ -1,0 +1,141 @@
+"""A trained model made ready to measure: weights, tokenizer, transforms, device.
+
+Legend: B batch rows, N image tokens, L text tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlzoo.augment.view import make_view
+from vlzoo.bench.task import Task
+from vlzoo.config.schema import Recipe
+from vlzoo.data.collate import Collator, Reader
+from vlzoo.interfaces import Augmentation, Objective
+from vlzoo.models.assemble import System, build_system
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.plan import Plan
+from vlzoo.plugins import registry
+from vlzoo.step import Step
+from vlzoo.train.checkpoint import Checkpoint, latest, load_into
+from vlzoo.train.loop import moved
+from vlzoo.train.run import Run
+from vlzoo.types import Batch, Text
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Engine:
+    """A system in evaluation mode with what it needs to read samples.
+
+    Attributes:
+        recipe: the run's recipe.
+        system: model and objectives.
+        tokenizer: words to ids.
+        task: the run's task, with what it learned of the training data; None for a pre-trained run.
+        weights: a hash of the weights, for the predictions' key.
+        precision: a key of `PRECISIONS`.
+    """
+
+    recipe: Recipe
+    system: System
+    tokenizer: Tokenizer
+    task: Task | None
+    weights: str
+    precision: str = "fp32"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        ref = self.recipe.augment.eval
+        self.augmentation: Augmentation = registry().build("augmentation", ref.part, **ref.options)
+        self.size = int(getattr(self.augmentation, "size", 256))
+        self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
+        self.system.eval().to(self.device)
+        self.plan = Plan()
+        for objective in self.system.named_objectives().values():
+            objective.plan(self.plan)
+        # Nothing is masked when a model is measured.
+        self.plan.mask_probability, self.plan.main_text = None, "text"
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of every forward pass."""
+        kind = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, kind) if kind else nullcontext()
+
+    def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
+        """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
+        reader = Reader(source, self.augmentation, self.size)
+        rows = [i for i in range(len(source)) if not done or source[i].name not in done]
+        for start in range(0, len(rows), batch):
+            items = [reader[(0, row)] for row in rows[start : start + batch]]
+            yield [item.sample for item in items], moved(self.collator(items), self.device)
+
+    def step(self, batch: Batch) -> Step:
+        """A step that only reads: no teacher, no masks."""
+        return Step(batch, self.system.model, plan=self.plan)
+
+    def pixels(self, images: Sequence[Any]) -> Tensor:
+        """Pixel values of pictures, [n, 3, size, size]."""
+        rng = np.random.default_rng(0)
+        views = [make_view(image.open(), self.augmentation, self.size, rng) for image in images]
+        return self.collator.normalise(np.stack(views)).to(self.device)
+
+    def tokenise(self, texts: Sequence[str]) -> Text:
+        """Cleaned texts as ids."""
+        text = self.tokenizer([self.collator.clean(each) for each in texts])
+        return Text(text.ids.to(self.device), text.mask.to(self.device), text.special.to(self.device))
+
+    def objective(self, name: str) -> Objective | None:
+        """The run's objective registered as `name`, whatever the recipe calls it."""
+        for key, ref in self.recipe.active.items():
+            if (ref.part or key) == name:
+                return self.system.named_objectives()[key]
+        return None
+
+
+def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:
+    """A run's newest checkpoint, ready to measure.
+
+    Raises:
+        CheckpointError: the folder is no run, or holds no checkpoint.
+    """
+    checkpoint, recipe = latest(folder), Run(folder).recipe()
+    tokenizer = read_tokenizer(folder, recipe)
+    task = read_task(folder, recipe)
+    classes = len(task.classes()) if task else 0
+    system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
+    load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
+    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or torch.device("cpu"))
+
+
+def read_tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:
+    """The tokenizer kept in a run folder."""
+    wanted = recipe.tokenizer
+    return Tokenizer.from_file(folder / "tokenizer" / "vocab.txt", sep=wanted.sep, max_length=wanted.max_length)
+
+
+def read_task(folder: Path, recipe: Recipe) -> Task | None:
+    """The task of a fine-tuned run with what it learned; None for a pre-trained run."""
+    if recipe.task is None:
+        return None
+    task: Task = registry().build("task", recipe.task)
+    file = folder / "task.json"
+    task.restore(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+    return task
+
+
+def weights_hash(checkpoint: Checkpoint) -> str:
+    """A hash of the weights a checkpoint holds, 16 hex digits."""
+    with (checkpoint.folder / "system.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,67 @@
+"""Predictions on disk: appended as they come, under a key that changes with whatever could change them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vlzoo import __version__
+from vlzoo.bench.task import Row
+from vlzoo.resources import write_text
+
+
+def key_of(**parts: Any) -> str:
+    """A hash of everything a prediction depends on: weights, code, recipe, data, precision, settings."""
+    told = json.dumps({**parts, "vlzoo": __version__, "code": code_hash()}, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def code_hash() -> str:
+    """A hash of vlzoo's own source: a changed model never meets an old answer, a changed comment costs a bench."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in ("models", "bench", "data", "augment", "objectives"):
+        for file in sorted((root / folder).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Store:
+    """One bench's predictions: a folder named by their key, with one file for each process.
+
+    Args:
+        folder: where it lies.
+        about: what the key was made of, written beside for people.
+        shard: this process's number.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any], shard: int = 0) -> None:
+        self.folder, self.file = folder, folder / f"shard-{shard:03d}.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))
+
+    def rows(self) -> dict[str, Row]:
+        """Every complete prediction by sample name; a line cut off by a kill is left out."""
+        found: dict[str, Row] = {}
+        for file in sorted(self.folder.glob("shard-*.jsonl")):
+            for line in file.read_text(encoding="utf-8").split("\n"):
+                if line.endswith("}"):
+                    row = json.loads(line)
+                    found[row["name"]] = row
+        return found
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add predictions; they are on disk when this returns."""
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        with self.file.open("a", encoding="utf-8") as file:
+            if file.tell() and not self._ends_whole():
+                file.write("\n")
+            file.write(text)
+
+    def _ends_whole(self) -> bool:
+        with self.file.open("rb") as file:
+            file.seek(-1, 2)
+            return file.read(1) == b"\n"

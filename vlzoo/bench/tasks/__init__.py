@@ -1,0 +1,1 @@
+"""The downstream tasks: how each is trained and measured."""

@@ -1,0 +1,145 @@
+"""From samples to batches: pictures decoded and augmented, texts cleaned and tokenised, labels numbered.
+
+Runs in data workers. All randomness is keyed by seed, epoch and sample.
+
+Legend: B batch rows, H rows and columns of a picture, L text tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vlzoo.augment.tensor import Normalise
+from vlzoo.augment.view import make_pair
+from vlzoo.draws import mix
+from vlzoo.errors import DataError
+from vlzoo.interfaces import Augmentation
+from vlzoo.models.text_cleaning import pre_caption
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.types import Batch, Text
+
+VIEWS = ("image", "image1")
+"""Names of a sample's pictures in a batch, in order."""
+
+
+@dataclass
+class Item:
+    """One sample made ready: what a data worker hands to collation.
+
+    Attributes:
+        key: the sample's number, for good.
+        sample: the record.
+        levels: its pictures, [H, H, 3] uint8 each.
+        text: the text drawn for this visit.
+    """
+
+    key: int
+    sample: Any
+    levels: list[NDArray[np.uint8]]
+    text: str
+
+
+@dataclass
+class Fields:
+    """What a task adds to a batch.
+
+    Attributes:
+        texts: tokenised texts by name.
+        labels: class indices, [B].
+        extra: further tensors by name.
+    """
+
+    texts: dict[str, Text] = field(default_factory=dict)
+    labels: torch.Tensor | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Reader:
+    """Makes items of a source's samples; `reader[(epoch, index)]`. A map-style data set for torch's loader.
+
+    Attributes:
+        source: where samples come from.
+        augmentation: what happens to pictures.
+        size: side of a picture in pixels.
+        seed: the run's seed.
+    """
+
+    source: Any
+    augmentation: Augmentation
+    size: int
+    seed: int = 0
+
+    def __getitem__(self, place: tuple[int, int]) -> Item:
+        epoch, index = place
+        sample = self.source[index]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        texts = sample.texts
+        # One caption of several: which one depends on the visit, so that all of them are seen.
+        text = texts[int(mix(self.seed, epoch, index) % np.uint64(len(texts)))] if texts else ""
+        levels: list[NDArray[np.uint8]] = []
+        for image in sample.images:
+            # A careful flip must see the answers too: "left" may stand there alone.
+            made, changed = make_pair(image.open(), (text, *sample.answers), self.augmentation, self.size, rng)
+            levels.append(made)
+            text = changed[0]
+        return Item(index, sample, levels, text)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass
+class Collator:
+    """Makes batches of items.
+
+    Attributes:
+        tokenizer: words to ids.
+        normalise: levels to pixel values.
+        max_words: a text is cut after so many words.
+        add: what a task adds to the batch; None in pre-training.
+    """
+
+    tokenizer: Tokenizer
+    normalise: Normalise = field(default_factory=Normalise)
+    max_words: int = 30
+    add: Callable[[Sequence[Any], Tokenizer], Fields] | None = None
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """The batch of some items; pictures [B, 3, H, H], one view for each picture of a sample."""
+        samples = [item.sample for item in items]
+        added = self.add(samples, self.tokenizer) if self.add else Fields()
+        texts = {"text": self.tokenizer([self.clean(item.text) for item in items])} if items[0].text else {}
+        return Batch(
+            key=torch.tensor([item.key for item in items]),
+            names=[sample.name for sample in samples],
+            images=self._pictures(items),
+            texts={**texts, **added.texts},
+            image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
+            labels=added.labels,
+            extra=added.extra,
+        )
+
+    def clean(self, text: str) -> str:
+        """A text as the official code cleans captions, cut at `max_words`."""
+        return pre_caption(text, max_words=self.max_words)
+
+    def _pictures(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
+        counts = {len(item.levels) for item in items}
+        if len(counts) > 1:
+            names = ", ".join(item.sample.name for item in items[:3])
+            raise DataError(f"samples of one batch have different numbers of pictures: {sorted(counts)}", where=names)
+        views = VIEWS[: counts.pop()]
+        return {view: self.normalise(np.stack([item.levels[i] for item in items])) for i, view in enumerate(views)}
+
+
+def number_of(name: str) -> int:
+    """A number of 63 bits for a name, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1

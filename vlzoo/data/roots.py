@@ -1,0 +1,47 @@
+"""From a recipe's mention of data to an open source: which folder, which split."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vlzoo.config.schema import PartRef
+from vlzoo.errors import DataError
+from vlzoo.options import schema_of
+from vlzoo.plugins import registry
+
+
+def data_root(given: str | Path | None = None) -> Path:
+    """The folder under which data lies: `--data-root`, `VLZOO_DATA`, or `data` here."""
+    return Path(given or os.environ.get("VLZOO_DATA") or "data")
+
+
+def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) -> Any:
+    """Open the data a recipe names.
+
+    Args:
+        ref: the part with its options; its `root` is relative to the data root, and the part's name where absent.
+        root: the data root.
+        changes: options that replace the recipe's, such as `split="test"`.
+
+    Raises:
+        UnknownName: no such data source.
+        DataError: its folder is not there.
+    """
+    part = registry().find("data", ref.part)
+    options = {**ref.options, **{name: value for name, value in changes.items() if value is not None}}
+    if "root" in schema_of(part).names:
+        options["root"] = str(_folder(ref.part, options.get("root"), data_root(root)))
+    return registry().build("data", ref.part, **options)
+
+
+def _folder(name: str, asked: Any, base: Path) -> Path:
+    tried = [base / str(asked)] if asked else [base / name, base / name.replace("-", "_")]
+    for folder in tried:
+        if folder.exists():
+            return folder
+    raise DataError(
+        f"data {name!r}: there is no folder {str(tried[0])!r}",
+        fix=f"give --data-root, or set VLZOO_DATA; `vlzoo show data/{name}` tells what it holds",
+    )

@@ -1,0 +1,175 @@
+"""Checkpoints: safetensors and JSON in a folder that is whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vlzoo.errors import CheckpointError, TrainingError
+
+_FOLDER = re.compile(r"step-(\d{9})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes:
+        folder: `RUN/checkpoints/step-000001000`.
+        step: updates made so far.
+    """
+
+    folder: Path
+    step: int
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one file: `system`, `teacher` or `optimizer`.
+
+        Raises:
+            CheckpointError: missing or damaged.
+        """
+        file = self.folder / f"{name}.safetensors"
+        try:
+            return load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"can't be read: {error}", where=str(file), fix="delete the folder; the checkpoint before it is used"
+            ) from error
+
+    def state(self) -> dict[str, Any]:
+        """What is kept beside the tensors."""
+        return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+
+
+def checkpoints(run: Path) -> list[Checkpoint]:
+    """The complete checkpoints of a run, oldest first."""
+    found = []
+    for folder in (run / "checkpoints").glob("step-*"):
+        match = _FOLDER.fullmatch(folder.name)
+        if match and (folder / "state.json").is_file():
+            found.append(Checkpoint(folder, int(match.group(1))))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def latest(run: Path) -> Checkpoint:
+    """The newest checkpoint.
+
+    Raises:
+        CheckpointError: the folder is no run, or holds none.
+    """
+    if not (run / "recipe.yaml").is_file():
+        what = "there is no such folder" if not run.exists() else "is not a run: it has no recipe.yaml"
+        raise CheckpointError(f"{str(run)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made")
+    found = checkpoints(run)
+    if not found:
+        raise CheckpointError(f"{str(run)!r} holds no checkpoint yet", fix="train it first, with --resume")
+    return found[-1]
+
+
+def save(run: Path, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int) -> Path:
+    """Write a checkpoint: to a temporary folder, flushed, then renamed; older ones than `keep` are removed.
+
+    Raises:
+        TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
+    """
+    target = run / "checkpoints" / f"step-{step:09d}"
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, tensors in files.items():
+            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / f"{name}.safetensors")
+        (temporary / "state.json").write_text(json.dumps(dict(state), indent=1), encoding="utf-8")
+        for file in temporary.iterdir():
+            _flush(file)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+        _flush(target.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise _unwritable(error, target) from error
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old.folder, ignore_errors=True)
+    return target
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unwritable(error: Exception, target: Path) -> TrainingError:
+    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+    what = "no room on the disk for a checkpoint" if full else f"a checkpoint can't be written: {error}"
+    return TrainingError(
+        what, where=str(target), fix="make room, then go on with --resume; what was saved before is whole"
+    )
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state, tied tensors once: safetensors refuses two names for one memory."""
+    seen: set[tuple[int, int]] = set()
+    kept = {}
+    for name, tensor in module.state_dict().items():
+        place = (tensor.data_ptr(), tensor.numel())
+        if tensor.numel() and place in seen:
+            continue
+        seen.add(place)
+        kept[name] = tensor.detach().clone().contiguous()
+    return kept
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Load a state written by `tensors_of`; names that are tied to a loaded one may be absent.
+
+    Raises:
+        CheckpointError: names or shapes differ; says which.
+    """
+    wanted = module.state_dict()
+    held = {wanted[name].data_ptr() for name in tensors if name in wanted}
+    missing = [n for n in wanted if n not in tensors and (wanted[n].data_ptr() not in held or not wanted[n].numel())]
+    unexpected = [name for name in tensors if name not in wanted]
+    shapes = [n for n in tensors if n in wanted and wanted[n].shape != tensors[n].shape]
+    if missing or unexpected or shapes:
+        said = [f"missing: {', '.join(missing[:4])}"] if missing else []
+        said += [f"unexpected: {', '.join(unexpected[:4])}"] if unexpected else []
+        said += [f"{n} is {list(tensors[n].shape)}, here {list(wanted[n].shape)}" for n in shapes[:4]]
+        raise CheckpointError(
+            "made for another recipe: " + "; ".join(said), where=where, fix="use the recipe it was trained with"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            wanted[name].copy_(tensor)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors; `names` maps a parameter's id to its name."""
+    made = {}
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            made[f"{names[id(parameter)]}|{key}"] = torch.as_tensor(value).detach().clone()
+    return made
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], names: Mapping[int, str]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    parameters = {names[id(p)]: p for group in optimizer.param_groups for p in group["params"]}
+    for full, value in tensors.items():
+        name, _, key = full.rpartition("|")
+        if name in parameters:
+            optimizer.state[parameters[name]][key] = value.clone()

@@ -1,0 +1,168 @@
+"""From a recipe and a folder to a training run: data, tokenizer, model, feeds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vlzoo.bench.engine import read_tokenizer
+from vlzoo.bench.task import Task
+from vlzoo.config.check import Checked
+from vlzoo.config.schema import PartRef, Recipe
+from vlzoo.data.collate import Collator, Reader
+from vlzoo.data.loader import Order, endless
+from vlzoo.data.roots import open_source
+from vlzoo.errors import TrainingError
+from vlzoo.models.assemble import System, build_system
+from vlzoo.models.text_cleaning import pre_caption
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.models.vocabulary import build_vocab, write_vocab
+from vlzoo.plugins import registry
+from vlzoo.train.checkpoint import checkpoints, latest
+from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.run import Run
+from vlzoo.train.schedule import length_of
+from vlzoo.weights.start import start_from
+
+logger = logging.getLogger("vlzoo.train")
+Say = Callable[[str], None]
+
+
+def train(
+    checked: Checked,
+    out: Path,
+    *,
+    root: str | None = None,
+    start: Path | None = None,
+    resume: bool = False,
+    device: torch.device | None = None,
+    say: Say = logger.info,
+) -> Run:
+    """Train a recipe into a run folder.
+
+    Args:
+        checked: the recipe.
+        out: the run folder.
+        root: the data root.
+        start: a run to start from; None: fresh weights.
+        resume: go on where an interrupted run stopped.
+        device: where to train; None: a GPU where there is one.
+        say: told what happens, line by line.
+
+    Raises:
+        VlzooError: anything a user can mend.
+    """
+    recipe = checked.recipe
+    sources = _sources(recipe, root)
+    _check_batches(recipe, sources)
+    run = Run.start(out, checked, resume=resume)
+    tokenizer = _tokenizer(run, recipe, sources, start)
+    task = _task(run, recipe, sources)
+    torch.manual_seed(recipe.train.seed)
+    classes = len(task.classes()) if task else 0
+    system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
+    chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if start is not None and not checkpoints(out):
+        _begin(system, start, say)
+    trainer = _trainer(recipe, run, system.to(chosen), sources, chosen)
+    if resume and checkpoints(out):
+        trainer.restore(latest(out))
+        run.rewind(trainer.step)
+        say(f"going on from step {trainer.step} of {trainer.length.steps}")
+    run.note(parameters=sum(p.numel() for p in system.parameters()), data=_described(sources))
+    run.watch("start", {"steps": trainer.length.steps})
+    trainer.fit(_feeds(recipe, sources, system, tokenizer, task, trainer.step))
+    run.watch("finish", {"steps": trainer.step})
+    return run
+
+
+def _sources(recipe: Recipe, root: str | None) -> list[Any]:
+    if not recipe.all_streams:
+        raise TrainingError("the recipe names no data", fix="add `data:` or `streams:`, or --set data.part=NAME")
+    return [open_source(stream.data, root) for stream in recipe.all_streams]
+
+
+def _check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
+    # Before the folder is made: a mistake must leave nothing behind.
+    for stream, source in zip(recipe.all_streams, sources, strict=True):
+        Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed)
+
+
+def _trainer(recipe: Recipe, run: Run, system: System, sources: Sequence[Any], device: torch.device) -> Trainer:
+    per_epoch = max(1, len(sources[-1]) // recipe.train.batch)
+    return Trainer(recipe, run, system, length_of(recipe.train, per_epoch), device=device)
+
+
+def _tokenizer(run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | None) -> Tokenizer:
+    """The run's tokenizer: kept from before, the starting run's, or made now and kept."""
+    kept = run.folder / "tokenizer" / "vocab.txt"
+    if not kept.is_file():
+        if start is not None:
+            write_vocab(read_tokenizer(start, Run(start).recipe()).words, kept)
+        else:
+            write_vocab(_words(recipe, sources), kept)
+    return read_tokenizer(run.folder, recipe)
+
+
+def _words(recipe: Recipe, sources: Sequence[Any]) -> Sequence[str]:
+    wanted = recipe.tokenizer
+    if wanted.vocab.startswith("package:"):
+        return Tokenizer.from_package(wanted.vocab.removeprefix("package:")).words
+    if wanted.vocab != "data":
+        return Tokenizer.from_file(wanted.vocab).words
+    texts = (text for source in sources for sample in source for text in (*sample.texts, *sample.answers))
+    return build_vocab((pre_caption(text, wanted.max_words) for text in texts), size=wanted.size, characters=True)
+
+
+def _task(run: Run, recipe: Recipe, sources: Sequence[Any]) -> Task | None:
+    if recipe.task is None:
+        return None
+    task: Task = registry().build("task", recipe.task)
+    file = run.folder / "task.json"
+    if file.is_file():
+        task.restore(json.loads(file.read_text(encoding="utf-8")))
+        return task
+    task.learn(list(itertools.chain.from_iterable(sources)))
+    file.write_text(json.dumps(task.state(), indent=1), encoding="utf-8")
+    return task
+
+
+def _begin(system: System, start: Path, say: Say) -> None:
+    """Fill the model from a run, and keep no silence about what was not filled."""
+    report = start_from(system, latest(start).tensors("system"))
+    for line in report.lines():
+        say(f"  {line}")
+
+
+def _feeds(
+    recipe: Recipe, sources: Sequence[Any], system: System, tokenizer: Tokenizer, task: Task | None, step: int
+) -> list[Feed]:
+    feeds = []
+    for stream, source in zip(recipe.all_streams, sources, strict=True):
+        batch = stream.batch or recipe.train.batch
+        order = Order(len(source), batch, recipe.train.seed, start=step)
+        reader = _reader(stream.augment or recipe.augment.train, source, recipe)
+        collator = Collator(tokenizer, max_words=recipe.tokenizer.max_words, add=task.fields if task else None)
+        known = system.named_objectives()
+        chosen = {name: known[name] for name in (stream.objectives or known)}
+        batches = endless(reader, collator, order, workers=recipe.train.workers)
+        feeds.append(Feed(stream.name, batches, chosen, stream.probability))
+    return feeds
+
+
+def _reader(ref: PartRef, source: Any, recipe: Recipe) -> Reader:
+    augmentation = registry().build("augmentation", ref.part, **ref.options)
+    return Reader(source, augmentation, int(getattr(augmentation, "size", 256)), recipe.train.seed)
+
+
+def _described(sources: Sequence[Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": source.name, "samples": len(source), "fingerprint": source.fingerprint(), "licence": source.licence}
+        for source in sources
+    ]

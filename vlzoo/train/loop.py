@@ -1,0 +1,247 @@
+"""The training loop: draw a stream, make a step, sum the objectives, update, log, keep."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlzoo.config.schema import Recipe
+from vlzoo.draws import Draws, mix, name_word
+from vlzoo.errors import TrainingError
+from vlzoo.interfaces import Objective
+from vlzoo.models.assemble import System
+from vlzoo.models.teacher import Teacher
+from vlzoo.plan import Plan
+from vlzoo.step import Step
+from vlzoo.train.checkpoint import (
+    Checkpoint,
+    load_into,
+    load_optimizer,
+    optimizer_tensors,
+    save,
+    tensors_of,
+)
+from vlzoo.train.optim import make_optimizer, set_rate, trained
+from vlzoo.train.progress import Progress
+from vlzoo.train.run import Run
+from vlzoo.train.schedule import Length, learning_rate, soft_weight
+from vlzoo.types import Batch
+
+
+@dataclass
+class Feed:
+    """A stream at work: its batches, the objectives that read them, and what they asked for.
+
+    Attributes:
+        name: the stream's name.
+        batches: endless.
+        objectives: by name.
+        probability: the chance that an update is made on it at each step.
+        plan: gathered from the objectives.
+    """
+
+    name: str
+    batches: Iterator[Batch]
+    objectives: Mapping[str, Objective]
+    probability: float = 1.0
+    plan: Plan = field(default_factory=Plan)
+
+    def __post_init__(self) -> None:
+        for objective in self.objectives.values():
+            objective.plan(self.plan)
+
+
+class Trainer:
+    """Trains a system.
+
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        system: model and objectives, on `device`.
+        length: how long.
+        device: where.
+    """
+
+    def __init__(
+        self, recipe: Recipe, run: Run, system: System, length: Length, *, device: torch.device | None = None
+    ) -> None:
+        self.recipe, self.run, self.system, self.length = recipe, run, system, length
+        self.device = device or torch.device("cpu")
+        self.teacher = Teacher(system, recipe.teacher.momentum) if recipe.teacher else None
+        self.optimizer = make_optimizer(system, recipe.train)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
+        self.step = 0
+        self._stop = ""
+
+    def fit(self, feeds: list[Feed]) -> None:
+        """Train to the end, saving as it goes.
+
+        Raises:
+            TrainingError: a loss is not finite; names the step, the objective and the samples.
+            KeyboardInterrupt: after saving, when the run was asked to stop.
+        """
+        self.system.train()
+        progress = Progress("training", self.length.steps, done=self.step)
+        with self._stoppable():
+            while self.step < self.length.steps:
+                values = self.update(feeds)
+                self.step += 1
+                self._report(values, progress)
+                due = self.step % self.recipe.train.save_every == 0 or self.step == self.length.steps
+                if due or self._stop:
+                    self.save()
+                if self._stop:
+                    progress.close()
+                    raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+        progress.close()
+
+    def update(self, feeds: list[Feed]) -> dict[str, float]:
+        """One training step: an update for each stream that is drawn. Gives the losses' parts by name."""
+        # Dropout and all else that torch draws: the same after a resume, without saving generator states.
+        torch.manual_seed(int(mix(self.recipe.train.seed, self.step, name_word("torch"))) >> 1)
+        set_rate(self.optimizer, learning_rate(self.recipe.train, self.step, self.length))
+        values: dict[str, Tensor] = {}
+        for feed in self._drawn(feeds):
+            values |= self._update_on(feed, next(feed.batches))
+        return {name: float(value) for name, value in values.items()}
+
+    def _drawn(self, feeds: list[Feed]) -> list[Feed]:
+        """The streams of this step; the last one stands in where none is drawn."""
+        chances = [
+            float(mix(self.recipe.train.seed, self.step, name_word(feed.name))) / 2**64 < feed.probability
+            for feed in feeds
+        ]
+        return [feed for feed, drawn in zip(feeds, chances, strict=True) if drawn] or feeds[-1:]
+
+    def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
+        self.system.model.clamp_temperature()
+        if self.teacher is not None:
+            self.teacher.update(self.system)
+        with self._autocast():
+            step = self._step(feed, moved(batch, self.device))
+            losses = {name: objective(step) for name, objective in feed.objectives.items()}
+            total = sum((self.system.weights[name] * loss.total for name, loss in losses.items()), torch.zeros(()))
+        self._check({name: loss.total for name, loss in losses.items()}, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(total).backward()
+        if self.recipe.train.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for objective in feed.objectives.values():
+            objective.after_step(step)
+        return {part: value for loss in losses.values() for part, value in loss.parts.items()}
+
+    def _step(self, feed: Feed, batch: Batch) -> Step:
+        return Step(
+            batch,
+            self.system.model,
+            teacher=self.teacher,
+            draws=Draws(self.recipe.train.seed, self.step),
+            plan=feed.plan,
+            alpha=soft_weight(self.recipe.teacher, self.step, self.length),
+        )
+
+    def _check(self, totals: Mapping[str, Tensor], batch: Batch) -> None:
+        for name, total in totals.items():
+            if not torch.isfinite(total):
+                ids = ", ".join(batch.names[:8]) + (", ..." if len(batch.names) > 8 else "")
+                raise TrainingError(
+                    f"the loss of objective {name!r} is {float(total.detach())} at step {self.step}",
+                    where=f"samples {ids}",
+                    fix="lower train.lr, set train.clip, or look at these samples; checkpoints before this are whole",
+                )
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.recipe.train.precision)
+        return torch.autocast(self.device.type, kind) if kind else nullcontext()
+
+    def _report(self, values: Mapping[str, float], progress: Progress) -> None:
+        train = self.recipe.train
+        progress.update(self.step, values)
+        if self.step % train.log_every == 0 or self.step == self.length.steps:
+            rate = learning_rate(train, self.step - 1, self.length)
+            seen = self.step * train.batch
+            about = {"step": self.step, "samples": seen, "lr": rate, "samples_per_s": progress.speed * train.batch}
+            row = {**about, "time": time.time(), **values}
+            self.run.log(row)
+            self.run.watch("step", row)
+
+    def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: it can't be written.
+        """
+        names = {id(p): name for name, p in trained(self.system).items()}
+        files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}
+        if self.teacher is not None:
+            files["teacher"] = tensors_of(self.teacher)
+        state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
+        folder = save(self.run.folder, self.step, files, state, self.recipe.train.keep)
+        self.run.watch("checkpoint", {"step": self.step, "folder": str(folder)})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: it was made for another recipe.
+        """
+        load_into(self.system, checkpoint.tensors("system"), where=str(checkpoint.folder))
+        if self.teacher is not None:
+            load_into(self.teacher, checkpoint.tensors("teacher"), where=str(checkpoint.folder))
+        names = {id(p): name for name, p in trained(self.system).items()}
+        load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
+        self.scaler.load_state_dict(checkpoint.state()["scaler"])
+        self.step = checkpoint.step
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Ctrl-C, SIGTERM and SIGUSR1 end the run after the update at hand, with a checkpoint."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        before = {number: signal.signal(number, self._asked) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _asked(self, number: int, _frame: Any) -> None:
+        if self._stop:
+            raise KeyboardInterrupt("stopped twice: not saved")
+        self._stop = signal.Signals(number).name
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """A batch on a device."""
+    if device.type == "cpu":
+        return batch
+    from dataclasses import replace
+
+    from vlzoo.types import Text
+
+    def to(value: Any) -> Any:
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    texts = {name: Text(to(t.ids), to(t.mask), to(t.special)) for name, t in batch.texts.items()}
+    return replace(
+        batch,
+        key=to(batch.key),
+        images={view: to(image) for view, image in batch.images.items()},
+        texts=texts,
+        image_id=to(batch.image_id),
+        labels=to(batch.labels),
+        extra={name: to(value) for name, value in batch.extra.items()},
+    )
