@@ -1,0 +1,288 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that fit one object of a picture, from REFER's official files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vlzoo.data.cards import Card
+from vlzoo.data.cleaning import Box, clean_box, clean_text
+from vlzoo.data.faults import Faults
+from vlzoo.data.readers import safe_pickle
+from vlzoo.data.readers.task import TaskSource, joined
+from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
+from vlzoo.data.records import Region, Sample
+from vlzoo.data.sources import Expected, Pairing
+from vlzoo.errors import DataError, UnknownName, did_you_mean
+
+LICENCE = "no licence stated (expressions); COCO boxes CC BY 4.0, COCO pictures under Flickr terms"
+LAYOUT = (
+    "refs({by}).p or refs({by}).json      in the root, {name}/ or annotations/{name}/",
+    "instances.json                       beside it",
+    "train2014/COCO_train2014_....jpg     COCO's pictures, or in images/mscoco/images/train2014/ or images/train2014/",
+)
+GET = "{name}.zip of github.com/lichengunc/refer, and COCO's train2014 pictures"
+
+
+def _card(name: str, title: str, citation: str, by: str, sizes: Mapping[str, tuple[int, int]], note: str) -> Card:
+    folder = name.replace("-plus", "+")
+    return Card(
+        name=name,
+        title=title,
+        licence=LICENCE,
+        homepage="https://github.com/lichengunc/refer",
+        citation=citation,
+        sizes={split: {"expressions": texts, "objects": objects} for split, (texts, objects) in sizes.items()},
+        layout=tuple(line.format(name=folder, by=by) for line in LAYOUT),
+        get=GET.format(name=folder),
+        note=note,
+    )
+
+
+REFCOCO_CARD = _card(
+    "refcoco",
+    "RefCOCO, short expressions from a game between two people",
+    "Yu, Poirson, Yang, Berg, Berg. Modeling Context in Referring Expressions. ECCV 2016",
+    "unc",
+    {"train": (120_624, 42_404), "val": (10_834, 3_811), "testA": (5_657, 1_975), "testB": (5_095, 1_810)},
+    "testA shows people, testB other objects; sizes are those of the unc split",
+)
+REFCOCO_PLUS_CARD = _card(
+    "refcoco-plus",
+    "RefCOCO+, as RefCOCO, without words of place",
+    REFCOCO_CARD.citation,
+    "unc",
+    {"train": (120_191, 42_278), "val": (10_758, 3_805), "testA": (5_726, 1_975), "testB": (4_889, 1_798)},
+    REFCOCO_CARD.note,
+)
+REFCOCOG_CARD = _card(
+    "refcocog",
+    "RefCOCOg, longer expressions",
+    "Mao et al. Generation and Comprehension of Unambiguous Object Descriptions. CVPR 2016; split umd: Nagaraja 2016",
+    "umd",
+    {"train": (80_512, 42_226), "val": (4_896, 2_573), "test": (9_602, 5_023)},
+    "sizes are those of the umd split; the google split shares pictures between train and val",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object that expressions refer to.
+
+    Attributes:
+        box: x, y, width, height in pixels.
+        category: its class.
+        image_id: COCO's id of its picture.
+        file_name: the picture's file; that of the ref itself ends in the object's number and does not exist.
+        size: width and height of the picture.
+    """
+
+    box: Box
+    category: str
+    image_id: str
+    file_name: str
+    size: tuple[int, int]
+
+
+class RefCoco(TaskSource):
+    """RefCOCO from `refs(unc).p` (read as plain containers only) or the same as json, and `instances.json`.
+
+    Attributes:
+        splitters: whose splits there are, the usual one first.
+        folder: REFER's name of the data set, a folder that its files may lie in.
+
+    Args:
+        split_by: whose split: `unc`, `google` or `umd`; empty: the usual one of the data set.
+    """
+
+    card = REFCOCO_CARD
+    pairing: ClassVar[Pairing] = "region"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "testA", "testB", "test")
+    splitters: ClassVar[tuple[str, ...]] = ("unc", "google")
+    folder: ClassVar[str] = "refcoco"
+    picture_folders: ClassVar[tuple[str, ...]] = (
+        "train2014",
+        "images/mscoco/images/train2014",
+        "images/train2014",
+        "images",
+    )
+    columns: ClassVar[dict[str, str]] = {
+        **{"id": "str", "text": "str", "image": "str", "image_id": "str", "category": "str"},
+        **{"x": "float", "y": "float", "w": "float", "h": "float", "width": "int", "height": "int"},
+        **{"ref_id": "str", "ann_id": "str"},
+    }
+
+    def __init__(self, root: str | Path, *, split_by: str = "", **options: Any) -> None:
+        super().__init__(root, **options)
+        self.split_by = split_by or self.splitters[0]
+        if self.split_by not in self.splitters:
+            raise UnknownName(
+                f"{self.card.name} has no split by {split_by!r}",
+                fix=did_you_mean(split_by, self.splitters, what="splits are by"),
+            )
+
+    def refs_file(self) -> str:
+        """The file of expressions below the root."""
+        stems = [joined(folder, f"refs({self.split_by})") for folder in ("", self.folder)]
+        return self.located(*(f"{stem}{ending}" for stem in stems for ending in (".p", ".json")))
+
+    def instances_file(self) -> str:
+        """The file of boxes below the root, beside the expressions."""
+        return joined(self.refs_file().rpartition("/")[0], "instances.json")
+
+    def files(self) -> Sequence[Expected]:
+        """Expressions, boxes and the pictures' folder."""
+        files = [Expected(self.refs_file(), "the expressions"), Expected(self.instances_file(), "the boxes")]
+        return self.expected(files, "COCO's pictures")
+
+    def refs(self) -> Iterator[tuple[str, Record]]:
+        """All refs of the file with their places, whatever their split.
+
+        Raises:
+            DataError: a pickle that holds more than plain containers, or something else than a list of refs.
+        """
+        file = self.place(self.refs_file())
+        plain = file.name.removesuffix(".gz").endswith(".json")
+        found = read_json(file, list) if plain else typed(safe_pickle.load(file), list, str(file), "the pickle")
+        for index, ref in enumerate(found):
+            where = f"{file}[{index}]"
+            ref = typed(ref, dict, where, "the ref")
+            yield f"{file}: ref_id {identifier(ref, 'ref_id', where)}", ref
+
+    def records(self, faults: Faults) -> Iterator[Record]:
+        """One row an expression.
+
+        Raises:
+            DataError: a ref_id or sent_id twice, a ref of an unknown object, or no ref of this split.
+        """
+        targets = Targets(self.place(self.instances_file()))
+        present: set[str] = set()
+        refs, texts = set(), set()
+        for where, ref in self.refs():
+            present.add(need(ref, "split", str, where))
+            name = identifier(ref, "ref_id", where)
+            if name in refs:
+                raise DataError("this ref_id is there twice", where=where, fix="drop one of the two refs")
+            refs.add(name)
+            if ref["split"] == self.split:
+                for row in self._expressions(ref, targets, where, faults):
+                    if row["id"] in texts:
+                        raise DataError(f"sent_id {row['id']} is there twice", where=where)
+                    texts.add(row["id"])
+                    yield row
+        if self.split not in present:
+            fix = did_you_mean(self.split, present, what="splits there")
+            raise DataError(f"no ref of split {self.split!r}", where=str(self.place(self.refs_file())), fix=fix)
+
+    def sample(self, row: Any) -> Sample:
+        """The expression with its box, as the sample's one region."""
+        box = (row["x"], row["y"], row["w"], row["h"])
+        fields = {key: row[key] for key in ("ref_id", "ann_id", "category", "width", "height")}
+        return Sample(
+            name=row["id"],
+            images=self.shown(row["image"]),
+            texts=(row["text"],),
+            image_id=row["image_id"],
+            regions=(Region(box, row["text"], "expression"),),
+            group=row["ref_id"],
+            fields=fields,
+        )
+
+    def _expressions(self, ref: Record, targets: Targets, where: str, faults: Faults) -> Iterator[Record]:
+        target = targets.find(ref, where, faults)
+        if target is None:
+            return
+        self._count(faults, "objects")
+        for entry in need(ref, "sentences", list, where):
+            entry = typed(entry, dict, where, "a sentence")
+            text = clean_text(need(entry, "sent", str, where), where, faults, what="expression")
+            if text is not None:
+                self._count(faults, "expressions")
+                key = {"id": identifier(entry, "sent_id", where), "text": text, "ref_id": str(ref["ref_id"])}
+                yield {**key, "ann_id": str(ref["ann_id"]), **placed(target, self.picture_folder())}
+
+    def _count(self, faults: Faults, unit: str) -> None:
+        # The card's sizes are those of the usual splitter; another one's are counted under another name.
+        faults.count(unit if self.split_by == self.splitters[0] else f"{unit} ({self.split_by})")
+
+
+class RefCocoPlus(RefCoco):
+    """RefCOCO+ from REFER's files."""
+
+    card = REFCOCO_PLUS_CARD
+    folder = "refcoco+"
+    splitters: ClassVar[tuple[str, ...]] = ("unc",)
+
+
+class RefCocoG(RefCoco):
+    """RefCOCOg from REFER's files."""
+
+    card = REFCOCOG_CARD
+    folder = "refcocog"
+    splitters: ClassVar[tuple[str, ...]] = ("umd", "google")
+
+
+class Targets:
+    """The objects of an `instances.json`, by annotation id.
+
+    Args:
+        file: the file.
+
+    Raises:
+        DataError: an id twice, or an entry without its keys.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        whole = read_json(file, dict)
+        self.images, self.annotations, self.categories = (
+            unique(self._entries(whole, key), f"the id in {key}", str(file))
+            for key in ("images", "annotations", "categories")
+        )
+
+    def _entries(self, whole: Record, key: str) -> Iterator[tuple[str, Record]]:
+        for index, entry in enumerate(need(whole, key, list, str(self.file))):
+            where = f"{self.file}: {key}[{index}]"
+            yield identifier(typed(entry, dict, where, "the entry"), "id", where), entry
+
+    def find(self, ref: Record, where: str, faults: Faults) -> Target | None:
+        """The object of a ref; None where its box is of no use, which `faults` notes.
+
+        Raises:
+            DataError: there is no such annotation, picture or class.
+        """
+        annotation = self._one(self.annotations, identifier(ref, "ann_id", where), "annotation", where)
+        place = f"{self.file}: annotation {annotation['id']}"
+        image = self._one(self.images, identifier(annotation, "image_id", place), "image", place)
+        category = self._one(self.categories, identifier(annotation, "category_id", place), "category", place)
+        picture = f"{self.file}: image {image['id']}"
+        size = need(image, "width", int, picture), need(image, "height", int, picture)
+        box = within(need(annotation, "bbox", list, place), place, faults, size)
+        name = need(image, "file_name", str, picture)
+        return box and Target(box, need(category, "name", str, place), str(image["id"]), name, size)
+
+    def _one(self, found: Mapping[str, Record], name: str, what: str, where: str) -> Record:
+        if name not in found:
+            raise DataError(f"{what} {name} is not in {self.file}", where=where, fix="are both files of one download?")
+        return found[name]
+
+
+def within(bbox: list[Any], where: str, faults: Faults, size: tuple[int, int]) -> Box | None:
+    """A box that was checked against its picture, kept as written where it overhangs by less than a pixel.
+
+    The official evaluation compares with the box as written, so rounding is not to be mended here.
+    """
+    box = clean_box(bbox, where, faults, size=size)
+    if box is None or max(abs(float(a) - b) for a, b in zip(bbox, box, strict=True)) >= 1:
+        return box
+    x, y, width, height = map(float, bbox)
+    return x, y, width, height
+
+
+def placed(target: Target, folder: str) -> Record:
+    """A target as the columns of a row."""
+    box = dict(zip("xywh", target.box, strict=True))
+    row = {"image": joined(folder, target.file_name), "image_id": target.image_id, "category": target.category}
+    return {**row, **box, "width": target.size[0], "height": target.size[1]}
