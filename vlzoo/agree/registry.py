@@ -27,10 +27,11 @@ class Agreement:
 
 
 AGREEMENTS: tuple[Agreement, ...] = (
+    Agreement("*vqa_cases*.json", "vlzoo.agree.vqa:agree", prefix="vqa/"),
     Agreement("*.json", "vlzoo.agree.vqa:agree", holds='"always_normalised"', prefix="vqa/"),
     Agreement("*albef_retrieval_eval*.json", "vlzoo.agree.recall:agree", prefix="recall/"),
     Agreement("*xvlm_bbox*.json", "vlzoo.agree.boxes:agree"),
     Agreement("README.txt", "vlzoo.agree.nlvr:agree", holds="NLVR2 ", prefix="nlvr"),
     Agreement("README.txt", "vlzoo.agree.coco:agree", holds="eccv-caption", prefix="recall/coco"),
 )
-"""Several may match one golden; each compares its own quantities."""
+"""Several may match one golden; each compares its own quantities, and a target runs once."""

@@ -103,7 +103,7 @@ def discover(path: Path) -> Iterator[Found]:
 
 
 def _agreements(file: Path) -> tuple[Agreement, ...]:
-    return tuple(agreement for agreement in AGREEMENTS if _is_kind(file, agreement))
+    return tuple({agreement.target: agreement for agreement in AGREEMENTS if _is_kind(file, agreement)}.values())
 
 
 def _is_kind(file: Path, agreement: Agreement) -> bool:

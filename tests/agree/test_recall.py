@@ -1,0 +1,58 @@
+"""Figures here come from a sort by hand, as ALBEF's `itm_eval` makes them."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from vlzoo.agree.check import Check, Uncovered
+from vlzoo.agree.recall import agree
+from vlzoo.errors import DataError
+
+
+def golden(folder, i2t, t2i, recalls, owner):
+    save_file({"c/in/i2t": i2t, "c/in/t2i": t2i}, folder / "albef_retrieval_eval.safetensors")
+    path = folder / "albef_retrieval_eval.json"
+    path.write_text(json.dumps({"txt2img": {str(t): int(i) for t, i in enumerate(owner)}, "c_itm_eval": recalls}))
+    return path
+
+
+def by_sorting(i2t, t2i, owner):
+    text = [min(list(np.argsort(row)[::-1]).index(t) for t in np.flatnonzero(owner == i)) for i, row in enumerate(i2t)]
+    image = [list(np.argsort(row)[::-1]).index(owner[t]) for t, row in enumerate(t2i)]
+    found = {}
+    for name, ranks in (("txt", text), ("img", image)):
+        found |= {f"{name}_r{k}": 100.0 * sum(r < k for r in ranks) / len(ranks) for k in (1, 5, 10)}
+        found[f"{name}_r_mean"] = sum(found[f"{name}_r{k}"] for k in (1, 5, 10)) / 3
+    return found | {"r_mean": (found["txt_r_mean"] + found["img_r_mean"]) / 2}
+
+
+@pytest.mark.parametrize("images", [7, 23])
+def test_another_golden_of_the_kind(tmp_path, images):
+    rng = np.random.default_rng(images)
+    owner = np.repeat(np.arange(images), 3)
+    i2t, t2i = rng.random((images, 3 * images)), rng.random((3 * images, images))
+    path = golden(tmp_path, i2t, t2i, by_sorting(i2t, t2i, owner), owner)
+    (check,) = agree(path)
+    assert (check.quantity, check.compared, check.ok) == ("recall/c", 9, True)
+    wrong = by_sorting(i2t, t2i, owner)
+    wrong["txt_r5"] += 1
+    (check,) = agree(golden(tmp_path, i2t, t2i, wrong, owner))
+    assert check.difference == pytest.approx(1) and not check.ok
+
+
+def test_what_only_a_tie_decides_is_left_out_and_said(tmp_path):
+    owner = np.arange(4)
+    i2t = np.full((4, 4), -100.0)
+    i2t[0, 0] = i2t[1, 1] = 1.0
+    rows = list(agree(golden(tmp_path, i2t, np.eye(4), {"txt_r1": 75.0, "txt_r5": 100.0, "img_r1": 100.0}, owner)))
+    assert isinstance(rows[0], Check) and rows[0].ok and rows[0].compared == 2
+    assert isinstance(rows[1], Uncovered) and rows[1].why.endswith(": txt_r1")
+
+
+def test_tensors_that_are_not_there(tmp_path):
+    path = golden(tmp_path, np.eye(2), np.eye(2), {}, np.arange(2))
+    path.with_suffix(".safetensors").unlink()
+    with pytest.raises(DataError, match="tensors cannot be read"):
+        list(agree(path))
