@@ -1,0 +1,45 @@
+"""`vlzoo list`."""
+
+from __future__ import annotations
+
+import json
+
+import vlzoo
+from vlzoo.parts import KINDS
+
+
+def test_every_part_has_a_line_a_kind_and_a_distribution_with_its_version(world):
+    done = world.run("list", "--json")
+    parts = json.loads(done.stdout)["parts"]
+    assert parts
+    for part in parts:
+        assert part["kind"] in KINDS
+        assert part["summary"]
+        assert part["version"]
+    assert {part["version"] for part in parts if part["distribution"] == "vlzoo"} == {vlzoo.__version__}
+    text = world.run("list").stdout
+    assert all(part["name"] in text for part in parts)
+
+
+def test_one_kind(world):
+    lines = world.run("list", "augmentation").stdout.splitlines()
+    assert lines[0] == "augmentation  (an image or a text to a changed one)"
+    assert [line.split()[0] for line in lines[1:] if "vlzoo " in line] == ["plain", "strong", "weak"]
+    assert {part["kind"] for part in json.loads(world.run("list", "fusion", "--json").stdout)["parts"]} == {"fusion"}
+
+
+def test_a_kind_without_parts_says_so(world):
+    empty = [kind for kind in KINDS if not json.loads(world.run("list", kind, "--json").stdout)["parts"]][:1]
+    for kind in empty:
+        assert world.run("list", kind).stdout == f"no {kind} is registered; a plugin can supply one\n"
+
+
+def test_a_summary_wraps_into_its_column(world):
+    world.dist(
+        "vlzoo-long",
+        "from vlzoo import hookimpl\n@hookimpl\ndef vlzoo_register(registry):\n"
+        "    registry.mixer('blender', 'a:B', summary='word ' * 30)\n",
+    )
+    lines = world.run("list", "mixer", COLUMNS="60").stdout.splitlines()
+    assert max(len(line) for line in lines[1:]) <= 60
+    assert len(lines) > 3

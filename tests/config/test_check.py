@@ -1,0 +1,109 @@
+"""`vlzoo check`: every mistake of a recipe at once, each with its place, its key, its value and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlzoo.config.check import load
+from vlzoo.errors import RecipeError
+
+FIVE = """\
+# Five mistakes, one a line: an option, a part, a type, a case, a key.
+model:
+  image_encoder: {part: timm, nam: vit_tiny_patch16_224}
+  fusion: crossattention
+  joint: wide
+objectives:
+  ITC: {weight: 1.0}
+train:
+  sheduler: cosine
+"""
+
+
+@pytest.fixture
+def problems(tmp_path, monkeypatch):
+    """The mistakes of a recipe given as text, each as one text."""
+    monkeypatch.chdir(tmp_path)
+
+    def found(text: str, **changes) -> list[str]:
+        (tmp_path / "r.yaml").write_text(text)
+        try:
+            load("r.yaml", **changes)
+        except RecipeError as error:
+            return [str(problem) for problem in error.problems]
+        return []
+
+    return found
+
+
+def test_five_mistakes_are_reported_at_once_in_the_order_of_the_file(problems):
+    found = problems(FIVE)
+    assert [each.partition("(")[0].strip() for each in found] == [
+        "r.yaml:3: model.image_encoder.nam: image_encoder 'timm' takes no option 'nam'\n  -> did you mean 'name'?",
+        "r.yaml:4: model.fusion: no fusion called 'crossattention'\n  -> did you mean 'cross_attention'?",
+        "r.yaml:5: model.joint: 'wide' does not fit: wanted a valid integer",
+        "r.yaml:7: objectives.ITC: no objective called 'ITC'\n  -> did you mean 'itc'?",
+        "r.yaml:9: train.sheduler: there is no key 'sheduler' here\n  -> did you mean 'schedule'?",
+    ]
+
+
+MISTAKES = {
+    "a section that is none": ("train: 3", "r.yaml:1: train: 3 does not fit: wanted a mapping of keys to values"),
+    "a list for a mapping": ("objectives: [itc]", "objectives: ['itc'] does not fit: wanted a mapping"),
+    "a mapping for a list": ("streams: {a: 1}", "streams: {'a': 1} does not fit: wanted a list"),
+    "a number for a part": ("data: 3", "data: 3 does not fit: wanted a mapping"),
+    "a float for an int": ("train: {batch: 3.5}", "train.batch: 3.5 does not fit: wanted a valid integer"),
+    "a text for a number": ('train: {lr: "1"}', "train.lr: '1' does not fit: wanted a valid number"),
+    "a boolean for a number": ("train: {batch: true}", "train.batch: True does not fit: wanted a valid integer"),
+    "below the bound": ("train: {lr: 0}", "train.lr: 0 does not fit: wanted greater than 0"),
+    "above the bound": ("teacher: {momentum: 2}", "teacher.momentum: 2 does not fit: wanted less than or equal to 1"),
+    "no finite number": ("train: {lr: .inf}", "train.lr: inf does not fit: wanted a finite number"),
+    "not a number": ("train: {lr: .nan}", "train.lr: nan does not fit: wanted a finite number"),
+    "no such choice": ("train: {precision: FP32}", "did you mean 'fp32'? (choices: bf16, fp16, fp32)"),
+    "a short tuple": ("train: {betas: [0.9]}", "train.betas: entry 1 of the list is missing"),
+    "a key at the top": ("modell: {}", "modell: there is no key 'modell' here\n  -> did you mean 'model'?"),
+    "a key in a stream": ("streams: [{data: scenes, bach: 1}]", "streams[0].bach: there is no key 'bach' here"),
+    "a stream without data": ("streams: [{name: x}]", "streams[0].data: 'data' is missing"),
+    "data and streams": ("data: x\nstreams: [{data: x}]", "`data` and `streams` can't both be given"),
+    "epochs and samples": ("train: {epochs: 1, samples: 1}", "`epochs` and `samples` can't both be given"),
+    "a part without its name": ("model: {fusion: {layers: 2}}", "model.fusion.part: 'part' is missing"),
+    "an option of another type": (
+        "objectives: {itc: {queue: many}}",
+        "objectives.itc.queue: 'many' is no int (wanted integer)",
+    ),
+    "an objective to switch off": ("objectives: {itk: off}", "no objective called 'itk' to switch off"),
+    "a stream's objective": (
+        "objectives: {itc: {}}\nstreams: [{data: x, objectives: [itm]}]",
+        "streams[0].objectives[0]: 'itm' is not among the objectives that are on",
+    ),
+    "a task to finetune": ("finetune: {vqaa: {}}", "finetune.vqaa: no task called 'vqaa'"),
+    "a task": ("task: no-such-task", "task: no task called 'no-such-task'"),
+    "an augmentation": (
+        "augment: {train: Weak}",
+        "augment.train: no augmentation called 'Weak'\n  -> did you mean 'weak'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_each_kind_of_mistake(problems, text, message):
+    found = problems(text + "\n")
+    assert any(message in each for each in found), found
+    assert all(each.startswith("r.yaml:") for each in found)
+
+
+def test_a_mistake_in_a_base_is_reported_in_the_base(problems, tmp_path):
+    (tmp_path / "base.yaml").write_text("\ntrain:\n  lr: fast\n")
+    (found,) = problems("extends: base.yaml\n")
+    assert found.startswith("base.yaml:3: train.lr: 'fast'")
+
+
+def test_a_mistake_of_the_command_line_is_reported_as_such(problems):
+    found = problems("about: x\n", sets=("train.lr=fast",), extra=("ITM",))
+    assert found[0].startswith("--set train.lr=fast: train.lr: 'fast' does not fit")
+    assert found[1].startswith("--with ITM: objectives.ITM: no objective called 'ITM'\n  -> did you mean 'itm'?")
+
+
+def test_a_good_recipe_has_none(problems):
+    text = "model: {image_encoder: timm, fusion: {part: cross_attention, layers: 2}}\nobjectives: {itc: {}, itm: off}\n"
+    assert problems(text) == []
