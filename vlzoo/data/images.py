@@ -16,15 +16,18 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vlzoo.data.paths import inside
 from vlzoo.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 MAX_PIXELS = 64_000_000
 """The most pixels a picture may have, 8,000 x 8,000: 192 MB once decoded."""
@@ -184,32 +187,6 @@ class BytesImage:
         return f"BytesImage({self.label!r}, {len(self.data)} bytes)"
 
 
-def inside(root: str | Path, path: str) -> Path:
-    """`root/path`, once it is sure that it lies below `root`.
-
-    A folder link directly in `root` (`coco/train2014 -> /disk/train2014`) is the user's own arrangement and may point
-    elsewhere; any other link that leaves `root` is refused, because paths come from annotation files.
-
-    Raises:
-        DataError: the path is absolute, climbs with `..`, or a link leads out of `root`.
-    """
-    parts = PurePosixPath(path.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or "\0" in path or Path(path).drive:
-        raise DataError(f"the path {path!r} leaves its folder", where=str(root), fix="paths must lie below the root")
-    found = Path(root, path)
-    real = os.path.realpath(found)
-    bases = [os.path.realpath(root)]
-    if len(parts.parts) > 1:
-        bases.append(os.path.realpath(Path(root, parts.parts[0])))
-    if not any(real == base or real.startswith(base.rstrip(os.sep) + os.sep) for base in bases):
-        raise DataError(
-            f"the link {path!r} leads out of its folder, to {real}",
-            where=str(root),
-            fix="copy the file below the root, or make the root's own sub-folder the link",
-        )
-    return found
-
-
 def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> Image:
     """The RGB picture in `stream`; its size is read and bounded before any pixel is decoded.
 
@@ -221,6 +198,20 @@ def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> Image:
     Raises:
         DataError: truncated, not a picture, or too many pixels.
     """
+    return _read(stream, name, max_pixels, _rgb)
+
+
+def picture_size(image: FileImage) -> tuple[int, int]:
+    """Width and height in pixels, from the header alone.
+
+    Raises:
+        DataError: outside its root, missing, not a picture, or too many pixels.
+    """
+    with _stream_of(image.name, lambda: inside(image.root, image.path).open("rb")) as stream:
+        return _read(stream, image.name, image.max_pixels, lambda picture: picture.size)
+
+
+def _read(stream: IO[bytes], name: str, max_pixels: int, take: Callable[[Image], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -233,7 +224,7 @@ def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> Image:
                     where=name,
                     fix="make the picture smaller, or leave it out",
                 )
-            return _rgb(picture)
+            return take(picture)
     except UnidentifiedImageError as error:
         raise DataError("not a picture in a format that can be read", where=name) from error
     except bombs as error:
@@ -265,10 +256,14 @@ def _eight_bit(grey_HW: np.ndarray) -> np.ndarray:
     return np.clip(level_HW * (255.0 / full) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _opened(name: str, stream: Callable[[], IO[bytes]], max_pixels: int) -> Image:
+def _opened(name: str, open_: Callable[[], IO[bytes]], max_pixels: int) -> Image:
+    with _stream_of(name, open_) as stream:
+        return decode(stream, name, max_pixels)
+
+
+def _stream_of(name: str, open_: Callable[[], IO[bytes]]) -> IO[bytes]:
     try:
-        with stream() as opened:
-            return decode(opened, name, max_pixels)
+        return open_()
     except FileNotFoundError as error:
         raise DataError("there is no such picture", where=name, fix="`vlzoo data check` names all that miss") from error
     except (OSError, zipfile.BadZipFile, zlib.error) as error:

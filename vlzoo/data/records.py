@@ -37,6 +37,7 @@ class Region:
         kind: `object`, `phrase` or `expression`.
         crowd: COCO's `iscrowd`.
         attributes: attribute words that belong before the text.
+        others: further texts for the same box; training draws one of them all.
     """
 
     box: tuple[float, float, float, float]
@@ -44,6 +45,7 @@ class Region:
     kind: str = "object"
     crowd: bool = False
     attributes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

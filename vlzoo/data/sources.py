@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -168,10 +168,14 @@ class Source:
         # Workers read the annotations again (or map the same table): a pickled source is a few hundred bytes.
         return {**self.__dict__, "_rows": None, "_faults": None}
 
+    @property
+    def official(self) -> Mapping[str, int]:
+        """The official sizes of this split, by unit; empty where the card states none."""
+        return self.card.sizes.get(self.split, {})
+
     def describe(self) -> str:
         """One line: the name, the sizes, and the official ones."""
-        official = self.card.sizes.get(self.split)
-        told = f"official: {sizes_text(official)}" if official else "no official size"
+        told = f"official: {sizes_text(self.official)}" if self.official else "no official size"
         return f"{self.name}: {sizes_text(self.sizes) or f'{len(self):,} samples'} ({told})"
 
     def fingerprint(self) -> str:
@@ -179,9 +183,13 @@ class Source:
         digest = hashlib.sha256(repr((self.card.name, self._options())).encode())
         for expected in self.files():
             _digest(digest, Path(self.root), expected)
-        for line in sorted(self.skipped_pictures()):
+        for line in (*sorted(self.skipped_pictures()), *self.fingerprint_lines()):
             digest.update(line.encode())
         return digest.hexdigest()[:16]
+
+    def fingerprint_lines(self) -> Iterable[str]:
+        """What else the fingerprint takes in; a source without annotation files tells its pictures here."""
+        return ()
 
     def missing(self) -> list[str]:
         """What is missing below the root, one line each; nothing is read."""
@@ -245,7 +253,7 @@ class Source:
     def _compare(self) -> None:
         """Print the sizes, and warn or raise where they are not the official ones."""
         logger.info("%s", self.describe())
-        official = self.card.sizes.get(self.split, {})
+        official = self.official
         sizes = {unit: number for unit, number in self.sizes.items() if official.get(unit, number) != number}
         if not sizes:
             return

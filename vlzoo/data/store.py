@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from vlzoo.errors import DataError
+from vlzoo.resources import cache_dir
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,9 +143,8 @@ def cache_file(folder: Path, name: str, files: Iterable[Path], options: str) -> 
 
 
 def cache_folder() -> Path:
-    """`$VLZOO_CACHE/data`, or `~/.cache/vlzoo/data`."""
-    base = os.environ.get("VLZOO_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlzoo"
-    return Path(base) / "data"
+    """Where tables are kept: `data` in vlzoo's cache folder."""
+    return cache_dir() / "data"
 
 
 def _batches(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,34 @@
+"""Paths from annotation files must not leave their root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from vlzoo.errors import DataError
+
+
+def inside(root: str | Path, path: str) -> Path:
+    """`root/path`, once it is sure that it lies below `root`.
+
+    A folder link directly in `root` (`coco/train2014 -> /disk/train2014`) is the user's own arrangement and may point
+    elsewhere; any other link that leaves `root` is refused, because paths come from annotation files.
+
+    Raises:
+        DataError: the path is absolute, climbs with `..`, or a link leads out of `root`.
+    """
+    parts = PurePosixPath(path.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or "\0" in path or Path(path).drive:
+        raise DataError(f"the path {path!r} leaves its folder", where=str(root), fix="paths must lie below the root")
+    found = Path(root, path)
+    real = os.path.realpath(found)
+    bases = [os.path.realpath(root)]
+    if len(parts.parts) > 1:
+        bases.append(os.path.realpath(Path(root, parts.parts[0])))
+    if not any(real == base or real.startswith(base.rstrip(os.sep) + os.sep) for base in bases):
+        raise DataError(
+            f"the link {path!r} leads out of its folder, to {real}",
+            where=str(root),
+            fix="copy the file below the root, or make the root's own sub-folder the link",
+        )
+    return found

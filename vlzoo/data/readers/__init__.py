@@ -1,0 +1,1 @@
+"""Readers of the data sets of the field, one format a file."""

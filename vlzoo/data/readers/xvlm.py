@@ -1,0 +1,111 @@
+"""X-VLM's line format: one json object a line, with a picture, perhaps a caption, and perhaps boxes with texts.
+
+    {"image": path | "binary": base64, "caption"?: text | [texts],
+     "elems"?: [{"bb": [x, y, w, h], "caption": text | [texts], "attributes"?: text | [texts]}]}
+
+As in X-VLM's code `bb` is in pixels, its numbers are cut to whole ones, and one caption of several is drawn in
+training (here: `Region.text` and `Region.others`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vlzoo.data.cards import Card
+from vlzoo.data.cleaning import clean_box, clean_texts
+from vlzoo.data.faults import Faults
+from vlzoo.data.images import BytesImage, FileImage
+from vlzoo.data.readers.base import BoxSource, box_row
+from vlzoo.data.reading import need, read_jsonl, typed
+from vlzoo.data.records import ImageRef
+from vlzoo.data.sources import Expected
+from vlzoo.errors import DataError
+
+
+class XvlmLines(BoxSource):
+    """Pictures with captions and regions in X-VLM's line format.
+
+    Args:
+        root: the folder that paths in the lines are below.
+        files: the list or lists below the root; `*` stands for any part of a name.
+        images: the folder below the root that paths in the lines start from.
+    """
+
+    kind = "phrase"
+    on_disk: ClassVar[bool] = True
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    columns: ClassVar[Mapping[str, str] | None] = {**(BoxSource.columns or {}), "binary": "str"}
+    card = Card(
+        "xvlm",
+        "X-VLM's line format",
+        "that of the data it lists",
+        "https://github.com/zengyan-97/X-VLM",
+        "Zeng et al. 2022, Multi-Grained Vision Language Pre-Training",
+        layout=(
+            "*.json or *.jsonl    one object a line: image or binary, caption, elems: [{bb, caption, attributes}]",
+            "the pictures it names",
+        ),
+        get="X-VLM's page tells how its lists are made from COCO, Visual Genome, Objects365 and OpenImages",
+    )
+
+    def __init__(self, root: str | Path, *, files: str = "*.json*", images: str = "", **options: Any) -> None:
+        super().__init__(root, **options)
+        self.pattern, self.images = files, images.rstrip("/")
+
+    def files(self) -> Sequence[Expected]:
+        """The lists, by name."""
+        found = sorted(path for path in Path(self.root).glob(self.pattern) if path.is_file())
+        names = [path.relative_to(self.root).as_posix() for path in found] or [self.pattern]
+        return [Expected(name, "lines of pictures and regions") for name in names]
+
+    def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
+        """Rows of the lines.
+
+        Raises:
+            DataError: a line has neither a picture nor bytes of one, or a key of an element is missing.
+        """
+        for expected in self.files():
+            stem = Path(expected.path).name.split(".")[0]
+            for where, entry in read_jsonl(Path(self.root, expected.path)):
+                image, binary = self._picture(entry, where)
+                texts = clean_texts(_many(entry.get("caption", []), where), where, faults)
+                elems = enumerate(need(entry, "elems", list, where) if "elems" in entry else [])
+                boxes = [box for number, elem in elems if (box := _element(elem, f"{where} elems[{number}]", faults))]
+                faults.count("captions", len(texts))
+                name = image or f"{stem}:{where.rpartition(':')[2]}"
+                yield {**self.boxed(name, image, boxes, faults, texts=texts), "binary": binary}
+
+    def picture(self, row: Mapping[str, Any]) -> ImageRef:
+        """The file, or the bytes that the line holds."""
+        if row["image"]:
+            return FileImage(self.root, row["image"])
+        try:
+            return BytesImage(f"{self.root}!/{row['name']}", base64.b64decode(row["binary"], validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise DataError(f"`binary` is not base64: {error}", where=row["name"]) from error
+
+    def _picture(self, entry: Mapping[str, Any], where: str) -> tuple[str, str | None]:
+        if "binary" in entry:
+            return "", need(entry, "binary", str, where)
+        path = need(entry, "image", str, where)
+        return (f"{self.images}/{path}" if self.images else path), None
+
+
+def _many(value: Any, where: str) -> list[Any]:
+    """A text or a list of texts, as a list; null counts as none."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [typed(value, str, where)]
+
+
+def _element(value: Any, where: str, faults: Faults) -> dict[str, Any] | None:
+    elem = typed(value, dict, where)
+    numbers = [int(typed(number, float, where, "a number of the box")) for number in need(elem, "bb", list, where)]
+    box = clean_box(numbers, where, faults)
+    texts = clean_texts(_many(need(elem, "caption", object, where), where), where, faults, what="phrase")
+    words = [typed(word, str, where, "an attribute") for word in _many(elem.get("attributes"), where)]
+    return box_row(box, texts, attributes=words) if box is not None and texts else None
