@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from vlzoo.data.scenes.scene import Scene, Thing
-from vlzoo.data.scenes.words import COLORS
+from vlzoo.data.scenes.words import COLORS, SHAPES
 
 CURTAIN = (122, 74, 34)
 CURTAIN_FOLD = (92, 54, 22)
@@ -56,29 +56,32 @@ def draw(scene: Scene, side: int) -> Drawing:
     if scene.curtain is not None:
         _curtain(canvas, owner, scene.curtain, large)
     owner_HW = np.asarray(owner)
-    found = [_visible(owner_HW, number, scale) for number in range(1, len(scene.things) + 1)]
+    found = [_visible(owner_HW, thing, number, scale) for number, thing in enumerate(scene.things, start=1)]
     return Drawing(canvas.reduce(scale), tuple(box for box, _ in found), tuple(area for _, area in found))
 
 
 def outline(shape: str, extent: float) -> list[Point]:
     """Corners of `shape` in a square of `extent`; a circle (and a ring's outer rim) as 24 corners."""
+    return [(x * extent, y * extent) for x, y in _corners(shape)]
+
+
+@lru_cache(maxsize=len(SHAPES))
+def _corners(shape: str) -> list[Point]:
     if shape in ("circle", "ring"):
-        return [_on_circle(turn / 24, extent / 2, extent / 2) for turn in range(24)]
+        return [_on_circle(turn / 24, 0.5) for turn in range(24)]
     if shape == "star":
-        radii = (extent / 2, extent * 0.22)
-        return [_on_circle(turn / 10 - 0.25, radii[turn % 2], extent / 2) for turn in range(10)]
+        return [_on_circle(turn / 10 - 0.25, (0.5, 0.22)[turn % 2]) for turn in range(10)]
     if shape == "triangle":
-        return [(extent / 2, 0), (extent, extent), (0, extent)]
+        return [(0.5, 0), (1, 1), (0, 1)]
     if shape == "cross":
-        third = extent / 3
         steps = ((1, 0), (2, 0), (2, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 3), (1, 2), (0, 2), (0, 1), (1, 1))
-        return [(x * third, y * third) for x, y in steps]
-    return [(0, 0), (extent, 0), (extent, extent), (0, extent)]
+        return [(x / 3, y / 3) for x, y in steps]
+    return [(0, 0), (1, 0), (1, 1), (0, 1)]
 
 
-def _on_circle(turn: float, radius: float, centre: float) -> Point:
+def _on_circle(turn: float, radius: float) -> Point:
     angle = 2 * math.pi * turn
-    return centre + radius * math.cos(angle), centre + radius * math.sin(angle)
+    return 0.5 + radius * math.cos(angle), 0.5 + radius * math.sin(angle)
 
 
 @lru_cache(maxsize=4096)
@@ -114,19 +117,20 @@ def _pattern(shape: str, extent: int, texture: str, large: int) -> Image.Image:
 
 
 def _stamp(canvas: Image.Image, owner: Image.Image, thing: Thing, number: int, large: int) -> None:
-    extent = round(thing.extent * large)
-    corner = (round(thing.x * large - extent / 2), round(thing.y * large - extent / 2))
+    left, top, extent = _corner(thing, large)
     mask, color = _mask(thing.shape, extent), COLORS[thing.color]
-    canvas.paste(color, corner, mask)
-    owner.paste(number, corner, mask)
+    canvas.paste(color, (left, top), mask)
+    owner.paste(number, (left, top), mask)
     if thing.texture != "plain":
-        canvas.paste(_shade(color), corner, _pattern(thing.shape, extent, thing.texture, large))
+        canvas.paste(_shade(color), (left, top), _pattern(thing.shape, extent, thing.texture, large))
 
 
 def _shade(color: tuple[int, int, int]) -> tuple[int, int, int]:
-    """A darker tone of `color`; a lighter one of black."""
+    """A darker tone of `color`; of black and white one that no ground has, else dots would look like holes."""
     if max(color) < 60:
-        return (105, 105, 105)
+        return (72, 72, 72)
+    if min(color) > 200:
+        return (188, 188, 188)
     red, green, blue = color
     return (red * 45 // 100, green * 45 // 100, blue * 45 // 100)
 
@@ -159,12 +163,19 @@ def _curtain(canvas: Image.Image, owner: Image.Image, rect: tuple[float, float, 
         pen.rectangle((x, top, min(x + fold // 3, right - 1), bottom - 1), fill=CURTAIN_FOLD)
 
 
-def _visible(owner_HW: np.ndarray, number: int, scale: int) -> tuple[Box | None, float]:
+def _visible(owner_HW: np.ndarray, thing: Thing, number: int, scale: int) -> tuple[Box | None, float]:
     """The box in final pixels of everything `number` colors even in part, and its area."""
-    mine_HW = owner_HW == number
-    columns, rows = np.flatnonzero(mine_HW.any(0)), np.flatnonzero(mine_HW.any(1))
+    left, top, extent = _corner(thing, len(owner_HW))
+    mine_HW = owner_HW[top : top + extent, left : left + extent] == number
+    columns, rows = np.flatnonzero(mine_HW.any(0)) + left, np.flatnonzero(mine_HW.any(1)) + top
     if not len(columns):
         return None, 0.0
     x, y = int(columns[0]) // scale, int(rows[0]) // scale
     box = (x, y, int(columns[-1]) // scale + 1 - x, int(rows[-1]) // scale + 1 - y)
-    return box, round(float(mine_HW.sum()) / scale**2, 2)
+    return box, round(float(np.count_nonzero(mine_HW)) / scale**2, 2)
+
+
+def _corner(thing: Thing, large: int) -> tuple[int, int, int]:
+    """Left, top and extent of an object on the large canvas; it never leaves the canvas."""
+    extent = round(thing.extent * large)
+    return round(thing.x * large - extent / 2), round(thing.y * large - extent / 2), extent

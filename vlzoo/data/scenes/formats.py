@@ -52,34 +52,39 @@ def karpathy(pictures: Sequence[Picture]) -> Json:
     return {"dataset": "scenes", "images": images}
 
 
-def instances(pictures: Iterable[Picture], side: int) -> Json:
+def instances(pictures: Sequence[Picture], side: int) -> Json:
     """COCO `instances_*.json`: shapes as categories; boxes around what is visible, outlines of the whole object."""
-    pictures = list(pictures)
-    found = [
-        {
-            "id": annotation_id(picture, number),
-            "image_id": picture.order.image_id,
-            "category_id": SHAPES.index(thing.shape) + 1,
-            "bbox": list(box),
-            "area": picture.areas[number],
-            "segmentation": [_polygon(thing.shape, thing.extent, thing.x, thing.y, side)],
-            "iscrowd": 0,
-        }
-        for picture in pictures
-        for number, (thing, box, area) in enumerate(
-            zip(picture.scene.things, picture.boxes, picture.areas, strict=True)
-        )
-        if box is not None
-    ]
     return {
         "info": INFO,
         "licenses": [LICENCE],
         "images": [_image(picture, side) for picture in pictures],
-        "annotations": found,
+        "annotations": [row for picture in pictures for row in _instances(picture, side)],
         "categories": [
             {"id": number, "name": shape, "supercategory": "object"} for number, shape in enumerate(SHAPES, start=1)
         ],
     }
+
+
+def joined(files: Sequence[Json]) -> Json:
+    """Several `instances_*.json` as one."""
+    parts = {key: [row for file in files for row in file[key]] for key in ("images", "annotations")}
+    return {**files[0], **parts}
+
+
+def _instances(picture: Picture, side: int) -> list[Json]:
+    return [
+        {
+            "id": annotation_id(picture, number),
+            "image_id": picture.order.image_id,
+            "category_id": SHAPES.index(thing.shape) + 1,
+            "bbox": picture.boxes[number],
+            "area": picture.areas[number],
+            "segmentation": [_polygon(thing.shape, thing.extent, thing.x, thing.y, side)],
+            "iscrowd": 0,
+        }
+        for number, thing in enumerate(picture.scene.things)
+        if picture.boxes[number] is not None
+    ]
 
 
 def annotation_id(picture: Picture, number: int) -> int:

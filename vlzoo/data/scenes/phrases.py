@@ -92,8 +92,9 @@ def _counted(things: Sequence[Thing], rng: Random) -> str:
     if len(things) == 1:
         return f"A single object, {noun(things[0], rng)}."
     shown = rng.sample(things, min(len(things), 2))
-    word = rng.choice(("objects", "shapes", "things"))
-    return f"{NUMBERS[len(things)].capitalize()} {word}, among them {listing([noun(thing, rng) for thing in shown])}."
+    head = f"{NUMBERS[len(things)].capitalize()} {rng.choice(('objects', 'shapes', 'things'))}"
+    joint = ":" if len(shown) == len(things) else ", among them"
+    return f"{head}{joint} {listing([noun(thing, rng) for thing in shown])}."
 
 
 def _partial(scene: Scene, rng: Random) -> str:

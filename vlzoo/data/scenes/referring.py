@@ -48,7 +48,11 @@ def _candidates(thing: Thing, things: Sequence[Thing]) -> Iterator[str]:
 
 
 def _alike(thing: Thing, things: Sequence[Thing], kind: Sequence[str]) -> list[Thing]:
-    return [other for other in things if all(getattr(other, key) == getattr(thing, key) for key in kind)]
+    found = list(things)
+    for key in kind:
+        value = getattr(thing, key)
+        found = [other for other in found if getattr(other, key) == value]
+    return found
 
 
 def _name(thing: Thing, kind: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ def sample_scene(rng: Random, pairs: Sequence[Pair], *, curtained: bool = False)
     overlap. A curtained scene shows at least one object.
     """
     curtain = _curtain(rng) if curtained else None
-    grey = rng.randint(95, 165)
+    grey = rng.randint(105, 155)
     things = _things(rng, _palette(rng, pairs), curtain)
     ground = (grey + rng.randint(-9, 9), grey + rng.randint(-9, 9), grey + rng.randint(-9, 9))
     return Scene(things, ground, rng.randrange(2**31) if rng.random() < 0.5 else None, curtain)

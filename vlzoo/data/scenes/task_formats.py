@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 from vlzoo.data.scenes.duos import Duo
 from vlzoo.data.scenes.formats import INFO, LICENCE, Json, file_name
@@ -97,7 +96,7 @@ def descriptions(pictures: Iterable[Picture]) -> list[Json]:
     for picture in pictures:
         scene = picture.scene
         things = [
-            {**asdict(thing), "box": box, "area": area}
+            {**vars(thing), "box": box, "area": area}
             for thing, box, area in zip(scene.things, picture.boxes, picture.areas, strict=True)
         ]
         order = picture.order

@@ -11,7 +11,7 @@ from typing import Any
 
 from vlzoo.data.scenes.duos import duos
 from vlzoo.data.scenes.facts import Facts
-from vlzoo.data.scenes.formats import file_name, instances, karpathy, refs, visual_genome
+from vlzoo.data.scenes.formats import file_name, instances, joined, karpathy, refs, visual_genome
 from vlzoo.data.scenes.picture import Picture, seeded
 from vlzoo.data.scenes.premises import hypotheses
 from vlzoo.data.scenes.questions import questions
@@ -35,18 +35,21 @@ def write_annotations(folder: Path, pictures: Sequence[Picture], seed: int, side
     dump_lines(folder / "scenes.jsonl", descriptions(pictures))
     dump(folder / "captions" / "dataset_scenes.json", karpathy(scenes))
     dump(folder / "refcoco" / "refs(umd).json", refs(scenes))
-    dump(folder / "refcoco" / "instances.json", instances(scenes, side))
     # Visual Genome has no splits and serves pre-training: it describes the training pictures only.
     train = [picture for picture in scenes if picture.order.split == "train"]
     for name, rows in visual_genome(train, side).items():
         dump(folder / "visual_genome" / f"{name}.json", rows)
+    boxes = []
     for split in SPLITS:
-        _write_split(folder, [picture for picture in scenes if picture.order.split == split], split, seed, side)
+        chosen = [picture for picture in scenes if picture.order.split == split]
+        boxes.append(instances(chosen, side))
+        dump(folder / "instances" / f"instances_{split}.json", boxes[-1])
+        _write_tasks(folder, chosen, split, seed)
         _write_premises(folder, [picture for picture in pictures if is_of(picture, "premise", split)], split, seed)
+    dump(folder / "refcoco" / "instances.json", joined(boxes))
 
 
-def _write_split(folder: Path, pictures: Sequence[Picture], split: str, seed: int, side: int) -> None:
-    dump(folder / "instances" / f"instances_{split}.json", instances(pictures, side))
+def _write_tasks(folder: Path, pictures: Sequence[Picture], split: str, seed: int) -> None:
     facts = Facts.of([picture.scene for picture in pictures], pairs_of(split))
     total = len(pictures) * QUESTIONS_A_PICTURE
     asked, annotated = vqa(questions(facts, total, seeded(seed, "vqa", split)), pictures, split)
