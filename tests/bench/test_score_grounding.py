@@ -106,5 +106,8 @@ def test_bad_boxes(tmp_path, files, box):
 def test_bad_annotations(tmp_path, files):
     with pytest.raises(DataError, match="no ref_id with a box here"):
         score_files("grounding", Inputs(files[0], write(tmp_path / "b.json", [{"ref_id": 1}])))
+    strange = write(tmp_path / "c.json", [{"ref_id": 1, "bbox": [0, 0, 1, 1], "sentences": [5]}])
+    with pytest.raises(DataError, match=r"c\.json and p\.json are not in a format of grounding: TypeError"):
+        score_files("grounding", Inputs(files[0], strange))
     with pytest.raises(DataError, match="needs --annotations"):
         score_files("grounding", Inputs(files[0]))

@@ -48,6 +48,16 @@ def test_gzip_and_ties(tmp_path, scores):
     assert values(other)["TR R@1"] == pytest.approx(100 / 3)  # the last text is on top of every row
 
 
+def test_where_scores_come_from_is_printed(tmp_path, scores):
+    saved = save(tmp_path / "p.npz", scores=np.round(scores, 1), image_of_text=OWNER)
+    strict = score_files("retrieval", Inputs(saved, protocol="retrieval/itm+itc"))
+    assert {score.protocol for score in strict.scores} == {"retrieval/itm+itc"}
+    assert values(strict) == values(score_files("retrieval", Inputs(saved)))
+    loose = score_files("retrieval", Inputs(saved, protocol="itm", ties="argsort"))
+    assert values(loose) == values(score_files("retrieval", Inputs(saved, protocol="argsort")))
+    assert "as numpy's argsort leaves them" in loose.notes[1]
+
+
 def test_annotations_fix_the_owners(tmp_path, scores):
     listed = tmp_path / "a.json"
     listed.write_text(json.dumps([{"image": f"{n}.jpg", "caption": ["a", "b"]} for n in range(3)]))

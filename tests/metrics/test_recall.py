@@ -37,7 +37,11 @@ def matrices(draw):
     images, texts = draw(st.integers(1, 7)), draw(st.integers(1, 40))
     levels = draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    scores = rng.integers(0, levels, size=(images, texts)).astype(draw(st.sampled_from([np.float32, np.float64])))
+    scores = rng.integers(0, levels, size=(images, texts)).astype(
+        draw(st.sampled_from([np.float32, np.float64, np.int64]))
+    )
+    if scores.dtype == np.int64:
+        return scores, rng.integers(0, images, size=texts)
     scores[rng.random(scores.shape) < draw(st.sampled_from([0.0, 0.5]))] = -np.inf
     return scores, rng.integers(0, images, size=texts)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 
 from vlzoo.bench.score_base import Inputs, Scored
-from vlzoo.errors import UnknownName, did_you_mean
+from vlzoo.errors import DataError, UnknownName, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_LABELS
 from vlzoo.metrics.grounding import RULES
-from vlzoo.metrics.recall import TIES
+from vlzoo.metrics.recall import HOW_SCORED, TIES
 from vlzoo.metrics.vqa import PROTOCOLS as VQA_PROTOCOLS
 
 
@@ -27,7 +27,7 @@ class Scorer:
 
 
 SCORERS = {
-    "retrieval": Scorer("vlzoo.bench.score_retrieval:score_retrieval", TIES),
+    "retrieval": Scorer("vlzoo.bench.score_retrieval:score_retrieval", (*TIES, *HOW_SCORED)),
     "vqa": Scorer("vlzoo.bench.score_vqa:score_vqa", tuple(VQA_PROTOCOLS)),
     "gqa": Scorer("vlzoo.bench.score_vqa:score_gqa", ("accuracy",)),
     "nlvr2": Scorer("vlzoo.bench.score_pairs:score_nlvr2", ("official", "accuracy", "consistency")),
@@ -57,5 +57,11 @@ def score_files(task: str, inputs: Inputs) -> Scored:
     if protocol not in scorer.protocols:
         raise UnknownName(f"{task} has no protocol {inputs.protocol!r}", fix=did_you_mean(protocol, scorer.protocols))
     module, name = scorer.target.split(":")
-    scored: Scored = getattr(import_module(module), name)(replace(inputs, protocol=protocol))
+    score = getattr(import_module(module), name)
+    try:
+        scored: Scored = score(replace(inputs, protocol=protocol))
+    except (KeyError, TypeError, AttributeError) as error:
+        files = " and ".join(path.name for path in (inputs.annotations, inputs.predictions) if path)
+        fix = "see `vlzoo score --help` for the formats"
+        raise DataError(f"{files} are not in a format of {task}: {type(error).__name__}: {error}", fix=fix) from error
     return scored

@@ -25,6 +25,7 @@ class Inputs:
         questions: a second file with what the annotations lack: VQA's answer types, RefCOCO's instances.
         subsets: files whose ids get figures of their own (NLVR2 balanced, unbalanced).
         splits: names of splits to score, where one file holds several; empty for all but train.
+        ties: retrieval's tie rule, or empty for the protocol's.
         karpathy: name of the Karpathy split whose sizes are asserted, or empty.
     """
 
@@ -35,6 +36,7 @@ class Inputs:
     questions: Path | None = None
     subsets: tuple[Path, ...] = ()
     splits: tuple[str, ...] = ()
+    ties: str = ""
     karpathy: str = ""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from vlzoo.bench.predictions import fingerprint, read_bytes, read_json
 from vlzoo.bench.score_base import Inputs, Scored, Sheet
 from vlzoo.errors import DataError, PredictionError
-from vlzoo.metrics.recall import KS, Recall, check_karpathy, recall
+from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
 from vlzoo.types import Score
 
 Arrays = Mapping[str, np.ndarray]
@@ -26,7 +26,8 @@ def score_retrieval(inputs: Inputs) -> Scored:
     Predictions: npz with `scores` [images, texts] and `image_of_text` [texts]; optionally `scores_of_texts`
     [texts, images] where the second stage scored other pairs for texts. Annotations are optional: a list of
     `{"image", "caption": [...]}` (ALBEF's, fixes which image each text belongs to), or COCO's captions file (fixes
-    sizes). The protocol is the tie rule.
+    sizes). The protocol is the tie rule, or says where the scores come from (`itc`, `itm`, `itm+itc`); ties
+    are then misses unless `ties` says otherwise.
 
     Raises:
         PredictionError: arrays that are missing, do not fit each other or the annotations, or hold NaN.
@@ -43,7 +44,7 @@ def score_retrieval(inputs: Inputs) -> Scored:
         if inputs.karpathy:
             check_karpathy(inputs.karpathy, images, texts)
         found = recall(
-            arrays["scores"], image_of_text, scores_of_texts=arrays.get("scores_of_texts"), ties=inputs.protocol
+            arrays["scores"], image_of_text, scores_of_texts=arrays.get("scores_of_texts"), ties=_tie_rule(inputs)
         )
     except DataError as error:
         raise PredictionError(error.what, where=str(inputs.predictions), fix=error.fix) from None
@@ -62,9 +63,14 @@ def _figures(sheet: Sheet, found: Recall, image_of_text: np.ndarray) -> tuple[Sc
     return (*scores, *(sheet.derived(name, value, samples) for name, value in means.items()))
 
 
+def _tie_rule(inputs: Inputs) -> str:
+    """The rule asked for, the protocol where that is one, else strict."""
+    return inputs.ties or (inputs.protocol if inputs.protocol in TIES else TIES[0])
+
+
 def _notes(inputs: Inputs, found: Recall, images: int, texts: int, image_of_text: np.ndarray) -> tuple[str, ...]:
     karpathy = f", the Karpathy test split of {inputs.karpathy}" if inputs.karpathy else ""
-    rule = "a tie is a miss" if inputs.protocol == "strict" else "ties as numpy's argsort leaves them"
+    rule = "a tie is a miss" if _tie_rule(inputs) == "strict" else "ties as numpy's argsort leaves them"
     tied = f"ties: {int(found.text.tied.sum())} image and {int(found.image.tied.sum())} text queries ({rule})"
     bare = images - len(np.unique(image_of_text))
     without = (f"{bare} images have no text and count as misses",) if bare else ()

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vlzoo.errors import DataError, UnknownName, did_you_mean
 
-Scores = NDArray[np.floating]
+Scores = NDArray[np.floating] | NDArray[np.integer]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -28,6 +28,9 @@ KARPATHY_SIZES = {"coco": (5000, 25010), "flickr30k": (1000, 5000)}
 TIES = ("strict", "argsort")
 """How a tie is settled. `strict`: it is a miss. `argsort`: as `numpy.argsort(scores)[::-1]` happens to order it,
 the rule behind published numbers; its order among equal scores is numpy's own and may change with the machine."""
+
+HOW_SCORED = ("itc", "itm", "itm+itc")
+"""Where scores come from: dual encoder; matching logit of the top k (ALBEF, X-VLM, TCL); the sum of both (LAVIS)."""
 
 _CELLS = 4_000_000
 
@@ -116,7 +119,7 @@ def recall(
 def text_ranks(scores_IT: Scores, owner_T: Ints, ties: str = "strict") -> Ranks:
     """TR: for each image, the rank of its best caption, [I]. An image without captions is a miss."""
     own_T = scores_IT[owner_T, np.arange(len(owner_T))]
-    best_I = np.full(len(scores_IT), -np.inf, dtype=scores_IT.dtype)
+    best_I = np.full(len(scores_IT), _lowest(scores_IT.dtype), dtype=scores_IT.dtype)
     np.maximum.at(best_I, owner_T, own_T)
     own_at_best_I = np.bincount(owner_T[own_T == best_I[owner_T]], minlength=len(best_I))
     above_I = np.empty(len(best_I), dtype=np.int64)
@@ -171,8 +174,9 @@ def check_karpathy(split: str, images: int, texts: int) -> None:
 def _check(scores_IT: Scores, owner_T: Ints, ties: str) -> None:
     if ties not in TIES:
         raise UnknownName(f"no tie rule called {ties!r}", fix=did_you_mean(ties, TIES))
-    if scores_IT.ndim != 2 or 0 in scores_IT.shape or not np.issubdtype(scores_IT.dtype, np.floating):
-        raise DataError(f"scores must be a float array [images, texts], got {scores_IT.dtype} {list(scores_IT.shape)}")
+    numbers = np.issubdtype(scores_IT.dtype, np.floating) or np.issubdtype(scores_IT.dtype, np.integer)
+    if scores_IT.ndim != 2 or 0 in scores_IT.shape or not numbers:
+        raise DataError(f"scores must be numbers [images, texts], got {scores_IT.dtype} {list(scores_IT.shape)}")
     if owner_T.shape != scores_IT.shape[1:] or not np.issubdtype(owner_T.dtype, np.integer):
         wanted = f"one whole number for each of {scores_IT.shape[1]} texts"
         raise DataError(f"image_of_text must hold {wanted}, got {owner_T.dtype} {list(owner_T.shape)}")
@@ -192,6 +196,11 @@ def _refuse_nan(scores_IT: Scores) -> None:
             f"{count} scores are NaN, first at image {start + row}, text {column}",
             fix="leave pairs that were not scored at -inf",
         )
+
+
+def _lowest(kind: np.dtype) -> float | int:
+    """What no score of this kind lies below."""
+    return -np.inf if np.issubdtype(kind, np.floating) else int(np.iinfo(kind).min)
 
 
 def _blocks(scores_IT: Scores) -> Iterator[slice]:
