@@ -94,6 +94,7 @@ class RefCoco(TaskSource):
         folder: REFER's name of the data set, a folder that its files may lie in.
 
     Args:
+        root: the folder that holds the data.
         split_by: whose split: `unc`, `google` or `umd`; empty: the usual one of the data set.
     """
 

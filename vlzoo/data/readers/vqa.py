@@ -27,8 +27,8 @@ VQA_V2 = Card(
     homepage="https://visualqa.org",
     citation="Goyal, Khot, Summers-Stay, Batra, Parikh. Making the V in VQA Matter. CVPR 2017",
     sizes={
-        "train": {"images": 82_783, "questions": 443_757, "answers": 4_437_570},
-        "val": {"images": 40_504, "questions": 214_354, "answers": 2_143_540},
+        "train": {"images": 82_783, "questions": 443_757},
+        "val": {"images": 40_504, "questions": 214_354},
         "test": {"images": 81_434, "questions": 447_793},
         "test-dev": {"questions": 107_394},
     },
@@ -106,7 +106,7 @@ class VqaV2(TaskSource):
             faults.count("questions")
             record = {"id": number, "question": text, "image_id": str(image_id)}
             record["image"] = joined(folder, self.picture_name(image_id))
-            yield {**record, **(_answers(annotation, where, faults) if annotation else {"answers": []})}
+            yield {**record, **(_answers(annotation, where) if annotation else {"answers": []})}
         if known and (stray := sorted(set(known) - {str(number) for number in asked}, key=int)):
             place = f"{self.place(answers or '')}: question_id {stray[0]}"
             raise DataError(
@@ -151,6 +151,7 @@ class VqaAlbef(TaskSource):
     """VQA from ALBEF's lists.
 
     Args:
+        root: the folder that holds the data.
         vqa_root: folder below the root that the paths of `vqa` rows start from.
         vg_root: folder below the root that the paths of `vg` rows start from.
     """
@@ -234,11 +235,10 @@ def _matching(known: dict[str, Record], number: int, image_id: int, where: str) 
     return annotation
 
 
-def _answers(annotation: Record, where: str, faults: Faults) -> Record:
+def _answers(annotation: Record, where: str) -> Record:
     """The annotators' answers as they wrote them: what a metric makes of them is its own affair."""
     given = need(annotation, "answers", list, where)
     texts = [need(typed(entry, dict, where, "an answer"), "answer", str, where) for entry in given]
-    faults.count("answers", len(texts))
     record = {"answers": texts, "majority": annotation.get("multiple_choice_answer")}
     return {**record, "question_type": annotation.get("question_type"), "answer_type": annotation.get("answer_type")}
 
