@@ -46,7 +46,8 @@ class Candidate:
         """
         if self.fault:
             raise PluginError(self.fault, fix="reinstall the plugin or tell its author")
-        _check_requirement(self.requires)
+        if self.owner.dist != CORE:
+            _check_requirement([line for line in self.requires if line.lower().startswith(CORE)])
         if self.file is None:
             return importlib.import_module(self.module)
         return _import_file(self.file, self.module)
@@ -89,8 +90,10 @@ def _single_files() -> Iterator[Candidate]:
         yield Candidate(Owner(file.name, "(file)", file.stem), file.stem, file)
 
 
-def _check_requirement(requires: tuple[str, ...]) -> None:
-    # Here, not above: a remembered plugin needs no check, and this import takes a while.
+def _check_requirement(requires: list[str]) -> None:
+    if not requires:
+        return
+    # Here, not above: the import takes a while, and a remembered plugin needs no check.
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 

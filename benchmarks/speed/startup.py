@@ -1,0 +1,69 @@
+"""How long the light commands take, as a user waits for them: a process each, the median of ten, warm.
+
+    python benchmarks/speed/startup.py [--runs 10] [--json]
+
+The aim is 0.3 s and the limit 0.5 s for each; the exit code is 1 where a median is above the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIMIT_S = 0.5
+RECIPE = "model: {image_encoder: timm, text_encoder: bert, fusion: cross_attention}\nobjectives: {itc: {}, itm: {}}\n"
+
+
+def commands(recipe: Path) -> dict[str, list[str]]:
+    """What is timed."""
+    return {
+        "list": ["list"],
+        "list --json": ["list", "--json"],
+        "show objective/itc": ["show", "objective/itc"],
+        "doctor": ["doctor"],
+        "check RECIPE": ["check", str(recipe)],
+        "show RECIPE --resolved": ["show", str(recipe), "--resolved"],
+        "--help": ["--help"],
+    }
+
+
+def seconds(args: list[str], runs: int) -> list[float]:
+    """Wall-clock seconds of each run, after one that warms the disk's and vlzoo's caches."""
+    taken = []
+    for _ in range(runs + 1):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "vlzoo", *args], capture_output=True, check=False)
+        taken.append(time.perf_counter() - started)
+    return taken[1:]
+
+
+def main() -> int:
+    """Time every command and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder, "recipe.yaml")
+        recipe.write_text(RECIPE)
+        timed = {name: seconds(args, given.runs) for name, args in commands(recipe).items()}
+    rows = {
+        name: {"median_s": round(statistics.median(taken), 3), "worst_s": round(max(taken), 3)}
+        for name, taken in timed.items()
+    }
+    if given.json:
+        print(json.dumps({"limit_s": LIMIT_S, "runs": given.runs, "commands": rows}, indent=2))
+    else:
+        for name, row in rows.items():
+            print(f"vlzoo {name:24} median {row['median_s']:.3f} s   worst {row['worst_s']:.3f} s")
+    return int(any(row["median_s"] > LIMIT_S for row in rows.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Every recipe in zoo_configs opens with what it is and how to run it, passes `vlzoo check`, and names no machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vlzoo.cli.main import COMMANDS
+from vlzoo.config.check import load
+from vlzoo.config.tree import leaves, read
+from vlzoo.plugins import registry
+from vlzoo.resources import zoo_configs
+
+FILES = sorted(zoo_configs().rglob("*.yaml"))
+IDS = [str(file.relative_to(zoo_configs())) for file in FILES]
+RECIPES = [file for file in FILES if "data" not in file.relative_to(zoo_configs()).parts]
+MACHINE = re.compile(
+    r"(?<![\w.])(/(home|root|work|tmp|mnt|export|data|users|nfs)/|[A-Z]:\\|~/|hdfs:|s3:|file:)", re.IGNORECASE
+)
+
+
+def opening(file: Path) -> list[str]:
+    """The comment lines that a file opens with, without their signs."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    end = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return [line.lstrip("#").strip() for line in lines[:end]]
+
+
+def test_the_method_that_all_others_are_compared_with_is_there():
+    assert "methods/albef.yaml" in IDS
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_it_opens_with_what_it_is_and_the_command_that_runs_it(file):
+    said = opening(file)
+    assert said
+    assert 10 <= len(said[0]) <= 110, said[0]
+    commands = [line for line in said if re.match(r"(\$ )?vlzoo \w+", line)]
+    assert commands, "no line of the opening comment is a vlzoo command"
+    for line in commands:
+        assert line.removeprefix("$ ").split()[1] in COMMANDS
+    name = file.relative_to(zoo_configs()).with_suffix("")
+    assert any(file.stem in line or str(name) in line for line in commands), f"no command runs {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_it_names_no_machine(file):
+    assert not MACHINE.search(file.read_text(encoding="utf-8"))
+    for path, value in leaves(read(file).data):
+        assert not (isinstance(value, str) and value.startswith(("/", "~"))), path
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=[str(file.relative_to(zoo_configs())) for file in RECIPES])
+def test_it_has_no_mistakes(file):
+    load(str(file.relative_to(zoo_configs()).with_suffix("")))
+
+
+def test_every_method_is_registered_under_its_files_name_with_its_first_line():
+    mine = {part.name: part.summary for part in registry().of("method") if part.owner.dist == "vlzoo"}
+    files = [file for file in FILES if file.parent == zoo_configs() / "methods"]
+    assert mine == {file.stem: " ".join(opening(file)[0].split()) for file in files}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("root: /home/me/coco", True),
+        ("root: ~/coco", True),
+        ("hdfs://x", True),
+        ("see a/home/b", False),
+        ("1/2", False),
+    ],
+)
+def test_the_search_for_machine_paths_finds_them(text, names):
+    assert bool(MACHINE.search(text)) == names
