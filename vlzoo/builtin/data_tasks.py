@@ -19,6 +19,7 @@ SOURCES = (
     ("e-snli-ve", "snli_ve:ESnliVe", "e-SNLI-VE, cleaned labels, release of e-ViL", "Kayser et al. ICCV 2021"),
     ("e-snli-ve-2.0", "snli_ve:ESnliVe2", "e-SNLI-VE 2.0, corrected neutral labels", "Do et al. 2020"),
     ("refcoco", "refcoco:RefCoco", "RefCOCO, referring expressions", "Yu et al. ECCV 2016"),
+    ("refcoco-google", "refcoco:RefCocoGoogle", "RefCOCO with Google's split", "Yu et al. ECCV 2016"),
     ("refcoco-plus", "refcoco:RefCocoPlus", "RefCOCO+, without words of place", "Yu et al. ECCV 2016"),
     ("refcocog", "refcoco:RefCocoG", "RefCOCOg, longer expressions", "Mao et al. CVPR 2016"),
     (

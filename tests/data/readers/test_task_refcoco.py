@@ -11,7 +11,7 @@ from collections import OrderedDict
 import pytest
 from PIL import Image
 
-from vlzoo.data.readers.refcoco import RefCoco, RefCocoG, RefCocoPlus
+from vlzoo.data.readers.refcoco import RefCoco, RefCocoG, RefCocoGoogle, RefCocoPlus
 from vlzoo.data.readers.refcoco_albef import RefCocoPlusAlbef
 from vlzoo.errors import DataError, UnknownName
 
@@ -103,8 +103,15 @@ def test_expressions_with_their_box(root):
 def test_splits_are_those_of_the_refs(root):
     assert [sample.texts[0] for sample in RefCoco(root, split="testA")] == ["man in caf\u00e9"]
     assert len(RefCoco(root, split="testB")) == 2
+    with pytest.raises(UnknownName, match="refcoco has no split 'test'"):
+        RefCoco(root, split="test")
+
+
+def test_a_split_without_refs_is_named(tmp_path):
+    write(tmp_path, REFS, instances(), name="refs(google).p")
+    assert len(RefCocoGoogle(tmp_path)) == 2
     with pytest.raises(DataError, match=r"no ref of split 'test'\n.*testA, testB, train, val"):
-        len(RefCoco(root, split="test"))
+        len(RefCocoGoogle(tmp_path, split="test"))
 
 
 def test_a_box_that_overhangs_by_a_rounding_is_kept_as_written(root):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,8 +100,8 @@ class RefCoco(TaskSource):
 
     card = REFCOCO_CARD
     pairing: ClassVar[Pairing] = "region"
-    splits: ClassVar[tuple[str, ...]] = ("train", "val", "testA", "testB", "test")
-    splitters: ClassVar[tuple[str, ...]] = ("unc", "google")
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "testA", "testB")
+    splitters: ClassVar[tuple[str, ...]] = ("unc",)
     folder: ClassVar[str] = "refcoco"
     picture_folders: ClassVar[tuple[str, ...]] = (
         "train2014",
@@ -209,6 +209,20 @@ class RefCoco(TaskSource):
         faults.count(unit if self.split_by == self.splitters[0] else f"{unit} ({self.split_by})")
 
 
+class RefCocoGoogle(RefCoco):
+    """RefCOCO with Google's split, which has one test set."""
+
+    card = replace(
+        REFCOCO_CARD,
+        name="refcoco-google",
+        sizes={},
+        note="the split of Google; results usually are on unc's",
+        layout=tuple(line.replace("(unc)", "(google)") for line in REFCOCO_CARD.layout),
+    )
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    splitters: ClassVar[tuple[str, ...]] = ("google",)
+
+
 class RefCocoPlus(RefCoco):
     """RefCOCO+ from REFER's files."""
 
@@ -221,6 +235,7 @@ class RefCocoG(RefCoco):
     """RefCOCOg from REFER's files."""
 
     card = REFCOCOG_CARD
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     folder = "refcocog"
     splitters: ClassVar[tuple[str, ...]] = ("umd", "google")
 

@@ -37,7 +37,7 @@ class RefCocoPlusAlbef(RefCoco):
 
     card = REFCOCO_ALBEF_CARD
     folder = "refcoco+"
-    splitters: ClassVar[tuple[str, ...]] = ("unc",)
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "testA", "testB", "test")
 
     def list_file(self) -> str:
         """ALBEF's list below the root."""
