@@ -1,24 +1,54 @@
-"""Reading every picture of a source once, to find those that can't be read. No torch here."""
+"""Looking at every picture of a source, to find those that are not there or can't be read. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 
 from vlzoo.data.faults import Faults
-from vlzoo.data.records import Sample
+from vlzoo.data.images import FileImage
+from vlzoo.data.paths import inside
+from vlzoo.data.records import ImageRef, Sample
 from vlzoo.errors import DataError
 
 
-def check_images(source: Iterable[Sample], faults: Faults) -> int:
+def check_images(source: Sequence[Sample], faults: Faults) -> int:
     """Decode every picture once and note in `faults` those that can't be read; the number of pictures."""
+    return sum(1 for image in _pictures(source, faults) if _tried(image, lambda it: it.open(), faults) or True)
+
+
+def absent_images(source: Sequence[Sample], faults: Faults) -> int:
+    """Look for every picture's file once and note in `faults` those that are not there; their number."""
+    before = sum(faults.skipped.values())
+    for image in _pictures(source, faults):
+        if isinstance(image, FileImage):
+            _tried(image, _exists, faults)
+    return sum(faults.skipped.values()) - before
+
+
+def _exists(image: ImageRef) -> None:
+    if isinstance(image, FileImage) and not inside(image.root, image.path).is_file():
+        raise DataError("there is no such picture", where=image.name)
+
+
+def _tried(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> bool:
+    try:
+        test(image)
+    except DataError as error:
+        faults.skip("unreadable picture", image.name, error.what)
+        return False
+    return True
+
+
+def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[ImageRef]:
+    """Every picture once; a sample that can't be made, as its picture gives no size, is noted."""
     seen: set[str] = set()
-    for sample in source:
-        for image in sample.images:
-            if image.name in seen:
-                continue
-            seen.add(image.name)
-            try:
-                image.open()
-            except DataError as error:
-                faults.skip("unreadable picture", image.name, error.what)
-    return len(seen)
+    for index in range(len(source)):
+        try:
+            images = source[index].images
+        except DataError as error:
+            faults.skip("unreadable picture", error.where or f"sample {index}", error.what)
+            continue
+        for image in images:
+            if image.name not in seen:
+                seen.add(image.name)
+                yield image

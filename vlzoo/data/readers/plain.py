@@ -127,3 +127,23 @@ class ImageFolder(Source):
         """Path and size of every picture, which stand for the annotations that there are none of."""
         for row in self.rows:
             yield f"{row['name']} {Path(self.root, row['image']).stat().st_size}"
+
+
+class ScenesImages(ImageFolder):
+    """The pictures without text of a generated Scenes corpus.
+
+    Args:
+        root: the folder that `vlzoo data make scenes --out` wrote.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    card = Card(
+        "scenes-images",
+        "Scenes pictures without text, generated",
+        "CC0-1.0",
+        layout=("unpaired/images/*.png",),
+        get="vlzoo data make scenes --images 4000 --seed 0 --out DIR",
+    )
+
+    def _base(self) -> str:
+        return "unpaired/images"

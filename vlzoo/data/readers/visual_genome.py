@@ -229,23 +229,15 @@ class Objects(VisualGenome, BoxSource):
 
 
 class _OfScenes(VisualGenome):
-    """Scenes writes Visual Genome's files; its splits are those of its captions."""
+    """Scenes writes Visual Genome's files for its training pictures."""
 
     folder = "annotations/visual_genome/"
-
-    def files(self) -> Sequence[Expected]:
-        return [*super().files(), Expected(_SPLITS, "captions, which tell the splits")]
+    splits = ("train",)
 
     def _wanted(self, ids: Sequence[str]) -> frozenset[str]:
-        if self.split == "all":
-            return frozenset(ids)
-        parts = ("train", "restval") if self.split == "train" else (self.split,)
-        path = Path(self.root, _SPLITS)
-        images = need(read_json(path, dict), "images", list, str(path))
-        return frozenset(identifier(e, "cocoid", str(path)) for e in images if e.get("split") in parts)
+        return frozenset(ids)
 
 
-_SPLITS = "annotations/captions/dataset_scenes.json"
 _MADE = "vlzoo data make scenes --images 4000 --seed 0 --out DIR"
 
 
@@ -260,7 +252,7 @@ class ScenesRegions(_OfScenes, Regions):
         "scenes-regions",
         "Scenes region phrases, generated",
         "CC0-1.0",
-        layout=("annotations/visual_genome/*.json", _SPLITS, "images/*.png"),
+        layout=("annotations/visual_genome/*.json", "images/*.png"),
         get=_MADE,
     )
 
@@ -276,6 +268,6 @@ class ScenesAttributes(_OfScenes, Objects):
         "scenes-attributes",
         "Scenes objects with attributes, generated",
         "CC0-1.0",
-        layout=("annotations/visual_genome/*.json", _SPLITS, "images/*.png"),
+        layout=("annotations/visual_genome/*.json", "images/*.png"),
         get=_MADE,
     )

@@ -1,0 +1,161 @@
+"""`vlzoo data list` and `vlzoo data check`: which data there are, and whether yours are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vlzoo.cli.output import as_json, table
+from vlzoo.data.cards import Card, sizes_text
+from vlzoo.errors import DataError, VlzooError
+from vlzoo.registry import Part
+
+NAMED = 5
+"""How many missing pictures are named."""
+
+
+@click.command("list")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def list_sources(json_: bool) -> None:
+    """Name every data source: what it holds, its splits with their official sizes, its licence."""
+    from vlzoo.plugins import registry
+
+    rows = [_row(part) for part in registry().of("data")]
+    if json_:
+        as_json(rows)
+        return
+    table([("name", "holds", "splits, with official sizes", "licence"), *map(_line, rows)], wrap=2)
+
+
+def _row(part: Part) -> dict[str, Any]:
+    source = part.load()
+    card: Card | None = getattr(source, "card", None)
+    about = {"name": part.name, "summary": part.summary, "pairing": getattr(source, "pairing", "")}
+    facts = {"splits": list(getattr(source, "splits", ())), "sizes": dict(card.sizes) if card else {}}
+    texts = {"licence": card.licence if card else "", "homepage": card.homepage if card else ""}
+    return {**about, **facts, **texts, "supplied by": str(part.owner)}
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    told = [f"{s} ({sizes_text(row['sizes'][s])})" if s in row["sizes"] else s for s in row["splits"]]
+    licence = row["licence"].split(";")[0]
+    pairing = row["pairing"] if isinstance(row["pairing"], str) else "pair"
+    return row["name"], pairing, ", ".join(told), licence if len(licence) <= 48 else licence[:45] + "..."
+
+
+@click.command("check")
+@click.argument("name")
+@click.option("--root", required=True, metavar="DIR", help="The folder that holds the data.")
+@click.option("--split", help="Only this split; else all that there are.")
+@click.option("--images", is_flag=True, help="Decode every picture, too, and count those that can't be read.")
+@click.option("--faults", metavar="FILE", help="Write all faults there as json lines; sources take it as `skip`.")
+@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of the source.")
+def check(name: str, root: str, split: str | None, images: bool, faults: str | None, settings: tuple[str, ...]) -> int:
+    """Say what of a data source is missing or broken below DIR, and the layout expected.
+
+    NAME is a data source, or a mixture of zoo_configs/data. Exits with 1 where something is missing.
+    """
+    from vlzoo.data.faults import Faults
+
+    found = Faults(name, allowed=1.0)
+    complete = [_check(*job, images=images, found=found) for job in _jobs(name, root, split, _options(settings))]
+    if faults:
+        found.write(faults)
+        click.echo(f"{len(found.listed):,} faults written to {faults}")
+    return 0 if all(complete) else 1
+
+
+def _jobs(
+    name: str, root: str, split: str | None, options: dict[str, Any]
+) -> Iterator[tuple[Part, str, str | None, Any]]:
+    """The sources to check: part, root, split, options. A mixture is checked part by part."""
+    from vlzoo.plugins import registry
+
+    shipped = _mixture(name)
+    if shipped is None:
+        part = registry().find("data", name)
+        splits = [split] if split else list(getattr(part.load(), "splits", [None]))
+        yield from ((part, root, each, options) for each in splits)
+        return
+    for piece in shipped:
+        part = registry().find("data", piece.part)
+        yield part, str(Path(root, piece.root)), split, {**piece.options, **options}
+
+
+def _mixture(name: str) -> Any:
+    from vlzoo.resources import zoo_configs
+
+    shipped = zoo_configs() / "data" / f"{name}.yaml"
+    file = Path(name) if name.endswith((".yaml", ".yml")) else shipped
+    if file == shipped and not shipped.is_file():
+        return None
+    from vlzoo.data.mixture import read_mixture
+
+    return read_mixture(file)[1]
+
+
+def _options(settings: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    found = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise VlzooError(f"{setting!r} is not OPTION=VALUE", where="--set")
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def _check(part: Part, root: str, split: str | None, options: dict[str, Any], *, images: bool, found: Any) -> bool:
+    """Check one split and print what was found; whether it is complete."""
+    from vlzoo.plugins import registry
+
+    chosen = {"split": split} if split else {}
+    source = registry().build("data", part.qualified, root, **{**options, **chosen})
+    try:
+        if lines := source.missing():
+            click.echo(f"{source.name}: incomplete")
+            for line in lines:
+                click.echo(f"  missing: {line}" if ": missing" not in line else f"  {line}")
+        else:
+            return _contents(source, images, found)
+    except DataError as error:
+        click.echo(f"{source.name}: {error}")
+        found.skip("broken", source.name, error.what)
+    click.echo(source.card.layout_text())
+    if source.card.get:
+        click.echo(f"  get it: {source.card.get}")
+    return False
+
+
+def _contents(source: Any, images: bool, found: Any) -> bool:
+    """Read a split and print its sizes, faults and fingerprint; whether every picture is there."""
+    import warnings
+
+    from vlzoo.data.checks import absent_images, check_images
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        size = len(source)
+    click.echo(f"{source.describe()}; {size:,} samples; fingerprint {source.fingerprint()}")
+    for note in caught:
+        click.echo(f"  note: {note.message}")
+    for line in source.faults.lines():
+        click.echo(f"  {line}")
+    found.merge(source.faults)
+    before = sum(found.skipped.values())
+    if images:
+        total = check_images(source, found)
+        broken = sum(found.skipped.values()) - before
+        click.echo(f"  {broken:,} of {total:,} pictures can't be read")
+    else:
+        broken = absent_images(source, found)
+    named = found.listed[-broken:] if broken else []
+    for fault in named[:NAMED]:
+        click.echo(f"  {fault}")
+    if broken > NAMED:
+        click.echo(f"  ... and {broken - NAMED:,} more; --faults FILE lists them")
+    return broken == 0

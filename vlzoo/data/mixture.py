@@ -1,0 +1,286 @@
+"""Mixtures of sources with weights: the 4M, 16M and Full corpora of the papers, as YAML.
+
+    name: 4m                        the mixture's name
+    about: one sentence
+    pairing: pair                   what every part holds, or is cut down to
+    parts:
+      coco:                         a name of your choice
+        part: coco                  a registered data source
+        root: coco                  its folder below the root; the name where absent
+        weight: 1.0                 how often an epoch shows each of its records: 1 once, 0.5 half of them, 2 twice
+        take: texts                 only the texts (or `images`) of a paired source, for unpaired training
+        split: train                and any other option of the source
+
+An epoch of a mixture has a fixed length. Which records a weight below 1 takes changes from epoch to epoch, so that
+every record of a source is shown once before any is shown again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import yaml
+
+from vlzoo.data.cards import Card
+from vlzoo.data.permute import Permutation
+from vlzoo.data.reading import need, read_text, typed
+from vlzoo.data.records import Sample
+from vlzoo.data.sources import Pairing
+from vlzoo.errors import DataError, UnknownName, did_you_mean
+
+TAKES = ("all", "texts", "images")
+PART_KEYS = ("part", "root", "weight", "take")
+KEYS = ("name", "about", "pairing", "parts")
+
+
+class Half:
+    """The texts or the pictures of a paired source, without the other half.
+
+    Args:
+        source: a source of pairs.
+        take: `texts` or `images`.
+    """
+
+    def __init__(self, source: Any, take: str) -> None:
+        self.source, self.take = source, take
+        self.pairing: Pairing = "text" if take == "texts" else "image"
+        self.name, self.licence = f"{source.name}/{take}", source.licence
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.source[index]
+        if self.take == "texts":
+            return replace(sample, images=(), image_id=None, regions=())
+        return replace(sample, texts=(), regions=(), answers=(), label=None)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def fingerprint(self) -> str:
+        """The source's, with what is taken of it."""
+        return hashlib.sha256(f"{self.source.fingerprint()} {self.take}".encode()).hexdigest()[:16]
+
+
+class Mixture:
+    """Several sources as one, each with a weight.
+
+    Args:
+        sources: data sources by name.
+        weights: how often an epoch shows each record of a source; 1 where absent.
+        name: the mixture's name.
+        seed: of the order in which a source's records come.
+
+    Raises:
+        DataError: a weight is not a positive number, the sources hold different things, or nothing is left.
+    """
+
+    card: ClassVar[Card] = Card(
+        "mixture",
+        "several sources with weights",
+        "those of its parts",
+        layout=("one folder for each part of the YAML",),
+        note="zoo_configs/data holds the corpora of the papers; vlzoo/data/mixture.py documents the keys",
+    )
+
+    def __init__(
+        self,
+        sources: Mapping[str, Any],
+        weights: Mapping[str, float] | None = None,
+        *,
+        name: str = "mixture",
+        seed: int = 0,
+    ) -> None:
+        if not sources:
+            raise DataError("a mixture of nothing", where=name)
+        self.sources, self.seed, self.name = dict(sources), seed, name
+        self.weights = {part: _weight(part, (weights or {}).get(part, 1.0), name) for part in self.sources}
+        kinds = {part: source.pairing for part, source in self.sources.items()}
+        if len(set(kinds.values())) > 1:
+            told = ", ".join(f"{part} {kind}" for part, kind in kinds.items())
+            raise DataError(
+                f"the parts hold different things: {told}", where=name, fix="`take` halves pairs; or split it"
+            )
+        self.pairing: Pairing = next(iter(kinds.values()))
+        self.licence = "; ".join(dict.fromkeys(source.licence for source in self.sources.values()))
+        self._ends: list[int] | None = None
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.at(0, index)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ends": None}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records of each source an epoch shows: its weight times its size, at least one."""
+        return {part: max(1, round(self.weights[part] * len(source))) for part, source in self.sources.items()}
+
+    @property
+    def ends(self) -> list[int]:
+        """Where each source's block of indices ends."""
+        if self._ends is None:
+            for part, source in self.sources.items():
+                if not len(source):
+                    raise DataError(f"{part} ({source.name}) is empty", where=self.name, fix="leave it out")
+            found: list[int] = []
+            for count in self.counts.values():
+                found.append(count + (found[-1] if found else 0))
+            self._ends = found
+        return self._ends
+
+    def place(self, epoch: int, index: int) -> tuple[str, int]:
+        """The source and its record that `index` of an epoch stands for.
+
+        Args:
+            epoch: from 0.
+            index: from 0; `IndexError` beyond the end. Blocks of sources follow each other: the loader shuffles.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        block = bisect_right(self.ends, index)
+        part, size = list(self.sources)[block], self.ends[block] - (self.ends[block - 1] if block else 0)
+        drawn = epoch * size + index - (self.ends[block] - size)
+        records = len(self.sources[part])
+        turn, within = divmod(drawn, records)
+        return part, Permutation(records, f"{self.seed}/{part}/{turn}")[within]
+
+    def at(self, epoch: int, index: int) -> Sample:
+        """The sample `index` of an epoch, its name preceded by the source's."""
+        part, record = self.place(epoch, index)
+        sample: Sample = self.sources[part][record]
+        image_id = None if sample.image_id is None else f"{part}/{sample.image_id}"
+        return replace(sample, name=f"{part}/{sample.name}", image_id=image_id)
+
+    def fingerprint(self) -> str:
+        """A hash of the parts' fingerprints, the weights and the seed."""
+        facts = [(part, source.fingerprint(), self.weights[part]) for part, source in self.sources.items()]
+        return hashlib.sha256(repr((facts, self.seed)).encode()).hexdigest()[:16]
+
+    def describe(self) -> str:
+        """One line a part: its size and what an epoch takes of it."""
+        rows = [f"{p}: {len(s):,} records, {self.counts[p]:,} an epoch" for p, s in self.sources.items()]
+        return "\n".join([f"{self.name}: {len(self):,} records an epoch", *(f"  {row}" for row in rows)])
+
+
+def _weight(part: str, value: Any, where: str) -> float:
+    weight = typed(value, float, where, f"the weight of {part}")
+    if not (weight > 0 and math.isfinite(weight)):
+        raise DataError(f"the weight of {part} is {value}, expected more than 0", where=where, fix="or leave it out")
+    return weight
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """One part of a mixture's file.
+
+    Attributes:
+        name: its name in the mixture.
+        part: the registered data source.
+        root: its folder below the mixture's root.
+        weight: how often an epoch shows each record.
+        take: `all`, `texts` or `images`.
+        options: of the source.
+    """
+
+    name: str
+    part: str
+    root: str
+    weight: float
+    take: str
+    options: Mapping[str, Any]
+
+
+def read_mixture(path: str | Path) -> tuple[str, list[PartOf]]:
+    """Name and parts of a mixture's file.
+
+    Raises:
+        DataError: not YAML, an unknown or missing key, or a value of another kind.
+    """
+    where = str(path)
+    try:
+        value = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise DataError(f"not YAML: {error}", where=where) from error
+    value = typed(value, dict, where, "the top level")
+    for key in value:
+        if key not in KEYS:
+            raise DataError(f"unknown key {key!r}", where=where, fix=did_you_mean(str(key), KEYS, what="keys"))
+    if need(value, "pairing", str, where) not in get_args(Pairing):
+        raise DataError(
+            f"no pairing {value['pairing']!r}", where=where, fix=did_you_mean(value["pairing"], get_args(Pairing))
+        )
+    parts = need(value, "parts", dict, where)
+    return need(value, "name", str, where), [_part(str(name), entry, where) for name, entry in parts.items()]
+
+
+def _part(name: str, value: Any, where: str) -> PartOf:
+    place = f"{where}: parts.{name}"
+    entry = typed(value, dict, place)
+    take = typed(entry.get("take", "all"), str, place)
+    if take not in TAKES:
+        raise DataError(f"can't take {take!r}", where=place, fix=did_you_mean(take, TAKES, what="choices"))
+    options = {key: option for key, option in entry.items() if key not in PART_KEYS}
+    weight = _weight(name, entry.get("weight", 1.0), place)
+    return PartOf(name, need(entry, "part", str, place), entry.get("root", name), weight, take, options)
+
+
+def mixture_file(name: str) -> Path:
+    """The file of a mixture: a path, or the name of one that comes with vlzoo.
+
+    Raises:
+        UnknownName: neither.
+    """
+    from vlzoo.resources import zoo_configs
+
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    shipped = {path.stem: path for path in sorted((zoo_configs() / "data").glob("*.yaml"))}
+    if name not in shipped:
+        raise UnknownName(f"no mixture called {name!r}", fix=did_you_mean(name, shipped, what="mixtures"))
+    return shipped[name]
+
+
+def open_mixture(root: str, *, file: str, seed: int = 0, strict: bool = False) -> Mixture:
+    """Several data sources as one, each with a weight; `zoo_configs/data` holds the corpora of the papers.
+
+    Args:
+        root: the folder that holds a folder for each part.
+        file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 4m-regions, 16m, 16m-regions,
+            full-texts, full-images.
+        seed: of the order in which records come.
+        strict: raise where a split's size is not the official one.
+
+    Raises:
+        DataError: the file is malformed, a part is incomplete, or the parts hold different things.
+        UnknownName: no such mixture, source or option.
+    """
+    from vlzoo.options import schema_of
+    from vlzoo.plugins import registry
+
+    name, parts = read_mixture(mixture_file(file))
+    sources: dict[str, Any] = {}
+    for part in parts:
+        options = dict(part.options)
+        if "strict" in schema_of(registry().find("data", part.part)).names:
+            options.setdefault("strict", strict)
+        source = registry().build("data", part.part, root=str(Path(root, part.root)), **options)
+        sources[part.name] = source if part.take == "all" else Half(source, part.take)
+    return Mixture(sources, {part.name: part.weight for part in parts}, name=name, seed=seed)
+
+
+# `vlzoo data list` reads the card of what is registered.
+open_mixture.card = Mixture.card  # type: ignore[attr-defined]
