@@ -9,6 +9,7 @@ from random import Random
 from vlzoo.data.scenes.scene import Scene, Thing
 from vlzoo.data.scenes.words import NUMBERS, SYNONYMS, plural
 
+OPENINGS = ("A picture of {}.", "You can see {}.", "An image with {}.", "This shows {}.", "We see {}.", "It shows {}.")
 CLEAR = 0.12
 """Least distance of two centres along an axis for a relation to be said."""
 
@@ -16,7 +17,7 @@ CLEAR = 0.12
 def captions(scene: Scene, rng: Random) -> list[str]:
     """Five captions of what is visible: two name every object, the others a part."""
     things = scene.visible
-    first = _opening(rng).format(everything(things, rng))
+    first = rng.choice(OPENINGS).format(everything(things, rng))
     ordered = sorted(things, key=lambda thing: thing.x)
     second = f"From left to right: {listing([noun(thing, rng) for thing in ordered])}."
     if len(things) == 1:
@@ -71,12 +72,6 @@ def relation(one: Thing, other: Thing, rng: Random) -> str | None:
     if abs(across) > abs(down):
         return rng.choice(("left of", "to the left of") if across < 0 else ("right of", "to the right of"))
     return "above" if down < 0 else rng.choice(("below", "under"))
-
-
-def _opening(rng: Random) -> str:
-    return rng.choice(
-        ("A picture of {}.", "There is {}.", "An image with {}.", "This shows {}.", "We see {}.", "The scene holds {}.")
-    )
 
 
 def _relation(things: Sequence[Thing], rng: Random) -> str:

@@ -11,6 +11,9 @@ from vlzoo.data.scenes.words import SIZES, TEXTURES, Pair
 MOST = 6
 """Most objects of a scene."""
 
+FREQUENCY = (22, 22, 19, 15, 12, 10)
+"""How often, in percent, a scene is to hold 1, 2, ... 6 objects."""
+
 Rect = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
@@ -100,7 +103,7 @@ def _palette(rng: Random, pairs: Sequence[Pair]) -> Sequence[Pair]:
 
 def _things(rng: Random, palette: Sequence[Pair], curtain: Rect | None) -> tuple[Thing, ...]:
     """Large objects are placed first and lie further back, so a small one is never covered by a large one."""
-    count = rng.randint(1, MOST)
+    count = rng.choices(range(1, MOST + 1), FREQUENCY)[0]
     large = 0.5 if count <= 4 else 0.3
     sizes = sorted("large" if rng.random() < large else "small" for _ in range(count))
     slack = 0.75 if rng.random() < 1 / 3 else 1.05
