@@ -17,7 +17,7 @@ FILES = sorted(zoo_configs().rglob("*.yaml"))
 IDS = [str(file.relative_to(zoo_configs())) for file in FILES]
 RECIPES = [file for file in FILES if "data" not in file.relative_to(zoo_configs()).parts]
 MACHINE = re.compile(
-    r"(?<![\w.])(/(home|root|work|tmp|mnt|export|data|users|nfs)/|[A-Z]:\\|~/|hdfs:|s3:|file:)", re.IGNORECASE
+    r"(?<![\w.])(/(home|root|work|tmp|mnt|export|data|users|nfs)/|[A-Z]:\\|~/|hdfs://|s3://|file://)", re.IGNORECASE
 )
 
 
@@ -36,11 +36,11 @@ def test_the_method_that_all_others_are_compared_with_is_there():
 def test_it_opens_with_what_it_is_and_the_command_that_runs_it(file):
     said = opening(file)
     assert said
-    assert 10 <= len(said[0]) <= 110, said[0]
-    commands = [line for line in said if re.match(r"(\$ )?vlzoo \w+", line)]
+    assert 10 <= len(said[0]) <= 120, said[0]
+    commands = [line.removeprefix("Run:").strip() for line in said if re.match(r"(Run: )?vlzoo \w+", line)]
     assert commands, "no line of the opening comment is a vlzoo command"
     for line in commands:
-        assert line.removeprefix("$ ").split()[1] in COMMANDS
+        assert line.split()[1] in COMMANDS
     name = file.relative_to(zoo_configs()).with_suffix("")
     assert any(file.stem in line or str(name) in line for line in commands), f"no command runs {name}"
 

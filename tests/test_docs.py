@@ -1,0 +1,81 @@
+"""What the documentation shows works as written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from vlzoo.cli.main import COMMANDS
+from vlzoo.config import schema
+from vlzoo.plugin_load import HOOKS
+from vlzoo.registry import KINDS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+PLUGINS = [block for block in blocks("docs/plugins.md", "python") if "@hookimpl" in block]
+
+
+@pytest.mark.parametrize("block", PLUGINS, ids=[re.findall(r"def (vlzoo_\w+)", block)[0] for block in PLUGINS])
+def test_every_plugin_of_the_documentation_loads(world, block):
+    world.write("documented.py", block)
+    done = world.run("--plugin", "documented.py", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_hook_kind_and_command_is_documented():
+    text = (ROOT / "docs/plugins.md").read_text()
+    assert all(any(f"def {hook}(" in block for block in PLUGINS) for hook in HOOKS)
+    assert all(f"`{kind}`" in text for kind in KINDS)
+
+
+def models() -> set[type[BaseModel]]:
+    found = {value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, BaseModel)}
+    return found - {BaseModel, schema.Strict}
+
+
+def test_every_key_of_a_recipe_is_documented():
+    text = (ROOT / "docs/recipes.md").read_text()
+    keys = {key for model in models() for key in model.model_fields}
+    assert sorted(key for key in keys if f"`{key}`" not in text) == []
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("docs/recipes.md", "yaml") if block.startswith("#")])
+def test_every_recipe_of_the_documentation_passes_check(world, block):
+    world.write("documented.yaml", block)
+    done = world.run("check", "documented.yaml")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/recipes.md", "docs/stability.md"]
+)
+def test_commands_and_links_of_a_page_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    used = set(re.findall(r"(?:\$ |`)vlzoo ([a-z]+)", text))
+    assert used <= {*COMMANDS, "hello"}
+    for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+        assert ((ROOT / name).parent / link).exists(), link
+
+
+SHOWN = [block for block in blocks("README.md", "console") if block.startswith("$ vlzoo ")]
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=[block.partition("\n")[0] for block in SHOWN])
+def test_what_the_readme_shows_is_what_the_command_prints(world, block):
+    """Line by line, spaces apart: a plugin that is installed beside may widen a column. `...` stands for the rest."""
+    (recipe,) = blocks("README.md", "yaml")
+    world.write("mine.yaml", recipe)
+    command, *lines = block.strip().splitlines()
+    done = world.run(*command.removeprefix("$ vlzoo ").split(), COLUMNS="110")
+    printed = [" ".join(line.split()) for line in (done.stdout + done.stderr).splitlines()]
+    for line in lines:
+        assert line.strip() == "..." or " ".join(line.split()) in printed
