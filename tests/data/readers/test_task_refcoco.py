@@ -6,6 +6,8 @@ import datetime
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections import OrderedDict
 
 import pytest
@@ -251,3 +253,12 @@ def test_official_sizes_add_up():
         sizes = source.card.sizes.values()
         assert sum(size["expressions"] for size in sizes) == texts
         assert sum(size["objects"] for size in sizes) == objects
+
+
+def test_the_command_refuses_a_pickle_with_code(root):
+    file = root / "refcoco" / "refs(unc).p"
+    file.write_bytes(pickle.dumps([{**REFS[0], "extra": datetime.date(2016, 1, 1)}], protocol=2))
+    command = [sys.executable, "-m", "vlzoo", "data", "check", "refcoco", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode not in (0, 1) and "datetime.date" in told and "Traceback" not in told, told

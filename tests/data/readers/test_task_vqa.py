@@ -129,6 +129,16 @@ def test_pickles_for_workers(root):
     assert list(again) == list(source)
 
 
+def test_the_cached_table_follows_the_files(root):
+    first = VqaV2(root, split="val")
+    again = VqaV2(root, split="val")
+    assert list(first) == list(again) and first.sizes == again.sizes
+    asked = questions()
+    write(root, asked, [annotation(q, ["seven"] * 10) for q in asked])
+    assert VqaV2(root, split="val")[0].answers == ("seven",) * 10
+    assert VqaV2(root, split="val", pictures=False)[0].images == ()
+
+
 def broken(change) -> tuple[list[dict], list[dict]]:
     asked = questions()
     annotated = [annotation(q, ["yes"] * 10) for q in asked]

@@ -47,6 +47,7 @@ class Gqa(TaskSource):
     """GQA from its questions files: json objects of questions by id."""
 
     card = GQA_CARD
+    on_disk: ClassVar[bool] = True
     splits: ClassVar[tuple[str, ...]] = (
         *("train", "val", "testdev", "test", "challenge"),
         *("train-all", "val-all", "testdev-all", "test-all", "challenge-all"),

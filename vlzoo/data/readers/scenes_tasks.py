@@ -42,6 +42,7 @@ class ScenesVqa(VqaV2):
         ),
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    on_disk: ClassVar[bool] = False
     folders: ClassVar[tuple[str, ...]] = ("annotations/vqa", "vqa", "")
 
     def questions_file(self) -> str:
@@ -105,6 +106,7 @@ class ScenesSnliVe(SnliVe):
     )
     label_set: ClassVar[str] = "scenes"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    on_disk: ClassVar[bool] = False
     folders: ClassVar[tuple[str, ...]] = ("annotations/snli_ve", "snli_ve", "")
     picture_folders: ClassVar[tuple[str, ...]] = ("images",)
     ending = ".png"

@@ -52,6 +52,7 @@ class SnliVe(TaskSource):
     """
 
     card = SNLI_VE_CARD
+    on_disk: ClassVar[bool] = True
     label_set: ClassVar[str] = "original"
     splits: ClassVar[tuple[str, ...]] = ("train", "dev", "test")
     folders: ClassVar[tuple[str, ...]] = ("", "data", "annotations")

@@ -46,6 +46,7 @@ class VqaV2(TaskSource):
     """VQA v2 from its official questions and annotations files; test splits have no annotations."""
 
     card = VQA_V2
+    on_disk: ClassVar[bool] = True
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "test-dev")
     columns: ClassVar[dict[str, str]] = {
         **QUESTION_COLUMNS,
@@ -238,7 +239,9 @@ def _matching(known: dict[str, Record], number: int, image_id: int, where: str) 
 def _answers(annotation: Record, where: str) -> Record:
     """The annotators' answers as they wrote them: what a metric makes of them is its own affair."""
     given = need(annotation, "answers", list, where)
-    texts = [need(typed(entry, dict, where, "an answer"), "answer", str, where) for entry in given]
+    texts = [entry.get("answer") if isinstance(entry, dict) else None for entry in given]
+    if not all(isinstance(text, str) for text in texts):  # only then is each one's fault worth its time
+        texts = [need(typed(entry, dict, where, "an answer"), "answer", str, where) for entry in given]
     record = {"answers": texts, "majority": annotation.get("multiple_choice_answer")}
     return {**record, "question_type": annotation.get("question_type"), "answer_type": annotation.get("answer_type")}
 
