@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,7 @@ def _tracing() -> bool:
 
 
 def _trace(manager: pluggy.PluginManager) -> None:
-    def before(name: str, implementations: list[Any], _arguments: dict[str, Any]) -> None:
+    def before(name: str, implementations: Sequence[Any], _arguments: Mapping[str, Any]) -> None:
         _note(f"{name} -> {', '.join(str(each.plugin_name) for each in implementations) or 'nobody'}")
 
     manager.add_hookcall_monitoring(before, lambda *_: None)

@@ -66,7 +66,7 @@ MISTAKES = {
     "a stream without data": ("streams: [{name: x}]", "streams[0].data: 'data' is missing"),
     "data and streams": ("data: x\nstreams: [{data: x}]", "`data` and `streams` can't both be given"),
     "epochs and samples": ("train: {epochs: 1, samples: 1}", "`epochs` and `samples` can't both be given"),
-    "a part without its name": ("model: {fusion: {layers: 2}}", "model.fusion.part: 'part' is missing"),
+    "a part without its name": ("model: {fusion: {layers: 2}}", "model.fusion: 'part' is missing\n  -> name the part"),
     "an option of another type": (
         "objectives: {itc: {queue: many}}",
         "objectives.itc.queue: 'many' is no int (wanted integer)",
@@ -77,6 +77,17 @@ MISTAKES = {
         "streams[0].objectives[0]: 'itm' is not among the objectives that are on",
     ),
     "a task to finetune": ("finetune: {vqaa: {}}", "finetune.vqaa: no task called 'vqaa'"),
+    "data without its name": ("data: {split: train}", "data: 'part' is missing"),
+    "a stream's data without its name": ("streams: [{data: {split: train}}]", "streams[0].data: 'part' is missing"),
+    "a key under finetune": (
+        "finetune: {vqa: {train: {lrr: 1}}}",
+        "finetune.vqa.train.lrr: there is no key 'lrr' here\n  -> did you mean 'lr'?",
+    ),
+    "a part under finetune": ("finetune: {vqa: {augment: {train: Weak}}}", "finetune.vqa.augment.train: no augment"),
+    "an option under finetune": (
+        "finetune: {vqa: {objectives: {mlm: {probabilty: 1}}}}",
+        "takes no option 'probabilty'",
+    ),
     "a task": ("task: no-such-task", "task: no task called 'no-such-task'"),
     "an augmentation": (
         "augment: {train: Weak}",
@@ -90,6 +101,10 @@ def test_each_kind_of_mistake(problems, text, message):
     found = problems(text + "\n")
     assert any(message in each for each in found), found
     assert all(each.startswith("r.yaml:") for each in found)
+
+
+def test_finetune_may_change_parts_that_it_does_not_name(problems):
+    assert problems("finetune: {vqa: {extends: tasks/vqa, model: {fusion: {layers: 3}}, data: {split: val}}}\n") == []
 
 
 def test_a_mistake_in_a_base_is_reported_in_the_base(problems, tmp_path):

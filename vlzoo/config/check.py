@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from vlzoo.config import schema
 from vlzoo.config.compose import compose
+from vlzoo.config.references import references
+from vlzoo.config.schema_problems import schema_problems
 from vlzoo.config.tree import Path_, Tree, dotted
-from vlzoo.config.values import misfit, shown
+from vlzoo.config.values import misfit
 from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_mean
 from vlzoo.options import Schema, schema_of
 from vlzoo.plugins import registry
 from vlzoo.registry import Part
 
-NEEDED_TO_TRAIN = ("image_encoder", "text_encoder", "fusion")
+PARTS = ("data", "augment")
+"""The keys of a stream that name a part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ def check(tree: Tree, name: str) -> Checked:
     Raises:
         RecipeError: holds every mistake.
     """
-    problems = list(_schema_problems(tree))
+    problems = list(schema_problems(tree))
     problems += _part_problems(tree)
     problems += _fit_problems(tree)
     if problems:
@@ -64,120 +65,22 @@ def _place(problem: Problem) -> tuple[str, int, str]:
     return (file, int(line), problem.path) if line.isdigit() else (problem.where, 0, problem.path)
 
 
-def _schema_problems(tree: Tree) -> Iterator[Problem]:
-    try:
-        schema.Recipe.model_validate_json(json.dumps(tree.data))
-    except ValidationError as error:
-        # A union reports every branch that failed; the first says enough about one value.
-        seen: set[Path_] = set()
-        for detail in error.errors():
-            path = _real_path(detail["loc"], tree.data)
-            if path not in seen:
-                seen.add(path)
-                yield _schema_problem(dict(detail), path, tree)
-
-
-def _real_path(loc: tuple[int | str, ...], data: Any) -> Path_:
-    """The key path of an error, without the names of union branches that pydantic adds."""
-    path: list[int | str] = []
-    for step in loc:
-        held = isinstance(data, list) and isinstance(step, int) and step < len(data)
-        if held or (isinstance(data, dict) and step in data):
-            data = data[step]
-            path.append(step)
-        elif step == loc[-1] and isinstance(step, str) and isinstance(data, dict):
-            path.append(step)
-    return tuple(path)
-
-
-def _schema_problem(detail: dict[str, Any], path: Path_, tree: Tree) -> Problem:
-    where = tree.origin(path)
-    if detail["type"] == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        return Problem(
-            where, dotted(path), f"there is no key {path[-1]!r} here", did_you_mean(str(path[-1]), known, what="keys")
-        )
-    if detail["type"] == "missing":
-        missing = detail["loc"][-1]
-        what = f"{missing!r} is missing" if isinstance(missing, str) else f"entry {missing} of the list is missing"
-        return Problem(where, dotted(path), what)
-    wanted = detail["msg"].removeprefix("Input should be ")
-    wanted = {"an object": "a mapping of keys to values", "a valid array": "a list"}.get(wanted, wanted)
-    if detail["type"] == "literal_error":
-        options = [each.strip(" '") for each in str(detail["ctx"]["expected"]).replace(" or ", ",").split(",")]
-        return Problem(
-            where,
-            dotted(path),
-            f"{shown(detail['input'])} is none of the choices",
-            did_you_mean(str(detail["input"]), options, what="choices"),
-        )
-    return Problem(where, dotted(path), f"{shown(detail['input'])} does not fit: wanted {wanted}")
-
-
-def _keys_at(path: Path_) -> list[str]:
-    """The keys a section may have."""
-    model: Any = schema.Recipe
-    for step in path:
-        field = model.model_fields.get(step) if isinstance(step, str) and model else None
-        model = _model_in(field.annotation) if field else model if isinstance(step, int) else None
-        if model is None:
-            return []
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
-
-
-def references(data: dict[str, Any]) -> Iterator[tuple[str, Path_, str, dict[str, Any]]]:
-    """Every mention of a part in a recipe: its kind, path, name and options."""
-    model = data.get("model")
-    for kind in ("image_encoder", "text_encoder", "fusion", "decoder"):
-        if isinstance(model, dict):
-            yield from _reference(kind, ("model", kind), model.get(kind))
-    augment = data.get("augment")
-    for when in ("train", "eval"):
-        if isinstance(augment, dict):
-            yield from _reference("augmentation", ("augment", when), augment.get(when))
-    yield from _reference("data", ("data",), data.get("data"))
-    if isinstance(data.get("bench"), dict):
-        yield from _reference("data", ("bench", "data"), data["bench"].get("data"))
-    streams = data.get("streams")
-    for index, stream in enumerate(streams if isinstance(streams, list) else []):
-        if isinstance(stream, dict):
-            yield from _reference("data", ("streams", index, "data"), stream.get("data"))
-            yield from _reference("augmentation", ("streams", index, "augment"), stream.get("augment"))
-    objectives = data.get("objectives")
-    for name, value in (objectives if isinstance(objectives, dict) else {}).items():
-        if isinstance(value, dict):
-            options = {key: v for key, v in value.items() if key not in ("part", "weight")}
-            yield "objective", ("objectives", name), str(value.get("part") or name), options
-    if isinstance(data.get("task"), str):
-        yield "task", ("task",), data["task"], {}
-
-
-def _reference(kind: str, path: Path_, value: Any) -> Iterator[tuple[str, Path_, str, dict[str, Any]]]:
-    if isinstance(value, str):
-        yield kind, path, value, {}
-    elif isinstance(value, dict) and isinstance(value.get("part"), str):
-        yield kind, path, value["part"], {key: v for key, v in value.items() if key != "part"}
-
-
-def _part_problems(tree: Tree) -> Iterator[Problem]:
+def _part_problems(tree: Tree, *, whole: bool = True) -> Iterator[Problem]:
+    """Unknown parts and what is wrong with their options; unless `whole`, the options needed may stand elsewhere."""
     for kind, path, name, options in references(tree.data):
         where = tree.origin((*path, "part"))
         try:
             part = registry().find(kind, name)
-            yield from option_problems(part, schema_of(part), options, path, tree)
+            yield from _option_problems(part, schema_of(part), options, path, tree)
+            if whole:
+                yield from _missing_options(part, schema_of(part), options, path, tree)
         except UnknownName as error:
             yield Problem(where, dotted(path), error.what, error.fix)
         except VlzooError as error:
             yield Problem(where, dotted(path), str(error))
 
 
-def option_problems(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:
+def _option_problems(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:
     """What is wrong with a part's options."""
     types = {option.name: option for option in known.options}
     for name, value in given.items():
@@ -188,39 +91,79 @@ def option_problems(part: Part, known: Schema, given: dict[str, Any], path: Path
                 yield Problem(where, here, what, did_you_mean(name, types, what="options"))
         elif reason := misfit(value, types[name].type):
             yield Problem(where, here, reason)
+
+
+def _missing_options(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:
     # A data source's folder comes from --data-root, so its recipe leaves it out.
     found_later = {"root"} if part.kind == "data" else set()
-    for name, option in types.items():
-        if option.default is None and name not in given and name not in found_later:
+    for name in [option.name for option in known.options if option.default is None]:
+        if name not in given and name not in found_later:
             yield Problem(tree.origin(path), dotted(path), f"{part.kind} {part.name!r} needs the option {name!r}")
 
 
 def _fit_problems(tree: Tree) -> Iterator[Problem]:
     """What only shows when sections are read together."""
     data = tree.data
-    objectives = data.get("objectives") if isinstance(data.get("objectives"), dict) else {}
-    streams = data.get("streams") if isinstance(data.get("streams"), list) else []
+    yield from _objective_problems(tree, _section(data, "objectives"))
+    if data.get("data") and data.get("streams"):
+        yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
+    train = _section(data, "train")
+    if train.get("epochs") and train.get("samples"):
+        yield Problem(tree.origin(("train", "samples")), "train.samples", "`epochs` and `samples` can't both be given")
+    if not data.get("task"):
+        yield from _unnamed_parts(tree)
+    yield from _finetune_problems(tree, _section(data, "finetune"))
+
+
+def _section(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of a recipe; empty where it is missing or no mapping."""
+    return _mapping(data.get(name))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objective_problems(tree: Tree, objectives: dict[str, Any]) -> Iterator[Problem]:
     known = [part.name for part in registry().of("objective")]
-    for name, value in (objectives or {}).items():
+    for name, value in objectives.items():
         if value in (False, None) and name not in known:
             fix = did_you_mean(name, known, what="known objective parts")
-            path = ("objectives", name)
+            path: Path_ = ("objectives", name)
             yield Problem(tree.origin(path), dotted(path), f"no objective called {name!r} to switch off", fix)
-    for index, stream in enumerate(streams or []):
-        for place, name in enumerate((isinstance(stream, dict) and stream.get("objectives")) or []):
-            if objectives is not None and not isinstance(objectives.get(name), dict):
+    streams = tree.data.get("streams")
+    for index, stream in enumerate(streams if isinstance(streams, list) else []):
+        named = _mapping(stream).get("objectives")
+        for place, name in enumerate(named if isinstance(named, list) else []):
+            if not isinstance(objectives.get(str(name)), dict):
                 path = ("streams", index, "objectives", place)
                 fix = did_you_mean(str(name), objectives, what="objectives of this recipe")
                 yield Problem(tree.origin(path), dotted(path), f"{name!r} is not among the objectives that are on", fix)
-    if data.get("data") and streams:
-        yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
-    train = data.get("train")
-    if isinstance(train, dict) and train.get("epochs") and train.get("samples"):
-        yield Problem(tree.origin(("train", "samples")), "train.samples", "`epochs` and `samples` can't both be given")
-    for task in data.get("finetune") if isinstance(data.get("finetune"), dict) else ():
-        tasks = [part.name for part in registry().of("task")]
+
+
+def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
+    """Options without a part, where no run can say later which part is meant."""
+    data = tree.data
+    streams = data.get("streams")
+    places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
+    places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
+    places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
+    for index, stream in enumerate(streams if isinstance(streams, list) else []):
+        places += [(("streams", index, name), _mapping(stream).get(name)) for name in PARTS]
+    for path, value in places:
+        if isinstance(value, dict) and "part" not in value:
+            yield Problem(tree.origin(path), dotted(path), "'part' is missing", "name the part: `part: NAME`")
+
+
+def _finetune_problems(tree: Tree, finetune: dict[str, Any]) -> Iterator[Problem]:
+    """Mistakes in what a method changes of its tasks' recipes; what those recipes hold can't be told from here."""
+    tasks = [part.name for part in registry().of("task")]
+    for task, wishes in finetune.items():
+        path: Path_ = ("finetune", task)
         if task not in tasks:
-            path = ("finetune", task)
-            yield Problem(
-                tree.origin(path), dotted(path), f"no task called {task!r}", did_you_mean(task, tasks, what="tasks")
-            )
+            fix = did_you_mean(task, tasks, what="tasks")
+            yield Problem(tree.origin(path), dotted(path), f"no task called {task!r}", fix)
+        changed = {key: value for key, value in _mapping(wishes).items() if key != "extends"}
+        inner = Tree(changed, {each[2:]: where for each, where in tree.origins.items() if each[:2] == path})
+        for problem in (*schema_problems(inner), *_part_problems(inner, whole=False)):
+            yield dataclasses.replace(problem, path=f"{dotted(path)}.{problem.path}")

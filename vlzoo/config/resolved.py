@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vlzoo.config.check import Checked, references
+from vlzoo.config.check import Checked
+from vlzoo.config.references import references
 from vlzoo.config.tree import Path_, dotted, leaves
 from vlzoo.options import schema_of
 from vlzoo.plugins import registry

@@ -88,6 +88,6 @@ def _read(node: ast.expr) -> Any:
 def _subscript(outer: Any, node: ast.expr) -> Any:
     items = node.elts if isinstance(node, ast.Tuple) else [node]
     if outer is Literal:
-        return Literal[tuple(ast.literal_eval(item) for item in items)]  # type: ignore[return-value]
+        return Literal[tuple(ast.literal_eval(item) for item in items)]
     inner = [Ellipsis if isinstance(i, ast.Constant) and i.value is Ellipsis else _read(i) for i in items]
     return outer[tuple(inner) if len(inner) > 1 else inner[0]]

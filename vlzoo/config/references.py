@@ -1,0 +1,45 @@
+"""Every mention of a part in a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vlzoo.config.tree import Path_
+
+Reference = tuple[str, Path_, str, dict[str, Any]]
+"""Kind, key path, name, options."""
+
+
+def references(data: dict[str, Any]) -> Iterator[Reference]:
+    """Every mention of a part in a recipe: its kind, path, name and options."""
+    model = data.get("model")
+    for kind in ("image_encoder", "text_encoder", "fusion", "decoder"):
+        if isinstance(model, dict):
+            yield from _reference(kind, ("model", kind), model.get(kind))
+    augment = data.get("augment")
+    for when in ("train", "eval"):
+        if isinstance(augment, dict):
+            yield from _reference("augmentation", ("augment", when), augment.get(when))
+    yield from _reference("data", ("data",), data.get("data"))
+    if isinstance(data.get("bench"), dict):
+        yield from _reference("data", ("bench", "data"), data["bench"].get("data"))
+    streams = data.get("streams")
+    for index, stream in enumerate(streams if isinstance(streams, list) else []):
+        if isinstance(stream, dict):
+            yield from _reference("data", ("streams", index, "data"), stream.get("data"))
+            yield from _reference("augmentation", ("streams", index, "augment"), stream.get("augment"))
+    objectives = data.get("objectives")
+    for name, value in (objectives if isinstance(objectives, dict) else {}).items():
+        if isinstance(value, dict):
+            options = {key: v for key, v in value.items() if key not in ("part", "weight")}
+            yield "objective", ("objectives", name), str(value.get("part") or name), options
+    if isinstance(data.get("task"), str):
+        yield "task", ("task",), data["task"], {}
+
+
+def _reference(kind: str, path: Path_, value: Any) -> Iterator[Reference]:
+    if isinstance(value, str):
+        yield kind, path, value, {}
+    elif isinstance(value, dict) and isinstance(value.get("part"), str):
+        yield kind, path, value["part"], {key: v for key, v in value.items() if key != "part"}
