@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from multiprocessing import get_context
 
 import pytest
 from PIL import Image
@@ -111,3 +113,15 @@ def test_progress_counts_every_picture(tmp_path):
     seen = []
     card = make_scenes(tmp_path / "out", Sizes.of(120), progress=seen.append)
     assert sum(seen) == card["images"] and len(seen) > 1
+
+
+def _die(*args):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "make_pictures", _die)
+    monkeypatch.setattr(make, "get_context", lambda _: get_context("fork"))  # spawned workers cannot import this test
+    with pytest.raises(DataError, match="a drawing process died"):
+        make_scenes(tmp_path / "out", Sizes.of(120), workers=2)
+    assert not list(tmp_path.iterdir())

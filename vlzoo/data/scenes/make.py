@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -93,7 +93,7 @@ def make_scenes(
         progress: called with the number of pictures just finished.
 
     Raises:
-        DataError: `out` holds something, `side` is out of range, or the disk does not take the files.
+        DataError: `out` holds something, `side` is out of range, the disk does not take the files, or a worker died.
     """
     if not SIDES[0] <= side <= SIDES[1]:
         raise DataError(f"a side of {side} px", where="--size", fix=f"choose {SIDES[0]} to {SIDES[1]}")
@@ -184,6 +184,8 @@ def _each(chunks: Sequence[list[Order]], seed: int, side: int, folder: Path, wor
     try:
         tasks = [pool.submit(make_pictures, chunk, seed, side, folder) for chunk in chunks]
         yield from (task.result() for task in tasks)
+    except BrokenExecutor as error:
+        raise DataError("a drawing process died", where="--workers", fix="try --workers 1") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
