@@ -24,11 +24,11 @@ IGNORED = -100
 
 def mix(*words: int | np.ndarray) -> np.ndarray:
     """Hash words to 64 well-mixed bits (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
-    state = np.uint64(0)
+    state = np.asarray(np.uint64(0))
     with np.errstate(over="ignore"):
         for word in words:
             state = _finish(state + np.asarray(word).astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + _GOLDEN)
-    return np.asarray(state)
+    return state
 
 
 def _finish(z: np.ndarray) -> np.ndarray:

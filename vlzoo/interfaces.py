@@ -182,7 +182,11 @@ class Objective(nn.Module):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must keep: an attention map, a masked text view, positions. Runs before any forward."""
+        """Say what the step must keep: an attention map, a masked text view, positions. Runs before any forward.
+
+        Not overridden, it asks for all positions of every pass, so that an objective that names none is right.
+        """
+        plan.read_everything()
 
     def forward(self, step: Step) -> Loss:
         """The loss of one step."""

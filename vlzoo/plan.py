@@ -37,6 +37,7 @@ class Plan:
 
     main_text: str = "text"
     mask_probability: float | None = None
+    _everything: bool = False
     _maps: dict[PassKey, int] = field(default_factory=dict)
     _reads: dict[PassKey, set[Reads]] = field(default_factory=dict)
 
@@ -72,6 +73,10 @@ class Plan:
         """Say which states of a pass (named as in `Step.fused`) will be read."""
         self._reads.setdefault(pass_key(**passed), set()).add(what)
 
+    def read_everything(self) -> None:
+        """Say that any state of any pass may be read: what an objective means that says nothing."""
+        self._everything = True
+
     def settle(self, key: PassKey) -> PassKey:
         """The pass's name with the main text view written out."""
         return key if key.text else key._replace(text=self.main_text)
@@ -81,7 +86,9 @@ class Plan:
         return next((layer for asked, layer in self._maps.items() if self.settle(asked) == key), None)
 
     def reads_of(self, key: PassKey) -> set[Reads]:
-        """What is read of a settled pass; everything where nobody said."""
+        """What is read of a settled pass; everything where nobody said, or where somebody may read anything."""
+        if self._everything:
+            return {"all"}
         said = {what for asked, reads in self._reads.items() if self.settle(asked) == key for what in reads}
         return said or {"all"}
 

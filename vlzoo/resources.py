@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from vlzoo.errors import VlzooError
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -36,3 +41,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(
+    path: Path, what: str, error: type[VlzooError] = VlzooError, fix: str = "make room, or write elsewhere"
+) -> Iterator[None]:
+    """Around code that writes `path`: a full disk or a forbidden place becomes one message about `what`.
+
+    Raises:
+        VlzooError: of the class `error`; the system refused.
+    """
+    try:
+        yield
+    except OSError as refused:
+        full = refused.errno == errno.ENOSPC
+        said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
+        raise error(said, where=str(path), fix=fix) from refused

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from vlzoo.train.loop import moved
 from vlzoo.train.run import Run
 from vlzoo.types import Batch, Text
 
+T = TypeVar("T", bound=Objective)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -62,6 +63,7 @@ class Engine:
         self.size = int(getattr(self.augmentation, "size", 256))
         self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
+        self.system.model.clamp_temperature()  # the last update may have left the bounds
         self.plan = Plan()
         for objective in self.system.named_objectives().values():
             objective.plan(self.plan)
@@ -96,12 +98,10 @@ class Engine:
         text = self.tokenizer([self.collator.clean(each) for each in texts])
         return Text(text.ids.to(self.device), text.mask.to(self.device), text.special.to(self.device))
 
-    def objective(self, name: str) -> Objective | None:
-        """The run's objective registered as `name`, whatever the recipe calls it."""
-        for key, ref in self.recipe.active.items():
-            if (ref.part or key) == name:
-                return self.system.named_objectives()[key]
-        return None
+    def objective(self, kind: type[T]) -> T | None:
+        """The run's first objective of a class, a plugin's sub-class included; None where it has none."""
+        found = self.system.named_objectives().values()
+        return next((objective for objective in found if isinstance(objective, kind)), None)
 
 
 def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:
@@ -116,7 +116,12 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     classes = len(task.classes()) if task else 0
     system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or torch.device("cpu"))
+    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or usual_device())
+
+
+def usual_device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def read_tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:

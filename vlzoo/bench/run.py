@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vlzoo.bench.engine import Engine, load_run
 from vlzoo.bench.score_base import Scored
 from vlzoo.bench.store import Store, key_of
@@ -15,8 +17,10 @@ from vlzoo.bench.task import Settings, Task
 from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data.roots import open_source
 from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
+from vlzoo.options import schema_of
 from vlzoo.plugins import registry
-from vlzoo.resources import write_text
+from vlzoo.resources import write_text, writing
+from vlzoo.train.checkpoint import latest
 from vlzoo.train.progress import Progress
 from vlzoo.train.run import Run
 
@@ -44,6 +48,7 @@ class Request:
         root: the data root.
         wishes: what replaces the recipe's settings.
         precision: of the forward passes.
+        device: where; None: a GPU where there is one.
     """
 
     task: str
@@ -53,6 +58,19 @@ class Request:
     root: str | None = None
     wishes: Wishes = Wishes()
     precision: str = "fp32"
+    device: torch.device | None = None
+
+
+def check_request(request: Request) -> None:
+    """Whether a task can be measured on a run; quick, so that several tasks are checked before the first is run.
+
+    Raises:
+        VlzooError: no such task or protocol, no such run, or nothing was trained for the task.
+    """
+    task: Task = registry().build("task", request.task)
+    folder = find_run(request.run, task)
+    latest(folder)
+    _settings(request, task, Run(folder).recipe())
 
 
 def bench(request: Request, say: Say = print) -> Scored:
@@ -63,7 +81,7 @@ def bench(request: Request, say: Say = print) -> Scored:
     """
     task: Task = registry().build("task", request.task)
     folder = find_run(request.run, task)
-    engine = load_run(folder, precision=request.precision)
+    engine = load_run(folder, precision=request.precision, device=request.device)
     task = engine.task if engine.task is not None and engine.task.name == task.name else task
     settings = _settings(request, task, engine.recipe)
     source = _source(request, engine.recipe)
@@ -72,7 +90,9 @@ def bench(request: Request, say: Say = print) -> Scored:
     _predict(engine, task, source, settings, store, say)
     scored = task.score(source, store.rows(), settings.protocol)
     report = {**about, "run": str(folder), "notes": scored.notes, "scores": [asdict(score) for score in scored.scores]}
-    write_text(store.folder / f"score-{settings.protocol.replace('/', '-')}.json", json.dumps(report, indent=1))
+    file = store.folder / f"score-{settings.protocol.replace('/', '-')}.json"
+    with writing(file, "the figures"):
+        write_text(file, json.dumps(report, indent=1))
     Run(folder).watch("score", {"task": task.name, "scores": report["scores"]})
     return scored
 
@@ -112,8 +132,9 @@ def _source(request: Request, recipe: Recipe) -> Any:
     ref = request.data or recipe.bench.data or (recipe.all_streams[0].data if recipe.all_streams else None)
     if ref is None:
         raise UnknownName("no data to measure on", fix="give --data NAME")
-    split = request.split or (None if request.data is None and recipe.bench.data else "test")
-    return open_source(ref, request.root, split=split)
+    has_splits = "split" in schema_of(registry().find("data", ref.part)).names
+    usual = "test" if has_splits and (request.data is not None or recipe.bench.data is None) else None
+    return open_source(ref, request.root, split=request.split or usual)
 
 
 def _about(request: Request, engine: Engine, source: Any, settings: Settings) -> dict[str, Any]:

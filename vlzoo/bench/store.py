@@ -10,7 +10,8 @@ from typing import Any
 
 from vlzoo import __version__
 from vlzoo.bench.task import Row
-from vlzoo.resources import write_text
+from vlzoo.errors import PredictionError
+from vlzoo.resources import write_text, writing
 
 
 def key_of(**parts: Any) -> str:
@@ -26,6 +27,8 @@ def code_hash() -> str:
     for folder in ("models", "bench", "data", "augment", "objectives"):
         for file in sorted((root / folder).rglob("*.py")):
             digest.update(file.read_bytes())
+    for name in ("step", "passes", "plan", "types"):
+        digest.update((root / f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -40,23 +43,21 @@ class Store:
 
     def __init__(self, folder: Path, about: Mapping[str, Any], shard: int = 0) -> None:
         self.folder, self.file = folder, folder / f"shard-{shard:03d}.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))
+        with writing(folder, "predictions", PredictionError):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))
 
     def rows(self) -> dict[str, Row]:
         """Every complete prediction by sample name; a line cut off by a kill is left out."""
-        found: dict[str, Row] = {}
-        for file in sorted(self.folder.glob("shard-*.jsonl")):
-            for line in file.read_text(encoding="utf-8").split("\n"):
-                if line.endswith("}"):
-                    row = json.loads(line)
-                    found[row["name"]] = row
-        return found
+        files = sorted(self.folder.glob("shard-*.jsonl"))
+        lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n"))
+        return {row["name"]: row for row in map(_row, lines) if row is not None}
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add predictions; they are on disk when this returns."""
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        with self.file.open("a", encoding="utf-8") as file:
+        fix = "make room, then run the bench again; it goes on where it stopped"
+        with writing(self.file, "predictions", PredictionError, fix), self.file.open("a", encoding="utf-8") as file:
             if file.tell() and not self._ends_whole():
                 file.write("\n")
             file.write(text)
@@ -65,3 +66,11 @@ class Store:
         with self.file.open("rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
+
+
+def _row(line: str) -> Row | None:
+    try:
+        row: Row = json.loads(line)
+    except ValueError:
+        return None
+    return row

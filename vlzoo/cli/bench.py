@@ -17,6 +17,7 @@ import click
 @click.option("--k", type=click.IntRange(1), help="Candidates kept by the first stage (retrieval, VQA).")
 @click.option("--batch", type=click.IntRange(1), help="Rows of a forward pass; changes no figure.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one.")
 @click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every figure to FILE.")
 def command(
     tasks: tuple[str, ...],
@@ -28,6 +29,7 @@ def command(
     k: int | None,
     batch: int | None,
     precision: str,
+    device: str | None,
     json_: Path | None,
 ) -> None:
     """Measure RUN on tasks: retrieval, vqa, nlvr2, snli-ve, or a plugin's.
@@ -38,16 +40,19 @@ def command(
     import json
 
     from vlzoo.bench.report import as_rows
-    from vlzoo.bench.run import Request, Wishes, bench
+    from vlzoo.bench.run import Request, Wishes, bench, check_request
     from vlzoo.cli.output import table
+    from vlzoo.cli.train_options import device_of
     from vlzoo.config.schema import PartRef
-    from vlzoo.resources import write_text
+    from vlzoo.resources import write_text, writing
 
     wishes = Wishes(protocol=protocol, k=k, batch=batch)
     ref = PartRef(part=data) if data else None
     scored = []
-    for task in tasks:
-        request = Request(task, run, ref, split, data_root, wishes, precision)
+    requests = [Request(task, run, ref, split, data_root, wishes, precision, device_of(device)) for task in tasks]
+    for request in requests:
+        check_request(request)
+    for request in requests:
         scored.append(bench(request, lambda line: click.echo(line, err=True)))
     table(as_rows(scored))
     for each in scored:
@@ -55,5 +60,6 @@ def command(
             click.echo(f"{each.scores[0].task}: {note}")
     if json_:
         rows = [{**vars(score), "notes": each.notes} for each in scored for score in each.scores]
-        write_text(json_, json.dumps(rows, indent=1))
+        with writing(json_, "the figures"):
+            write_text(json_, json.dumps(rows, indent=1))
         click.echo(f"written to {json_}")

@@ -43,7 +43,12 @@ def train_checked(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    run = train(checked, out, root=root, start=start, resume=resume, device=device, say=say)
+    try:
+        run = train(checked, out, root=root, start=start, resume=resume, device=device, say=say)
+    except KeyboardInterrupt as stopped:
+        if stopped.args:
+            say(f"{out}: stopped by {stopped.args[0]}; go on with --resume")
+        raise
     rows = run.metrics()
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(

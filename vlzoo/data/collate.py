@@ -116,7 +116,11 @@ class Collator:
         """The batch of some items; pictures [B, 3, H, H], one view for each picture of a sample."""
         samples = [item.sample for item in items]
         added = self.add(samples, self.tokenizer) if self.add else Fields()
-        texts = {"text": self.tokenizer([self.clean(item.text) for item in items])} if items[0].text else {}
+        texts = (
+            {"text": self.tokenizer([self.clean(item.text) for item in items])}
+            if any(item.sample.texts for item in items)
+            else {}
+        )
         return Batch(
             key=torch.tensor([item.key for item in items]),
             names=[sample.name for sample in samples],

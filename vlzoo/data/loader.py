@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import DataLoader
 
-from vlzoo.data.collate import Collator, Reader
-from vlzoo.errors import TrainingError
+from vlzoo.data.collate import Collator, Item, Reader
+from vlzoo.errors import TrainingError, VlzooError
 from vlzoo.types import Batch
 
 
@@ -50,14 +50,83 @@ class Order:
             epoch, place = epoch + 1, 0
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A user's mistake met in a data worker. torch would hand on an exception with the worker's traceback in it.
+
+    Attributes:
+        kind: the error's class.
+        what: as the error says it.
+        where: likewise.
+        fix: likewise.
+    """
+
+    kind: type[VlzooError]
+    what: str
+    where: str | None
+    fix: str | None
+
+    @classmethod
+    def of(cls, error: VlzooError) -> Fault:
+        """What a worker sends in place of `error`."""
+        return cls(type(error), error.what, error.where, error.fix)
+
+
+@dataclass(frozen=True)
+class Careful:
+    """A reader that gives a `Fault` where the reading fails.
+
+    Attributes:
+        reader: makes the items.
+    """
+
+    reader: Reader
+
+    def __getitem__(self, place: tuple[int, int]) -> Item | Fault:
+        try:
+            return self.reader[place]
+        except VlzooError as error:
+            return Fault.of(error)
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+
+@dataclass(frozen=True)
+class CarefulCollator:
+    """A collator that hands the first `Fault` on.
+
+    Attributes:
+        collator: makes the batches.
+    """
+
+    collator: Collator
+
+    def __call__(self, items: Sequence[Item | Fault]) -> Batch | Fault:
+        """The batch, or what went wrong."""
+        whole = [item for item in items if isinstance(item, Item)]
+        faults = [item for item in items if isinstance(item, Fault)]
+        try:
+            return faults[0] if faults else self.collator(whole)
+        except VlzooError as error:
+            return Fault.of(error)
+
+
 def endless(reader: Reader, collator: Collator, order: Order, *, workers: int = 0) -> Iterator[Batch]:
-    """Batches without end, decoded by `workers` processes ahead of time; 0: in this process."""
-    loader: DataLoader[Batch] = DataLoader(
-        reader,  # type: ignore[arg-type]
-        batch_sampler=order,  # type: ignore[arg-type]
-        collate_fn=collator,
+    """Batches without end, decoded by `workers` processes ahead of time; 0: in this process.
+
+    Raises:
+        VlzooError: a sample can't be read or does not fit.
+    """
+    loader: DataLoader[Batch | Fault] = DataLoader(
+        Careful(reader),  # type: ignore[arg-type]
+        batch_sampler=order,
+        collate_fn=CarefulCollator(collator),
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
     )
-    yield from loader
+    for made in loader:
+        if isinstance(made, Fault):
+            raise made.kind(made.what, where=made.where, fix=made.fix)
+        yield made

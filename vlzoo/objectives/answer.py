@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Objective
 from vlzoo.models.assemble import Model
+from vlzoo.plan import Plan
 from vlzoo.step import Step
 from vlzoo.types import Fused, Loss, Text, Tokens
 
@@ -22,6 +23,10 @@ class Answer(Objective):
     Reads `batch.texts["answer"]` (A answers, [CLS] first, [SEP] last), `extra["answer_row"]` [A] and
     `extra["answer_weight"]` [A].
     """
+
+    def plan(self, plan: Plan) -> None:
+        """The decoder reads every state."""
+        plan.read("all")
 
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher's decoder."""

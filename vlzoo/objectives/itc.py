@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Objective, Spec
 from vlzoo.objectives.queue import FeatureQueue
+from vlzoo.plan import Plan
 from vlzoo.step import Step
 from vlzoo.types import Loss
 
@@ -36,6 +37,9 @@ class ITC(Objective):
     def build(self, spec: Spec) -> None:
         """Make the queue."""
         self.queue = FeatureQueue(self.length, spec.joint) if self.length else None
+
+    def plan(self, plan: Plan) -> None:
+        """Nothing: no fused state is read."""
 
     def forward(self, step: Step) -> Loss:
         """The mean of both directions' cross-entropies."""

@@ -5,6 +5,8 @@ Legend: B batch rows, P pairs, D width.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -25,7 +27,7 @@ class ITM(Objective):
         head: `linear` (ALBEF), or `mlp`: twice the width, LayerNorm, GELU (X-VLM).
     """
 
-    def __init__(self, *, head: str = "linear") -> None:
+    def __init__(self, *, head: Literal["linear", "mlp"] = "linear") -> None:
         super().__init__()
         self.kind = head
 

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.errors import VlzooError
-
 
 class FeatureQueue(nn.Module):
     """Image and text features with the ids of their pictures, oldest overwritten first.
@@ -18,7 +16,7 @@ class FeatureQueue(nn.Module):
     It starts with random unit vectors and ids of -100, as ALBEF's does: they are negatives of everything.
 
     Args:
-        length: Q; a multiple of the batch.
+        length: Q; any, where the official code wants a multiple of the batch.
         width: E.
     """
 
@@ -36,19 +34,11 @@ class FeatureQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, image_BE: Tensor, text_BE: Tensor, ids_B: Tensor | None = None) -> None:
-        """Overwrite the oldest B entries.
-
-        Raises:
-            VlzooError: B does not divide Q.
-        """
+        """Overwrite the oldest B entries; of more than Q, the last Q stay."""
         batch, length = len(image_BE), len(self.ids)
-        if length % batch:
-            raise VlzooError(
-                f"a queue of {length} can't be filled by batches of {batch}",
-                fix="make the queue's length a multiple of the batch",
-            )
-        at = slice(int(self.place), int(self.place) + batch)
-        self.image[at] = image_BE.detach().to(self.image.dtype)
-        self.text[at] = text_BE.detach().to(self.text.dtype)
-        self.ids[at] = -100 if ids_B is None else ids_B
-        self.place.fill_((int(self.place) + batch) % length)
+        rows = torch.arange(max(0, batch - length), batch, device=self.ids.device)
+        at = (self.place + rows) % length
+        self.image[at] = image_BE.detach()[rows].to(self.image.dtype)
+        self.text[at] = text_BE.detach()[rows].to(self.text.dtype)
+        self.ids[at] = -100 if ids_B is None else ids_B[rows]
+        self.place.copy_((self.place + batch) % length)

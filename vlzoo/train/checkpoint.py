@@ -44,13 +44,20 @@ class Checkpoint:
         try:
             return load_file(file)
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"can't be read: {error}", where=str(file), fix="delete the folder; the checkpoint before it is used"
-            ) from error
+            raise _unreadable(error, file) from error
 
     def state(self) -> dict[str, Any]:
-        """What is kept beside the tensors."""
-        return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        """What is kept beside the tensors.
+
+        Raises:
+            CheckpointError: missing or damaged.
+        """
+        file = self.folder / "state.json"
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _unreadable(error, file) from error
+        return found
 
 
 def checkpoints(run: Path) -> list[Checkpoint]:
@@ -87,7 +94,8 @@ def save(run: Path, step: int, files: Mapping[str, Mapping[str, Tensor]], state:
     target = run / "checkpoints" / f"step-{step:09d}"
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in target.parent.glob(".step-*.tmp"):  # of a process that was killed while it wrote
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name, tensors in files.items():
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / f"{name}.safetensors")
@@ -111,6 +119,11 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _unreadable(error: Exception, file: Path) -> CheckpointError:
+    fix = "delete the folder; the checkpoint before it is used"
+    return CheckpointError(f"can't be read: {error}", where=str(file), fix=fix)
 
 
 def _unwritable(error: Exception, target: Path) -> TrainingError:
@@ -172,4 +185,4 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     for full, value in tensors.items():
         name, _, key = full.rpartition("|")
         if name in parameters:
-            optimizer.state[parameters[name]][key] = value.clone()
+            optimizer.state[parameters[name]][key] = value.to(parameters[name].device, copy=True)

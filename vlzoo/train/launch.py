@@ -5,27 +5,29 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vlzoo.bench.engine import read_tokenizer
+from vlzoo.bench.engine import read_tokenizer, usual_device
 from vlzoo.bench.task import Task
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.roots import open_source
-from vlzoo.errors import TrainingError
+from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.text_cleaning import pre_caption
 from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.models.vocabulary import build_vocab, write_vocab
 from vlzoo.plugins import registry
+from vlzoo.resources import write_text, writing
 from vlzoo.train.checkpoint import checkpoints, latest
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.loop import Feed, Trainer, drawn_streams
 from vlzoo.train.run import Run
 from vlzoo.train.schedule import length_of
 from vlzoo.weights.start import start_from
@@ -61,25 +63,56 @@ def train(
     recipe = checked.recipe
     sources = _sources(recipe, root)
     _check_batches(recipe, sources)
+    new = not out.is_dir() or not any(out.iterdir())
     run = Run.start(out, checked, resume=resume)
+    trainer = None
+    try:
+        trainer, feeds = _made(run, recipe, sources, start, device, say)
+        run.watch("start", {"steps": trainer.length.steps})
+        trainer.fit(feeds)
+    except VlzooError:
+        # A mistake that shows before the first update must not leave a run that is in the way of the next try.
+        if new and (trainer is None or trainer.step == 0):
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    run.watch("finish", {"steps": trainer.step})
+    return run
+
+
+def _made(
+    run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | None, device: torch.device | None, say: Say
+) -> tuple[Trainer, list[Feed]]:
+    """The trainer, where it stopped or at the start, and its feeds."""
+    _same_data(run, sources)
     tokenizer = _tokenizer(run, recipe, sources, start)
     task = _task(run, recipe, sources)
     torch.manual_seed(recipe.train.seed)
     classes = len(task.classes()) if task else 0
     system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
-    chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if start is not None and not checkpoints(out):
+    chosen = device or usual_device()
+    stopped = checkpoints(run.folder)
+    if start is not None and not stopped:
         _begin(system, start, say)
     trainer = _trainer(recipe, run, system.to(chosen), sources, chosen)
-    if resume and checkpoints(out):
-        trainer.restore(latest(out))
-        run.rewind(trainer.step)
+    if stopped:
+        trainer.restore(stopped[-1])
         say(f"going on from step {trainer.step} of {trainer.length.steps}")
+    run.rewind(trainer.step)
     run.note(parameters=sum(p.numel() for p in system.parameters()), data=_described(sources))
-    run.watch("start", {"steps": trainer.length.steps})
-    trainer.fit(_feeds(recipe, sources, system, tokenizer, task, trainer.step))
-    run.watch("finish", {"steps": trainer.step})
-    return run
+    return trainer, _feeds(recipe, sources, system, tokenizer, task, trainer.step)
+
+
+def _same_data(run: Run, sources: Sequence[Any]) -> None:
+    """Refuse to go on with other data than the run began with."""
+    before, now = run.noted().get("data"), _described(sources)
+    for old, new in zip(before or (), now, strict=False):
+        if old["fingerprint"] != new["fingerprint"]:
+            told = [f"{each['name']}, {each['samples']} samples, {each['fingerprint']}" for each in (old, new)]
+            raise CheckpointError(
+                f"the run began with other data: {told[0]} there, {told[1]} here",
+                where=str(run.folder),
+                fix="give the --data-root it began with, or choose another --out",
+            )
 
 
 def _sources(recipe: Recipe, root: str | None) -> list[Any]:
@@ -129,7 +162,8 @@ def _task(run: Run, recipe: Recipe, sources: Sequence[Any]) -> Task | None:
         task.restore(json.loads(file.read_text(encoding="utf-8")))
         return task
     task.learn(list(itertools.chain.from_iterable(sources)))
-    file.write_text(json.dumps(task.state(), indent=1), encoding="utf-8")
+    with writing(file, "what the task learned of the data", TrainingError):
+        write_text(file, json.dumps(task.state(), indent=1))
     return task
 
 
@@ -144,9 +178,11 @@ def _feeds(
     recipe: Recipe, sources: Sequence[Any], system: System, tokenizer: Tokenizer, task: Task | None, step: int
 ) -> list[Feed]:
     feeds = []
+    drawn = drawn_streams(recipe.train.seed, {s.name: s.probability for s in recipe.all_streams}, 0, step)
     for stream, source in zip(recipe.all_streams, sources, strict=True):
         batch = stream.batch or recipe.train.batch
-        order = Order(len(source), batch, recipe.train.seed, start=step)
+        # A stream that is not drawn at every step is behind the step's number.
+        order = Order(len(source), batch, recipe.train.seed, start=int(drawn[stream.name].sum()))
         reader = _reader(stream.augment or recipe.augment.train, source, recipe)
         collator = Collator(tokenizer, max_words=recipe.tokenizer.max_words, add=task.fields if task else None)
         known = system.named_objectives()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,18 +91,19 @@ class Trainer:
         """
         self.system.train()
         progress = Progress("training", self.length.steps, done=self.step)
-        with self._stoppable():
-            while self.step < self.length.steps:
-                values = self.update(feeds)
-                self.step += 1
-                self._report(values, progress)
-                due = self.step % self.recipe.train.save_every == 0 or self.step == self.length.steps
-                if due or self._stop:
-                    self.save()
-                if self._stop:
-                    progress.close()
-                    raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
-        progress.close()
+        try:
+            with self._stoppable():
+                while self.step < self.length.steps:
+                    values = self.update(feeds)
+                    self.step += 1
+                    self._report(values, progress)
+                    due = self.step % self.recipe.train.save_every == 0 or self.step == self.length.steps
+                    if due or self._stop:
+                        self.save()
+                    if self._stop:
+                        raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+        finally:
+            progress.close()
 
     def update(self, feeds: list[Feed]) -> dict[str, float]:
         """One training step: an update for each stream that is drawn. Gives the losses' parts by name."""
@@ -109,17 +111,11 @@ class Trainer:
         torch.manual_seed(int(mix(self.recipe.train.seed, self.step, name_word("torch"))) >> 1)
         set_rate(self.optimizer, learning_rate(self.recipe.train, self.step, self.length))
         values: dict[str, Tensor] = {}
-        for feed in self._drawn(feeds):
-            values |= self._update_on(feed, next(feed.batches))
+        drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
+        for feed in feeds:
+            if drawn[feed.name][0]:
+                values |= self._update_on(feed, next(feed.batches))
         return {name: float(value) for name, value in values.items()}
-
-    def _drawn(self, feeds: list[Feed]) -> list[Feed]:
-        """The streams of this step; the last one stands in where none is drawn."""
-        chances = [
-            float(mix(self.recipe.train.seed, self.step, name_word(feed.name))) / 2**64 < feed.probability
-            for feed in feeds
-        ]
-        return [feed for feed, drawn in zip(feeds, chances, strict=True) if drawn] or feeds[-1:]
 
     def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
         self.system.model.clamp_temperature()
@@ -139,7 +135,8 @@ class Trainer:
         self.scaler.update()
         for objective in feed.objectives.values():
             objective.after_step(step)
-        return {part: value for loss in losses.values() for part, value in loss.parts.items()}
+        totals = {name: loss.total.detach() for name, loss in losses.items()}
+        return totals | {part: value for loss in losses.values() for part, value in loss.parts.items()}
 
     def _step(self, feed: Feed, batch: Batch) -> Step:
         return Step(
@@ -180,8 +177,14 @@ class Trainer:
         """Write a checkpoint.
 
         Raises:
-            TrainingError: it can't be written.
+            TrainingError: it can't be written, or a gradient has ruined the weights since the last loss.
         """
+        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
+        if ruined:
+            raise TrainingError(
+                f"{len(ruined)} weights are not finite after step {self.step - 1}, the first is {ruined[0]}",
+                fix="lower train.lr or set train.clip; checkpoints before this are whole",
+            )
         names = {id(p): name for name, p in trained(self.system).items()}
         files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}
         if self.teacher is not None:
@@ -222,6 +225,22 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt("stopped twice: not saved")
         self._stop = signal.Signals(number).name
+
+
+def drawn_streams(seed: int, chances: Mapping[str, float], start: int, end: int) -> dict[str, np.ndarray]:
+    """Which streams the steps `start` to `end` - 1 draw, by name, [end - start] bool each.
+
+    Args:
+        seed: the run's seed.
+        chances: each stream's probability by its name; the last stream stands in where none is drawn.
+        start: the first step.
+        end: the step after the last.
+    """
+    steps = np.arange(start, end, dtype=np.uint64)
+    drawn = {name: mix(seed, steps, name_word(name)) / 2.0**64 < chance for name, chance in chances.items()}
+    last = list(chances)[-1]
+    drawn[last] = drawn[last] | ~np.logical_or.reduce(list(drawn.values()))
+    return drawn
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

@@ -22,9 +22,11 @@ from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import leaves
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.plugins import door
-from vlzoo.resources import write_text
+from vlzoo.resources import write_text, writing
 
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow", "safetensors")
+
+GO_ON = "make room, then go on with --resume"
 
 
 class Run:
@@ -100,25 +102,36 @@ class Run:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        path = self.folder / "metrics.jsonl"
+        with writing(path, "the metrics", TrainingError, GO_ON), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(row)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl."""
+        """The rows of metrics.jsonl; a line cut off by a kill is left out."""
         file = self.folder / "metrics.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        return [json.loads(line) for line in lines]
+        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
 
     def rewind(self, step: int) -> None:
         """Drop the metrics of updates that a resumed run makes again."""
+        if not (self.folder / "metrics.jsonl").is_file():
+            return
         kept = [row for row in self.metrics() if row.get("step", 0) <= step]
-        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        path = self.folder / "metrics.jsonl"
+        with writing(path, "the metrics", TrainingError, GO_ON):
+            write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def noted(self) -> dict[str, Any]:
+        """What run.json holds."""
+        file = self.folder / "run.json"
+        held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return held
 
     def note(self, **values: Any) -> None:
         """Add to run.json."""
-        file = self.folder / "run.json"
-        known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        write_text(file, json.dumps({**known, **values}, indent=1))
+        file, known = self.folder / "run.json", self.noted()
+        with writing(file, "the run's description", TrainingError, GO_ON):
+            write_text(file, json.dumps({**known, **values}, indent=1))
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
         """Tell observers (`vlzoo_watch`)."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from vlzoo.models.assemble import System
+from vlzoo.models.image_timm import TimmEncoder, own_grid
+from vlzoo.models.positions import resize_positions
 
 _FUSION_BLOCK = re.compile(r"model\.fusion\.stack\.(\d+)\.blocks\.0\.(.+)")
 
@@ -47,10 +49,11 @@ def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
 
     What the pre-trained model has no name for is derived as the official fine-tuning does: a fusion for two
     pictures starts each pair of blocks from one (ALBEF's `NLVR.py`), the answer decoder starts from the fusion
-    layers, the text encoder's embeddings and the MLM head (`VQA.py`).
+    layers, the text encoder's embeddings and the MLM head (`VQA.py`). A position table of a timm ViT is resized to
+    the new picture size (`interpolate_pos_embed`).
     """
     wanted = system.state_dict()
-    offered = dict(_derived(tensors, wanted)) | dict(tensors)
+    offered = dict(_derived(tensors, wanted)) | {name: _at_grid(system, name, t) for name, t in tensors.items()}
     fits = {n: t for n, t in offered.items() if n in wanted and wanted[n].shape == t.shape}
     reshaped = [
         f"{n} {list(t.shape)} -> {list(wanted[n].shape)}" for n, t in tensors.items() if n in wanted and n not in fits
@@ -63,6 +66,18 @@ def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
     missing = [n for n in wanted if n not in fits and wanted[n].data_ptr() not in filled]
     unexpected = [n for n in tensors if n not in wanted]
     return Report(tuple(fits), tuple(missing), tuple(unexpected), tuple(reshaped))
+
+
+def _at_grid(system: System, name: str, tensor: Tensor) -> Tensor:
+    """A position table at the grid of the new picture size; anything else as it is."""
+    encoder = system.model.image_encoder
+    if name != "model.image_encoder.model.pos_embed" or not isinstance(encoder, TimmEncoder) or tensor.ndim != 3:
+        return tensor
+    grid = own_grid(encoder.model)
+    prefix = int(getattr(encoder.model, "num_prefix_tokens", 0))
+    if grid is None or tensor.shape[1] == grid[0] * grid[1] + prefix:
+        return tensor
+    return resize_positions(tensor, grid, prefix=prefix)
 
 
 def _derived(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterable[tuple[str, Tensor]]:
@@ -81,12 +96,19 @@ def _decoder_words(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) 
         if name.startswith("objectives.mlm.head."):
             yield name.replace("objectives.mlm.head.", "model.decoder.head."), tensor
     for inside, ours in _EMBEDDING.items():
-        for prefix in ("model.text_encoder.bert.embeddings.", "model.text_encoder.embeddings."):
-            if prefix + inside in tensors and f"model.decoder.embedding.{ours}" in wanted:
-                yield f"model.decoder.embedding.{ours}", tensors[prefix + inside]
+        for prefix, theirs in (
+            ("model.text_encoder.bert.embeddings.", inside),
+            ("model.text_encoder.embedding.", ours),
+        ):
+            held = tensors.get(prefix + theirs)
+            if held is not None and f"model.decoder.embedding.{ours}" in wanted:
+                # Of BERT's two token types the decoder knows the first.
+                yield f"model.decoder.embedding.{ours}", held[0] if theirs == _TYPES else held
 
 
+_TYPES = "token_type_embeddings.weight"
 _EMBEDDING = {
+    _TYPES: "kind",
     "word_embeddings.weight": "word.weight",
     "position_embeddings.weight": "position.weight",
     "LayerNorm.weight": "norm.weight",

@@ -49,8 +49,8 @@ class Labelled(Task):
 
     def predict(self, engine: Engine, source: Any, settings: Settings, done: frozenset[str]) -> Iterator[list[Row]]:
         """The likeliest class of each sentence, with the logits."""
-        head = engine.objective("classify")
-        if not isinstance(head, Classify):
+        head = engine.objective(Classify)
+        if head is None:
             fix = f"`vlzoo finetune {self.name} --from RUN` makes one that has"
             raise CheckpointError(f"this run has no head for {self.name}", fix=fix)
         for samples, batch in engine.batches(source, settings.batch, done):
@@ -73,6 +73,8 @@ def in_order(source: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
     if missing or len(rows) != len(samples):
         strange = sorted(rows.keys() - {sample.name for sample in samples})
         what = f"{len(missing)} predictions missing ({', '.join(missing[:3])})" if missing else ""
-        what += f"{len(strange)} unknown ({', '.join(strange[:3])})" if strange else ""
+        what += (
+            (", " if what and strange else "") + f"{len(strange)} unknown ({', '.join(strange[:3])})" if strange else ""
+        )
         raise PredictionError(what, where=source.name, fix="run the bench again; it goes on where it stopped")
     return [(sample, rows[sample.name]) for sample in samples]

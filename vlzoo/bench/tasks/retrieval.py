@@ -62,8 +62,8 @@ class Retrieval(Task):
 
     def predict(self, engine: Engine, source: Any, settings: Settings, done: frozenset[str]) -> Iterator[list[Row]]:
         """For each picture the pairs the second stage scored: their texts, cosines and matching logits."""
-        matching = engine.objective("itm")
-        if not isinstance(matching, ITM):
+        matching = engine.objective(ITM)
+        if matching is None:
             raise CheckpointError("this run has no matching head", fix="train it with the objective `itm`")
         gallery = encode(engine, source, settings.batch)
         near_IT, near_TI = first_stage(gallery.cosine, settings.k)

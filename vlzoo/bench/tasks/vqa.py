@@ -21,6 +21,8 @@ from vlzoo.bench.tasks.labelled import in_order
 from vlzoo.data.answers import answer_weights, build_answer_list
 from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
+from vlzoo.errors import DataError
+from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
 from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.objectives.answer import decoder_of
@@ -28,6 +30,8 @@ from vlzoo.types import Text, Tokens
 
 ANSWER_LENGTH = 12
 """Most ids of an answer, [CLS] and [SEP] included."""
+LOGITS = 50_000_000
+"""Most logits held at once while answers are ranked: 200 MB."""
 
 
 class Vqa(Task):
@@ -55,9 +59,15 @@ class Vqa(Task):
         self.answers = tuple(state["answers"])
 
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
-        """Every distinct answer once: its text, its question's row, and its share of the annotators."""
+        """Every distinct answer once: its text, its question's row, and its share of the annotators.
+
+        Raises:
+            DataError: a question has no answer.
+        """
         rows, answers, weights = [], [], []
         for row, sample in enumerate(samples):
+            if not sample.answers:
+                raise DataError(f"{self.name}: a question without an answer", where=f"sample {sample.name}")
             total = float(sample.fields.get("weight", 1.0))
             for answer, weight in answer_weights(sample.answers, total=total).items():
                 rows.append(row)
@@ -118,16 +128,25 @@ def rank_answers(engine: Engine, memory: Tokens, answer: Text, k: int) -> tuple[
         decoder(start_B1, torch.ones_like(start_B1, dtype=torch.bool), prepared)[:, -1].float(), -1
     )
     candidate_BK = first_BV[:, answer.ids[:, 1]].topk(k, dim=1).indices
-    rows_P = candidate_BK.flatten()
-    row_of_memory = torch.arange(questions, device=rows_P.device).repeat_interleave(k)
-    ids, mask = answer.ids[rows_P], answer.mask[rows_P]
-    longest = int(mask.sum(1).max())
-    ids, mask = ids[:, :longest], mask[:, :longest]
-    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], prepared, row_of_memory).float()
-    token_PL = F.cross_entropy(logit_PLV.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
-    score_BK = -token_PL.sum(1).view(questions, k)
+    # In parts: at V = 30,522, 64 questions with 128 candidates would hold 10 GB of logits at once.
+    size = max(1, LOGITS // (k * answer.ids.shape[1] * decoder.vocab))
+    parts = torch.arange(questions, device=candidate_BK.device).split(size)
+    score_BK = torch.cat(
+        [_log_probability(decoder, prepared.gather(rows), answer, candidate_BK[rows]) for rows in parts]
+    )
     best_B1 = score_BK.argmax(1, keepdim=True)
     return candidate_BK.gather(1, best_B1).squeeze(1), score_BK.gather(1, best_B1).squeeze(1)
+
+
+def _log_probability(decoder: Decoder, memory: Prepared, answer: Text, candidate_BK: Tensor) -> Tensor:
+    """Log-probability of each question's candidates, [B, K]."""
+    rows_P = candidate_BK.flatten()
+    longest = int(answer.mask[rows_P].sum(1).max())
+    ids, mask = answer.ids[rows_P, :longest], answer.mask[rows_P, :longest]
+    # Question by question in order, so that each memory row is read by its K candidates without a copy.
+    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], memory).float()
+    token_PL = F.cross_entropy(logit_PLV.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
+    return -token_PL.sum(1).view(candidate_BK.shape)
 
 
 def _by_type(values_N: np.ndarray, kinds: Sequence[str]) -> dict[str, float]:
