@@ -30,6 +30,7 @@ AGREEMENTS: tuple[Agreement, ...] = (
     Agreement("*vqa_cases*.json", "vlzoo.agree.vqa:agree", prefix="vqa/"),
     Agreement("*.json", "vlzoo.agree.vqa:agree", holds='"always_normalised"', prefix="vqa/"),
     Agreement("*albef_retrieval_eval*.json", "vlzoo.agree.recall:agree", prefix="recall/"),
+    Agreement("albef_pretrain*.json", "vlzoo.agree.albef_pretrain:agree"),
     Agreement("*xvlm_bbox*.json", "vlzoo.agree.boxes:agree"),
     Agreement("README.txt", "vlzoo.agree.nlvr:agree", holds="NLVR2 ", prefix="nlvr"),
     Agreement("README.txt", "vlzoo.agree.coco:agree", holds="eccv-caption", prefix="recall/coco"),
