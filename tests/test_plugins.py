@@ -165,3 +165,12 @@ def test_a_remembered_watcher_that_no_longer_imports_is_left_out_and_named(world
     done = world.python("-c", call, BREAK="1")
     assert done.stdout == "on\n"
     assert done.stderr.startswith("! vlzoo_watcher is left out: vlzoo-watcher 0.5: RuntimeError:")
+
+
+def test_a_single_file_can_add_a_command(world):
+    world.write("mine.py", COMMAND)
+    assert world.run("--plugin", "mine.py", "hello").stdout == "hello from a plugin\n"
+    assert "say hello (mine.py (file))" in world.run("--plugin", "mine.py", "--help").stdout
+    traced = world.run("--trace", "--plugin", "mine.py", "hello")
+    assert traced.stdout == "hello from a plugin\n"
+    assert "vlzoo trace: vlzoo_register <- mine.py (file)" in traced.stderr

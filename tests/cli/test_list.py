@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 import vlzoo
 from vlzoo.parts import KINDS
 
@@ -29,9 +31,11 @@ def test_one_kind(world):
 
 
 def test_a_kind_without_parts_says_so(world):
-    empty = [kind for kind in KINDS if not json.loads(world.run("list", kind, "--json").stdout)["parts"]][:1]
-    for kind in empty:
-        assert world.run("list", kind).stdout == f"no {kind} is registered; a plugin can supply one\n"
+    found = {part["kind"] for part in json.loads(world.run("list", "--json").stdout)["parts"]}
+    empty = [kind for kind in KINDS if kind not in found]
+    if not empty:
+        pytest.skip("every kind has parts here")
+    assert world.run("list", empty[0]).stdout == f"no {empty[0]} is registered; a plugin can supply one\n"
 
 
 def test_a_summary_wraps_into_its_column(world):

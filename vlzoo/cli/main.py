@@ -69,19 +69,41 @@ class LazyGroup(click.Group):
             formatter.write(f"\n! {plugin.owner.entry} did not load: {plugin.error}\n")
 
 
+def _load_files(_ctx: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+    if files:
+        os.environ["VLZOO_PLUGIN_FILES"] = os.pathsep.join(files)
+
+
+def _trace(_ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ["VLZOO_TRACE"] = "1"
+
+
+# Both are eager: click looks a sub-command up before it runs the group, and a file may supply that sub-command.
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vlzoo")
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load a plugin from a single file, too.")
-@click.option("--trace", is_flag=True, help="Show every hook call on standard error (as VLZOO_TRACE=1).")
-def cli(plugins: tuple[str, ...], trace: bool) -> None:
+@click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE.py",
+    is_eager=True,
+    expose_value=False,
+    callback=_load_files,
+    help="Load a plugin from a single file, too.",
+)
+@click.option(
+    "--trace",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_trace,
+    help="Show every hook call on standard error (as VLZOO_TRACE=1).",
+)
+def cli() -> None:
     """A plugin-based zoo of vision-language pre-training methods.
 
     VLZOO_DISABLE_PLUGINS=name,... leaves plugins out.
     """
-    if trace:
-        os.environ["VLZOO_TRACE"] = "1"
-    if plugins:
-        os.environ["VLZOO_PLUGIN_FILES"] = os.pathsep.join(plugins)
 
 
 def main(argv: list[str] | None = None) -> None:
