@@ -50,6 +50,10 @@ class _Mini(Source):
         super().__init__(root, **options)
         self.commercial = commercial
 
+    @property
+    def official(self) -> Mapping[str, int]:
+        return {} if self.commercial else super().official
+
     def files(self) -> Sequence[Expected]:
         return [Expected("annotations.jsonl", "captions and boxes"), Expected("images", "the pictures", "folder")]
 

@@ -98,7 +98,7 @@ class Conceptual(WebList):
     def lines(self) -> Iterator[tuple[str, Any, str | None]]:
         """Place, caption and perhaps the picture's file of every line."""
         for where, row in read_table(Path(self.root, self.lists()[0][0]), columns=self.order):
-            if "caption" not in row:
+            if not {"caption", "url"} <= row.keys():
                 raise DataError(f"1 field, expected {', '.join(self.order[:2])} separated by a tab", where=where)
             yield where, row["caption"], row.get("file")
 

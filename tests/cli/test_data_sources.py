@@ -1,0 +1,91 @@
+"""`vlzoo data list` and `vlzoo data check`, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def vlzoo(tmp_path):
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "VLZOO_CACHE_DIR": str(tmp_path / "cache"), "COLUMNS": "160"}
+        command = [sys.executable, "-m", "vlzoo", "data", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    root = tmp_path / "own"
+    root.mkdir()
+    (root / "train.jsonl").write_text('{"id": 1, "image": "a.png", "captions": "x"}\n{"id": 2, "image": "b.png"}\n')
+    Image.new("RGB", (4, 4)).save(root / "a.png")
+    (root / "b.png").write_bytes((root / "a.png").read_bytes()[:30])
+    return root
+
+
+def test_list(vlzoo):
+    run = vlzoo("list")
+    assert run.returncode == 0
+    line = next(line for line in run.stdout.splitlines() if line.startswith("flickr30k "))
+    assert "pair" in line and "train (29,000 images, 145,000 captions)" in line and "non-commercial" in line
+    rows = {row["name"]: row for row in json.loads(vlzoo("list", "--json").stdout)}
+    assert rows["coco"]["sizes"]["test"] == {"images": 5000, "captions": 25010}
+    assert rows["text"]["pairing"] == "text" and rows["coco"]["supplied by"].startswith("vlzoo ")
+
+
+def test_what_is_missing_is_named_with_the_layout(vlzoo, tmp_path):
+    run = vlzoo("check", "coco", "--root", str(tmp_path), "--split", "test")
+    assert run.returncode == 1
+    assert f"{tmp_path}/dataset_coco.json: missing (captions and splits in Karpathy's json)" in run.stdout
+    assert "layout below the root:" in run.stdout and "val2014/*.jpg" in run.stdout and "get it:" in run.stdout
+    assert not run.stderr
+
+
+def test_corrupt_pictures(vlzoo, folder, tmp_path):
+    quick = vlzoo("check", "jsonl", "--root", str(folder), "--split", "train")
+    assert quick.returncode == 0 and "2 images, 1 captions" in quick.stdout
+    listed = tmp_path / "broken.jsonl"
+    run = vlzoo("check", "jsonl", "--root", str(folder), "--split", "train", "--images", "--faults", str(listed))
+    assert run.returncode == 1 and "1 of 2 pictures can't be read" in run.stdout and "b.png" in run.stdout
+    assert json.loads(listed.read_text())["where"].endswith("b.png")
+    left = vlzoo(
+        "check", "jsonl", "--root", str(folder), "--split", "train", "--images", "--set", f"skip={listed}"
+    )  # fmt: skip
+    assert left.returncode == 0 and "1 samples" in left.stdout
+
+
+def test_a_missing_picture_and_a_broken_file(vlzoo, folder):
+    (folder / "b.png").unlink()
+    run = vlzoo("check", "jsonl", "--root", str(folder), "--split", "train")
+    assert run.returncode == 1 and "b.png" in run.stdout and "no such picture" in run.stdout
+    (folder / "train.jsonl").write_text('{"id": 1}\n{"id": 1}\n')
+    run = vlzoo("check", "jsonl", "--root", str(folder), "--split", "train")
+    assert run.returncode == 1 and "train.jsonl:2" in run.stdout and "'1' is there twice" in run.stdout
+
+
+def test_a_mixture_is_checked_part_by_part(vlzoo, tmp_path):
+    run = vlzoo("check", "4m", "--root", str(tmp_path))
+    assert run.returncode == 1 and not run.stderr
+    for place in ("coco", "visual_genome", "sbu", "cc3m"):
+        assert f"{tmp_path / place}: missing (the root)" in run.stdout
+
+
+def test_mistakes(vlzoo, tmp_path):
+    cases = {
+        ("check", "cocoo", "--root", "."): "did you mean 'coco'?",
+        ("check", "coco", "--root", ".", "--split", "tset"): "did you mean 'test'?",
+        ("check", "coco", "--root", ".", "--set", "unt=image"): "did you mean 'unit'?",
+        ("check", "coco", "--root", ".", "--set", "unit"): "not OPTION=VALUE",
+    }
+    for arguments, words in cases.items():
+        run = vlzoo(*arguments)
+        assert run.returncode == 2 and words in run.stderr and "Traceback" not in run.stderr, arguments

@@ -1,0 +1,76 @@
+"""Bounds on texts and boxes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlzoo.data.cleaning import MAX_CHARACTERS, MAX_WORDS, clean_box, clean_text
+from vlzoo.data.faults import Faults
+from vlzoo.errors import DataError
+
+
+def test_ten_thousand_words_are_cut_and_named():
+    faults = Faults("x")
+    text = clean_text("word " * 10_000, "captions.json:7", faults)
+    assert len(text.split()) == MAX_WORDS
+    assert faults.mended == {"caption cut": 1} and not faults.skipped
+    assert "captions.json:7" in str(faults.listed[0]) and "10,000 words" in str(faults.listed[0])
+
+
+def test_a_text_without_spaces_is_cut_too():
+    assert len(clean_text("x" * 10**6, "f", Faults("x"))) == MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("empty", ["", "   ", "\n\t"])
+def test_empty_captions_are_counted_and_dropped(empty):
+    faults = Faults("x")
+    assert clean_text(empty, "f:3", faults) is None
+    assert faults.skipped == {"empty caption": 1}
+
+
+def test_texts_that_are_not_text():
+    with pytest.raises(DataError, match=r"f:3.*None, expected text"):
+        clean_text(None, "f:3", Faults("x"))
+
+
+@given(st.text(max_size=3000))
+def test_a_text_within_bounds_is_kept_word_by_word(text):
+    kept = clean_text(text, "f", Faults("x"))
+    assert kept is None or kept.encode("utf-8")
+    if kept is not None and "\0" not in text:
+        assert kept.split() == text.split()[:MAX_WORDS]
+
+
+def test_lone_surrogates_can_be_encoded():
+    assert clean_text("a \ud83d b", "f", Faults("x")).encode("utf-8") == b"a ? b"
+
+
+def test_boxes():
+    faults = Faults("x")
+    assert clean_box([1, 2, 3, 4], "f", faults, size=(10, 10)) == (1, 2, 3, 4)
+    assert clean_box([-5, 0, 10, 5], "id 3", faults, size=(10, 10)) == (0, 0, 5, 5)
+    assert clean_box([8.0, 8.0, 2.4, 2.4], "f", faults, size=(10, 10)) == (8, 8, 2, 2)
+    assert faults.mended == {"box clipped": 1}  # an overhang below a pixel is rounding
+    assert clean_box([20, 0, 5, 5], "id 4", faults, size=(10, 10)) is None
+    assert clean_box([1, 1, 0, 5], "id 5", faults, size=(10, 10)) is None
+    assert clean_box([1, 1, 5, -1], "id 6", faults) is None
+    assert clean_box([1, float("nan"), 5, 5], "id 7", faults) is None
+    assert faults.skipped == {"box outside the picture": 1, "box of no area": 3}
+    assert "id 4" in str(faults.listed[1])
+    for wrong in ([1, 2, 3], [1, 2, 3, "4"], [1, 2, 3, 4, 5]):
+        with pytest.raises(DataError, match="f"):
+            clean_box(wrong, "f", faults)
+
+
+coordinate = st.floats(-300, 300)
+
+
+@given(st.tuples(coordinate, coordinate, coordinate, coordinate), st.integers(1, 200), st.integers(1, 200))
+def test_a_kept_box_lies_in_its_picture(box, width, height):
+    kept = clean_box(list(box), "f", Faults("x"), size=(width, height))
+    if kept is not None:
+        x, y, w, h = kept
+        assert x >= 0 and y >= 0 and w > 0 and h > 0
+        assert x + w <= width + 1e-9 and y + h <= height + 1e-9

@@ -1,0 +1,147 @@
+"""Mixtures: weights, order, halves, and the files of the papers' corpora."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlzoo.data.mixture import Half, Mixture, mixture_file, open_mixture, read_mixture
+from vlzoo.data.records import Sample
+from vlzoo.errors import DataError, UnknownName
+from vlzoo.options import check_names
+from vlzoo.plugins import registry
+
+
+class Fake:
+    """A source of numbered texts."""
+
+    def __init__(self, name: str, size: int, pairing: str = "pair") -> None:
+        self.name, self.size, self.pairing, self.licence = name, size, pairing, f"licence of {name}"
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(str(index), texts=(f"{self.name} {index}",), image_id=str(index))
+
+    def fingerprint(self) -> str:
+        return f"{self.name}{self.size}"
+
+
+sizes = st.lists(st.integers(1, 60), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, st.data())
+def test_an_epoch_holds_weight_times_size(numbers, data):
+    weights = {str(k): data.draw(st.floats(0.05, 3.0)) for k in range(len(numbers))}
+    mixture = Mixture({str(k): Fake(str(k), n) for k, n in enumerate(numbers)}, weights)
+    drawn = Counter(mixture.place(3, index)[0] for index in range(len(mixture)))
+    assert drawn == mixture.counts
+    for k, n in enumerate(numbers):
+        assert mixture.counts[str(k)] == max(1, round(weights[str(k)] * n))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 40), st.floats(0.05, 2.5), st.integers(0, 5))
+def test_no_record_comes_again_before_all_have_come(size, weight, seed):
+    mixture = Mixture({"a": Fake("a", size), "b": Fake("b", 7)}, {"a": weight}, seed=seed)
+    count = mixture.counts["a"]
+    shown: Counter[int] = Counter()
+    for epoch in range(5):
+        for index in range(count):
+            shown[mixture.place(epoch, index)[1]] += 1
+        times = [shown[record] for record in range(size)]
+        assert sum(times) == (epoch + 1) * count and max(times) - min(times) <= 1
+
+
+def test_order_depends_on_the_seed_alone():
+    parts = {"a": Fake("a", 50), "b": Fake("b", 20)}
+    one, two, other = Mixture(parts, seed=1), Mixture(parts, seed=1), Mixture(parts, seed=2)
+    assert [s.name for s in one] == [s.name for s in two] != [s.name for s in other]
+    assert pickle.loads(pickle.dumps(one))[3] == one[3]
+    assert one.fingerprint() == two.fingerprint() != other.fingerprint()
+    assert Mixture(parts, {"a": 2.0}, seed=1).fingerprint() != one.fingerprint()
+    with pytest.raises(IndexError):
+        one[70]
+
+
+def test_names_and_pictures_of_two_sources_do_not_meet():
+    mixture = Mixture({"a": Fake("a", 2), "b": Fake("b", 2)})
+    assert len({sample.name for sample in mixture}) == len({sample.image_id for sample in mixture}) == 4
+    assert mixture.licence == "licence of a; licence of b"
+
+
+def test_halves():
+    text, image = Half(Fake("a", 3), "texts"), Half(Fake("a", 3), "images")
+    assert (text.pairing, image.pairing) == ("text", "image")
+    assert text[1].texts == ("a 1",) and text[1].image_id is None and image[1].texts == ()
+    assert text.fingerprint() != image.fingerprint()
+    assert len(Mixture({"x": text, "y": Fake("b", 2, "text")})) == 5
+
+
+def test_mistakes_are_named():
+    for weight in (0, -1, float("nan"), float("inf"), "1"):
+        with pytest.raises(DataError, match="weight of a"):
+            Mixture({"a": Fake("a", 2)}, {"a": weight})
+    with pytest.raises(DataError, match="a pair, b text"):
+        Mixture({"a": Fake("a", 2), "b": Fake("b", 2, "text")})
+    with pytest.raises(DataError, match="a mixture of nothing"):
+        Mixture({})
+    with pytest.raises(DataError, match=r"b \(b\) is empty"):
+        len(Mixture({"a": Fake("a", 2), "b": Fake("b", 0)}))
+
+
+def shipped() -> list[str]:
+    return ["4m", "4m-regions", "16m", "16m-regions", "full-texts", "full-images"]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_mixtures_name_registered_parts_and_options(name):
+    path = mixture_file(name)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#") and f"vlzoo data check {name}" in text
+    title, parts = read_mixture(path)
+    assert title == name and yaml.safe_load(text)["pairing"] in ("pair", "region", "text", "image")
+    for part in parts:
+        found = registry().find("data", part.part)
+        check_names(found, part.options)
+        source = registry().build("data", part.part, root="somewhere", **part.options)
+        held = source.pairing if part.take == "all" else {"texts": "text", "images": "image"}[part.take]
+        assert held == yaml.safe_load(text)["pairing"], part.name
+
+
+def test_opening_one(write, tmp_path):
+    write("books/a.txt", "one\ntwo\n")
+    write("more/b.txt", "three\n")
+    parts = {"books": {"part": "text"}, "more": {"part": "text", "weight": 2.0, "root": "more"}}
+    file = write("own.yaml", yaml.safe_dump({"name": "own", "pairing": "text", "parts": parts}))
+    mixture = open_mixture(str(tmp_path), file=str(file))
+    assert sorted(s.texts[0] for s in mixture) == ["one", "three", "three", "two"]
+    assert "more: 1 records, 2 an epoch" in mixture.describe()
+    with pytest.raises(UnknownName, match="did you mean '4m'"):
+        open_mixture(str(tmp_path), file="4mm")
+
+
+def test_mistakes_of_a_file_are_named(write):
+    cases = {
+        "unknown key 'part'.*'parts'": {"name": "x", "pairing": "pair", "part": {}},
+        "no pairing 'pairs'.*'pair'": {"name": "x", "pairing": "pairs", "parts": {}},
+        r"parts\.a.*no key 'part'": {"name": "x", "pairing": "pair", "parts": {"a": {"weight": 1}}},
+        r"parts\.a.*can't take 'text'.*'texts'": {
+            "name": "x",
+            "pairing": "text",
+            "parts": {"a": {"part": "coco", "take": "text"}},
+        },
+    }
+    for message, value in cases.items():
+        file = write("x.yaml", yaml.safe_dump(value))
+        with pytest.raises(DataError, match=f"(?s){message}"):
+            read_mixture(file)
+    with pytest.raises(DataError, match="not YAML"):
+        read_mixture(write("y.yaml", "a: [1"))

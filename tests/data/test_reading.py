@@ -1,0 +1,91 @@
+"""Annotation files: every mistake is named by file and line, or by key."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from vlzoo.data import reading
+from vlzoo.errors import DataError
+
+
+def test_json_lines_and_gzip(write, tmp_path):
+    path = write("a.jsonl", '{"a": 1}\n\n{"a": "é"}\n')
+    assert list(reading.read_jsonl(path)) == [(f"{path}:1", {"a": 1}), (f"{path}:3", {"a": "é"})]
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf[1, 2]"))
+    assert reading.read_json(tmp_path / "b.json.gz", list) == [1, 2]
+
+
+def test_errors_name_file_and_line(write, tmp_path):
+    cases = {
+        "bad.jsonl": ('{"a": 1}\n{"a": \n', r"bad\.jsonl:2"),
+        "list.jsonl": ("{}\n[]\n", r"list\.jsonl:2"),
+        "latin.jsonl": (b'{"a": 1}\n{"a": "\xe9"}\n', r"latin\.jsonl:2"),
+    }
+    for name, (text, place) in cases.items():
+        path = write(name, text)
+        with pytest.raises(DataError, match=place):
+            list(reading.read_jsonl(path))
+    with pytest.raises(DataError, match=r"cut\.json:1"):
+        reading.read_json(write("cut.json", '{"images": [1, 2'))
+    with pytest.raises(DataError, match=r"object\.json.*expected a list"):
+        reading.read_json(write("object.json", "{}"), list)
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(b"[" + b"1," * 5000 + b"1]")[:-9])
+    with pytest.raises(DataError, match=r"cut\.json\.gz"):
+        reading.read_json(tmp_path / "cut.json.gz")
+
+
+def test_deeply_nested_json(write):
+    with pytest.raises(DataError, match=r"deep\.json"):
+        reading.read_json(write("deep.json", "[" * 200_000))
+
+
+def test_missing_files_and_folders(tmp_path, write):
+    write("annotations.json", "[]")
+    with pytest.raises(DataError, match=r"did you mean 'annotations\.json'"):
+        reading.read_json(tmp_path / "anotations.json")
+    with pytest.raises(DataError, match="a folder where a file is expected"):
+        reading.read_json(tmp_path)
+    with pytest.raises(DataError, match="a file where a folder is expected"):
+        reading.require_folder(tmp_path / "annotations.json")
+    with pytest.raises(DataError, match="no such folder"):
+        reading.require_file(tmp_path / "none" / "a.json")
+
+
+def test_keys_and_types():
+    with pytest.raises(DataError, match="did you mean 'caption'"):
+        reading.need({"caption": "x", "image": "y"}, "captoin", str, "f:3")
+    with pytest.raises(DataError, match=r"f:3.*'caption' is 5, expected text"):
+        reading.need({"caption": 5}, "caption", str, "f:3")
+    with pytest.raises(DataError, match="expected a number"):
+        reading.need({"x": True}, "x", float, "f:3")
+    assert reading.need({"x": 3}, "x", float, "f") == 3.0
+    assert reading.identifier({"id": 7}, "id", "f") == reading.identifier({"id": "7"}, "id", "f") == "7"
+    for wrong in (None, True, 1.5, ""):
+        with pytest.raises(DataError, match="'id'"):
+            reading.identifier({"id": wrong}, "id", "f")
+    with pytest.raises(DataError, match="image id '1' is there twice"):
+        reading.unique([("1", "a"), ("2", "b"), ("1", "c")], "image id", "f")
+
+
+def test_tables(write):
+    path = write("a.tsv", 'a "quoted cap\thttp://x\nsecond\thttp://y\tfile.jpg\n\n')
+    rows = [row for _, row in reading.read_table(path, columns=("caption", "url", "file"))]
+    # Conceptual Captions is not quoted: a lone quotation mark is part of the caption.
+    assert rows[0] == {"caption": 'a "quoted cap', "url": "http://x"}
+    assert rows[1]["file"] == "file.jpg"
+    path = write("b.csv", 'ID,Name\n1,"a, b"\n2\n')
+    rows = reading.read_table(path, delimiter=",")
+    assert next(rows)[1] == {"ID": "1", "Name": "a, b"}
+    with pytest.raises(DataError, match=r"b\.csv:3.*1 fields, expected 2"):
+        next(rows)
+    with pytest.raises(DataError, match=r"c\.tsv:1"):
+        list(reading.read_table(write("c.tsv", "a\tb\tc\n"), columns=("a", "b")))
+
+
+def test_skip_list(write):
+    path = write("s.jsonl", '{"kind": "x", "where": "/d/a.jpg", "value": ""}\n/d/b.jpg\n\n')
+    assert reading.read_skip_list(path) == {"/d/a.jpg", "/d/b.jpg"}
+    with pytest.raises(DataError, match=r"t\.jsonl:1"):
+        reading.read_skip_list(write("t.jsonl", '{"no": 1}\n'))
