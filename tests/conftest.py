@@ -11,6 +11,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no time limit for one: the machine may be busy.
+settings.register_profile("vlzoo", derandomize=True, deadline=None)
+settings.load_profile("vlzoo")
 
 ROOT = Path(__file__).resolve().parent.parent
 
