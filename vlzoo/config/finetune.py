@@ -24,7 +24,7 @@ def task_recipe(
     Args:
         task: a registered task.
         start: the run to start from.
-        recipe: the task's recipe; None: `tasks/TASK`.
+        recipe: the task's recipe; None: what the run's `finetune.TASK.extends` names, else `tasks/TASK`.
         sets: `--set` changes.
         extra: `--with` objectives.
 
@@ -40,13 +40,14 @@ def task_recipe(
         raise CheckpointError(f"{str(start)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made")
     run = read_extended(kept, ())
     tree = _section(run, {name: run.data[name] for name in INHERITED if run.data.get(name) is not None})
-    overlay(tree, read_extended(find_file(recipe or f"tasks/{task}"), ()))
-    wishes = run.data.get("finetune", {}).get(task)
-    if wishes:
-        overlay(tree, Tree(wishes, {(): f"{kept} (finetune.{task})"}))
+    wishes = dict(run.data.get("finetune", {}).get(task) or {})
+    named = wishes.pop("extends", None)
+    name = recipe or named or f"tasks/{task}"
+    overlay(tree, read_extended(find_file(name), ()))
+    overlay(tree, Tree(wishes, {(): f"{kept} (finetune.{task})"}))
     tree.data["task"] = task
-    amend(tree, sets, extra, recipe or f"tasks/{task}")
-    return check(tree, recipe or f"tasks/{task}")
+    amend(tree, sets, extra, name)
+    return check(tree, name)
 
 
 def _section(run: Tree, data: dict[str, Any]) -> Tree:

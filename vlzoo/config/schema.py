@@ -14,11 +14,14 @@ class Strict(BaseModel):
 
 
 class PartRef(BaseModel):
-    """A registered part with its options: `part: timm` and the options beside it, or just `timm`."""
+    """A registered part with its options: `part: timm` and the options beside it, or just `timm`.
+
+    A task's recipe may leave `part` out: the run it starts from says which part, the task changes its options.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
-    part: str
+    part: str = ""
 
     @property
     def options(self) -> dict[str, Any]:
