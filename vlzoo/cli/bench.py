@@ -10,7 +10,7 @@ import click
 @click.command("bench")
 @click.argument("tasks", nargs=-1, required=True, metavar="TASK...")
 @click.option("--run", required=True, type=click.Path(path_type=Path), help="The run to measure.")
-@click.option("--data", metavar="NAME", help="Measure on this data; the run's own if not given.")
+@click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data; the run's own if not given.")
 @click.option("--split", help="The split; test.")
 @click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
 @click.option("--protocol", default="", help="How to measure; printed with every number.")
@@ -43,11 +43,11 @@ def command(
     from vlzoo.bench.run import Request, Wishes, bench, check_request
     from vlzoo.cli.output import table
     from vlzoo.cli.train_options import device_of
-    from vlzoo.config.schema import PartRef
+    from vlzoo.data.roots import reference
     from vlzoo.resources import write_text, writing
 
     wishes = Wishes(protocol=protocol, k=k, batch=batch)
-    ref = PartRef(part=data) if data else None
+    ref = reference(data) if data else None
     scored = []
     requests = [Request(task, run, ref, split, data_root, wishes, precision, device_of(device)) for task in tasks]
     for request in requests:

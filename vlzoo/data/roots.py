@@ -36,12 +36,20 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
     return registry().build("data", ref.part, **options)
 
 
+def reference(text: str) -> PartRef:
+    """What `--data` names: `coco-mini` below the data root, or `nlvr=FOLDER` in a folder of its own."""
+    name, equals, folder = text.partition("=")
+    return PartRef.model_validate({"part": name, **({"root": str(Path(folder).resolve())} if equals else {})})
+
+
 def _folder(name: str, asked: Any, base: Path) -> Path:
-    tried = [base / str(asked)] if asked else [base / name, base / name.replace("-", "_")]
+    # One corpus may serve several sources: scenes-vqa lies in scenes.
+    names = dict.fromkeys([name, name.replace("-", "_"), name.partition("-")[0]])
+    tried = [base / str(asked)] if asked else [base / each for each in names]
     for folder in tried:
         if folder.exists():
             return folder
     raise DataError(
         f"data {name!r}: there is no folder {str(tried[0])!r}",
-        fix=f"give --data-root, or set VLZOO_DATA; `vlzoo show data/{name}` tells what it holds",
+        fix=f"give --data-root, set VLZOO_DATA, or say {name}=FOLDER; `vlzoo show data/{name}` tells what it holds",
     )
