@@ -42,6 +42,13 @@ def test_list(vlzoo):
     assert rows["text"]["pairing"] == "text" and rows["coco"]["supplied by"].startswith("vlzoo ")
 
 
+def test_show(vlzoo):
+    told = vlzoo("show", "flickr30k").stdout
+    for words in ("licence: non-commercial", "Young et al. 2014", "split test: 1,000 images, 5,000 captions", "layout"):
+        assert words in told
+    assert "several sources" in vlzoo("show", "mixture").stdout
+
+
 def test_what_is_missing_is_named_with_the_layout(vlzoo, tmp_path):
     run = vlzoo("check", "coco", "--root", str(tmp_path), "--split", "test")
     assert run.returncode == 1

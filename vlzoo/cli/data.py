@@ -11,6 +11,7 @@ from vlzoo.errors import VlzooError, did_you_mean
 SUBCOMMANDS = {
     "make": ("vlzoo.cli.data_make", "make"),
     "list": ("vlzoo.cli.data_sources", "list_sources"),
+    "show": ("vlzoo.cli.data_sources", "show"),
     "check": ("vlzoo.cli.data_sources", "check"),
 }
 """Sub-command -> the module and the click command that carry it out."""

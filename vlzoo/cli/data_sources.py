@@ -46,6 +46,17 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     return row["name"], pairing, ", ".join(told), licence if len(licence) <= 48 else licence[:45] + "..."
 
 
+@click.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the card of a data source: licence, citation, official sizes, the layout expected, where to get it."""
+    from vlzoo.plugins import registry
+
+    part = registry().find("data", name)
+    card: Card | None = getattr(part.load(), "card", None)
+    click.echo(card.text() if card else f"{part.name}: {part.summary} (no card; supplied by {part.owner})")
+
+
 @click.command("check")
 @click.argument("name")
 @click.option("--root", required=True, metavar="DIR", help="The folder that holds the data.")

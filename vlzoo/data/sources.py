@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -236,6 +237,8 @@ class Source:
     def _from_disk(self, faults: Faults) -> tuple[Sequence[Any], Faults]:
         assert self.columns is not None
         root = Path(self.root)
+        if not _writable(store.cache_folder()):
+            return store.in_memory(self._kept(faults), self.columns), faults
         files = [root / expected.path for expected in self.files()]
         options = repr((self._options(), sorted(self.skipped_pictures())))
         file = store.cache_file(store.cache_folder(), self.name, files, options)
@@ -263,6 +266,15 @@ class Source:
                 f"{self.name} has another size: {told}", where=self.root, fix="complete it, or strict: false"
             )
         warnings.warn(f"{self.name} has another size: {told}", SizeWarning, stacklevel=2)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether tables can be kept there; homes of compute nodes are read-only at times."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _digest(digest: Any, root: Path, expected: Expected) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from vlzoo import __version__
 from vlzoo.errors import DataError
 from vlzoo.resources import cache_dir
 
@@ -136,9 +137,11 @@ def reopened(file: Path) -> tuple[Rows, dict[str, Any]] | None:
 
 
 def cache_file(folder: Path, name: str, files: Iterable[Path], options: str) -> Path:
-    """Where the table of these annotation files lies: another size, time or option is another table."""
-    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    key = hashlib.sha256(repr((name, facts, options)).encode()).hexdigest()[:20]
+    """Where the table of these annotation files lies: another size, time, option or version is another table."""
+    facts: list[tuple[str, int, int]] = [
+        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files
+    ]
+    key = hashlib.sha256(repr((name, facts, options, __version__)).encode()).hexdigest()[:20]
     return folder / f"{name.replace('/', '-')}-{key}.arrow"
 
 

@@ -27,6 +27,12 @@ def test_cc3m_counts_dead_links(write, picture, tmp_path, cache):
     assert [s.name for s in again] == [s.name for s in source] and again.sizes == source.sizes
 
 
+def test_without_a_cache_folder_the_table_stays_in_memory(write, tmp_path, monkeypatch):
+    write("Train_GCC-training.tsv", LINES)
+    monkeypatch.setenv("VLZOO_CACHE_DIR", str(write("a_file", "x") / "cache"))
+    assert len(CC3M(tmp_path, require=False)) == 3
+
+
 def test_the_list_alone(write, tmp_path):
     write("Train_GCC-training.tsv", LINES)
     assert [s.texts[0] for s in CC3M(tmp_path, require=False)][2] == "<PERSON> at café"

@@ -27,6 +27,7 @@ class Instances(BoxSource):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    on_disk: ClassVar[bool] = True
     annotations: ClassVar[tuple[str, ...]] = ()
     folders: ClassVar[tuple[str, ...]] = ()
 

@@ -93,6 +93,7 @@ class Coco(Karpathy):
     """
 
     annotations = ("dataset_coco.json", "annotations/dataset_coco.json", "caption_datasets/dataset_coco.json")
+    on_disk = True
     id_key = "cocoid"
     card = Card(
         "coco",

@@ -39,6 +39,7 @@ class VisualGenome(Source):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "all")
+    on_disk: ClassVar[bool] = True
     folder: ClassVar[str] = ""
     content: ClassVar[str] = "region_descriptions"
 
