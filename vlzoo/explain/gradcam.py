@@ -62,8 +62,8 @@ _WHY = (
 def word_maps(score_B: Tensor, fused: Fused, mask_BL: Tensor, *, prefix: int = 1) -> Tensor:
     """One map for each word: attention times what it did for the score, where that was positive.
 
-    `M = mean over heads of A max(0, dS/dA)` with S the sum of the scores: pairs do not mix, so that it gives each pair's
-    own gradient (ALBEF `Grounding.py` and its notebook; LAVIS `compute_gradcam`).
+    `M = mean over heads of A max(0, dS/dA)` with S the sum of the scores: pairs do not mix, so that it gives each
+    pair's own gradient (ALBEF `Grounding.py` and its notebook; LAVIS `compute_gradcam`).
 
     Only the way from the score back to the map is walked. No parameter's `.grad` changes and no hook on one fires, so
     that under DistributedDataParallel nothing is reduced. The graph is kept for the loss.
@@ -165,7 +165,7 @@ def sentence_map(map_BLP: Tensor) -> Tensor:
 
 
 def lavis_maps(map_LP: Tensor, mask_L: Tensor) -> Tensor:
-    """One pair's maps in the order of LAVIS `compute_gradcam`: [CLS], a sentence's, every position after it, [1 + L, P].
+    """One pair's maps in the order of LAVIS `compute_gradcam`, [1 + L, P]: [CLS], the sentence, each later position.
 
     The sentence's is the sum over positions 1 to n divided by n, n = real tokens - 2: it counts on a [SEP] at the end,
     and without one it leaves the last word out.

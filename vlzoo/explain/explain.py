@@ -1,0 +1,239 @@
+"""A trained model, a picture and a caption to the caption's word maps.
+
+Legend: L text tokens, P image tokens after the prefix, N all image tokens, H picture rows, W picture columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlzoo.augment.plain import Plain
+from vlzoo.augment.view import make_view
+from vlzoo.bench.engine import Engine
+from vlzoo.data.records import ImageRef
+from vlzoo.draws import Draws
+from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.explain.gradcam import choose_layer, soft_mask, word_maps
+from vlzoo.explain.words import Word, words_of
+from vlzoo.models.prepared import as_kv
+from vlzoo.objectives.itm import ITM, MATCH
+from vlzoo.types import KV, Fused, Text, Tokens
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a model saw for each word.
+
+    Attributes:
+        picture: the picture as the maps lie on it, levels [H, W, 3] uint8.
+        words: the caption's words, [CLS] first.
+        maps: one map a text position, [L, rows, columns] float32.
+        logit: the matching logit (class 1).
+        probability: of a match.
+        layer: the fusion layer of the maps, counted from 0.
+        layers: how many the fusion has.
+    """
+
+    picture: NDArray[np.uint8]
+    words: list[Word]
+    maps: NDArray[np.float32]
+    logit: float
+    probability: float
+    layer: int
+    layers: int
+
+    def of(self, word: Word) -> NDArray[np.float32]:
+        """A word's map, [rows, columns]: the mean over its pieces."""
+        mean: NDArray[np.float32] = self.maps[list(word.rows)].mean(axis=0)
+        return mean
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What a soft mask of one word does.
+
+    Attributes:
+        word: the piece drawn.
+        weight: weights of the patches, [rows, columns] float32.
+        logit: the matching logit with the mask.
+        probability: likewise.
+    """
+
+    word: Word
+    weight: NDArray[np.float32]
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One matching pass of one picture and one caption, with its graph from the text states on.
+
+    Attributes:
+        text: ids.
+        image: image tokens.
+        states: text tokens, a leaf of the graph.
+        prepared: keys and values.
+        fused: what the fusion gave, with the map.
+        logit_12: the matching head's output.
+    """
+
+    text: Text
+    image: Tokens
+    states: Tokens
+    prepared: KV
+    fused: Fused
+    logit_12: Tensor
+
+
+def explain(engine: Engine, image: ImageRef, caption: str, layer: int | None = None) -> Explained:
+    """Every word's map.
+
+    Args:
+        engine: a run with a matching head.
+        image: the picture.
+        caption: any text; it is cleaned as in training.
+        layer: the fusion layer, counted from 0; None: the third, or the last that has word maps.
+
+    Raises:
+        DataError: the picture can't be read.
+        CheckpointError: the run can't match texts with pictures.
+        VlzooError: the caption is empty, or there are no word maps in this layer or fusion.
+    """
+    return Explainer(engine, layer).explain(image, caption)
+
+
+class Explainer:
+    """Explains pictures and captions with one model.
+
+    Args:
+        engine: a run with a matching head.
+        layer: as in `explain`.
+
+    Raises:
+        CheckpointError: the run can't match texts with pictures.
+        VlzooError: there are no word maps in this layer or fusion.
+    """
+
+    def __init__(self, engine: Engine, layer: int | None = None) -> None:
+        self.engine, self.head = engine, matching_head(engine)
+        fusion = engine.system.model.fusion
+        self.layer, self.layers = choose_layer(fusion, layer), fusion.layers
+
+    def explain(self, image: ImageRef, caption: str) -> Explained:
+        """Every word's map."""
+        return self._explained(image, caption)[0]
+
+    def masked(
+        self, image: ImageRef, caption: str, *, seed: int = 0, word: str | None = None
+    ) -> tuple[Explained, Masked]:
+        """The maps, and what the soft mask of one word does to the match.
+
+        Args:
+            image: the picture.
+            caption: the caption.
+            seed: of the draw among the caption's pieces, uniform as in training.
+            word: take this word instead of drawing one.
+
+        Raises:
+            VlzooError: the caption has no such word.
+        """
+        explained, passed = self._explained(image, caption)
+        chosen = named_word(explained.words, word) if word else drawn_word(explained.words, passed.text, seed)
+        map_1P = torch.from_numpy(explained.of(chosen)).reshape(1, -1).to(passed.image.x.device)
+        weight_1N = soft_mask(map_1P, prefix=passed.image.prefix)
+        with torch.no_grad(), self.engine.autocast():
+            fused = self.engine.system.model.fusion.fuse(passed.states, [passed.prepared.scaled(weight_1N)])
+            logit_12 = self.head.head(fused.cls)
+        grid = weight_1N[0, passed.image.prefix :].reshape(explained.maps.shape[1:]).cpu().numpy()
+        return explained, Masked(chosen, grid, *verdict(logit_12))
+
+    def _explained(self, image: ImageRef, caption: str) -> tuple[Explained, Pass]:
+        engine = self.engine
+        words = words_of(engine.tokenizer, engine.collator.clean(caption))
+        passed = self._pass(image, caption)
+        grid = grid_of(passed.image)
+        maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=passed.image.prefix)
+        maps = maps_1LP[0].reshape(-1, *grid).cpu().numpy()
+        seen = picture_of(engine, image)
+        return Explained(seen, words, maps, *verdict(passed.logit_12), self.layer, self.layers), passed
+
+    def _pass(self, image: ImageRef, caption: str) -> Pass:
+        model = self.engine.system.model
+        text = self.engine.tokenise([caption])
+        with torch.inference_mode(False), torch.enable_grad(), self.engine.autocast():
+            with torch.no_grad():
+                tokens = model.image_encoder(self.engine.pixels([image]))
+                read = model.text_encoder(text.ids, text.mask)
+                prepared = model.fusion.prepare(tokens)
+            # The graph starts here: what lies before has no part in the gradient, and weights may be frozen.
+            states = Tokens(read.x.detach().requires_grad_(), read.mask, read.pooled)
+            fused = model.fusion.fuse(states, [prepared], attention=self.layer)
+            return Pass(text, tokens, states, as_kv(prepared), fused, self.head.head(fused.cls))
+
+
+def matching_head(engine: Engine) -> ITM:
+    """The run's matching objective.
+
+    Raises:
+        CheckpointError: it has none, or reads two pictures.
+    """
+    found = [each for each in engine.system.named_objectives().values() if isinstance(each, ITM)]
+    if not found:
+        raise CheckpointError(
+            f"this run has no matching head (its objectives: {', '.join(engine.recipe.active) or 'none'})",
+            fix="explain a run trained with the objective `itm`: a pre-trained or a retrieval run",
+        )
+    return found[0]
+
+
+def grid_of(image: Tokens) -> tuple[int, int]:
+    """Rows and columns of the picture's tokens.
+
+    Raises:
+        VlzooError: they are regions, which have no grid.
+    """
+    if image.grid is None:
+        raise VlzooError("this image encoder gives regions, not a grid", fix="explain a run with a grid of patches")
+    return image.grid
+
+
+def picture_of(engine: Engine, image: ImageRef) -> NDArray[np.uint8]:
+    """The picture on which the maps lie: the whole one where the model saw it all, else the part it saw."""
+    if isinstance(engine.augmentation, Plain):
+        return np.asarray(image.open())
+    return make_view(image.open(), engine.augmentation, engine.size, np.random.default_rng(0))
+
+
+def verdict(logit_12: Tensor) -> tuple[float, float]:
+    """The matching logit, and the probability of a match."""
+    row = logit_12.detach().float()[0]
+    return float(row[MATCH]), float(row.softmax(0)[MATCH])
+
+
+def named_word(words: list[Word], text: str) -> Word:
+    """The first word spelt `text`.
+
+    Raises:
+        VlzooError: there is none.
+    """
+    for word in words:
+        if word.text == text.lower():
+            return word
+    raise VlzooError(f"the caption has no word {text!r}", fix=f"choose among: {', '.join(w.text for w in words)}")
+
+
+def drawn_word(words: list[Word], text: Text, seed: int) -> Word:
+    """A piece drawn uniformly, special tokens left out, as the soft masks of training draw."""
+    key = torch.zeros(1, dtype=torch.int64, device=text.ids.device)
+    row = int(Draws(seed).choose("explained-word", key, (~text.special).double()))
+    for word in words:
+        if row in word.rows:
+            piece = word.pieces[word.rows.index(row)]
+            return Word(piece if len(word.rows) > 1 else word.text, (row,), (piece,))
+    raise VlzooError("the caption has no word to draw", fix="use words that are not special tokens")

@@ -1,0 +1,131 @@
+"""Sheets of small pictures with titles, written as one file."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.explain.draw import Levels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg", "jpg")
+"""What a sheet can be written as, by the file's suffix."""
+
+WIDTH = 2.1
+"""Width of a cell, in inches."""
+
+DPI = 120
+"""Pixels an inch."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture in a sheet.
+
+    Attributes:
+        picture: levels, [H, W, 3].
+        title: above it.
+        note: below it, smaller.
+    """
+
+    picture: Levels
+    title: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cells in rows.
+
+    Attributes:
+        cells: in reading order; all pictures of one size.
+        columns: cells in a row.
+        title: over the sheet.
+        lines: below the title, one each.
+        foot: under the sheet.
+    """
+
+    cells: Sequence[Cell]
+    columns: int
+    title: str
+    lines: Sequence[str] = ()
+    foot: str = ""
+
+
+def format_of(file: Path) -> str:
+    """The format a file's suffix names.
+
+    Raises:
+        VlzooError: it names none that can be written.
+    """
+    suffix = file.suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise VlzooError(f"can't draw to {file.name!r}", fix=did_you_mean(suffix, FORMATS, what="suffixes"))
+    return suffix
+
+
+def write(sheet: Sheet, file: Path) -> None:
+    """Draw a sheet into a file; a reader sees the old file or the whole new one.
+
+    Raises:
+        VlzooError: the suffix names no format, or the file can't be written.
+    """
+    kind = format_of(file)
+    figure = draw(sheet)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(temporary, format=kind, dpi=DPI, facecolor="white")
+        temporary.replace(file)
+    except OSError as error:
+        raise VlzooError(f"{str(file)!r} can't be written: {error.strerror}", fix="choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw(sheet: Sheet) -> Figure:
+    """A sheet as a matplotlib figure, made without its global state."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(sheet.cells) // sheet.columns)
+    height, width = sheet.cells[0].picture.shape[:2]
+    inches = max(sheet.columns, 3) * WIDTH
+    heading = textwrap.wrap(sheet.title, int(inches * 9)) or [""]
+    foot = textwrap.wrap(sheet.foot, int(inches * 14))
+    top = 0.2 * len(heading) + 0.17 * len(sheet.lines) + 0.35
+    bottom = 0.15 * len(foot) + 0.12
+    body = rows * (WIDTH * height / width + 0.42)
+    tall = top + body + bottom
+    figure = Figure(figsize=(inches, tall))
+    say: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
+    for i, line in enumerate(heading):
+        figure.text(0.1 / inches, 1 - (0.1 + 0.2 * i) / tall, line, fontsize=11, weight="bold", **say)
+    for i, line in enumerate(sheet.lines):
+        y = 1 - (0.13 + 0.2 * len(heading) + 0.17 * i) / tall
+        figure.text(0.1 / inches, y, line, fontsize=9, color="0.25", **say)
+    for i, line in enumerate(foot):
+        figure.text(0.1 / inches, (bottom - 0.03 - 0.15 * i) / tall, line, fontsize=7, color="0.4", **say)
+    grid = figure.add_gridspec(
+        rows, sheet.columns, left=0.02, right=0.98, bottom=bottom / tall, top=(tall - top) / tall, wspace=0.06
+    )
+    for i, cell in enumerate(sheet.cells):
+        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), cell)
+    return figure
+
+
+def _place(axes: Axes, cell: Cell) -> None:
+    axes.imshow(cell.picture)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(cell.title, fontsize=9, pad=3, parse_math=False)
+    axes.set_xlabel(cell.note, fontsize=7, color="0.4", labelpad=2, parse_math=False)
+    for side in axes.spines.values():
+        side.set_visible(False)

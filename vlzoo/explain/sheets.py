@@ -1,0 +1,101 @@
+"""What `vlzoo explain` shows: a sheet of every word's map, of two models' maps, or of a soft mask; and the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vlzoo.explain.draw import STYLES, fit, masked, peak, shade
+from vlzoo.explain.explain import Explained, Masked
+from vlzoo.explain.figure import Cell, Sheet
+from vlzoo.explain.words import Word
+
+COLUMNS = 6
+"""Most cells in a row of a sheet."""
+
+FOOT = "Each map is stretched between its own least and greatest value; the greatest is written below it."
+
+
+def verdict_line(shown: Explained, name: str = "") -> str:
+    """A model's matching score in words."""
+    head = f"{name}: " if name else ""
+    match = f"ITM logit {shown.logit:+.2f}, match {100 * shown.probability:.1f} %"
+    return f"{head}{match}; Grad-CAM of fusion layer {shown.layer} (0 to {shown.layers - 1})"
+
+
+def words_sheet(shown: Explained, caption: str, words: Sequence[Word], style: str) -> Sheet:
+    """The picture, then every word's map."""
+    picture = fit(shown.picture)
+    cells = [Cell(picture, "picture"), *(_cell(shown, word, style) for word in words)]
+    return Sheet(cells, min(COLUMNS, len(cells)), caption, [verdict_line(shown)], FOOT)
+
+
+def against_sheet(models: Sequence[tuple[str, Explained]], caption: str, words: Sequence[Word], style: str) -> Sheet:
+    """Two models' maps of each word side by side, the first model's on the left.
+
+    Args:
+        models: both models' names and results.
+        caption: the caption.
+        words: the words that both kept; their positions are looked up in each.
+        style: a key of `STYLES`.
+    """
+    cells = []
+    for place, _ in enumerate(words):
+        for name, shown in models:
+            cells.append(_cell(shown, shown.words[place], style, name))
+    return Sheet(cells, COLUMNS, caption, [verdict_line(shown, name) for name, shown in models], FOOT)
+
+
+def mask_sheet(shown: Explained, hidden: Masked, caption: str, style: str) -> Sheet:
+    """The picture, the word's map, the soft mask made of it, and the masked picture."""
+    picture = fit(shown.picture)
+    cells = [
+        Cell(picture, "picture", f"ITM logit {shown.logit:+.2f}"),
+        _cell(shown, hidden.word, style),
+        Cell(shade(hidden.weight, picture.shape[:2]), "soft mask 1 - c", f"mean weight {hidden.weight.mean():.2f}"),
+        Cell(masked(picture, hidden.weight), "masked", f"ITM logit {hidden.logit:+.2f}"),
+    ]
+    after = f"masked by {hidden.word.text!r}: ITM logit {hidden.logit:+.2f}, match {100 * hidden.probability:.1f} %"
+    foot = "The model scales the image tokens by these weights, not the pixels; the last picture is a likeness."
+    return Sheet(cells, len(cells), caption, [verdict_line(shown), after], foot)
+
+
+def figures(name: str, shown: Explained, words: Sequence[Word]) -> dict[str, Any]:
+    """A model's result as plain values: the score, and each word's peak as patch and as pixel of the picture."""
+    return {
+        "run": name,
+        "layer": shown.layer,
+        "itm_logit": shown.logit,
+        "match": shown.probability,
+        "grid": list(shown.maps.shape[1:]),
+        "words": [_figures(shown, word) for word in words],
+    }
+
+
+def mask_figures(hidden: Masked) -> dict[str, Any]:
+    """A soft mask as plain values."""
+    return {
+        "word": hidden.word.text,
+        "itm_logit": hidden.logit,
+        "match": hidden.probability,
+        "mean_weight": float(hidden.weight.mean()),
+    }
+
+
+def _figures(shown: Explained, word: Word) -> dict[str, Any]:
+    map_PP = shown.of(word)
+    row, column = peak(map_PP)
+    height, width = shown.picture.shape[:2]
+    return {
+        "word": word.text,
+        "pieces": list(word.pieces),
+        "peak": [row, column],
+        "peak_xy": [(column + 0.5) * width / map_PP.shape[1], (row + 0.5) * height / map_PP.shape[0]],
+        "greatest": float(map_PP.max()),
+    }
+
+
+def _cell(shown: Explained, word: Word, style: str, model: str = "") -> Cell:
+    map_PP = shown.of(word)
+    title = f"{word.label}: {model}" if model else word.label
+    return Cell(STYLES[style](fit(shown.picture), map_PP), title, f"{map_PP.max():.1e}")
