@@ -106,19 +106,6 @@ def _zip(key: tuple[str, int, int]) -> zipfile.ZipFile:
     return zipfile.ZipFile(key[0])
 
 
-def zip_members(archive: str | Path) -> list[str]:
-    """The names in a zip archive, folders left out.
-
-    Raises:
-        DataError: the archive is missing or damaged.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return [info.filename for info in opened.infolist() if not info.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(_reason(error, "a zip archive"), where=str(archive)) from error
-
-
 @dataclass(frozen=True)
 class TarImage:
     """A picture in an uncompressed tar archive, by its place in bytes.
