@@ -107,14 +107,15 @@ class Trainer:
 
     def update(self, feeds: list[Feed]) -> dict[str, float]:
         """One training step: an update for each stream that is drawn. Gives the losses' parts by name."""
-        # Dropout and all else that torch draws: the same after a resume, without saving generator states.
+        drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
+        batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
+        # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
+        # batches are read, because a loader draws a number when it starts, and a resumed run starts one here.
         torch.manual_seed(int(mix(self.recipe.train.seed, self.step, name_word("torch"))) >> 1)
         set_rate(self.optimizer, learning_rate(self.recipe.train, self.step, self.length))
         values: dict[str, Tensor] = {}
-        drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
-        for feed in feeds:
-            if drawn[feed.name][0]:
-                values |= self._update_on(feed, next(feed.batches))
+        for feed, batch in batches:
+            values |= self._update_on(feed, batch)
         return {name: float(value) for name, value in values.items()}
 
     def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:

@@ -1,0 +1,134 @@
+"""A tiny corpus, a tiny recipe, and `vlzoo` as processes that are quick to start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from vlzoo.data.scenes import Sizes, make_scenes
+
+HERE = Path(__file__).resolve().parent
+
+RECIPE = """\
+# A model of a few thousand weights.
+model:
+  image_encoder:
+    part: timm
+    name: vit_tiny_patch16_224
+    image_size: 32
+    arguments: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}
+  text_encoder: {part: bert, layers: 1, width: 16, heads: 2, intermediate: 32, max_length: 32}
+  fusion: {part: cross_attention, layers: 2, width: 16, heads: 2, intermediate: 32}
+  joint: 8
+tokenizer: {vocab: data, max_length: 16}
+teacher: {momentum: 0.9}
+objectives:
+  itc: {queue: 24}
+  itm: {}
+  mlm: {}
+augment:
+  train: {part: weak, size: 32, flip: 0.0}
+  eval: {part: plain, size: 32}
+data: {part: scenes, split: train}
+train: {samples: 80, batch: 8, lr: 1.0e-3, workers: 0, log_every: 2, save_every: 4, seed: 5}
+bench: {k: 4, batch: 16}
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Zoo:
+    """A folder in which `vlzoo` runs, with a corpus at hand."""
+
+    folder: Path
+    corpus: Path
+    server: subprocess.Popen[str]
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file in the folder."""
+        file = self.folder / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def run(self, *args: str, during: Callable[[int], None] | None = None, **env: str) -> Result:
+        """`vlzoo ARGS` in the folder; `during` is called with its process number while it runs."""
+        out, err = (self.folder / f".{name}" for name in ("stdout", "stderr"))
+        known = {"VLZOO_DATA": str(self.corpus.parent), "COLUMNS": "200", **self.env, **env}
+        request = {"cwd": str(self.folder), "env": known, "args": args, "out": str(out), "err": str(err)}
+        assert self.server.stdin and self.server.stdout
+        self.server.stdin.write(json.dumps(request) + "\n")
+        self.server.stdin.flush()
+        pid = int(self.server.stdout.readline())
+        if during:
+            during(pid)
+        code = int(self.server.stdout.readline())
+        result = Result(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def pretrain(self, out: str, *args: str, **env: str) -> Result:
+        """Train the tiny recipe."""
+        return self.run("pretrain", "micro.yaml", "--out", out, *args, **env)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The process that forks the others."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("VLZOO_")}
+    env = {
+        **clean,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(HERE.parent.parent),
+        "VLZOO_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+    }
+    started = subprocess.Popen(
+        [sys.executable, str(HERE / "zygote.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+    )
+    assert started.stdout
+    assert started.stdout.readline() == "ready\n"
+    yield started
+    assert started.stdin
+    started.stdin.close()
+    started.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of 48 pictures: 36 to train, 6 each to validate and test."""
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    make_scenes(folder, Sizes.split(36, 6, 6), seed=3, workers=1)
+    return folder
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, corpus: Path, server: subprocess.Popen[str]) -> Zoo:
+    """A folder with the tiny recipe."""
+    made = Zoo(tmp_path, corpus, server)
+    made.write("micro.yaml", RECIPE)
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, server: subprocess.Popen[str]) -> Zoo:
+    """A folder in which the tiny recipe was trained into `run`, without a break. Not to be changed."""
+    made = Zoo(tmp_path_factory.mktemp("trained"), corpus, server)
+    made.write("micro.yaml", RECIPE)
+    result = made.pretrain("run")
+    assert result.code == 0, result.err
+    return made

@@ -1,0 +1,309 @@
+"""`vlzoo pretrain` as a process: trained, interrupted, resumed, and every mistake a user can make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+PLUGIN = """
+from vlzoo import hookimpl
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.objective("mine", "mine_loss:Mine", summary="a stranger's objective")
+"""
+
+TRIMMED = '''
+import torch
+from torch.nn.functional import cross_entropy
+
+from vlzoo.interfaces import Objective
+from vlzoo.types import Loss
+
+
+class Mine(Objective):
+    """ITC without its noisiest pairs.
+
+    Args:
+        keep: share of the pairs kept.
+    """
+
+    def __init__(self, *, keep: float = 0.75) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, step):
+        target_B = torch.arange(len(step))
+        loss_B = cross_entropy(step.similarity.i2t, target_B, reduction="none")
+        kept_K = loss_B.topk(int(self.keep * len(loss_B)), largest=False).values
+        return Loss(kept_K.mean(), {"kept": torch.tensor(float(len(kept_K)))})
+'''
+
+# At step 6 it does what VLZOO_TEST_DO says; its loss is nothing, so that it changes no weight.
+ACTOR = '''
+import os
+import signal
+
+from vlzoo.interfaces import Objective
+from vlzoo.types import Loss
+
+
+class Mine(Objective):
+    """Something happens at step 6."""
+
+    def plan(self, plan):
+        """Reads nothing."""
+
+    def forward(self, step):
+        do = os.environ.get("VLZOO_TEST_DO", "")
+        loss = step.image_embed().sum() * 0.0
+        if step.draws.step == 6 and do.startswith("SIG"):
+            os.kill(os.getpid(), getattr(signal, do))
+        if step.draws.step == 3 and do == "nan":
+            loss = loss + float("nan")
+        return Loss(loss)
+'''
+
+
+def with_mine(zoo, code: str) -> list[str]:
+    """Arguments for a call with the single-file plugin."""
+    zoo.write("mine.py", PLUGIN)
+    zoo.write("mine_loss.py", code)
+    return ["--plugin", "mine.py", "pretrain", "micro.yaml", "--with", "mine"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a run's last checkpoint, the optimiser's and the teacher's too."""
+    files = sorted(run.glob("checkpoints/step-000000010/*.safetensors"))
+    assert [file.stem for file in files] == ["optimizer", "system", "teacher"]
+    return {f"{file.stem}/{name}": tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def assert_equal_runs(first: Path, second: Path) -> None:
+    a, b = weights(first), weights(second)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def leftovers(run: Path) -> list[str]:
+    return [str(file) for file in run.rglob("*") if file.name.endswith((".tmp", ".part"))]
+
+
+def test_a_run_folder_tells_everything(trained):
+    run = trained.folder / "run"
+    # 80 samples in batches of 8 are 10 updates, logged every 2, saved every 4 and at the end; one is kept.
+    assert steps(run) == [2, 4, 6, 8, 10]
+    assert [folder.name for folder in (run / "checkpoints").iterdir()] == ["step-000000010"]
+    about = json.loads((run / "run.json").read_text())
+    assert about["seed"] == 5
+    assert about["data"][0]["samples"] == 180  # 36 pictures with 5 captions each
+    assert about["packages"]["torch"] == torch.__version__.split("+")[0]
+    first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"itc", "itm", "mlm", "temperature", "lr", "samples_per_s"} <= first.keys()
+    assert leftovers(run) == []
+
+
+def test_the_same_seed_gives_the_same_weights_and_workers_change_nothing(zoo, trained):
+    result = zoo.pretrain("run", "--set", "train.workers=1")
+    assert result.code == 0, result.err
+    assert_equal_runs(zoo.folder / "run", trained.folder / "run")
+
+
+def test_another_seed_gives_other_weights(zoo, trained):
+    assert zoo.pretrain("run", "--set", "train.seed=6").code == 0
+    a, b = weights(zoo.folder / "run"), weights(trained.folder / "run")
+    assert not torch.equal(a["system/model.text_projection.weight"], b["system/model.text_projection.weight"])
+
+
+@pytest.mark.parametrize(("signal", "code", "saved"), [("SIGINT", 130, 7), ("SIGTERM", 130, 7), ("SIGKILL", -9, 4)])
+def test_stopped_and_resumed_gives_equal_weights(zoo, signal, code, saved):
+    mine = with_mine(zoo, ACTOR)
+    whole = zoo.run(*mine, "--out", "whole")
+    assert whole.code == 0, whole.err
+    stopped = zoo.run(*mine, "--out", "broken", VLZOO_TEST_DO=signal)
+    assert stopped.code == code, stopped.err
+    # A polite signal saves after the update at hand (step 6, so 7 are done); a kill leaves what step 4 saved.
+    assert [f.name for f in (zoo.folder / "broken/checkpoints").iterdir()] == [f"step-{saved:09d}"]
+    if code == 130:
+        assert f"stopped by {signal}: saved at step 7; go on with --resume" in stopped.err
+    refused = zoo.run(*mine, "--out", "broken")
+    assert refused.code == 2
+    assert "holds a run already" in refused.err and "--resume" in refused.err
+    resumed = zoo.run(*mine, "--out", "broken", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert f"going on from step {saved} of 10" in resumed.err
+    assert_equal_runs(zoo.folder / "whole", zoo.folder / "broken")
+    assert steps(zoo.folder / "broken") == steps(zoo.folder / "whole") == [2, 4, 6, 8, 10]
+    assert leftovers(zoo.folder / "broken") == []
+
+
+def test_killed_before_the_first_checkpoint_starts_again(zoo, trained):
+    mine = with_mine(zoo, ACTOR)
+    assert zoo.run(*mine, "--out", "run", "--set", "train.save_every=100", VLZOO_TEST_DO="SIGKILL").code == -9
+    assert steps(zoo.folder / "run") == [2, 4, 6]
+    assert zoo.run(*mine, "--out", "run", "--set", "train.save_every=100", "--resume").code == 0
+    assert steps(zoo.folder / "run") == [2, 4, 6, 8, 10]
+
+
+def test_streams_that_are_not_drawn_at_every_step_resume_alike(zoo):
+    mine = with_mine(zoo, ACTOR)
+    streams = "extends: micro.yaml\ndata: null\nstreams:\n"
+    for name, chance, objectives in (("a", 0.5, "[itc, mine]"), ("b", 0.6, "[itm, mlm, mine]")):
+        data = "{part: scenes, split: train}"
+        streams += f"  - {{name: {name}, data: {data}, probability: {chance}, objectives: {objectives}}}\n"
+    zoo.write("two.yaml", streams)
+    call = [*mine[:3], "two.yaml", "--with", "mine"]
+    assert zoo.run(*call, "--out", "whole").code == 0
+    assert zoo.run(*call, "--out", "broken", VLZOO_TEST_DO="SIGINT").code in (0, 130)
+    zoo.run(*call, "--out", "broken", "--resume")
+    assert_equal_runs(zoo.folder / "whole", zoo.folder / "broken")
+
+
+def test_a_nan_stops_with_step_objective_and_samples(zoo):
+    mine = with_mine(zoo, ACTOR)
+    result = zoo.run(*mine, "--out", "run", "--set", "train.save_every=1", VLZOO_TEST_DO="nan")
+    assert result.code == 2
+    assert "the loss of objective 'mine' is nan at step 3" in result.err
+    named = result.err.split("samples ")[1].split(":")[0].split(", ")
+    assert len(named) == 8 and all(named)  # the batch's eight
+    assert [f.name for f in (zoo.folder / "run/checkpoints").iterdir()] == ["step-000000003"]
+
+
+def test_weights_ruined_by_a_finite_loss_are_not_saved(zoo):
+    result = zoo.pretrain("run", "--set", "train.lr=1.0e+38", "--set", "train.samples=8", "--set", "teacher=null")
+    assert result.code == 2
+    assert "not finite" in result.err
+    assert not list((zoo.folder / "run").glob("checkpoints/*"))
+
+
+def test_a_strangers_objective_trains(zoo, trained):
+    result = zoo.run(*with_mine(zoo, TRIMMED), "--out", "run")
+    assert result.code == 0, result.err
+    row = json.loads((zoo.folder / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert row["kept"] == 6.0  # 0.75 of a batch of 8
+    # -log softmax over 8 candidates of the best three quarters: of the order of log 8 = 2.08 at the start.
+    assert 0.0 < row["mine"] < 5.0
+    a, b = weights(zoo.folder / "run"), weights(trained.folder / "run")
+    assert not torch.equal(a["system/model.text_projection.weight"], b["system/model.text_projection.weight"])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--set", "train.batch=4096"], ["a batch of 4096 is larger than the data: 180 samples", "180 or less"]),
+        (["--data-root", "nowhere"], ["there is no folder", "--data-root"]),
+        (["--from", "nowhere"], ["nowhere", "no such folder"]),
+        (["--device", "banana"], ["no device called 'banana'"]),
+        (["--set", "objectives.itm.head=mpl"], ["'mpl'"]),
+        (["--set", "model.fusion.heads=3"], ["width 16 can't be split over 3 heads"]),
+        (["--set", "augment.train.size=48"], ["48x48", "32x32"]),
+        (["--set", "objectives.itc=null", "--set", "objectives.classify.images=1"], ["'classify' needs classes"]),
+        (["--set", "tokenizer.vocab=nowhere.txt"], ["nowhere.txt"]),
+        (["--set", "model.fusion.part=merged", "--set", "model.image_encoder.name=vit_teeny"], ["vit_teeny"]),
+    ],
+)
+def test_mistakes_leave_one_message_and_no_folder(zoo, args, said):
+    result = zoo.pretrain("run", *args)
+    assert result.code == 2, result.err
+    assert all(words in result.err for words in said), result.err
+    assert result.out == ""
+    assert not (zoo.folder / "run").exists()
+
+
+def test_a_mistake_met_by_a_data_worker_reads_as_any_other(zoo, tmp_path):
+    broken = copy_of(zoo, tmp_path)
+    victim = sorted((broken / "images").glob("*.png"), key=lambda file: int(file.stem))[0]
+    victim.write_bytes(victim.read_bytes()[:40])
+    result = zoo.pretrain(
+        "run", "--set", "train.workers=1", "--set", "train.samples=400", VLZOO_DATA=str(tmp_path / "copy")
+    )
+    assert result.code == 2
+    assert f"{victim}" in result.err
+    assert "worker" not in result.err
+
+
+def copy_of(zoo, tmp_path: Path) -> Path:
+    target = tmp_path / "copy" / "scenes"
+    shutil.copytree(zoo.corpus, target)
+    return target
+
+
+def test_cmyk_sixteen_bits_and_transparency_train(zoo, tmp_path):
+    target = copy_of(zoo, tmp_path)
+    files = sorted((target / "images").glob("*.png"), key=lambda file: int(file.stem))[:36]
+    kinds = {"CMYK": 0, "I;16": 0, "RGBA": 0, "LA": 0, "P": 0, "1": 0}
+    for i, file in enumerate(files):
+        mode = list(kinds)[i % len(kinds)]
+        kinds[mode] += 1
+        picture = Image.open(file).convert("RGB")
+        if mode == "I;16":
+            picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+        elif mode in ("RGBA", "LA"):
+            picture.putalpha(128)
+            picture = picture.convert(mode)
+        else:
+            picture = picture.convert(mode)
+        picture.save(file, format="TIFF" if mode == "CMYK" else "PNG")
+    assert min(kinds.values()) == 6
+    result = zoo.pretrain("run", VLZOO_DATA=str(tmp_path / "copy"))
+    assert result.code == 0, result.err
+
+
+def test_resume_refuses_another_recipe_and_other_data(zoo, trained, tmp_path):
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    result = zoo.pretrain("run", "--resume", "--set", "train.lr=0.5", "--set", "model.joint=4")
+    assert result.code == 2
+    assert "train.lr: 0.001 there, 0.5 here" in result.err and "model.joint: 8 there, 4 here" in result.err
+    other = copy_of(zoo, tmp_path)
+    file = other / "annotations/captions/dataset_scenes.json"
+    file.write_text(file.read_text().replace(" a ", " the "))
+    moved = zoo.pretrain("run", "--resume", VLZOO_DATA=str(tmp_path / "copy"))
+    assert moved.code == 2
+    assert "the run began with other data" in moved.err
+    assert_equal_runs(zoo.folder / "run", trained.folder / "run")
+
+
+def test_resume_may_change_workers_and_logging(zoo, trained):
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    result = zoo.pretrain("run", "--resume", "--set", "train.workers=1", "--set", "train.log_every=1")
+    assert result.code == 0, result.err
+    assert "trained to step 10" in result.out
+
+
+def test_a_folder_that_is_no_run_is_left_alone(zoo):
+    (zoo.folder / "letters").mkdir()
+    zoo.write("letters/dear.txt", "hello")
+    for extra in ([], ["--resume"]):
+        result = zoo.pretrain("letters", *extra)
+        assert result.code == 2
+        assert "is there already and is no run" in result.err
+    assert [file.name for file in (zoo.folder / "letters").iterdir()] == ["dear.txt"]
+
+
+def test_from_a_fresh_interpreter(zoo, root):
+    # The one call here that is not forked: `python -m vlzoo` from nothing.
+    ended = subprocess.run(
+        [sys.executable, "-m", "vlzoo", "pretrain", "micro.yaml", "--out", "run", "--set", "train.samples=8"],
+        cwd=zoo.folder,
+        env={"PYTHONPATH": str(root), "VLZOO_DATA": str(zoo.corpus.parent), "OMP_NUM_THREADS": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "run: trained to step 1;" in ended.stdout
+    assert "training: 1/1 steps" in ended.stderr
