@@ -1,0 +1,84 @@
+"""`vlzoo check --cost`: parameters and FLOPs against the architectures' own arithmetic."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from vlzoo.config.check import load
+from vlzoo.errors import VlzooError
+from vlzoo.models.cost import cost_of
+
+D, M = 768, 3072  # width and hidden width of BERT base and ViT-B/16
+LAYER = 4 * (D * D + D) + (D * M + M) + (M * D + D) + 4 * D  # attention, feed-forward, two layer norms
+CROSS = 4 * (D * D + D) + 2 * D  # cross-attention with its layer norm
+
+
+@pytest.fixture(scope="module")
+def albef():
+    return {row.part: row for row in cost_of(load("albef").recipe)}
+
+
+def test_parameters_of_albef_are_those_of_its_parts(albef):
+    # BERT base: words, positions, two segments, a layer norm; six layers (Devlin et al. 2019).
+    assert albef["text_encoder bert"].parameters == (30522 + 512 + 2) * D + 2 * D + 6 * LAYER
+    assert albef["fusion cross_attention"].parameters == 6 * (LAYER + CROSS)
+    # ViT-B/16 at 256: 16 x 16 patches of 16 x 16 x 3, a class token, 257 positions, a last layer norm.
+    assert albef["image_encoder timm"].parameters == (D * 768 + D) + D + 257 * D + 12 * LAYER + 2 * D
+    # A linear head of two classes on D.
+    assert albef["objective itm"].parameters == 2 * D + 2
+    # The transform (D x D, layer norm) and the vocabulary's bias: its table is the text encoder's, counted there.
+    assert albef["objective mlm"].parameters == D * D + D + 2 * D + 30522
+
+
+def test_flops_of_albef_are_those_of_its_matrix_products(albef):
+    tokens, layers = 257, 12
+    products = 2 * layers * tokens * (4 * D * D + 2 * D * M)  # two for a multiplication with addition
+    attention = layers * 4 * tokens * tokens * D  # scores, and the sum they weigh
+    patches = 2 * 256 * D * 768
+    assert albef["image_encoder timm"].flops == products + attention + patches
+
+
+def test_the_sum_counts_each_parameter_once(albef):
+    rows = [row for part, row in albef.items() if part != "sum"]
+    assert albef["sum"].parameters == sum(row.parameters for row in rows)
+    assert albef["sum"].flops == sum(row.flops or 0 for row in rows)
+
+
+def test_a_model_that_no_memory_could_hold_is_counted(tmp_path):
+    file = tmp_path / "huge.yaml"
+    text = "extends: methods/albef\nmodel:\n  fusion: {layers: 400, width: 16384, heads: 128, intermediate: 65536}\n"
+    file.write_text(text + "  text_encoder: {width: 16384, heads: 128, intermediate: 65536}\n")
+    before = torch.empty(0).device
+    (fusion,) = [row for row in cost_of(load(str(file)).recipe) if row.part.startswith("fusion")]
+    assert fusion.parameters > 10**12  # 4 TB of fp32
+    assert torch.empty(0).device == before
+
+
+def test_regions_and_a_decoder(tmp_path):
+    file = tmp_path / "regions.yaml"
+    file.write_text(
+        "model:\n  image_encoder: {part: regions, width: 64}\n"
+        "  fusion: {part: merged, width: 64, heads: 4, layers: 2}\n"
+        "  text_encoder: {part: embedding, width: 64}\n  decoder: {part: causal, width: 64, heads: 4, layers: 1}\n"
+    )
+    rows = {row.part: row for row in cost_of(load(str(file)).recipe)}
+    assert rows["image_encoder regions"].flops is None
+    assert rows["fusion merged"].flops
+    assert rows["decoder causal"].flops
+
+
+def test_a_task_alone_has_no_model():
+    with pytest.raises(VlzooError, match="the recipe names no"):
+        cost_of(load("tasks/vqa").recipe)
+
+
+def test_the_command(world):
+    done = world.run("check", "--cost", "albef-tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert {"part", "parameters", "flops", "shown"} <= set(result["cost"][0])
+    shown = world.run("check", "--cost", "albef-tiny").stdout
+    assert all(row["shown"][1] in shown for row in result["cost"])

@@ -1,0 +1,138 @@
+"""What a recipe's model costs: parameters and forward FLOPs of each part, on meta tensors: nothing is allocated.
+
+Legend: B batch rows (1 here), L text tokens, N image tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from vlzoo.config.schema import PartRef, Recipe
+from vlzoo.models.assemble import Model, System, build_system
+from vlzoo.types import Tokens
+
+FILES = ("pretrained_path", "package", "path")
+"""Options that fill a part from a file: they change no size, and meta tensors hold nothing to fill."""
+
+REGIONS = 36
+"""Regions of a picture where an encoder reads a detector's: as many as the published features have."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One part's cost.
+
+    Attributes:
+        part: its place in the recipe and its name, `fusion cross_attention`.
+        parameters: how many numbers it learns.
+        flops: floating-point operations of one forward, batch of 1, two for a multiplication with addition; None
+            where the part is not run by itself.
+    """
+
+    part: str
+    parameters: int
+    flops: int | None = None
+
+    def shown(self) -> list[str]:
+        """The row of a table."""
+        return [self.part, f"{self.parameters:,}", "" if self.flops is None else f"{self.flops / 1e9:,.2f} G"]
+
+
+def cost_of(recipe: Recipe) -> list[Cost]:
+    """The cost of every part of a recipe's model, then of the objectives' heads, then the sum.
+
+    Raises:
+        VlzooError: a part is missing, or parts do not fit each other.
+    """
+    with torch.device("meta"), torch.no_grad():
+        system = build_system(_without_files(recipe), vocab=recipe.tokenizer.size).eval()
+        rows = _parts(recipe, system.model)
+    rows += [
+        Cost(f"objective {name}", _own_parameters(objective, system))
+        for name, objective in system.named_objectives().items()
+    ]
+    known = [row.flops for row in rows if row.flops is not None]
+    return [*rows, Cost("sum", sum(each.numel() for each in system.parameters()), sum(known))]
+
+
+def _parts(recipe: Recipe, model: Model) -> list[Cost]:
+    image, image_flops = _image(recipe, model)
+    length = recipe.tokenizer.max_length
+    ids_BL = torch.zeros(1, length, dtype=torch.long)
+    mask_BL = torch.ones(1, length, dtype=torch.bool)
+    text, text_flops = _counted(lambda: model.text_encoder(ids_BL, mask_BL))
+    pictures = range(model.fusion.images)
+    fused, fused_flops = _counted(lambda: model.fusion.fuse(text, [model.fusion.prepare(image) for _ in pictures]))
+    rows = [
+        Cost(_named("image_encoder", recipe), _count(model.image_encoder), image_flops),
+        Cost(_named("text_encoder", recipe), _count(model.text_encoder), text_flops),
+        Cost(_named("fusion", recipe), _count(model.fusion), fused_flops),
+    ]
+    decoder = model.decoder
+    if decoder is not None:
+        memory = Tokens(fused.x, mask_BL, fused.x[:, 0])
+        _, flops = _counted(lambda: decoder(ids_BL, mask_BL, decoder.prepare(memory)))
+        rows.append(Cost(_named("decoder", recipe), _count(decoder), flops))
+    projections = _count(model.image_projection) + _count(model.text_projection) + model.temperature.numel()
+    return [*rows, Cost("projections, temperature", projections)]
+
+
+def _image(recipe: Recipe, model: Model) -> tuple[Tokens, int | None]:
+    """Image tokens of one picture, and what they cost; a region encoder's pictures come from elsewhere."""
+    encoder = model.image_encoder
+    if encoder.input == "regions":
+        x_BND = torch.zeros(1, REGIONS, encoder.width)
+        return Tokens(x_BND, torch.ones(1, REGIONS, dtype=torch.bool), x_BND[:, 0]), None
+    wanted = recipe.model.image_encoder
+    size = (wanted.options.get("image_size") if wanted else None) or recipe.augment.eval.options.get("size") or 224
+    return _counted(lambda: encoder(torch.zeros(1, 3, size, size)))
+
+
+class _NothingPadded(TorchFunctionMode):
+    """Answers yes where code looks into a meta tensor: transformers asks whether a mask is true everywhere."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.__bool__ and args[0].is_meta:
+            return True
+        return func(*args, **(kwargs or {}))
+
+
+def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
+    with _NothingPadded(), FlopCounterMode(display=False) as counter:
+        made = run()
+    return made, int(counter.get_total_flops())
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _own_parameters(objective: nn.Module, system: System) -> int:
+    """An objective's parameters without those it shares with the model, as a head tied to the word table does."""
+    shared = {id(parameter) for parameter in system.model.parameters()}
+    return sum(parameter.numel() for parameter in objective.parameters() if id(parameter) not in shared)
+
+
+def _named(kind: str, recipe: Recipe) -> str:
+    ref = getattr(recipe.model, kind)
+    return f"{kind} {ref.part}" if ref else kind
+
+
+def _without_files(recipe: Recipe) -> Recipe:
+    """The recipe with no part filled from a file; options of a part it does not name are dropped."""
+    kinds = {kind: getattr(recipe.model, kind) for kind in ("image_encoder", "text_encoder", "fusion", "decoder")}
+    bare = {kind: _without_file(ref) if ref and ref.part else None for kind, ref in kinds.items()}
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update=bare)})
+
+
+def _without_file(ref: PartRef) -> PartRef:
+    return PartRef(part=ref.part, **{name: value for name, value in ref.options.items() if name not in FILES})
