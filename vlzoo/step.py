@@ -6,6 +6,7 @@ Legend: B batch rows, P pairs, N image tokens, L text tokens, E joint size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -76,7 +77,9 @@ class Step(Passes):
         plan: Plan | None = None,
         alpha: float = 0.0,
     ) -> None:
-        super().__init__(model, batch, dict(batch.texts), plan or Plan())
+        # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
+        history = partial(torch.set_grad_enabled, torch.is_grad_enabled())
+        super().__init__(model, batch, dict(batch.texts), plan or Plan(), history)
         self.draws, self.alpha = draws or Draws(), alpha
         self._teacher = teacher
         self.teacher = Passes(teacher.model, batch, self.texts, self.plan, torch.no_grad) if teacher else None

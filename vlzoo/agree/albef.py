@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from vlzoo.agree.check import Check
-from vlzoo.agree.golden import GRADIENTS, Golden, gap, relative_gap, worst
+from vlzoo.agree.golden import GRADIENTS, LOGITS, Golden, gap, relative_gap, worst
+from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.config.schema import Recipe
 from vlzoo.models.assemble import Model, System, build_system
 from vlzoo.models.teacher import Teacher
 from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.plan import Plan
+from vlzoo.step import Step
 from vlzoo.train.checkpoint import load_into
 from vlzoo.types import Batch, Text
 from vlzoo.weights.adapter import Adapter, Place
@@ -148,3 +150,17 @@ def after_gaps(golden: Golden, built: Built, case: str) -> list[float]:
         if not KEY_BIAS.search(name):
             gaps.append(gap(held[place.name], place.change(expected)))
     return gaps
+
+
+def after_step(built: Built, step: Step) -> None:
+    """What the training loop does after the optimiser: queues."""
+    for objective in built.system.named_objectives().values():
+        objective.after_step(step)
+
+
+def check_weights(golden: Golden, case: str, draws: Recorded) -> Iterator[Check]:
+    """The chances that negatives were drawn by; official ones are not brought to a sum of one."""
+    for theirs, purpose in (("weights_t2i", "image-for-text"), ("weights_i2t", "text-for-image")):
+        expected = shares(golden[f"{case}/out/{theirs}"])
+        difference = gap(draws.weights[purpose], expected)
+        yield Check(f"{golden.name}/{case}/out/{theirs}", difference, LOGITS, expected.numel())

@@ -15,17 +15,19 @@ from torch import Tensor
 from vlzoo.agree.albef import (
     Built,
     after_gaps,
+    after_step,
     batch_of,
     build,
     check_gradients,
     check_norms,
+    check_weights,
     gradients,
     plan_of,
     text_of,
 )
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, worst
-from vlzoo.agree.recorded import Recorded, negatives, shares
+from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.config.schema import Teacher, Train
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import ITM
@@ -58,7 +60,7 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
     for theirs, ours in LOSSES.items():
         yield golden.scalar(f"{case}/{theirs}", losses[ours].total)
     yield from _states(golden, built, case, step)
-    yield from _weights(golden, case, step)
+    yield from check_weights(golden, case, cast(Recorded, step.draws))
     for theirs, ours in LOSSES.items():
         yield from check_norms(golden, f"{case}.{theirs}", gradients(built, losses[ours].total))
     total = sum((loss.total for loss in losses.values()), torch.zeros(()))
@@ -84,12 +86,6 @@ def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: flo
         alpha=alpha,
     )
     return step, {name: objective(step) for name, objective in built.system.named_objectives().items()}
-
-
-def after_step(built: Built, step: Step) -> None:
-    """What the loop does after the optimiser: queues."""
-    for objective in built.system.named_objectives().values():
-        objective.after_step(step)
 
 
 def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Check]:
@@ -130,14 +126,6 @@ def _passes(built: Built, step: Step) -> dict[str, Tensor]:
         "vision_proj_m#0": taught.image_projection(step.teacher.image().pooled),
         "text_proj_m#0": taught.text_projection(step.teacher.text("text").pooled),
     }
-
-
-def _weights(golden: Golden, case: str, step: Step) -> Iterator[Check]:
-    draws = cast(Recorded, step.draws)
-    for theirs, purpose in (("weights_t2i", "image-for-text"), ("weights_i2t", "text-for-image")):
-        expected = shares(golden[f"{case}/out/{theirs}"])
-        difference = float((draws.weights[purpose] - expected).abs().max())
-        yield Check(f"{golden.name}/{case}/out/{theirs}", difference, LOGITS, expected.numel())
 
 
 def _trajectory(golden: Golden) -> Iterator[Check]:

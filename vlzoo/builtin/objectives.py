@@ -36,3 +36,9 @@ def register(registry: Registrar) -> None:
         summary="classes of a text and one or two pictures (SNLI-VE, NLVR2, VQA as classification)",
         paper=ALBEF,
     )
+    registry.objective(
+        "text_assignment",
+        "vlzoo.objectives.text_assignment:TextAssignment",
+        summary="which of two pictures does a text describe, if any: prepares a fusion for NLVR2",
+        paper=ALBEF,
+    )

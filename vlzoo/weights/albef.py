@@ -143,7 +143,7 @@ def _model(sizes: Sizes, dropout: float, pixels: int) -> dict[str, Any]:
         "embed_dim": image.width,
         "depth": image.layers,
         "num_heads": image.heads,
-        "mlp_ratio": image.intermediate / image.width,
+        "mlp_ratio": _ratio(image.intermediate, image.width),
     }
     made: dict[str, Any] = {
         "image_encoder": {
@@ -179,12 +179,19 @@ def _model(sizes: Sizes, dropout: float, pixels: int) -> dict[str, Any]:
     return made
 
 
+def _ratio(hidden: int, width: int) -> float:
+    """A ratio that times the width, rounded down as timm does, is the hidden width again."""
+    ratio = hidden / width
+    return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width
+
+
 def _objectives(kind: str, sizes: Sizes) -> dict[str, Any]:
-    return {
+    known: dict[str, dict[str, Any]] = {
         "pretrain": {"itc": {"queue": sizes.queue}, "itm": {}, "mlm": {}},
         "retrieval": {"itc": {"queue": sizes.queue, "targets": "image-id"}, "itm": {}},
         "vqa": {"answer": {}},
         "nlvr2": {"classify": {"images": 2}},
         "snli-ve": {"classify": {}},
         "text-assignment": {"text_assignment": {}},
-    }[kind]
+    }
+    return known[kind]

@@ -108,7 +108,7 @@ def _sizes(state: Mapping[str, Tensor], heads: int | None, image_heads: int | No
     return Sizes(
         image=_image_tower(state, image_heads),
         patch=patches.shape[-1],
-        grid=math.isqrt(table.shape[1] - 1),
+        grid=_grid(table.shape[1] - 1),
         text=_tower(state, text, heads),
         decoder=_tower(state, decoder, heads) if any(name.startswith(decoder) for name in state) else None,
         layout=_layout(state, text),
@@ -118,6 +118,15 @@ def _sizes(state: Mapping[str, Tensor], heads: int | None, image_heads: int | No
         queue=0 if queue is None else queue.shape[1],
         classes=0 if classifier is None else len(classifier),
     )
+
+
+def _grid(patches: int) -> int:
+    side = math.isqrt(patches)
+    if side * side != patches:
+        raise CheckpointError(
+            f"a position table for {patches} patches is of no square picture", fix="ALBEF's pictures are square"
+        )
+    return side
 
 
 def _image_tower(state: Mapping[str, Tensor], heads: int | None) -> Tower:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,12 +24,17 @@ from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
+from vlzoo.models.assemble import Model
 from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.objectives.answer import decoder_of
 from vlzoo.types import Text, Tokens
 
 ANSWER_LENGTH = 12
 """Most ids of an answer, [CLS] and [SEP] included."""
+
+FIRST_TWICE = "answer (first token twice)"
+"""What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
+
 LOGITS = 50_000_000
 """Most logits held at once while answers are ranked: 200 MB."""
 
@@ -86,10 +91,16 @@ class Vqa(Task):
             with torch.no_grad(), engine.autocast():
                 fused = engine.step(batch).fused()
                 memory = Tokens(fused.x, fused.mask, fused.cls)
-                best_B, score_B = rank_answers(engine, memory, answer, min(settings.k, len(listed)))
+                ranked = rank_answers(engine.system.model, memory, answer, min(settings.k, len(listed)))
+            best, twice = ranked.best(), ranked.best(first_twice=True)
             yield [
-                {"name": sample.name, "answer": listed[int(best)], "score": float(score)}
-                for sample, best, score in zip(samples, best_B, score_B, strict=True)
+                {
+                    "name": sample.name,
+                    "answer": listed[int(best[0][row])],
+                    "score": float(best[1][row]),
+                    FIRST_TWICE: listed[int(twice[0][row])],
+                }
+                for row, sample in enumerate(samples)
             ]
 
     def score(self, source: Any, rows: Mapping[str, Row], protocol: str) -> Scored:
@@ -98,7 +109,8 @@ class Vqa(Task):
         With a single annotator a question (easy-VQA, GQA) it is plain equality.
         """
         pairs = in_order(source, rows)
-        said = [str(row["answer"]) for _, row in pairs]
+        # The protocol of ALBEF's code includes its ranking; predictions from elsewhere have one answer alone.
+        said = [str((protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"]) for _, row in pairs]
         truths = [sample.answers for sample, _ in pairs]
         if all(len(truth) == 1 for truth in truths):
             values_N, protocol = np.array([100.0 * (t[0] == s) for t, s in zip(truths, said, strict=True)]), "exact"
@@ -114,28 +126,49 @@ class Vqa(Task):
         return Scored(tuple(scores))
 
 
-def rank_answers(engine: Engine, memory: Tokens, answer: Text, k: int) -> tuple[Tensor, Tensor]:
-    """The best answer's row and its log-probability for each question, [B] each.
+class Ranked(NamedTuple):
+    """The candidates of each question with their two scores.
+
+    Attributes:
+        candidate: rows of the answer list, [B, K].
+        first: log-probability of each candidate's first token, [B, K].
+        whole: log-probability of each whole candidate, [B, K].
+    """
+
+    candidate: Tensor
+    first: Tensor
+    whole: Tensor
+
+    def scores(self, *, first_twice: bool = False) -> Tensor:
+        """What candidates are ranked by, [B, K]; `first_twice` adds the first token again, as the official code."""
+        return self.whole + self.first if first_twice else self.whole
+
+    def best(self, *, first_twice: bool = False) -> tuple[Tensor, Tensor]:
+        """The best answer's row and its score for each question, [B] each."""
+        score_B, best_B = self.scores(first_twice=first_twice).max(1)
+        return self.candidate.gather(1, best_B[:, None]).squeeze(1), score_B
+
+
+def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
+    """Rank a list of answers for each question.
 
     Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
-    The official code counts the first token twice; here the sum is the answer's log-probability.
     """
-    decoder = decoder_of(engine.system.model)
+    decoder = decoder_of(model)
     prepared = decoder.prepare(memory)
     questions = len(memory.x)
     start_B1 = answer.ids[:1, :1].expand(questions, 1)
     first_BV = F.log_softmax(
         decoder(start_B1, torch.ones_like(start_B1, dtype=torch.bool), prepared)[:, -1].float(), -1
     )
-    candidate_BK = first_BV[:, answer.ids[:, 1]].topk(k, dim=1).indices
+    first_BK, candidate_BK = first_BV[:, answer.ids[:, 1]].topk(k, dim=1)
     # In parts: at V = 30,522, 64 questions with 128 candidates would hold 10 GB of logits at once.
     size = max(1, LOGITS // (k * answer.ids.shape[1] * decoder.vocab))
     parts = torch.arange(questions, device=candidate_BK.device).split(size)
-    score_BK = torch.cat(
+    whole_BK = torch.cat(
         [_log_probability(decoder, prepared.gather(rows), answer, candidate_BK[rows]) for rows in parts]
     )
-    best_B1 = score_BK.argmax(1, keepdim=True)
-    return candidate_BK.gather(1, best_B1).squeeze(1), score_BK.gather(1, best_B1).squeeze(1)
+    return Ranked(candidate_BK, first_BK, whole_BK)
 
 
 def _log_probability(decoder: Decoder, memory: Prepared, answer: Text, candidate_BK: Tensor) -> Tensor:

@@ -1,0 +1,76 @@
+"""`albef_misc.json`: position tables, learning rates, cleaned texts, token ids.
+
+Legend: N image tokens, D width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vlzoo.agree.check import Check, Row
+from vlzoo.agree.golden import EMBEDDINGS, Golden, worst
+from vlzoo.config.schema import Train
+from vlzoo.models.positions import resize_positions
+from vlzoo.models.text_cleaning import pre_caption, pre_question
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.train.schedule import Length, learning_rate
+
+RATES = 1e-12
+"""Learning rates are computed in double precision on both sides."""
+
+_TABLE = re.compile(r"out/pos_embed_(\d+)x(\d+)")
+_CLEANERS = {"pre_caption": pre_caption, "pre_question": pre_question}
+
+
+def agree(path: Path) -> Iterator[Row]:
+    """One row a table or a function."""
+    golden = Golden(path)
+    yield from _positions(golden)
+    for name, facts in golden.about["schedules"].items():
+        yield worst(f"{golden.name}/schedules/{name}", _rate_gaps(facts), RATES)
+    for name, clean in _CLEANERS.items():
+        examples = golden.about[name]
+        wrong = sum(clean(text, words) != expected for text, words, expected in examples)
+        yield Check(f"{golden.name}/{name}", wrong, 0, len(examples))
+    tokenizer = Tokenizer(golden.about["vocab"])
+    examples = golden.about["tokenized"]
+    wrong = sum(tokenizer.encode(text) != ids for text, ids in examples)
+    yield Check(f"{golden.name}/tokenized", wrong, 0, len(examples))
+    yield from golden.leftovers()
+
+
+def _positions(golden: Golden) -> Iterator[Check]:
+    (source,) = golden.below("in/")
+    table_1ND = golden[f"in/{source}"]
+    for name in golden.below("out/"):
+        size = _TABLE.fullmatch(f"out/{name}")
+        if size:
+            resized = resize_positions(table_1ND, (int(size[1]), int(size[2])))
+            yield golden.close(f"out/{name}", resized, EMBEDDINGS)
+
+
+def _rate_gaps(facts: Mapping[str, Any]) -> Iterator[float]:
+    """Differences from the rates of one official schedule.
+
+    The rate recorded at iteration i is the one set there, which iteration i + 1 runs with.
+    """
+    config, warming, epochs = facts["config"], facts["lr_at_iter_0_100_200.."], facts["lr_epoch_1.."]
+    train = Train(
+        lr=config["lr"],
+        min_lr=config["min_lr"],
+        warmup_lr=config["warmup_lr"],
+        warmup_samples=100 * config["warmup_epochs"],
+        schedule="albef-2021",
+        epochs=float(config["epochs"]),
+        batch=1,
+    )
+    per_epoch = 100 * len(warming) + 1
+    length = Length(per_epoch * config["epochs"], per_epoch, 1)
+    yield abs(learning_rate(train, 0, length) - facts["lr_before_first_step"])
+    for i, rate in enumerate(warming):
+        yield abs(learning_rate(train, 100 * i + 1, length) - rate)
+    for epoch, rate in enumerate(epochs, start=1):
+        yield abs(learning_rate(train, epoch * per_epoch, length) - rate)

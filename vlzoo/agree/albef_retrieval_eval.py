@@ -1,0 +1,107 @@
+"""`albef_retrieval_eval.json`: both score matrices of two-stage retrieval, through the task that `vlzoo bench` runs.
+
+The recalls of the recorded matrices are compared in `recall.py`.
+
+Legend: I images, T texts, E joint size, L text tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlzoo.agree.albef import Built, build
+from vlzoo.agree.check import Check, Row
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap
+from vlzoo.bench.engine import Engine
+from vlzoo.bench.task import Settings
+from vlzoo.bench.tasks.retrieval import Retrieval, matrices
+from vlzoo.data.records import Sample
+
+LENGTH = 30
+"""Tokens of a text in evaluation (`Retrieval.py`)."""
+
+_K = re.compile(r"k(\d+)/out/score_matrix_i2t")
+
+
+@dataclass
+class Recorder(Engine):
+    """An engine whose pictures are recorded pixels: a sample's picture is a row of `recorded` [I, 3, H, W]."""
+
+    recorded: Tensor | None = None
+
+    def pixels(self, images: Sequence[Any]) -> Tensor:
+        """Recorded pixels of the rows named."""
+        assert self.recorded is not None
+        return self.recorded[list(images)]
+
+
+class Recordings:
+    """The golden's pictures with their texts, as a data source."""
+
+    name = "recorded"
+
+    def __init__(self, golden: Golden) -> None:
+        texts = golden.about["texts"]
+        owned = {int(image): rows for image, rows in golden.about["img2txt"].items()}
+        self.samples = [
+            Sample(name=str(image), images=(image,), texts=tuple(texts[row] for row in owned[image]))  # type: ignore[arg-type]
+            for image in sorted(owned)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+def agree(path: Path) -> Iterator[Row]:
+    """Token ids, embeddings, cosines, and the two score matrices of each number of candidates."""
+    golden = Golden(path)
+    built = build(golden)
+    built.tokenizer.max_length = LENGTH
+    engine = Recorder(
+        built.recipe, built.system, built.tokenizer, None, weights=golden.name, recorded=golden["in/images"]
+    )
+    source = Recordings(golden)
+    yield from _features(golden, built, engine, source)
+    for case in golden.cases("out/score_matrix"):
+        match = _K.match(f"{case}/out/score_matrix_i2t")
+        if match:
+            yield from _matrices(golden, case, engine, source, int(match[1]))
+    yield from golden.leftovers()
+
+
+def _features(golden: Golden, built: Built, engine: Engine, source: Recordings) -> Iterator[Check]:
+    text = engine.tokenise([text for sample in source.samples for text in sample.texts])
+    longest = text.ids.shape[1]
+    # The official code pads to 30; the padding changes nothing.
+    wrong = int((text.ids != golden["in/input_ids"][:, :longest]).sum())
+    wrong += int((text.mask.sum(1) != golden["in/attention_mask"].sum(1)).sum())
+    yield Check(f"{golden.name}/in/input_ids", wrong, 0, text.ids.numel())
+    model = built.model
+    with torch.no_grad():
+        image_IE = model.embed_image(model.image_encoder(golden["in/images"]))
+        text_TE = model.embed_text(model.text_encoder(text.ids, text.mask))
+        yield golden.close("out/image_embed", image_IE, EMBEDDINGS)
+        yield golden.close("out/text_embed", text_TE, EMBEDDINGS)
+        yield golden.close("out/sims_matrix", image_IE @ text_TE.T, EMBEDDINGS)
+
+
+def _matrices(golden: Golden, case: str, engine: Engine, source: Recordings, k: int) -> Iterator[Check]:
+    settings = Settings(protocol="itm", k=k, batch=len(source))
+    predicted = Retrieval().predict(engine, source, settings, frozenset())
+    rows = {str(row["name"]): row for part in predicted for row in part}
+    names = [sample.name for sample in source.samples]
+    texts = sum(len(sample.texts) for sample in source.samples)
+    for direction, ours in zip(("i2t", "t2i"), matrices(names, texts, rows, "itm"), strict=True):
+        name = f"{case}/out/score_matrix_{direction}"
+        expected = golden[name]
+        yield Check(f"{golden.name}/{name}", gap(torch.from_numpy(ours), expected), LOGITS, expected.numel())
