@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import click
@@ -50,6 +51,7 @@ def _environment() -> dict[str, str]:
     return found | {"free disk": f"{free:.0f} GiB", "cache": str(cache_dir())}
 
 
+@cache
 def _version(name: str) -> str | None:
     # From the metadata: importing torch for its version would take seconds.
     try:
