@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -121,6 +122,7 @@ def zoo(tmp_path: Path, corpus: Path, server: subprocess.Popen[str]) -> Zoo:
     """A folder with the tiny recipe."""
     made = Zoo(tmp_path, corpus, server)
     made.write("micro.yaml", RECIPE)
+    write_tasks(made)
     return made
 
 
@@ -131,4 +133,42 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, server: subp
     made.write("micro.yaml", RECIPE)
     result = made.pretrain("run")
     assert result.code == 0, result.err
+    return made
+
+
+TASKS = {
+    "retrieval": ("retr.yaml", "objectives: {itc: {targets: image-id}, itm: {}}", "scenes"),
+    "vqa": (
+        "vqa.yaml",
+        "objectives: {answer: {}}\n"
+        "model: {decoder: {part: causal, width: 16, layers: 1, heads: 2, intermediate: 32, max_length: 16}}",
+        "scenes-vqa",
+    ),
+    "nlvr2": (
+        "nlvr.yaml",
+        "objectives: {classify: {images: 2}}\n"
+        "model: {fusion: {part: cross_attention, layers: 2, width: 16, heads: 2, intermediate: 32, images: 2}}",
+        "scenes-nlvr2",
+    ),
+    "snli-ve": ("snli.yaml", "objectives: {classify: {}}", "scenes-snli-ve"),
+}
+
+
+def write_tasks(zoo: Zoo) -> None:
+    """The four tasks' recipes."""
+    for task, (name, text, data) in TASKS.items():
+        kept = f"task: {task}\n{text}\ndata: {{part: {data}, root: scenes, split: train}}\n"
+        kept += f"bench: {{data: {{part: {data}, root: scenes, split: test}}, k: 4}}\n"
+        zoo.write(name, kept + "train: {samples: 16, batch: 8, workers: 0, lr: 1.0e-3}\n")
+
+
+@pytest.fixture(scope="session")
+def tuned(trained: Zoo) -> Zoo:
+    """`trained`, with all four tasks fine-tuned inside its run. Not to be changed."""
+    made = Zoo(trained.folder.with_name("tuned"), trained.corpus, trained.server)
+    shutil.copytree(trained.folder, made.folder)
+    write_tasks(made)
+    for task, (name, _, _) in TASKS.items():
+        result = made.run("finetune", task, "--recipe", name, "--from", "run")
+        assert result.code == 0, result.err
     return made
