@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vlzoo.augment.tensor import Normalise
 from vlzoo.augment.view import make_pair
+from vlzoo.data.tolerance import Tolerance
 from vlzoo.draws import mix
 from vlzoo.errors import DataError
 from vlzoo.interfaces import Augmentation
@@ -70,16 +71,27 @@ class Reader:
         augmentation: what happens to pictures.
         size: side of a picture in pixels.
         seed: the run's seed.
+        tolerance: what is done about pictures that can't be read; None: the first one stops the run.
     """
 
     source: Any
     augmentation: Augmentation
     size: int
     seed: int = 0
+    tolerance: Tolerance | None = None
 
     def __getitem__(self, place: tuple[int, int]) -> Item:
         epoch, index = place
-        sample = self.source[index]
+        if self.tolerance is None:
+            return self._make(epoch, index)
+        return self.tolerance.take(index, lambda readable: self._make(epoch, readable))
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def _make(self, epoch: int, index: int) -> Item:
+        # A mixture shows other records of its parts in another epoch.
+        sample = self.source.at(epoch, index) if hasattr(self.source, "at") else self.source[index]
         rng = np.random.default_rng([self.seed, epoch, index])
         texts = sample.texts
         # One caption of several: which one depends on the visit, so that all of them are seen.
@@ -91,9 +103,6 @@ class Reader:
             levels.append(made)
             text = changed[0]
         return Item(index, sample, levels, text)
-
-    def __len__(self) -> int:
-        return len(self.source)
 
 
 @dataclass

@@ -31,8 +31,13 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
     """
     part = registry().find("data", ref.part)
     options = {**ref.options, **{name: value for name, value in changes.items() if value is not None}}
-    if "root" in schema_of(part).names:
-        options["root"] = str(_folder(ref.part, options.get("root"), data_root(root)))
+    root_option = next((option for option in schema_of(part).options if option.name == "root"), None)
+    if root_option is not None:
+        found = _folder(ref.part, options.get("root"), data_root(root))
+        if found is None and root_option.default is None:
+            raise _nowhere(ref.part, options.get("root"), data_root(root))
+        # A source that can do without a folder reads its pip package then.
+        options |= {"root": str(found)} if found else {}
     return registry().build("data", ref.part, **options)
 
 
@@ -42,14 +47,14 @@ def reference(text: str) -> PartRef:
     return PartRef.model_validate({"part": name, **({"root": str(Path(folder).resolve())} if equals else {})})
 
 
-def _folder(name: str, asked: Any, base: Path) -> Path:
+def _folder(name: str, asked: Any, base: Path) -> Path | None:
     # One corpus may serve several sources: scenes-vqa lies in scenes.
-    names = dict.fromkeys([name, name.replace("-", "_"), name.partition("-")[0]])
-    tried = [base / str(asked)] if asked else [base / each for each in names]
-    for folder in tried:
-        if folder.exists():
-            return folder
-    raise DataError(
-        f"data {name!r}: there is no folder {str(tried[0])!r}",
+    names = [str(asked)] if asked else dict.fromkeys([name, name.replace("-", "_"), name.partition("-")[0]])
+    return next((base / each for each in names if (base / each).exists()), None)
+
+
+def _nowhere(name: str, asked: Any, base: Path) -> DataError:
+    return DataError(
+        f"data {name!r}: there is no folder {str(base / str(asked or name))!r}",
         fix=f"give --data-root, set VLZOO_DATA, or say {name}=FOLDER; `vlzoo show data/{name}` tells what it holds",
     )

@@ -19,6 +19,7 @@ from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.roots import open_source
+from vlzoo.data.tolerance import Tolerance
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.text_cleaning import pre_caption
@@ -99,7 +100,7 @@ def _made(
         say(f"going on from step {trainer.step} of {trainer.length.steps}")
     run.rewind(trainer.step)
     run.note(parameters=sum(p.numel() for p in system.parameters()), data=_described(sources))
-    return trainer, _feeds(recipe, sources, system, tokenizer, task, trainer.step)
+    return trainer, _feeds(recipe, sources, system, tokenizer, task, trainer.step, run.folder / "unreadable.jsonl")
 
 
 def _same_data(run: Run, sources: Sequence[Any]) -> None:
@@ -175,7 +176,13 @@ def _begin(system: System, start: Path, say: Say) -> None:
 
 
 def _feeds(
-    recipe: Recipe, sources: Sequence[Any], system: System, tokenizer: Tokenizer, task: Task | None, step: int
+    recipe: Recipe,
+    sources: Sequence[Any],
+    system: System,
+    tokenizer: Tokenizer,
+    task: Task | None,
+    step: int,
+    listing: Path,
 ) -> list[Feed]:
     feeds = []
     drawn = drawn_streams(recipe.train.seed, {s.name: s.probability for s in recipe.all_streams}, 0, step)
@@ -183,7 +190,7 @@ def _feeds(
         batch = stream.batch or recipe.train.batch
         # A stream that is not drawn at every step is behind the step's number.
         order = Order(len(source), batch, recipe.train.seed, start=int(drawn[stream.name].sum()))
-        reader = _reader(stream.augment or recipe.augment.train, source, recipe)
+        reader = _reader(stream.augment or recipe.augment.train, source, recipe, listing)
         collator = Collator(tokenizer, max_words=recipe.tokenizer.max_words, add=task.fields if task else None)
         known = system.named_objectives()
         chosen = {name: known[name] for name in (stream.objectives or known)}
@@ -192,9 +199,11 @@ def _feeds(
     return feeds
 
 
-def _reader(ref: PartRef, source: Any, recipe: Recipe) -> Reader:
+def _reader(ref: PartRef, source: Any, recipe: Recipe, listing: Path) -> Reader:
     augmentation = registry().build("augmentation", ref.part, **ref.options)
-    return Reader(source, augmentation, int(getattr(augmentation, "size", 256)), recipe.train.seed)
+    share = float(getattr(source, "allowed_faults", 0.01))
+    tolerance = Tolerance(len(source), share, recipe.train.workers, str(listing))
+    return Reader(source, augmentation, int(getattr(augmentation, "size", 256)), recipe.train.seed, tolerance)
 
 
 def _described(sources: Sequence[Any]) -> list[dict[str, Any]]:
