@@ -71,7 +71,7 @@ SHOWN = [block for block in blocks("README.md", "console") if block.startswith("
 
 @pytest.mark.parametrize("block", SHOWN, ids=[block.partition("\n")[0] for block in SHOWN])
 def test_what_the_readme_shows_is_what_the_command_prints(world, block):
-    """Line by line; `...` stands for the rest. Spaces and lists of known parts may differ: plugins are installed beside."""
+    """Line by line; `...` stands for the rest. Spaces and known parts may differ: plugins are beside."""
     (recipe,) = blocks("README.md", "yaml")
     world.write("mine.yaml", recipe)
     command, *lines = block.strip().splitlines()
