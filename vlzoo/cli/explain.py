@@ -88,7 +88,12 @@ def _picture(image: Path) -> ImageRef:
     from vlzoo.data.images import FileImage
 
     picture = FileImage(str(image.parent), image.name)
-    picture.open()
+    try:
+        picture.open()
+    except VlzooError as error:
+        raise type(error)(
+            error.what, where=error.where, fix="IMAGE is the path of one picture: JPEG, PNG, ..."
+        ) from error
     return picture
 
 

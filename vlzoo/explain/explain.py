@@ -19,8 +19,9 @@ from vlzoo.data.records import ImageRef
 from vlzoo.draws import Draws
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.gradcam import choose_layer, soft_mask, word_maps
-from vlzoo.explain.words import Word, words_of
+from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.prepared import as_kv
+from vlzoo.models.text_cleaning import pre_caption
 from vlzoo.objectives.itm import ITM, MATCH
 from vlzoo.types import KV, Fused, Text, Tokens
 
@@ -37,6 +38,7 @@ class Explained:
         probability: of a match.
         layer: the fusion layer of the maps, counted from 0.
         layers: how many the fusion has.
+        cut: words of the caption that the model did not read, or not to their end.
     """
 
     picture: NDArray[np.uint8]
@@ -46,6 +48,7 @@ class Explained:
     probability: float
     layer: int
     layers: int
+    cut: int = 0
 
     def of(self, word: Word) -> NDArray[np.float32]:
         """A word's map, [rows, columns]: the mean over its pieces."""
@@ -161,7 +164,8 @@ class Explainer:
         maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=passed.image.prefix)
         maps = maps_1LP[0].reshape(-1, *grid).cpu().numpy()
         seen = picture_of(engine, image)
-        return Explained(seen, words, maps, *verdict(passed.logit_12), self.layer, self.layers), passed
+        cut = words_cut(engine.tokenizer, pre_caption(caption, max_words=len(caption)), words)
+        return Explained(seen, words, maps, *verdict(passed.logit_12), self.layer, self.layers, cut), passed
 
     def _pass(self, image: ImageRef, caption: str) -> Pass:
         model = self.engine.system.model

@@ -22,6 +22,12 @@ FORMATS = ("png", "pdf", "svg", "jpg")
 WIDTH = 2.1
 """Width of a cell, in inches."""
 
+GAP = 0.42
+"""Between two rows, for note and title, in inches."""
+
+TITLE, NOTE = 30, 40
+"""Most characters of a title and of a note: what fits a cell."""
+
 DPI = 120
 """Pixels an inch."""
 
@@ -97,35 +103,48 @@ def draw(sheet: Sheet) -> Figure:
 
     rows = -(-len(sheet.cells) // sheet.columns)
     height, width = sheet.cells[0].picture.shape[:2]
-    inches = max(sheet.columns, 3) * WIDTH
-    heading = textwrap.wrap(sheet.title, int(inches * 9)) or [""]
-    foot = textwrap.wrap(sheet.foot, int(inches * 14))
-    top = 0.2 * len(heading) + 0.17 * len(sheet.lines) + 0.35
-    bottom = 0.15 * len(foot) + 0.12
-    body = rows * (WIDTH * height / width + 0.42)
-    tall = top + body + bottom
-    figure = Figure(figsize=(inches, tall))
-    say: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
-    for i, line in enumerate(heading):
-        figure.text(0.1 / inches, 1 - (0.1 + 0.2 * i) / tall, line, fontsize=11, weight="bold", **say)
-    for i, line in enumerate(sheet.lines):
-        y = 1 - (0.13 + 0.2 * len(heading) + 0.17 * i) / tall
-        figure.text(0.1 / inches, y, line, fontsize=9, color="0.25", **say)
-    for i, line in enumerate(foot):
-        figure.text(0.1 / inches, (bottom - 0.03 - 0.15 * i) / tall, line, fontsize=7, color="0.4", **say)
+    wide = max(sheet.columns, 3) * WIDTH
+    heading = textwrap.wrap(sheet.title, int(wide * 9)) or [""]
+    foot = textwrap.wrap(sheet.foot, int(wide * 14))
+    cell = WIDTH * height / width
+    top, bottom = 0.2 * len(heading) + 0.17 * len(sheet.lines) + 0.45, 0.15 * len(foot) + 0.3
+    tall = top + rows * cell + (rows - 1) * GAP + bottom
+    figure = Figure(figsize=(wide, tall))
+    _write_lines(figure, heading, tall - 0.1, 0.2, fontsize=11, weight="bold")
+    _write_lines(figure, sheet.lines, tall - 0.13 - 0.2 * len(heading), 0.17, fontsize=9, color="0.25")
+    _write_lines(figure, foot, 0.15 * len(foot) + 0.03, 0.15, fontsize=7, color="0.4")
     grid = figure.add_gridspec(
-        rows, sheet.columns, left=0.02, right=0.98, bottom=bottom / tall, top=(tall - top) / tall, wspace=0.06
+        rows,
+        sheet.columns,
+        left=0.1 / wide,
+        right=1 - 0.1 / wide,
+        bottom=bottom / tall,
+        top=1 - top / tall,
+        wspace=0.05,
+        hspace=GAP / cell,
     )
-    for i, cell in enumerate(sheet.cells):
-        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), cell)
+    for i, each in enumerate(sheet.cells):
+        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), each)
     return figure
+
+
+def _write_lines(figure: Figure, lines: Sequence[str], start: float, step: float, **style: Any) -> None:
+    """Lines of text downwards from `start`, in inches from the lower edge."""
+    wide, tall = figure.get_size_inches()
+    for i, line in enumerate(lines):
+        # A dollar sign in a caption is no formula.
+        figure.text(0.1 / wide, (start - step * i) / tall, line, ha="left", va="top", parse_math=False, **style)
 
 
 def _place(axes: Axes, cell: Cell) -> None:
     axes.imshow(cell.picture)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(cell.title, fontsize=9, pad=3, parse_math=False)
-    axes.set_xlabel(cell.note, fontsize=7, color="0.4", labelpad=2, parse_math=False)
+    axes.set_title(_fitting(cell.title, TITLE), fontsize=9, pad=3, parse_math=False)
+    axes.set_xlabel(_fitting(cell.note, NOTE), fontsize=7, color="0.4", labelpad=2, parse_math=False)
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def _fitting(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -20,7 +20,8 @@ def verdict_line(shown: Explained, name: str = "") -> str:
     """A model's matching score in words."""
     head = f"{name}: " if name else ""
     match = f"ITM logit {shown.logit:+.2f}, match {100 * shown.probability:.1f} %"
-    return f"{head}{match}; Grad-CAM of fusion layer {shown.layer} (0 to {shown.layers - 1})"
+    cut = f"; {shown.cut} words cut off" if shown.cut else ""
+    return f"{head}{match}; Grad-CAM of fusion layer {shown.layer} (0 to {shown.layers - 1}){cut}"
 
 
 def words_sheet(shown: Explained, caption: str, words: Sequence[Word], style: str) -> Sheet:
@@ -39,10 +40,9 @@ def against_sheet(models: Sequence[tuple[str, Explained]], caption: str, words: 
         words: the words that both kept; their positions are looked up in each.
         style: a key of `STYLES`.
     """
-    cells = []
+    cells = [Cell(fit(shown.picture), f"picture: {name}") for name, shown in models]
     for place, _ in enumerate(words):
-        for name, shown in models:
-            cells.append(_cell(shown, shown.words[place], style, name))
+        cells += [_cell(shown, shown.words[place], style, name) for name, shown in models]
     return Sheet(cells, COLUMNS, caption, [verdict_line(shown, name) for name, shown in models], FOOT)
 
 
@@ -68,6 +68,7 @@ def figures(name: str, shown: Explained, words: Sequence[Word]) -> dict[str, Any
         "itm_logit": shown.logit,
         "match": shown.probability,
         "grid": list(shown.maps.shape[1:]),
+        "words_cut": shown.cut,
         "words": [_figures(shown, word) for word in words],
     }
 
@@ -97,5 +98,6 @@ def _figures(shown: Explained, word: Word) -> dict[str, Any]:
 
 def _cell(shown: Explained, word: Word, style: str, model: str = "") -> Cell:
     map_PP = shown.of(word)
-    title = f"{word.label}: {model}" if model else word.label
-    return Cell(STYLES[style](fit(shown.picture), map_PP), title, f"{map_PP.max():.1e}")
+    title = f"{word.text}: {model}" if model else word.text
+    pieces = "" if word.pieces == (word.text,) else f"  {' '.join(word.pieces)}"
+    return Cell(STYLES[style](fit(shown.picture), map_PP), title, f"{map_PP.max():.1e}{pieces}")

@@ -27,11 +27,6 @@ class Word:
     rows: tuple[int, ...]
     pieces: tuple[str, ...]
 
-    @property
-    def label(self) -> str:
-        """The word, with its pieces where they say something else."""
-        return self.text if self.pieces in ((self.text,), ()) else f"{self.text} ({' '.join(self.pieces)})"
-
 
 def words_of(tokenizer: Tokenizer, clean: str) -> list[Word]:
     """The words of a cleaned caption in order, after `[CLS]`; what the tokenizer cuts off is left out.
@@ -53,6 +48,14 @@ def words_of(tokenizer: Tokenizer, clean: str) -> list[Word]:
     if len(words) == 1:
         raise VlzooError("the caption has no word", fix='write one: vlzoo explain cat.jpg "a cat on a mat" --run RUN')
     return words
+
+
+def words_cut(tokenizer: Tokenizer, whole: str, words: list[Word]) -> int:
+    """How many words of a whole cleaned caption are not among `words`, or not with all their pieces."""
+    texts = whole.split()
+    full = len(tokenizer.encode(words[-1].text, sep=False, max_length=_ALL)) - 1
+    broken = len(words) > 1 and len(words[-1].rows) < full
+    return len(texts) - (len(words) - 1) + broken
 
 
 def split_pieces(words: list[Word]) -> list[Word]:
