@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -102,3 +104,13 @@ class World:
 def world(tmp_path: Path) -> World:
     """An empty folder that `vlzoo` finds plugins in."""
     return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """tests/toy.py: a small model and batches for it. Loaded by its place, as tests are no package."""
+    spec = importlib.util.spec_from_file_location("vlzoo_toy", ROOT / "tests" / "toy.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

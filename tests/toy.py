@@ -1,0 +1,114 @@
+"""A small model, batches for it, and steps: what the tests of Step, objectives and training share.
+
+Legend: B batch rows, L text tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from vlzoo.config.schema import Temperature
+from vlzoo.draws import Draws
+from vlzoo.models.assemble import Model, System
+from vlzoo.models.decoder import CausalDecoder
+from vlzoo.models.fusion_cross import CrossAttentionFusion
+from vlzoo.models.image_patch import PatchEncoder
+from vlzoo.models.teacher import Teacher
+from vlzoo.models.text_bert import BertEncoder
+from vlzoo.plan import Plan
+from vlzoo.step import Step
+from vlzoo.types import Batch, Text
+
+WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8
+SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+
+
+def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, temperature: float = 0.07) -> Model:
+    """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
+    torch.manual_seed(0)
+    sizes = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
+    made = Model(
+        PatchEncoder(width=WIDTH, patch=8, image_size=SIDE, dropout=dropout),
+        BertEncoder(layers=1, vocab=VOCAB, max_length=16, **sizes),
+        CrossAttentionFusion(layers=2, images=images, image_width=WIDTH, **sizes),
+        CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, **sizes) if decoder else None,
+        joint=JOINT,
+        temperature=Temperature(initial=temperature),
+        special=SPECIAL,
+    )
+    for name, parameter in made.named_parameters():
+        if "norm" not in name.lower() and name != "temperature":
+            torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+def system(objectives: Mapping[str, object], *, classes: int = 0, teacher: bool = False, **options: object) -> System:
+    """A model with objectives that have made their heads."""
+    base = model(**options)
+    for objective in objectives.values():
+        objective.build(base.spec(teacher=teacher, classes=classes))
+    return System(base, objectives, dict.fromkeys(objectives, 1.0))
+
+
+def text(rows: Sequence[Sequence[int]], *, pad: int = 0) -> Text:
+    """Rows of word ids as a text with [CLS], padded to the longest and by `pad` more."""
+    full = [[SPECIAL["cls"], *row] for row in rows]
+    length = max(map(len, full)) + pad
+    ids_BL = torch.tensor([row + [0] * (length - len(row)) for row in full])
+    mask_BL = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in full])
+    return Text(ids_BL, mask_BL, (ids_BL == 0) | (ids_BL == SPECIAL["cls"]) | (ids_BL == SPECIAL["sep"]))
+
+
+def batch(rows: int = 4, *, seed: int = 0, views: int = 1, pad: int = 0, classes: int = 0) -> Batch:
+    """Random pictures and texts of 3 to 7 words; every picture its own."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(3, 8, (rows,), generator=generator).tolist()
+    words = [torch.randint(5, VOCAB, (length,), generator=generator).tolist() for length in lengths]
+    shape = (rows, 3, SIDE, SIDE)
+    names = ["image", "image1"][:views]
+    return Batch(
+        key=torch.arange(rows) + 100 * seed,
+        names=[f"sample-{row}" for row in range(rows)],
+        images={name: torch.randn(shape, generator=generator) for name in names},
+        texts={"text": text(words, pad=pad)},
+        image_id=torch.arange(rows) + 1000,
+        labels=torch.randint(0, classes, (rows,), generator=generator) if classes else None,
+    )
+
+
+def answers(made: Batch) -> Batch:
+    """The batch with one answer to the first question, and two to each other one."""
+    from dataclasses import replace
+
+    rows = [row for row in range(len(made)) for _ in range(1 if row == 0 else 2)]
+    ids = [[5 + row, 6 + n, 3] if n % 2 else [5 + row, 3] for n, row in enumerate(rows)]
+    extra = {"answer_row": torch.tensor(rows), "answer_weight": torch.tensor([1.0 if r == 0 else 0.5 for r in rows])}
+    return replace(made, texts={**made.texts, "answer": text(ids)}, extra=extra)
+
+
+def taken(made: Batch, rows: Sequence[int]) -> Batch:
+    """The batch's rows `rows`, in that order; answers are left out."""
+    at = torch.tensor(rows)
+    return Batch(
+        key=made.key[at],
+        names=[made.names[row] for row in rows],
+        images={name: image[at] for name, image in made.images.items()},
+        texts={"text": made.texts["text"].gather(at)},
+        image_id=None if made.image_id is None else made.image_id[at],
+        labels=None if made.labels is None else made.labels[at],
+    )
+
+
+def plan(made: System) -> Plan:
+    """What the system's objectives ask for."""
+    asked = Plan()
+    for objective in made.named_objectives().values():
+        objective.plan(asked)
+    return asked
+
+
+def step(made: System, of: Batch, *, teacher: Teacher | None = None, alpha: float = 0.0, number: int = 0) -> Step:
+    """A step of a system on a batch."""
+    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=plan(made), alpha=alpha)
