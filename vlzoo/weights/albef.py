@@ -52,7 +52,7 @@ class AlbefAdapter(Adapter):
         sizes = read_sizes(state, heads=self.heads, image_heads=self.image_heads, where=self.where)
         kind = kind_of(state, sizes)
         places = {name: found for name in state if not is_repeated(name) and (found := place(name, sizes.layout))}
-        system, teacher, shared = _gathered(state, places)
+        system, teacher, shared = _gathered(state, places, self.where)
         if sizes.queue and "idx_queue" not in state:
             # The queue of pre-training knows no picture ids; -100 is what an empty one of fine-tuning starts with.
             system["objectives.itc.queue.ids"] = torch.full((sizes.queue,), -100, dtype=torch.long)
@@ -91,7 +91,7 @@ def kind_of(state: Mapping[str, Tensor], sizes: Sizes) -> str:
 
 
 def _gathered(
-    state: Mapping[str, Tensor], places: Mapping[str, Place]
+    state: Mapping[str, Tensor], places: Mapping[str, Place], where: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
     """The system's and the teacher's tensors, and the names that gave what was there already."""
     system: dict[str, Tensor] = {}
@@ -100,6 +100,8 @@ def _gathered(
     for name, found in places.items():
         held = teacher if found.teacher else system
         if found.name in held:
+            if not torch.equal(found.change(state[name]), held[found.name]):
+                raise CheckpointError(f"{name!r} differs from the layer it shares its weights with", where=where)
             shared.append(name)
             continue
         held[found.name] = found.change(state[name])

