@@ -81,7 +81,7 @@ def test_four_tasks_in_one_table_and_one_file(zoo, tuned):
         low, high = each["interval"] or (0, 100)
         assert low <= each["value"] + 1e-9 and each["value"] - 1e-9 <= high
         assert each["protocol"].startswith(each["task"] + "/")
-    reports = sorted(path.parent.parent.parent.name for path in run.rglob("score-*.json"))
+    reports = sorted(path.parent.parent.name for path in run.rglob("score-*.json"))
     assert reports == sorted(ALL)
     again(zoo, run, result.out)
 
@@ -227,7 +227,7 @@ def test_ctrl_c_keeps_what_was_predicted(zoo, tuned):
 
     def stop(pid: int) -> None:
         until = time.monotonic() + 30
-        while not predictions(run, "vqa") and time.monotonic() < until:
+        while not rows_of(run, "vqa") and time.monotonic() < until:
             time.sleep(0.001)
         os.kill(pid, signal.SIGINT)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +19,15 @@ import torch
 from torch import Tensor
 
 from vlzoo.augment.view import make_view
+from vlzoo.bench.pairs import NativePairs, PairModel
 from vlzoo.bench.task import Task
 from vlzoo.config.schema import Recipe
 from vlzoo.data.collate import Collator, Reader
+from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation, Objective
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.objectives.classify import Classify
 from vlzoo.plan import Plan
 from vlzoo.plugins import registry
 from vlzoo.step import Step
@@ -32,6 +36,7 @@ from vlzoo.train.loop import moved
 from vlzoo.train.run import Run
 from vlzoo.types import Batch, Text
 
+logger = logging.getLogger("vlzoo.bench")
 T = TypeVar("T", bound=Objective)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -47,6 +52,8 @@ class Engine:
         task: the run's task, with what it learned of the training data; None for a pre-trained run.
         weights: a hash of the weights, for the predictions' key.
         precision: a key of `PRECISIONS`.
+        device: where the model is.
+        say: told what happens, line by line.
     """
 
     recipe: Recipe
@@ -56,6 +63,7 @@ class Engine:
     weights: str
     precision: str = "fp32"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    say: Callable[[str], None] = logger.info
 
     def __post_init__(self) -> None:
         ref = self.recipe.augment.eval
@@ -102,6 +110,26 @@ class Engine:
         """The run's first objective of a class, a plugin's sub-class included; None where it has none."""
         found = self.system.named_objectives().values()
         return next((objective for objective in found if isinstance(objective, kind)), None)
+
+    def pair_model(self) -> PairModel:
+        """What retrieval asks of the model."""
+        return NativePairs(self)
+
+    def labeller(self, task: str, labels: Sequence[str]) -> Callable[[Batch], Tensor]:
+        """From a batch to logits [B, classes] in the order of `labels`.
+
+        Raises:
+            CheckpointError: nothing was trained for the task.
+        """
+        head = self.objective(Classify)
+        if head is None:
+            fix = f"`vlzoo finetune {task} --from RUN` makes one that has"
+            raise CheckpointError(f"this run has no head for {task}", fix=fix)
+        return lambda batch: head.logits(self.step(batch)).float()
+
+    def described(self) -> dict[str, Any]:
+        """What the predictions' key must know of the model beside its weights."""
+        return {"recipe": self.recipe.model_dump(mode="json")}
 
 
 def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlzoo.bench.score_base import Scored
+from vlzoo.metrics.metasum import META_SUM, meta_sum
+from vlzoo.types import Score
 
 HEAD = ["task", "protocol", "metric", "value", "95 % interval", "samples", "data"]
 
@@ -17,3 +19,21 @@ def as_rows(scored: Sequence[Scored]) -> list[list[str]]:
         row = [score.task, score.protocol, score.metric, f"{score.value:.2f}", ends, str(score.samples), score.data]
         made.append(row)
     return made
+
+
+def with_meta_sum(scored: Sequence[Scored]) -> list[Scored]:
+    """The figures, and X-VLM's Meta-Sum below them where all eight of its figures are there."""
+    figures = {name: score.value for each in scored for score in each.scores if (name := meta_name(score))}
+    if not all(name in figures for name in META_SUM):
+        return list(scored)
+    row = Score("meta-sum", "meta-sum", "sum of eight", meta_sum(figures), None, len(META_SUM), 0, "", unit="")
+    return [*scored, Scored((row,), notes=(", ".join(f"{name} {figures[name]:.2f}" for name in META_SUM),))]
+
+
+def meta_name(score: Score) -> str:
+    """What Meta-Sum calls a figure: `coco TR R@1`; empty where it does not count there."""
+    data, _, split = score.data.partition(" ")[0].partition("/")
+    name = {"vqa-v2": "vqa2", "refcoco-plus": "refcoco+"}.get(data.removesuffix("-albef"), data.removesuffix("-albef"))
+    split = {"test1": "test-P"}.get(split, split)
+    found = f"{name} {score.metric}" if score.task == "retrieval" else f"{name} {split} {score.metric}"
+    return found if found in META_SUM else ""

@@ -1,76 +1,47 @@
-"""Bench runs on tasks: find the model, predict what is not predicted yet, score, report."""
+"""Bench runs on tasks: predict what is not predicted yet, score, report."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from vlzoo.bench.engine import Engine, load_run
+from vlzoo.bench.engine import Engine
+from vlzoo.bench.forecast import Forecast
+from vlzoo.bench.request import Request, Wishes, absent_pictures, check_request, opened, settings_of, source_of
 from vlzoo.bench.score_base import Scored
 from vlzoo.bench.store import Store, key_of
-from vlzoo.bench.task import Settings, Task
-from vlzoo.config.schema import PartRef, Recipe
-from vlzoo.data.roots import open_source
-from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
+from vlzoo.bench.task import Row, Settings, Task
+from vlzoo.config.schema import Bench
+from vlzoo.errors import DataError
 from vlzoo.resources import write_text, writing
-from vlzoo.train.checkpoint import latest
 from vlzoo.train.progress import Progress
 from vlzoo.train.run import Run
 
 Say = Callable[[str], None]
+__all__ = ["Measured", "Request", "Wishes", "bench", "check_request", "measure"]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """Settings asked for on the command line; None: as the recipe says."""
-
-    protocol: str = ""
-    k: int | None = None
-    batch: int | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """One task to measure.
+class Measured:
+    """A bench that came to its end.
 
     Attributes:
-        task: its registered name.
-        run: the run folder.
-        data: a data source in place of the recipe's.
-        split: the split; None: the recipe's `bench` split, `test`.
-        root: the data root.
-        wishes: what replaces the recipe's settings.
-        precision: of the forward passes.
-        device: where; None: a GPU where there is one.
+        task: the task, with what it learned.
+        source: the data.
+        rows: the predictions by sample name; those of other processes that are not there yet are missing.
+        scored: the figures; None while predictions are missing.
+        folder: where predictions and figures lie.
     """
 
-    task: str
-    run: Path
-    data: PartRef | None = None
-    split: str | None = None
-    root: str | None = None
-    wishes: Wishes = Wishes()
-    precision: str = "fp32"
-    device: torch.device | None = None
-
-
-def check_request(request: Request) -> None:
-    """Whether a task can be measured on a run; quick, so that several tasks are checked before the first is run.
-
-    Raises:
-        VlzooError: no such task or protocol, no such run, or nothing was trained for the task.
-    """
-    task: Task = registry().build("task", request.task)
-    folder = find_run(request.run, task)
-    latest(folder)
-    _settings(request, task, Run(folder).recipe())
+    task: Task
+    source: Any
+    rows: Mapping[str, Row]
+    scored: Scored | None
+    folder: Path
 
 
 def bench(request: Request, say: Say = print) -> Scored:
@@ -79,86 +50,116 @@ def bench(request: Request, say: Say = print) -> Scored:
     Raises:
         VlzooError: anything a user can mend.
     """
-    task: Task = registry().build("task", request.task)
-    folder = find_run(request.run, task)
-    engine = load_run(folder, precision=request.precision, device=request.device)
-    task = engine.task if engine.task is not None and engine.task.name == task.name else task
-    settings = _settings(request, task, engine.recipe)
-    source = _source(request, engine.recipe)
-    about = _about(request, engine, source, settings)
-    store = Store(folder / "bench" / task.name / key_of(**about), about)
-    _predict(engine, task, source, settings, store, say)
-    scored = task.score(source, store.rows(), settings.protocol)
-    report = {**about, "run": str(folder), "notes": scored.notes, "scores": [asdict(score) for score in scored.scores]}
-    file = store.folder / f"score-{settings.protocol.replace('/', '-')}.json"
-    with writing(file, "the figures"):
-        write_text(file, json.dumps(report, indent=1))
-    Run(folder).watch("score", {"task": task.name, "scores": report["scores"]})
-    return scored
+    return measure(request, say).scored or Scored(())
 
 
-def find_run(run: Path, task: Task) -> Path:
-    """The run that a task is measured on: `run` itself, or what was fine-tuned for the task inside it.
+def measure(request: Request, say: Say = print) -> Measured:
+    """`bench`, with the predictions; no figures while other processes' share is missing.
 
     Raises:
-        CheckpointError: nothing was trained for the task.
+        VlzooError: anything a user can mend.
     """
-    recipe = Run(run).recipe()
-    inside = run / "finetune" / task.name
-    if recipe.task == task.name:
-        return run
-    if inside.is_dir():
-        return inside
-    if recipe.task is None and not task.finetuned:
-        return run
-    trained = f"was fine-tuned for {recipe.task}" if recipe.task else "is a pre-trained run"
-    raise CheckpointError(
-        f"{str(run)!r} {trained}; nothing in it was trained for {task.name}",
-        fix=f"vlzoo finetune {task.name} --from {run}",
-    )
+    engine, task, folder = opened(request)
+    engine.say = say
+    recipe = getattr(engine, "recipe", None)
+    settings = settings_of(request, task, recipe.bench if recipe else Bench())
+    source = source_of(request, recipe)
+    absent = _absent(request, task, source)
+    about = _about(request, engine, source)
+    features = folder / "bench" / "features" / key_of(**about)
+    settings = replace(settings, features=features)
+    about |= {"task": task.name, "settings": {**task.kept(settings), "proposals": _proposals(settings)}}
+    store = Store(folder / "bench" / task.name / key_of(**about), about, shard=settings.share[0])
+    _predict(engine, task, source, settings, store, frozenset(absent), say)
+    rows = store.rows()
+    left = len(source) - len(rows.keys() | absent.keys())
+    if left:
+        say(f"{task.name}: the share of this process is predicted; {left} samples of others are not there yet")
+        return Measured(task, source, rows, None, store.folder)
+    if not request.wishes.keep_features:
+        shutil.rmtree(features, ignore_errors=True)
+    scored = _scored(task, source, rows, absent, settings.protocol)
+    _report(folder, store, {**about, "run": str(folder), "model": request.model}, scored, settings.protocol)
+    return Measured(task, source, rows, scored, store.folder)
 
 
-def _settings(request: Request, task: Task, recipe: Recipe) -> Settings:
-    kept, asked = recipe.bench, request.wishes
-    protocol = asked.protocol.removeprefix(f"{task.name}/") or task.protocols[0]
-    if protocol not in task.protocols:
-        fix = did_you_mean(protocol, task.protocols, what="protocols")
-        raise UnknownName(f"{task.name} has no protocol {asked.protocol!r}", fix=fix)
-    return Settings(protocol, asked.k or kept.k, asked.batch or kept.batch, kept.answers)
+def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
+    """Samples whose picture is not there: name -> the file.
+
+    Raises:
+        DataError: there are some, and they were not allowed or all of them are missing.
+    """
+    absent = absent_pictures(source)
+    first = ", ".join(sorted(set(absent.values()))[:3])
+    allowed = request.wishes.allow_missing and len(absent) < len(source)
+    if absent and not (allowed and task.blank(source[0]) is not None):
+        able = task.blank(source[0]) is not None
+        fix = "--allow-missing counts them as wrong and says so beside the number" if able else "every one is needed"
+        raise DataError(
+            f"{len(absent)} samples of {len(source)} lack their picture: {first}", where=source.name, fix=fix
+        )
+    return absent
 
 
-def _source(request: Request, recipe: Recipe) -> Any:
-    """The data to measure on: what was asked for, else the recipe's, in its test split."""
-    ref = request.data or recipe.bench.data or (recipe.all_streams[0].data if recipe.all_streams else None)
-    if ref is None:
-        raise UnknownName("no data to measure on", fix="give --data NAME")
-    has_splits = "split" in schema_of(registry().find("data", ref.part)).names
-    usual = "test" if has_splits and (request.data is not None or recipe.bench.data is None) else None
-    return open_source(ref, request.root, split=request.split or usual)
+def _scored(task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str], protocol: str) -> Scored:
+    if not absent:
+        return task.score(source, rows, protocol)
+    blanks = {sample.name: task.blank(sample) for sample in source if sample.name in absent}
+    scored = task.score(source, {**rows, **{name: row for name, row in blanks.items() if row}}, protocol)
+    note = f"{len(absent)} samples whose picture is missing count as wrong"
+    return replace(scored, missing=len(absent), notes=(*scored.notes, note))
 
 
-def _about(request: Request, engine: Engine, source: Any, settings: Settings) -> dict[str, Any]:
-    kept = {name: value for name, value in asdict(settings).items() if name not in ("protocol", "batch")}
+def _about(request: Request, engine: Engine, source: Any) -> dict[str, Any]:
+    """Everything that features depend on; predictions depend on the task and its settings besides."""
     return {
-        "task": request.task,
         "weights": engine.weights,
-        "recipe": engine.recipe.model_dump(mode="json"),
+        **engine.described(),
         "data": source.name,
         "fingerprint": source.fingerprint(),
         "precision": request.precision,
-        "settings": kept,
     }
 
 
-def _predict(engine: Engine, task: Task, source: Any, settings: Settings, store: Store, say: Say) -> None:
+def _proposals(settings: Settings) -> str | None:
+    from vlzoo.bench.predictions import fingerprint
+
+    return fingerprint(settings.proposals) if settings.proposals else None
+
+
+def _predict(
+    engine: Engine,
+    task: Task,
+    source: Any,
+    settings: Settings,
+    store: Store,
+    absent: frozenset[str],
+    say: Say,
+) -> None:
+    """Predict this process's share of what is not predicted yet."""
+    number, processes = settings.share
     done = frozenset(store.rows())
-    if len(done) == len(source):
-        say(f"{task.name}: {len(done)} predictions of these weights are there already")
+    others = {source[row].name for row in range(len(source)) if row % processes != number} if processes > 1 else set()
+    skip = done | absent | others
+    count, total = len(done), len(done) + len(source) - len(skip)
+    if count == total:
+        say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    progress = Progress(task.name, len(source), done=len(done), unit="samples")
-    count = len(done)
-    for rows in task.predict(engine, source, settings, done):
+    progress = Progress(task.name, total, done=count, unit="samples")
+    forecast = Forecast(task.name, total, say, done=count)
+    for rows in task.predict(engine, source, settings, skip):
         store.append(rows)
         count += len(rows)
         progress.update(count)
+        forecast.update(count)
     progress.close()
+
+
+def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
+    scores = [asdict(score) for score in scored.scores]
+    report = {**about, "notes": scored.notes, "missing": scored.missing, "scores": scores}
+    file = store.folder / f"score-{protocol.replace('/', '-')}.json"
+    with writing(file, "the figures"):
+        write_text(file, json.dumps(report, indent=1))
+    if (folder / "recipe.yaml").is_file():
+        Run(folder).watch("score", {"task": about["task"], "scores": scores})

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlzoo.bench.score_base import Scored
 from vlzoo.data.records import Sample
+from vlzoo.errors import PredictionError
 
 if TYPE_CHECKING:
     from vlzoo.bench.engine import Engine
@@ -30,12 +32,24 @@ class Settings:
         k: candidates kept by the first stage (retrieval, VQA ranking).
         batch: rows of a forward pass.
         answers: at most this many candidate answers; None: all.
+        mode: one of the task's modes: how predictions are made; empty for the first that the model can do.
+        beams: beams of free decoding; 1 is greedy.
+        memory: bytes that features held for speed may take.
+        share: this process's number and how many share the work.
+        features: a folder for features that processes share and a resumed bench finds; None: a temporary one.
+        proposals: a file of boxes for each picture, for grounding by a map; None: the data's own.
     """
 
     protocol: str = ""
     k: int = 128
     batch: int = 64
     answers: int | None = None
+    mode: str = ""
+    beams: int = 1
+    memory: int = 2_000_000_000
+    share: tuple[int, int] = (0, 1)
+    features: Path | None = None
+    proposals: Path | None = None
 
 
 class Task:
@@ -44,12 +58,30 @@ class Task:
     Attributes:
         name: the registered name.
         protocols: how it can be measured; the first is the default. Printed with every number.
+        modes: how predictions can be made (`rank`, `generate`, `classify`); none where there is one way.
         finetuned: whether a model must be trained for it; retrieval also runs zero-shot.
     """
 
     name: ClassVar[str]
     protocols: ClassVar[tuple[str, ...]]
+    modes: ClassVar[tuple[str, ...]] = ()
     finetuned: ClassVar[bool] = True
+
+    def kept(self, settings: Settings) -> Mapping[str, Any]:
+        """The settings that change predictions, for their key; what only changes scores is not among them."""
+        return {"k": settings.k, "answers": settings.answers, "mode": settings.mode, "beams": settings.beams}
+
+    def blank(self, sample: Sample) -> Row | None:
+        """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
+        return None
+
+    def submission(self, source: Any, rows: Mapping[str, Row]) -> list[Row]:
+        """Predictions in the format of the task's server.
+
+        Raises:
+            PredictionError: the task has no server, or predictions do not fit the data.
+        """
+        raise PredictionError(f"{self.name} has no server format", fix="--submission is for vqa and gqa")
 
     def classes(self) -> tuple[str, ...]:
         """The classes of its labels, in the order of their numbers; none where it has no labels."""

@@ -1,65 +1,141 @@
-"""`vlzoo bench`: measure a run on downstream tasks."""
+"""`vlzoo bench`: measure a run, or a model of transformers, on downstream tasks."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from vlzoo.bench.request import Request
+    from vlzoo.bench.run import Measured
 
 
 @click.command("bench")
 @click.argument("tasks", nargs=-1, required=True, metavar="TASK...")
-@click.option("--run", required=True, type=click.Path(path_type=Path), help="The run to measure.")
+@click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
+@click.option("--model", metavar="hf:FOLDER", help="A model of transformers in a local folder, in place of a run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where predictions of --model go; bench-MODEL.")
 @click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data; the run's own if not given.")
 @click.option("--split", help="The split; test.")
 @click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
 @click.option("--protocol", default="", help="How to measure; printed with every number.")
+@click.option("--mode", default="", help="How predictions are made: rank, generate, classify (vqa).")
 @click.option("--k", type=click.IntRange(1), help="Candidates kept by the first stage (retrieval, VQA).")
+@click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="Beams of free decoding.")
 @click.option("--batch", type=click.IntRange(1), help="Rows of a forward pass; changes no figure.")
+@click.option("--memory", default="2GB", show_default=True, help="Bytes that features held for speed may take.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one.")
+@click.option("--shards", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work.")
+@click.option("--shard", metavar="i/n", help="Predict this share alone: for processes on several machines.")
+@click.option("--proposals", type=click.Path(path_type=Path), help="Boxes by picture, for grounding by a map.")
+@click.option("--allow-missing", is_flag=True, help="Samples whose picture is missing count as wrong.")
+@click.option("--keep-features", is_flag=True, help="Leave the features of pictures and texts on disk.")
+@click.option("--submission", type=click.Path(path_type=Path), metavar="FILE", help="Write the server's format (vqa).")
 @click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every figure to FILE.")
-def command(
-    tasks: tuple[str, ...],
-    run: Path,
-    data: str | None,
-    split: str | None,
-    data_root: str | None,
-    protocol: str,
-    k: int | None,
-    batch: int | None,
-    precision: str,
-    device: str | None,
-    json_: Path | None,
-) -> None:
-    """Measure RUN on tasks: retrieval, vqa, nlvr2, snli-ve, or a plugin's.
+def command(tasks: tuple[str, ...], **given: Any) -> None:
+    """Measure a run on TASKs: `vlzoo list task` shows them.
 
     RUN is a fine-tuned run, or a pre-trained one with its fine-tunings in RUN/finetune/TASK. Predictions are kept
     as they come: an interrupted bench goes on where it stopped.
     """
-    import json
+    from vlzoo.bench.run import check_request, measure
+    from vlzoo.bench.shards import spawn
 
-    from vlzoo.bench.report import as_rows
-    from vlzoo.bench.run import Request, Wishes, bench, check_request
-    from vlzoo.cli.output import table
-    from vlzoo.cli.train_options import device_of
-    from vlzoo.data.roots import reference
-    from vlzoo.resources import write_text, writing
-
-    wishes = Wishes(protocol=protocol, k=k, batch=batch)
-    ref = reference(data) if data else None
-    scored = []
-    requests = [Request(task, run, ref, split, data_root, wishes, precision, device_of(device)) for task in tasks]
+    requests = [request_of(task, given) for task in tasks]
     for request in requests:
         check_request(request)
-    for request in requests:
-        scored.append(bench(request, lambda line: click.echo(line, err=True)))
-    table(as_rows(scored))
+    if given["shards"] > 1:
+        spawn([*_plugins(), *arguments(tasks, given)], given["shards"], _say)
+    show([measure(request, _say) for request in requests], given["json_"], given["submission"])
+
+
+def request_of(task: str, given: dict[str, Any]) -> Request:
+    """The request that the options make for one task.
+
+    Raises:
+        VlzooError: options that contradict each other, or a value of the wrong form.
+    """
+    from vlzoo.bench.request import Request, Wishes
+    from vlzoo.bench.shards import parse_share
+    from vlzoo.cli.train_options import device_of
+    from vlzoo.data.roots import reference
+    from vlzoo.errors import VlzooError
+
+    run, model = given["run"], given["model"]
+    if (run is None) == (model is None):
+        raise VlzooError("give --run RUN or --model hf:FOLDER" + (", not both" if run else ""))
+    same = ("protocol", "k", "batch", "mode", "beams", "proposals", "allow_missing", "keep_features")
+    share = parse_share(given["shard"]) if given["shard"] else (0, 1)
+    wishes = Wishes(**{name: given[name] for name in same}, memory=_bytes(given["memory"]), share=share)
+    folder = run or given["out"] or Path(f"bench-{Path(model.removeprefix('hf:')).name}")
+    data = reference(given["data"]) if given["data"] else None
+    device = device_of(given["device"])
+    return Request(
+        task, folder, data, given["split"], given["data_root"], wishes, given["precision"], device, model=model
+    )
+
+
+def show(measured: list[Measured], json_: Path | None, submission: Path | None) -> None:
+    """Print the figures and their notes; write them where that was asked for."""
+    import json
+
+    from vlzoo.bench.report import as_rows, with_meta_sum
+    from vlzoo.cli.output import table
+    from vlzoo.resources import write_text, writing
+
+    scored = with_meta_sum([each.scored for each in measured if each.scored is not None])
+    if scored:
+        table(as_rows(scored))
     for each in scored:
         for note in each.notes:
             click.echo(f"{each.scores[0].task}: {note}")
     if json_:
-        rows = [{**vars(score), "notes": each.notes} for each in scored for score in each.scores]
+        rows = [
+            {**vars(score), "notes": each.notes, "missing": each.missing} for each in scored for score in each.scores
+        ]
         with writing(json_, "the figures"):
             write_text(json_, json.dumps(rows, indent=1))
         click.echo(f"written to {json_}")
+    if submission:
+        answers = [row for each in measured for row in each.task.submission(each.source, each.rows)]
+        with writing(submission, "the submission"):
+            write_text(submission, json.dumps(answers))
+        click.echo(f"{len(answers)} answers in the server's format are written to {submission}")
+
+
+def arguments(tasks: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+    """The command line of a process that takes a share of this one's work."""
+    own = ("shards", "shard", "json_", "submission")
+    made = ["bench", *tasks, "--keep-features"]
+    for name, value in given.items():
+        if name in own or name == "keep_features" or value in (None, "", False):
+            continue
+        made += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return made
+
+
+def _plugins() -> list[str]:
+    """The plugin files this process was started with; the group reads them and keeps no value."""
+    return [word for i, name in enumerate(sys.argv[:-1]) if name == "--plugin" for word in (name, sys.argv[i + 1])]
+
+
+def _bytes(text: str) -> int:
+    from vlzoo.errors import VlzooError
+
+    number = text.upper().removesuffix("B")
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(number[-1:], 1)
+    try:
+        size = int(float(number.rstrip("KMGT")) * factor)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise VlzooError(f"--memory {text!r} is no size", fix="write 500MB, 8GB, or a number of bytes")
+    return size
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -14,9 +14,8 @@ from vlzoo.bench.engine import Engine
 from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
-from vlzoo.errors import CheckpointError, DataError, PredictionError, did_you_mean
+from vlzoo.errors import DataError, PredictionError, did_you_mean
 from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.objectives.classify import Classify
 
 
 class Labelled(Task):
@@ -47,15 +46,16 @@ class Labelled(Task):
             raise DataError(f"{self.name}: {sample.label!r} is no class", where=f"sample {sample.name}", fix=fix)
         return self.labels.index(sample.label)
 
+    def blank(self, sample: Sample) -> Row | None:
+        """No class at all, which is wrong."""
+        return {"name": sample.name, "prediction": ""}
+
     def predict(self, engine: Engine, source: Any, settings: Settings, done: frozenset[str]) -> Iterator[list[Row]]:
         """The likeliest class of each sentence, with the logits."""
-        head = engine.objective(Classify)
-        if head is None:
-            fix = f"`vlzoo finetune {self.name} --from RUN` makes one that has"
-            raise CheckpointError(f"this run has no head for {self.name}", fix=fix)
+        logits = engine.labeller(self.name, self.labels)
         for samples, batch in engine.batches(source, settings.batch, done):
             with torch.no_grad(), engine.autocast():
-                logit_BC = head.logits(engine.step(batch)).float()
+                logit_BC = logits(batch)
             yield [
                 {"name": sample.name, "prediction": self.labels[int(row.argmax())], "logits": row.tolist()}
                 for sample, row in zip(samples, logit_BC, strict=True)
