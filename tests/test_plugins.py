@@ -167,6 +167,22 @@ def test_a_remembered_watcher_that_no_longer_imports_is_left_out_and_named(world
     assert done.stderr.startswith("! vlzoo_watcher is left out: vlzoo-watcher 0.5: RuntimeError:")
 
 
+def test_a_watcher_that_raises_is_named_once_and_stops_nothing(world):
+    watcher = """
+    from vlzoo import hookimpl
+
+    @hookimpl
+    def vlzoo_watch(event, values):
+        raise ValueError("disk on fire")
+    """
+    world.dist("vlzoo-watcher", watcher)
+    call = "from vlzoo.plugins import door\nfor k in range(3): door().notify('vlzoo_watch', event='step', run=None, values={})"
+    done = world.python("-c", call + "\nprint('on')")
+    assert done.stdout == "on\n"
+    assert done.stderr.count("disk on fire") == 1
+    assert "vlzoo-watcher" in done.stderr
+
+
 def test_a_single_file_can_add_a_command(world):
     world.write("mine.py", COMMAND)
     assert world.run("--plugin", "mine.py", "hello").stdout == "hello from a plugin\n"

@@ -54,6 +54,7 @@ class Door:
     registry: Registry = field(default_factory=Registry)
     plugins: list[Plugin] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=new_manager)
+    silenced: set[str] = field(default_factory=set)
 
     @property
     def broken(self) -> list[Plugin]:
@@ -74,6 +75,17 @@ class Door:
                     print(f"! {plugin.owner.entry} is left out: {error}", file=sys.stderr)
         caller: pluggy.HookCaller = getattr(self.manager.hook, name)
         return caller
+
+    def notify(self, name: str, **values: Any) -> None:
+        """Call a hook that only observes: one that raises is named, left out from then on, and stops nothing."""
+        for implementation in self.hook(name).get_hookimpls():
+            if implementation.plugin_name in self.silenced:
+                continue
+            try:
+                implementation.function(**{each: values[each] for each in implementation.argnames})
+            except Exception as error:
+                print(f"! {implementation.plugin_name} is left out: {name}: {error!r}", file=sys.stderr)
+                self.silenced.add(implementation.plugin_name)
 
     def commands(self) -> dict[str, list[Plugin]]:
         """The plugins' sub-commands by name, with those who supply each; nothing is imported."""

@@ -134,8 +134,8 @@ class Run:
             write_text(file, json.dumps({**known, **values}, indent=1))
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
-        """Tell observers (`vlzoo_watch`)."""
-        door().hook("vlzoo_watch")(event=event, run=self.folder, values=values)
+        """Tell observers (`vlzoo_watch`); one that fails does not stop the run."""
+        door().notify("vlzoo_watch", event=event, run=self.folder, values=values)
 
 
 def dump(recipe: Recipe) -> str:
