@@ -176,7 +176,8 @@ def test_a_watcher_that_raises_is_named_once_and_stops_nothing(world):
         raise ValueError("disk on fire")
     """
     world.dist("vlzoo-watcher", watcher)
-    call = "from vlzoo.plugins import door\nfor k in range(3): door().notify('vlzoo_watch', event='step', run=None, values={})"
+    notify = "door().notify('vlzoo_watch', event='step', run=None, values={})"
+    call = f"from vlzoo.plugins import door\nfor k in range(3): {notify}"
     done = world.python("-c", call + "\nprint('on')")
     assert done.stdout == "on\n"
     assert done.stderr.count("disk on fire") == 1
