@@ -159,9 +159,11 @@ class Explainer:
     def _explained(self, image: ImageRef, caption: str) -> tuple[Explained, Pass]:
         engine = self.engine
         words = words_of(engine.tokenizer, engine.collator.clean(caption))
-        passed = self._pass(image, caption)
-        grid = grid_of(passed.image)
-        maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=passed.image.prefix)
+        # The caller may only measure: all of the pass needs its history, slices of the logits too.
+        with torch.inference_mode(False), torch.enable_grad():
+            passed = self._pass(image, caption)
+            grid, prefix = grid_of(passed.image), passed.image.prefix
+            maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=prefix)
         maps = maps_1LP[0].reshape(-1, *grid).cpu().numpy()
         seen = picture_of(engine, image)
         cut = words_cut(engine.tokenizer, pre_caption(caption, max_words=len(caption)), words)
@@ -170,7 +172,7 @@ class Explainer:
     def _pass(self, image: ImageRef, caption: str) -> Pass:
         model = self.engine.system.model
         text = self.engine.tokenise([caption])
-        with torch.inference_mode(False), torch.enable_grad(), self.engine.autocast():
+        with self.engine.autocast():
             with torch.no_grad():
                 tokens = model.image_encoder(self.engine.pixels([image]))
                 read = model.text_encoder(text.ids, text.mask)
@@ -187,13 +189,13 @@ def matching_head(engine: Engine) -> ITM:
     Raises:
         CheckpointError: it has none, or reads two pictures.
     """
-    found = [each for each in engine.system.named_objectives().values() if isinstance(each, ITM)]
-    if not found:
+    found = engine.objective(ITM)
+    if found is None:
         raise CheckpointError(
             f"this run has no matching head (its objectives: {', '.join(engine.recipe.active) or 'none'})",
             fix="explain a run trained with the objective `itm`: a pre-trained or a retrieval run",
         )
-    return found[0]
+    return found
 
 
 def grid_of(image: Tokens) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,8 @@ def write(sheet: Sheet, file: Path) -> None:
     except OSError as error:
         raise VlzooError(f"{str(file)!r} can't be written: {error.strerror}", fix="choose another --out") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def draw(sheet: Sheet) -> Figure:

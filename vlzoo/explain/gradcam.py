@@ -105,7 +105,10 @@ def _map_of(fused: Fused, mask_BL: Tensor) -> Tensor:
 
 def _gradient(score_B: Tensor, map_BHLN: Tensor) -> Tensor:
     try:
-        (gradient,) = torch.autograd.grad(score_B.float().sum() * SCALE, map_BHLN, retain_graph=True, allow_unused=True)
+        # The caller may only measure; the history of the score counts, not the mode this is called in.
+        with torch.inference_mode(False), torch.enable_grad():
+            score = score_B.float().sum() * SCALE
+            (gradient,) = torch.autograd.grad(score, map_BHLN, retain_graph=True, allow_unused=True)
     except RuntimeError as error:
         if "heckpoint" not in str(error):
             raise

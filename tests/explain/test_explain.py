@@ -1,0 +1,155 @@
+"""A run, a picture and a caption to word maps; the run is untrained: its numbers mean nothing, and must add up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vlzoo.bench.engine import Engine
+from vlzoo.config.check import load
+from vlzoo.data.images import FileImage
+from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.explain.contrast import contrast_map
+from vlzoo.explain.explain import Explainer, explain
+from vlzoo.explain.gradcam import soft_mask
+from vlzoo.models.assemble import build_system
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.objectives.itm import ITM
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
+RECIPE = """
+model:
+  image_encoder: {part: timm, name: vit_tiny_patch16_224, image_size: 64,
+                  arguments: {patch_size: 8, embed_dim: 32, depth: 1, num_heads: 2}}
+  text_encoder: {part: bert, layers: 1, width: 32, heads: 2, intermediate: 64, max_length: 16}
+  fusion: {part: cross_attention, layers: 3, width: 32, heads: 2, intermediate: 64}
+  joint: 16
+objectives: {itc: {queue: 8}, itm: {}, mlm: {}}
+augment: {train: {part: weak, size: 64}, eval: {part: plain, size: 64}}
+data: {part: scenes}
+"""
+
+
+@pytest.fixture
+def engine(tmp_path):
+    (tmp_path / "small.yaml").write_text(RECIPE)
+
+    def make(*sets: str) -> Engine:
+        recipe = load(str(tmp_path / "small.yaml"), sets=sets).recipe
+        tokenizer = Tokenizer(WORDS, max_length=9)
+        torch.manual_seed(0)
+        system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special)
+        return Engine(recipe, system, tokenizer, None, "none")
+
+    return make
+
+
+@pytest.fixture
+def picture(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "p.png")
+    return FileImage(str(tmp_path), "p.png")
+
+
+def test_every_word_has_a_map(engine, picture):
+    """One row a token, the picture as it is stored, and the score of an ordinary pass without gradients."""
+    made = engine()
+    shown = explain(made, picture, "A red cats, on the mat!")
+    assert [w.text for w in shown.words] == ["[CLS]", "a", "red", "cats", "on", "the", "mat"]
+    assert shown.maps.shape == (8, 8, 8) and (shown.maps >= 0).all() and (shown.maps.max((1, 2)) > 0).all()
+    assert np.array_equal(shown.of(shown.words[3]), shown.maps[3:5].mean(0))
+    assert shown.picture.shape == (30, 50, 3) and (shown.layer, shown.layers, shown.cut) == (1, 3, 0)
+    model, text = made.system.model, made.tokenise(["a red cats on the mat"])
+    with torch.no_grad():
+        prepared = model.fusion.prepare(model.image_encoder(made.pixels([picture])))
+        fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [prepared])
+        logit = made.objective(ITM).head(fused.cls)[0, 1]
+    assert shown.logit == pytest.approx(float(logit), abs=1e-6)
+
+
+def test_a_convolutional_encoder_has_maps_too(engine, picture):
+    """Its feature map is the grid: 8 x 8 cells at an output stride of 8."""
+    sets = ("name=test_resnet", "arguments={output_stride: 8}")
+    shown = explain(engine(*(f"model.image_encoder.{each}" for each in sets)), picture, "a cat")
+    assert shown.maps.shape == (3, 8, 8) and shown.maps.max() > 0
+
+
+def test_it_works_under_no_grad_with_frozen_weights_and_leaves_no_gradient(engine, picture):
+    """The same maps in eval under no_grad and inference mode, and where no weight is trained."""
+    made = engine()
+    expected = explain(made, picture, "a cat").maps
+    with torch.no_grad():
+        assert np.array_equal(explain(made, picture, "a cat").maps, expected)
+    with torch.inference_mode():
+        assert np.array_equal(explain(made, picture, "a cat").maps, expected)
+    assert all(p.grad is None for p in made.system.parameters())
+    made.system.requires_grad_(False)
+    assert np.array_equal(explain(made, picture, "a cat").maps, expected)
+
+
+def test_one_fusion_pass_and_one_more_for_the_mask(engine, picture, monkeypatch):
+    """The maps cost no pass of their own; the soft mask costs one."""
+    made, passes = engine(), []
+    fuse = made.system.model.fusion.fuse
+    monkeypatch.setattr(made.system.model.fusion, "fuse", lambda *a, **k: passes.append(1) or fuse(*a, **k))
+    Explainer(made).explain(picture, "a cat")
+    assert len(passes) == 1
+    Explainer(made).masked(picture, "a cat")
+    assert len(passes) == 3
+
+
+def test_the_soft_mask_hides_the_words_patches(engine, picture):
+    """Weights 1 - c of the word's map; the logit is that of a pass over scaled image tokens."""
+    made = engine()
+    shown, hidden = Explainer(made).masked(picture, "a red cat", word="red")
+    assert (hidden.word.text, hidden.weight.min(), hidden.weight.max()) == ("red", 0.0, 1.0)
+    assert np.unravel_index(hidden.weight.argmin(), (8, 8)) == np.unravel_index(shown.maps[2].argmax(), (8, 8))
+    model, text = made.system.model, made.tokenise(["a red cat"])
+    with torch.no_grad():
+        image = model.image_encoder(made.pixels([picture]))
+        weight_1N = soft_mask(torch.from_numpy(shown.maps[2]).reshape(1, -1), prefix=1)
+        scaled = type(image)(image.x * weight_1N[..., None], image.mask, image.pooled, 1, image.grid)
+        fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [model.fusion.prepare(scaled)])
+        logit = float(made.objective(ITM).head(fused.cls)[0, 1])
+    assert hidden.logit == pytest.approx(logit, abs=1e-5)
+
+
+def test_the_word_drawn(engine, picture):
+    """Any piece but [CLS]; the same seed, the same word; 40 seeds reach all four pieces."""
+    explainer = Explainer(engine())
+    drawn = [explainer.masked(picture, "a red cats", seed=seed)[1].word.pieces[0] for seed in range(40)]
+    assert drawn[3] == explainer.masked(picture, "a red cats", seed=3)[1].word.pieces[0]
+    assert set(drawn) == {"a", "red", "cat", "##s"}
+    with pytest.raises(VlzooError, match="no word 'dog'"):
+        explainer.masked(picture, "a red cats", word="dog")
+
+
+def test_what_a_cropping_evaluation_shows(engine, picture):
+    """Where the model saw a part only, the maps lie on that part."""
+    made = engine("augment.eval.part=weak", "augment.eval.flip=0", "augment.eval.randaugment=false")
+    assert explain(made, picture, "a cat").picture.shape == (64, 64, 3)
+
+
+def test_runs_without_word_maps(engine):
+    """No matching head; a merged fusion; the last layer."""
+    with pytest.raises(CheckpointError, match="its objectives: itc, mlm"):
+        Explainer(engine("objectives.itm=null"))
+    with pytest.raises(VlzooError, match="MergedFusion has no attention map"):
+        Explainer(engine("model.fusion.part=merged"))
+    with pytest.raises(VlzooError, match="last one"):
+        Explainer(engine(), layer=2)
+
+
+def test_contrast_map_puts_the_fast_kernel_back(engine, picture):
+    """Non-negative, one value a patch; the encoder is as before; a block that is not there is named."""
+    made = engine()
+    model, text = made.system.model, made.tokenise(["a red cat"])
+    attention = model.image_encoder.model.blocks[0].attn
+    before = attention.fused_attn
+    map_BP, grid = contrast_map(model, made.pixels([picture]), text, 0)
+    assert map_BP.shape == (1, 64) and grid == (8, 8) and (map_BP >= 0).all() and not map_BP.requires_grad
+    assert attention.fused_attn == before and not attention.attn_drop._forward_pre_hooks
+    with pytest.raises(VlzooError, match="no image block 5"):
+        contrast_map(model, made.pixels([picture]), text, 5)
