@@ -71,6 +71,15 @@ def test_columns_are_chosen_in_proportion():
     assert chisquare([counts[i] for i in (0, 2, 3, 4)], [2000, 4000, 6000, 8000]).pvalue > 0.01
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.permutations(range(7)))
+def test_under_keys_the_order_of_columns_does_not_matter(order):
+    weight = torch.tensor([0.0, 1.0, 2.0, 0.5, 0.0, 3.0, 1.0]).expand(20, -1)
+    column, rows, at = torch.arange(7) + 40, torch.arange(20), torch.tensor(order)
+    first = column[Draws(5).choose("x", rows, weight, column)]
+    assert torch.equal(first, column[at][Draws(5).choose("x", rows, weight[:, at], column[at])])
+
+
 def test_a_row_without_weight_is_uniform():
     chosen = Draws(5).choose("x", torch.arange(8000), torch.zeros(8000, 4))
     assert chisquare(torch.bincount(chosen, minlength=4).tolist()).pvalue > 0.01

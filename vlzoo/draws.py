@@ -42,6 +42,10 @@ def name_word(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
+def _words(key_B: Tensor) -> np.ndarray:
+    return key_B.detach().cpu().numpy().astype(np.int64).view(np.uint64)
+
+
 @dataclass(frozen=True)
 class Draws:
     """The draws of one step.
@@ -56,21 +60,25 @@ class Draws:
 
     def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
         """Numbers in [0, 1), `count` for each sample, [B, count] float64 on the key's device."""
-        key_B1 = key_B.detach().cpu().numpy().astype(np.int64).view(np.uint64)[:, None]
-        bits = mix(self.seed, self.step, name_word(purpose), key_B1, np.arange(count, dtype=np.uint64)[None])
-        return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(key_B.device)
+        return self._numbers(purpose, key_B, np.arange(count, dtype=np.uint64))
 
-    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor) -> Tensor:
+    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor, column_N: Tensor | None = None) -> Tensor:
         """One column for each row with probability proportional to its weight, [B] int64.
 
         Columns of weight zero are never drawn. A row without any weight draws uniformly from all its columns.
+        The columns race for each row (Gumbel-max): under `column_N`, the columns' own keys [N] int64, the winner does
+        not depend on their order, and no sum is rounded.
         """
         weight_BN = weight_BN.double()
-        empty_B1 = weight_BN.sum(1, keepdim=True) <= 0
-        weight_BN = torch.where(empty_B1, torch.ones_like(weight_BN), weight_BN)
-        cumulative_BN = weight_BN.cumsum(1)
-        target_B1 = self.uniform(purpose, key_B, 1) * cumulative_BN[:, -1:]
-        return torch.searchsorted(cumulative_BN, target_B1, right=True).clamp_(max=weight_BN.shape[1] - 1).squeeze(1)
+        weight_BN = torch.where(weight_BN.sum(1, keepdim=True) <= 0, torch.ones_like(weight_BN), weight_BN)
+        keys_N = np.arange(weight_BN.shape[1], dtype=np.uint64) if column_N is None else _words(column_N)
+        # Half a step away from 0, whose logarithm would lose to a column without weight.
+        uniform_BN = self._numbers(purpose, key_B, keys_N) + 2.0**-54
+        return (weight_BN.log() - (-uniform_BN.log()).log()).argmax(1)
+
+    def _numbers(self, purpose: str, key_B: Tensor, column_N: np.ndarray) -> Tensor:
+        bits = mix(self.seed, self.step, name_word(purpose), _words(key_B)[:, None], column_N[None])
+        return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(key_B.device)
 
     def corrupt(
         self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int

@@ -173,7 +173,7 @@ class Step(Passes):
         own_BB = torch.eye(len(self), dtype=torch.bool, device=logit_BB.device)
         lone_B1 = weight_BB.sum(1, keepdim=True) <= 0
         weight_BB = torch.where(lone_B1, (~own_BB).to(weight_BB.dtype), weight_BB)
-        return self.draws.choose(purpose, self.batch.key, weight_BB)
+        return self.draws.choose(purpose, self.batch.key, weight_BB, self.batch.key)
 
     def _mask_text(self, probability: float) -> None:
         special = self.model.special
