@@ -1,0 +1,81 @@
+"""Predictions on disk: whole lines, kept across kills, under a key of everything they depend on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlzoo.bench import store as module
+from vlzoo.bench.store import Store, code_hash, key_of
+from vlzoo.errors import PredictionError
+
+ROWS = [{"name": f"q{n}}}", "answer": 'yes "é"', "score": -0.5 * n} for n in range(4)]
+
+
+def test_what_is_appended_is_read_by_name(tmp_path):
+    store = Store(tmp_path / "key", {"task": "vqa"})
+    store.append(ROWS[:2])
+    store.append(ROWS[2:])
+    assert store.rows() == {row["name"]: row for row in ROWS}
+    assert Store(tmp_path / "key", {}).rows() == store.rows()
+    assert len(store.file.read_text().splitlines()) == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 400))
+def test_wherever_a_kill_cuts_the_whole_lines_stay(tmp_path_factory, cut):
+    store = Store(tmp_path_factory.mktemp("cut"), {})
+    store.append(ROWS)
+    text = store.file.read_bytes()[:cut]
+    store.file.write_bytes(text)
+    complete = [json.loads(line) for line in text.decode().split("\n")[:-1]]
+    rest = text.decode().split("\n")[-1]
+    with suppress(ValueError):  # a last line that lacks nothing but its newline counts
+        complete += [json.loads(rest)]
+    assert list(store.rows().values()) == complete
+    store.append([{"name": "later"}])
+    assert list(store.rows().values()) == [*complete, {"name": "later"}]
+
+
+def test_processes_write_files_of_their_own(tmp_path):
+    for shard in (0, 1):
+        Store(tmp_path, {}, shard).append([ROWS[shard]])
+    assert sorted(file.name for file in tmp_path.glob("*.jsonl")) == ["shard-000.jsonl", "shard-001.jsonl"]
+    assert list(Store(tmp_path, {}).rows()) == [ROWS[0]["name"], ROWS[1]["name"]]
+
+
+def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
+    store = Store(tmp_path, {})
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(store.file), "open", full)
+    with pytest.raises(PredictionError, match="no room on the disk for predictions"):
+        store.append(ROWS)
+
+
+def test_the_key_changes_with_whatever_a_prediction_depends_on(monkeypatch):
+    about = {"weights": "a", "recipe": {"joint": 8}, "data": "x", "settings": {"k": 4}}
+    first = key_of(**about)
+    assert key_of(**dict(reversed(about.items()))) == first and len(first) == 16
+    for name, other in (("weights", "b"), ("recipe", {"joint": 4}), ("data", "y"), ("settings", {"k": 5})):
+        assert key_of(**{**about, name: other}) != first
+    monkeypatch.setattr(module, "code_hash", lambda: "other")
+    assert key_of(**about) != first
+
+
+@pytest.mark.parametrize("changed", ["models/blocks.py", "data/readers/vqa.py", "objectives/itm.py", "step.py"])
+def test_a_changed_line_of_code_changes_the_hash(monkeypatch, tmp_path, root, changed):
+    shutil.copytree(root / "vlzoo", tmp_path / "vlzoo", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "vlzoo/bench/store.py"))
+    before = code_hash()
+    assert code_hash() == before
+    (tmp_path / "vlzoo" / changed).open("a").write("x = 1\n")
+    assert code_hash() != before
