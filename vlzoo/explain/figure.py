@@ -145,7 +145,7 @@ def _place(axes: Axes, cell: Cell) -> None:
     axes.set_title(_fitting(cell.title, TITLE), fontsize=9, pad=3, parse_math=False)
     axes.set_xlabel(_fitting(cell.note, NOTE), fontsize=7, color="0.4", labelpad=2, parse_math=False)
     for side in axes.spines.values():
-        side.set_visible(False)
+        side.set(linewidth=0.4, color="0.8")
 
 
 def _fitting(text: str, most: int) -> str:

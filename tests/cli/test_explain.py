@@ -1,0 +1,137 @@
+"""`vlzoo explain` as a process, on a run with random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vlzoo.config.check import load
+from vlzoo.models.assemble import build_system
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.models.vocabulary import write_vocab
+from vlzoo.train.checkpoint import save, tensors_of
+from vlzoo.train.run import Run
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
+RECIPE = """
+model:
+  image_encoder: {part: timm, name: vit_tiny_patch16_224, image_size: 32,
+                  arguments: {patch_size: 8, embed_dim: 32, depth: 1, num_heads: 2}}
+  text_encoder: {part: bert, layers: 1, width: 32, heads: 2, intermediate: 64, max_length: 16}
+  fusion: {part: cross_attention, layers: 2, width: 32, heads: 2, intermediate: 64}
+  joint: 16
+objectives: {itc: {queue: 8}, itm: {}, mlm: {}}
+augment: {train: {part: weak, size: 32}, eval: {part: plain, size: 32}}
+data: {part: scenes}
+"""
+
+
+def make_run(folder: Path, *sets: str, seed: int = 0) -> Path:
+    recipe = folder.parent / f"{folder.name}.yaml"
+    recipe.write_text(RECIPE)
+    checked = load(str(recipe), sets=sets)
+    run = Run.start(folder, checked, resume=False)
+    tokenizer = Tokenizer.from_file(write_vocab(WORDS, folder / "tokenizer" / "vocab.txt"))
+    torch.manual_seed(seed)
+    system = build_system(checked.recipe, vocab=tokenizer.vocab, special=tokenizer.special)
+    save(run.folder, 1, {"system": tensors_of(system)}, {"step": 1}, keep=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A picture of 60 x 40 pixels and two runs."""
+    folder = tmp_path_factory.mktemp("explain")
+    levels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(folder / "cat.png")
+    make_run(folder / "one")
+    make_run(folder / "two", seed=1)
+    return folder
+
+
+def vlzoo(place: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vlzoo", "explain", *args]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_sheet_and_its_figures(place):
+    """[CLS] and five words; every peak is the middle of one of 4 x 4 patches of 15 x 10 pixels."""
+    done = vlzoo(place, "cat.png", "A red cats on mat.", "--run", "one", "--out", "new/a.png", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["runs"][0]
+    assert [w["word"] for w in told["words"]] == ["[CLS]", "a", "red", "cats", "on", "mat"]
+    assert told["words"][3]["pieces"] == ["cat", "##s"] and told["layer"] == 0 and told["grid"] == [4, 4]
+    for word in told["words"]:
+        row, column = word["peak"]
+        assert word["peak_xy"] == [15 * column + 7.5, 10 * row + 5] and word["greatest"] > 0
+    with Image.open(place / "new" / "a.png") as sheet:
+        assert sheet.format == "PNG" and sheet.width > 1000
+    assert [p.name for p in (place / "new").iterdir()] == ["a.png"]
+
+
+def test_two_runs_side_by_side(place):
+    """Both scores, under the runs' names."""
+    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "two", "--style", "cells", "--out", "b.png")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("one: ITM logit") and lines[1].startswith("two: ITM logit") and lines[0] != lines[1]
+    assert (place / "b.png").is_file()
+
+
+def test_the_soft_mask_of_a_word(place):
+    """The word asked for is masked, and the score with the mask is told beside that without."""
+    done = vlzoo(place, "cat.png", "a red cat", "--run", "one", "--softmask", "--word", "red", "--out", "c.png")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("ITM logit") and lines[1].startswith("masked by 'red': ITM logit")
+    with Image.open(place / "c.png") as sheet:
+        assert sheet.width > 800
+
+
+def test_pieces_one_by_one(place):
+    """`--pieces` gives each piece its own row, and `--precision` the same words."""
+    done = vlzoo(place, "cat.png", "cats", "--run", "one", "--pieces", "--json", "--precision", "bf16")
+    assert [w["word"] for w in json.loads(done.stdout)["runs"][0]["words"]] == ["[CLS]", "cat", "##s"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("no.png", "a cat", "--run", "one"), "no.png: there is no such picture"),
+        (("one.yaml", "a cat", "--run", "one"), "one.yaml: not a picture"),
+        (("cat.png", " ,. ", "--run", "one"), "the caption has no word"),
+        (("cat.png", "a cat", "--run", "three"), "'three': there is no such folder"),
+        (("cat.png", "a cat", "--run", "one", "--layer", "1"), "fusion layer 1 is the last one"),
+        (("cat.png", "a cat", "--run", "one", "--word", "cat"), "add --softmask"),
+        (("cat.png", "a cat", "--run", "one", "--softmask", "--against", "two"), "don't go together"),
+    ],
+)
+def test_mistakes_are_told_in_words(place, args, words):
+    """Exit code 2, one message with a remedy, no traceback, no file."""
+    done = vlzoo(place, *args, "--out", "never.png")
+    assert done.returncode == 2
+    assert words in done.stderr and "->" in done.stderr and "Traceback" not in done.stderr
+    assert not (place / "never.png").exists()
+
+
+def test_runs_that_have_no_maps(place):
+    """Without a matching head, or with a merged fusion: the run is named, and so is what would do."""
+    make_run(place / "unmatched", "objectives.itm=null")
+    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "unmatched", "--json")
+    assert done.returncode == 2 and "unmatched: this run has no matching head" in done.stderr
+    make_run(place / "merged", "model.fusion.part=merged")
+    done = vlzoo(place, "cat.png", "a cat", "--run", "merged", "--json")
+    assert done.returncode == 2 and "MergedFusion has no attention map" in done.stderr
+
+
+@pytest.mark.parametrize(("args", "words"), [((), "add --out"), (("--out", "x.gif"), "png")])
+def test_where_to_draw_is_asked_first(place, args, words):
+    """Before anything is loaded: the run need not even be there."""
+    done = vlzoo(place, "cat.png", "a cat", "--run", "nowhere", *args)
+    assert done.returncode == 2 and words in done.stderr
