@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vlzoo.augment.view import make_view
 from vlzoo.bench.pairs import NativePairs, PairModel
-from vlzoo.bench.task import Task
+from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.config.schema import Recipe
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.errors import CheckpointError
@@ -127,9 +127,36 @@ class Engine:
             raise CheckpointError(f"this run has no head for {task}", fix=fix)
         return lambda batch: head.logits(self.step(batch)).float()
 
+    def answerer(self, answers: Sequence[str], settings: Settings) -> Callable[[Batch], list[Row]]:
+        """From a batch of questions to a row each: `answer` and `score`.
+
+        Raises:
+            CheckpointError: the model can't answer in the mode asked for.
+        """
+        from vlzoo.bench.tasks.vqa_modes import answerer
+
+        return answerer(self, answers, settings)
+
+    def box_predictor(self) -> Callable[[Batch, Sequence[Any]], list[list[float]]] | None:
+        """From a batch and its samples to boxes in pixels; None where no objective predicts boxes."""
+        for objective in self.system.named_objectives().values():
+            predict = getattr(objective, "predict_boxes", None)
+            if predict is not None:
+                return lambda batch, samples: in_pixels(predict(self.step(batch)), samples)
+        return None
+
     def described(self) -> dict[str, Any]:
         """What the predictions' key must know of the model beside its weights."""
         return {"recipe": self.recipe.model_dump(mode="json")}
+
+
+def in_pixels(box_B4: Tensor, samples: Sequence[Any]) -> list[list[float]]:
+    """Boxes x, y, width, height in pixels, from centres, widths and heights in shares of the picture [B, 4]."""
+    made = []
+    for (x, y, w, h), sample in zip(box_B4.float().tolist(), samples, strict=True):
+        width, height = sample.images[0].open().size
+        made.append([(x - w / 2) * width, (y - h / 2) * height, w * width, h * height])
+    return made
 
 
 def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:

@@ -65,7 +65,7 @@ class NativePairs:
         self.engine, self.model, self.device = engine, engine.system.model, engine.device
         self.matching = engine.objective(ITM)
         self.matches = self.matching is not None
-        self.scale = float(1.0 / self.model.temperature)
+        self.scale = 1.0 / self.model.temperature.item()
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Tokens and unit vectors of pictures."""

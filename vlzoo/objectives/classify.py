@@ -5,6 +5,8 @@ Legend: B batch rows, D width, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -14,7 +16,7 @@ from vlzoo.interfaces import Objective, Spec
 from vlzoo.models.heads import Mlp
 from vlzoo.plan import Plan
 from vlzoo.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Fused, Loss
 
 
 class Classify(Objective):
@@ -22,12 +24,15 @@ class Classify(Objective):
 
     Args:
         images: how many pictures a text reads: 1, or 2 for NLVR2.
+        two_pass: read each picture in a pass of its own and join the two first states, so that a fusion made for one
+            picture can do NLVR2 (the pair setting of UNITER, Chen et al. 2020).
     """
 
     mirrored = ("head",)
 
-    def __init__(self, *, images: int = 1) -> None:
+    def __init__(self, *, images: int = 1, two_pass: bool = False) -> None:
         super().__init__()
+        self.two_pass = two_pass
         self.views = tuple("image" if i == 0 else f"image{i}" for i in range(images))
 
     def build(self, spec: Spec) -> None:
@@ -38,27 +43,52 @@ class Classify(Objective):
         """
         if not spec.classes:
             raise VlzooError("objective 'classify' needs classes", fix="use it in a task whose samples have labels")
-        self.head = Mlp(spec.fused_width, spec.classes)
+        self.head = Mlp(spec.fused_width * (len(self.views) if self.two_pass else 1), spec.classes)
 
     def plan(self, plan: Plan) -> None:
         """The first position is read."""
-        plan.read("cls", image=self.views)
+        for views in [(view,) for view in self.views] if self.two_pass else [self.views]:
+            plan.read("cls", image=views)
 
     def logits(self, step: Step) -> Tensor:
         """Class logits, [B, C]."""
-        return self.head(step.fused(image=self.views).cls)
+        return self.head(self._states(step.fused))
+
+    def _states(self, fused: Callable[..., Fused]) -> Tensor:
+        """What the head reads: [B, D], or [B, 2 D] of two passes."""
+        if not self.two_pass:
+            return fused(image=self.views).cls
+        return torch.cat([fused(image=(view,)).cls for view in self.views], dim=-1)
 
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher."""
-        label_B = step.batch.labels
-        if label_B is None:
-            raise VlzooError("objective 'classify' needs labels", fix="give it data whose samples have labels")
         logit_BC = self.logits(step)
-        total = F.cross_entropy(logit_BC, label_B)
+        target = targets(step, logit_BC)
+        total = F.cross_entropy(logit_BC, target)
         if step.teacher is not None and step.alpha > 0:
             with torch.no_grad():
-                soft_BC = F.softmax(step.twin(self, "head")(step.taught(image=self.views).cls), dim=-1)
+                soft_BC = F.softmax(step.twin(self, "head")(self._states(step.taught)), dim=-1)
             soft = -(soft_BC * F.log_softmax(logit_BC, dim=-1)).sum(-1).mean()
             total = (1 - step.alpha) * total + step.alpha * soft
-        right = (logit_BC.argmax(1) == label_B).float().mean()
+        likeliest_B = target if target.ndim == 1 else target.argmax(1)
+        right = (logit_BC.argmax(1) == likeliest_B).float().mean()
         return Loss(total, {"classify": total.detach(), "accuracy": right.detach()})
+
+
+def targets(step: Step, logit_BC: Tensor) -> Tensor:
+    """Class numbers [B], or for questions the annotators' shares of each class, [B, C].
+
+    An answer that is no class counts for nothing; a question without one teaches nothing.
+
+    Raises:
+        VlzooError: the batch has neither labels nor answers.
+    """
+    if step.batch.labels is not None:
+        return step.batch.labels
+    extra = step.batch.extra
+    if "answer_class" not in extra:
+        raise VlzooError("objective 'classify' needs labels", fix="give it data whose samples have labels or answers")
+    listed_A = extra["answer_class"] >= 0
+    target_BC = torch.zeros_like(logit_BC, dtype=torch.float32)
+    at = extra["answer_row"][listed_A], extra["answer_class"][listed_A]
+    return target_BC.index_put(at, extra["answer_weight"][listed_A].float())

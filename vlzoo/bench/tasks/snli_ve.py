@@ -27,6 +27,9 @@ class SnliVe(Labelled):
         truth = [str(sample.label) for sample, _ in pairs]
         right = correct(truth, [str(row["prediction"]) for _, row in pairs])
         detail = {f"of {name}": value for name, value in accuracy_by_class(truth, right).items()}
+        told = {str(sample.fields["label_set"]) for sample, _ in pairs if "label_set" in sample.fields}
+        # The data knows its label set; the protocol speaks for data that do not say.
+        labels = ", ".join(sorted(told)) or protocol
         clusters = [sample.image_id or sample.name for sample, _ in pairs]
-        sheet = Sheet(self.name, f"{self.name}/{protocol}", data_name(source))
-        return Scored((sheet.hits("accuracy", right, clusters, detail=detail),))
+        sheet = Sheet(self.name, f"{self.name}/{labels}", data_name(source))
+        return Scored((sheet.hits("accuracy", right, clusters, detail=detail),), notes=(f"label set: {labels}",))

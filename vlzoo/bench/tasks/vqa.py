@@ -1,55 +1,50 @@
-"""VQA v2: answer a question about a picture (Goyal et al., CVPR 2017), by ranking a list of answers.
-
-Legend: B questions, A answers, K candidates, L answer tokens, V vocabulary.
-"""
+"""VQA v2 and GQA: answer a question about a picture (Goyal et al., CVPR 2017; Hudson and Manning, CVPR 2019)."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.score_base import Scored, Sheet
 from vlzoo.bench.task import Row, Settings, Task, data_name
 from vlzoo.bench.tasks.labelled import in_order
-from vlzoo.data.answers import answer_weights, build_answer_list
+from vlzoo.bench.tasks.vqa_modes import ANSWER_LENGTH, FIRST_TWICE, MODES
+from vlzoo.bench.tasks.vqa_rank import Ranked, rank_answers
+from vlzoo.data.answers import AnswerList, answer_weights, build_answer_list
 from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
-from vlzoo.errors import DataError
-from vlzoo.interfaces import Decoder, Prepared
+from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
-from vlzoo.models.assemble import Model
 from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.objectives.answer import decoder_of
-from vlzoo.types import Text, Tokens
 
-ANSWER_LENGTH = 12
-"""Most ids of an answer, [CLS] and [SEP] included."""
+__all__ = ["ANSWER_LENGTH", "FIRST_TWICE", "Gqa", "Ranked", "Vqa", "rank_answers"]
 
-FIRST_TWICE = "answer (first token twice)"
-"""What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
-
-LOGITS = 50_000_000
-"""Most logits held at once while answers are ranked: 200 MB."""
+CLASSES = 3_129
+"""Classes of `classify`: the most frequent answers, as many as UNITER, ViLT and METER take."""
 
 
 class Vqa(Task):
-    """A decoder trained on the annotators' answers; measured by ranking the answers of the training set.
+    """Trained on the annotators' answers; measured by ranking a list, by free decoding, or by a head over the list.
 
     The answer list is built from the training annotations: by count, ties by text; it is kept in the run folder.
     """
 
     name = "vqa"
     protocols = tuple(PROTOCOLS)
+    modes = MODES
+    id_key = "question_id"
+    answer_key = "answer"
 
     def __init__(self) -> None:
         self.answers: tuple[str, ...] = ()
+
+    def classes(self) -> tuple[str, ...]:
+        """What a head over answers can say."""
+        return self.answers[:CLASSES]
 
     def learn(self, samples: Sequence[Sample]) -> None:
         """Build the answer list."""
@@ -64,11 +59,14 @@ class Vqa(Task):
         self.answers = tuple(state["answers"])
 
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
-        """Every distinct answer once: its text, its question's row, and its share of the annotators.
+        """Every distinct answer once: its text, its question's row, its share of the annotators, and its class.
+
+        `extra["answer_class"]` is -1 where the list does not hold the answer.
 
         Raises:
             DataError: a question has no answer.
         """
+        number = {answer: i for i, answer in enumerate(self.classes())}
         rows, answers, weights = [], [], []
         for row, sample in enumerate(samples):
             if not sample.answers:
@@ -79,29 +77,51 @@ class Vqa(Task):
                 answers.append(answer)
                 weights.append(weight)
         text = tokenizer(answers, sep=True, max_length=ANSWER_LENGTH)
-        extra = {"answer_row": torch.tensor(rows), "answer_weight": torch.tensor(weights)}
+        classes = torch.tensor([number.get(answer, -1) for answer in answers])
+        extra = {"answer_row": torch.tensor(rows), "answer_weight": torch.tensor(weights), "answer_class": classes}
         return Fields(texts={"answer": text}, extra=extra)
 
+    def kept(self, settings: Settings) -> Mapping[str, Any]:
+        """The answer list counts too: it comes from the training data."""
+        return {**super().kept(settings), "listed": len(self.answers[: settings.answers])}
+
+    def blank(self, sample: Sample) -> Row | None:
+        """An empty answer."""
+        return {"name": sample.name, "answer": ""}
+
     def predict(self, engine: Engine, source: Any, settings: Settings, done: frozenset[str]) -> Iterator[list[Row]]:
-        """The answer of the list with the highest log-probability."""
-        listed = self.answers[: settings.answers]
-        text = engine.tokenizer(listed, sep=True, max_length=ANSWER_LENGTH)
-        answer = Text(*(tensor.to(engine.device) for tensor in (text.ids, text.mask, text.special)))
+        """An answer to each question, with its score."""
+        answer = engine.answerer(self.answers[: settings.answers], settings)
+        self._say_coverage(engine, source, settings)
         for samples, batch in engine.batches(source, settings.batch, done):
             with torch.no_grad(), engine.autocast():
-                fused = engine.step(batch).fused()
-                memory = Tokens(fused.x, fused.mask, fused.cls)
-                ranked = rank_answers(engine.system.model, memory, answer, min(settings.k, len(listed)))
-            best, twice = ranked.best(), ranked.best(first_twice=True)
-            yield [
-                {
-                    "name": sample.name,
-                    "answer": listed[int(best[0][row])],
-                    "score": float(best[1][row]),
-                    FIRST_TWICE: listed[int(twice[0][row])],
-                }
-                for row, sample in enumerate(samples)
-            ]
+                answered = answer(batch)
+            yield [{"name": sample.name, **row} for sample, row in zip(samples, answered, strict=True)]
+
+    def _say_coverage(self, engine: Engine, source: Any, settings: Settings) -> None:
+        listed = self.answers[: settings.answers]
+        if listed:
+            covered = AnswerList(listed, (0,) * len(listed)).coverage(sample.answers for sample in source)
+            engine.say(f"{self.name}: a list of {len(listed):,} answers; {covered}")
+
+    def submission(self, source: Any, rows: Mapping[str, Row]) -> list[Row]:
+        """The server's format, one answer a question, in the questions' order.
+
+        Raises:
+            PredictionError: questions without an answer, answers without a question, or answers that are no text.
+        """
+        pairs = in_order(source, rows)
+        silent = [sample.name for sample, row in pairs if not isinstance(row.get("answer"), str)]
+        if silent:
+            raise PredictionError(f"{len(silent)} answers are no text, first of question {silent[0]}")
+        named = [(str(sample.fields.get("question_id", sample.name)), row["answer"]) for sample, row in pairs]
+        if len({name for name, _ in named}) != len(named):
+            raise PredictionError("a question_id stands twice in the data", where=source.name)
+        return [{self.id_key: self.server_id(name), self.answer_key: answer} for name, answer in named]
+
+    def server_id(self, name: str) -> int | str:
+        """A question's id as the server writes it: a number."""
+        return int(name) if name.isdigit() else name
 
     def score(self, source: Any, rows: Mapping[str, Row], protocol: str) -> Scored:
         """Accuracy in all and per answer type; intervals over pictures.
@@ -112,79 +132,47 @@ class Vqa(Task):
         # The protocol of ALBEF's code includes its ranking; predictions from elsewhere have one answer alone.
         said = [str((protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"]) for _, row in pairs]
         truths = [sample.answers for sample, _ in pairs]
+        unknown = sum(not truth for truth in truths)
+        if unknown:
+            what = f"{unknown} questions of {len(truths)} have no public answers"
+            raise DataError(what, where=source.name, fix="--submission FILE writes what the server scores")
         if all(len(truth) == 1 for truth in truths):
-            values_N, protocol = np.array([100.0 * (t[0] == s) for t, s in zip(truths, said, strict=True)]), "exact"
+            values_N = np.array([100.0 * (t[0] == s) for t, s in zip(truths, said, strict=True)])
+            protocol = "accuracy" if protocol == "accuracy" else "exact"
         else:
             values_N = accuracies(truths, said, protocol)
-        clusters = [sample.image_id or sample.name for sample, _ in pairs]
-        kinds = [str(sample.fields.get("answer_type", "")) for sample, _ in pairs]
+        return Scored(self._figures(source, [sample for sample, _ in pairs], values_N, protocol))
+
+    def _figures(self, source: Any, samples: Sequence[Sample], values_N: np.ndarray, protocol: str) -> tuple[Any, ...]:
+        clusters = [sample.image_id or sample.name for sample in samples]
+        kinds = [self.kind(sample) for sample in samples]
+        inside = {kind: [i for i, each in enumerate(kinds) if each == kind] for kind in sorted(set(kinds) - {""})}
+        detail = {f"answer type: {kind}": float(values_N[rows].mean()) for kind, rows in inside.items()}
         sheet = Sheet(self.name, f"{self.name}/{protocol}", data_name(source))
-        scores = [sheet.mean("accuracy", values_N, clusters, detail=_by_type(values_N, kinds))]
-        for kind in sorted(set(kinds) - {""}):
-            inside = [i for i, each in enumerate(kinds) if each == kind]
-            scores.append(sheet.mean(f"accuracy ({kind})", values_N[inside], [clusters[i] for i in inside]))
-        return Scored(tuple(scores))
+        by_kind = [
+            sheet.mean(f"accuracy ({kind})", values_N[rows], [clusters[i] for i in rows])
+            for kind, rows in inside.items()
+        ]
+        return (sheet.mean("accuracy", values_N, clusters, detail=detail), *by_kind)
+
+    def kind(self, sample: Sample) -> str:
+        """The group of a question whose accuracy is given apart: VQA's answer type."""
+        return str(sample.fields.get("answer_type", ""))
 
 
-class Ranked(NamedTuple):
-    """The candidates of each question with their two scores.
+class Gqa(Vqa):
+    """GQA: one right answer; accuracy of all balanced questions, binary and open ones apart."""
 
-    Attributes:
-        candidate: rows of the answer list, [B, K].
-        first: log-probability of each candidate's first token, [B, K].
-        whole: log-probability of each whole candidate, [B, K].
-    """
+    name = "gqa"
+    protocols = ("accuracy",)
+    id_key = "questionId"
+    answer_key = "prediction"
 
-    candidate: Tensor
-    first: Tensor
-    whole: Tensor
+    def server_id(self, name: str) -> int | str:
+        """Text, as GQA's files have it."""
+        return name
 
-    def scores(self, *, first_twice: bool = False) -> Tensor:
-        """What candidates are ranked by, [B, K]; `first_twice` adds the first token again, as the official code."""
-        return self.whole + self.first if first_twice else self.whole
-
-    def best(self, *, first_twice: bool = False) -> tuple[Tensor, Tensor]:
-        """The best answer's row and its score for each question, [B] each."""
-        score_B, best_B = self.scores(first_twice=first_twice).max(1)
-        return self.candidate.gather(1, best_B[:, None]).squeeze(1), score_B
-
-
-def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
-    """Rank a list of answers for each question.
-
-    Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
-    """
-    decoder = decoder_of(model)
-    prepared = decoder.prepare(memory)
-    questions = len(memory.x)
-    start_B1 = answer.ids[:1, :1].expand(questions, 1)
-    first_BV = F.log_softmax(
-        decoder(start_B1, torch.ones_like(start_B1, dtype=torch.bool), prepared)[:, -1].float(), -1
-    )
-    first_BK, candidate_BK = first_BV[:, answer.ids[:, 1]].topk(k, dim=1)
-    # In parts: at V = 30,522, 64 questions with 128 candidates would hold 10 GB of logits at once.
-    size = max(1, LOGITS // (k * answer.ids.shape[1] * decoder.vocab))
-    parts = torch.arange(questions, device=candidate_BK.device).split(size)
-    whole_BK = torch.cat(
-        [_log_probability(decoder, prepared.gather(rows), answer, candidate_BK[rows]) for rows in parts]
-    )
-    return Ranked(candidate_BK, first_BK, whole_BK)
-
-
-def _log_probability(decoder: Decoder, memory: Prepared, answer: Text, candidate_BK: Tensor) -> Tensor:
-    """Log-probability of each question's candidates, [B, K]."""
-    rows_P = candidate_BK.flatten()
-    longest = int(answer.mask[rows_P].sum(1).max())
-    ids, mask = answer.ids[rows_P, :longest], answer.mask[rows_P, :longest]
-    # Question by question in order, so that each memory row is read by its K candidates without a copy.
-    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], memory).float()
-    token_PL = F.cross_entropy(logit_PLV.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
-    return -token_PL.sum(1).view(candidate_BK.shape)
-
-
-def _by_type(values_N: np.ndarray, kinds: Sequence[str]) -> dict[str, float]:
-    counted = Counter(kinds)
-    sums: dict[str, float] = defaultdict(float)
-    for value, kind in zip(values_N, kinds, strict=True):
-        sums[kind] += float(value)
-    return {f"answer type: {kind}": sums[kind] / counted[kind] for kind in sorted(counted) if kind}
+    def kind(self, sample: Sample) -> str:
+        """`open` for questions of structure `query`, else `binary`, as GQA's evaluator calls them."""
+        structure = sample.fields.get("structural")
+        return "" if structure is None else "open" if structure == "query" else "binary"

@@ -1,0 +1,182 @@
+"""Micro models that were never trained, and a small generated corpus, for whole benches in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vlzoo.bench.engine import Engine
+from vlzoo.bench.task import Settings
+from vlzoo.config.schema import Recipe
+from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesSnliVe, ScenesVqa
+from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.models.assemble import build_system
+from vlzoo.models.text_cleaning import pre_caption
+from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.models.vocabulary import build_vocab
+from vlzoo.plugins import registry
+
+MODEL: dict[str, Any] = {
+    "image_encoder": {
+        "part": "timm",
+        "name": "vit_tiny_patch16_224",
+        "image_size": 32,
+        "arguments": {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2},
+    },
+    "text_encoder": {
+        "part": "bert",
+        "layers": 1,
+        "width": 16,
+        "heads": 2,
+        "intermediate": 32,
+        "max_length": 32,
+        "dropout": 0.0,
+    },
+    "fusion": {"part": "cross_attention", "layers": 2, "width": 16, "heads": 2, "intermediate": 32, "dropout": 0.0},
+    "decoder": {
+        "part": "causal",
+        "layers": 1,
+        "width": 16,
+        "heads": 2,
+        "intermediate": 32,
+        "max_length": 16,
+        "dropout": 0.0,
+    },
+    "joint": 8,
+}
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of 24 pictures: 12 to train, 4 to validate, 8 to test."""
+    folder = tmp_path_factory.mktemp("bench") / "scenes"
+    make_scenes(folder, Sizes.split(12, 4, 8), seed=3, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sources(corpus: Path) -> dict[str, Any]:
+    """The test split of each task's data."""
+    scenes = registry().build("data", "scenes", root=str(corpus), split="test")
+    vqa = ScenesVqa(corpus, split="test")
+    return {
+        "retrieval": scenes,
+        "image-retrieval": _Grouped(scenes),
+        "vqa": vqa,
+        "gqa": _Single(vqa),
+        "nlvr2": ScenesNlvr2(corpus, split="test"),
+        "nlvr": _OnePicture(ScenesNlvr2(corpus, split="test")),
+        "snli-ve": ScenesSnliVe(corpus, split="test"),
+        "grounding": ScenesRefCoco(corpus, split="test"),
+    }
+
+
+class _Changed:
+    """A source with each sample changed."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.name = source, source.name
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Any:
+        return (self[row] for row in range(len(self)))
+
+    def fingerprint(self) -> str:
+        return str(self.source.fingerprint())
+
+
+class _Single(_Changed):
+    """Questions with one annotator."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        sample = self.source[row]
+        return replace(sample, answers=sample.answers[:1])
+
+
+class _Grouped(_Changed):
+    """Pictures of three classes."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        return replace(self.source[row], group=f"class {row % 3}", fields={"style": "ab"[row % 2]})
+
+
+class _OnePicture(_Changed):
+    """Sentences about the left picture."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        sample = self.source[row]
+        return replace(sample, images=sample.images[:1])
+
+
+def recipe_of(objectives: dict[str, Any], images: int = 1, task: str | None = None) -> Recipe:
+    """A recipe over the micro model."""
+    model = {**MODEL, "fusion": {**MODEL["fusion"], "images": images}}
+    whole = {
+        "model": model,
+        "objectives": objectives,
+        "tokenizer": {"vocab": "data", "max_length": 24},
+        "augment": {"eval": {"part": "plain", "size": 32}},
+        "task": task,
+    }
+    return Recipe.model_validate(whole, strict=False)
+
+
+@pytest.fixture(scope="session")
+def engine_for(corpus: Path, sources: dict[str, Any]) -> Callable[..., Engine]:
+    """Makes an engine for objectives, with weights drawn from a seed and spread so that scores differ."""
+    texts = [text for source in sources.values() for sample in source for text in (*sample.texts, *sample.answers)]
+    words = build_vocab((pre_caption(text, 30) for text in texts), size=2_000, characters=True)
+
+    def make(objectives: dict[str, Any], *, task: str | None = None, images: int = 1, seed: int = 0) -> Engine:
+        torch.manual_seed(seed)
+        tokenizer = Tokenizer(words, max_length=24)
+        recipe = recipe_of(objectives, images, task)
+        made = registry().build("task", task) if task else None
+        if made is not None:
+            made.learn(list(sources[task]))
+        classes = len(made.classes()) if made else 0
+        system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
+        for parameter in system.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3)
+        return Engine(recipe, system, tokenizer, made, f"seed-{seed}")
+
+    return make
+
+
+TRAINED: dict[str, dict[str, Any]] = {
+    "retrieval": {"objectives": {"itc": {"queue": 16}, "itm": {}}},
+    "image-retrieval": {"objectives": {"itc": {"queue": 16}}},
+    "grounding": {"objectives": {"itm": {}}},
+    "vqa": {"objectives": {"answer": {}}, "task": "vqa"},
+    "gqa": {"objectives": {"answer": {}}, "task": "gqa"},
+    "nlvr2": {"objectives": {"classify": {"images": 2}}, "task": "nlvr2", "images": 2},
+    "nlvr": {"objectives": {"classify": {}}, "task": "nlvr"},
+    "snli-ve": {"objectives": {"classify": {}}, "task": "snli-ve"},
+}
+"""What a model for each task is made of."""
+
+
+@pytest.fixture
+def predicted(engine_for: Callable[..., Engine], sources: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Predicts a task's data, by sample name."""
+
+    def predict(name: str, done: frozenset[str] = frozenset(), seed: int = 0, **settings: Any) -> dict[str, Any]:
+        engine = engine_for(**TRAINED[name], seed=seed)
+        task = engine.task or registry().build("task", name)
+        chosen = Settings(**{"protocol": task.protocols[0], "k": 4, **settings})
+        return {row["name"]: row for rows in task.predict(engine, sources[name], chosen, done) for row in rows}
+
+    return predict

@@ -1,0 +1,79 @@
+"""Maps of expressions over pictures, by Grad-CAM of the matching score.
+
+Legend: B rows, L text tokens, N image tokens, P image tokens after the prefix, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.errors import CheckpointError
+from vlzoo.explain.gradcam import choose_layer, sentence_map, word_maps
+from vlzoo.objectives.itm import ITM, MATCH
+from vlzoo.types import Batch
+
+if TYPE_CHECKING:
+    from vlzoo.bench.engine import Engine
+
+
+class Grounder:
+    """Makes the map of each expression over its picture.
+
+    Args:
+        engine: a system with cross-attention and a matching head.
+
+    Raises:
+        CheckpointError: there is no matching head.
+        VlzooError: the fusion keeps no map.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.model = engine, engine.system.model
+        matching = engine.objective(ITM)
+        if matching is None:
+            raise CheckpointError(
+                "this model has no matching head, so there is no score to explain", fix="train it with objective `itm`"
+            )
+        self.matching, self.layer = matching, choose_layer(self.model.fusion)
+
+    def __call__(self, batch: Batch, sizes: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
+        """Maps of a batch, each [H, W] of its picture, whose width and height are in `sizes`.
+
+        Raises:
+            CheckpointError: the image encoder's tokens have no grid.
+        """
+        image, map_BP = self._tokens(batch)
+        if image.grid is None:
+            raise CheckpointError("this image encoder's tokens have no places in the picture", fix="use a grid encoder")
+        grid_B1hw = map_BP.unflatten(1, image.grid)[:, None]
+        return [_enlarged(grid_1hw, size) for grid_1hw, size in zip(grid_B1hw, sizes, strict=True)]
+
+    def _tokens(self, batch: Batch) -> tuple[Any, torch.Tensor]:
+        """Image tokens, and the expressions' maps over them, [B, P]."""
+        ids = batch.texts["text"]
+        with self.engine.autocast():
+            with torch.no_grad():
+                image = self.model.image_encoder(batch.images["image"])
+                text = self.model.text_encoder(ids.ids, ids.mask)
+                prepared = self.model.fusion.prepare(image)
+            # Only the fusion needs a history; a frozen model has none unless its input asks for one.
+            text.x.requires_grad_()
+            with torch.enable_grad():
+                fused = self.model.fusion.fuse(text, [prepared], attention=self.layer)
+                score_B = self.matching.head(fused.cls)[:, MATCH]
+            words_BLP = word_maps(score_B, fused, ids.mask, prefix=image.prefix)
+        return image, sentence_map(words_BLP)
+
+
+def _enlarged(map_1hw: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map at the picture's size, bicubic as in ALBEF's `grounding_eval`."""
+    width, height = size
+    large = F.interpolate(map_1hw[None].float(), size=(height, width), mode="bicubic", align_corners=False)
+    made: NDArray[np.float32] = large[0, 0].cpu().numpy()
+    return made

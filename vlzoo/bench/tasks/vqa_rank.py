@@ -1,0 +1,78 @@
+"""VQA by ranking a list of answers with the decoder, in two stages (ALBEF, Li et al. 2021).
+
+Legend: B questions, A answers, K candidates, L answer tokens, P pairs of both, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.interfaces import Decoder, Prepared
+from vlzoo.models.assemble import Model
+from vlzoo.objectives.answer import decoder_of
+from vlzoo.types import Text, Tokens
+
+LOGITS = 50_000_000
+"""Most logits held at once while answers are ranked: 200 MB."""
+
+
+class Ranked(NamedTuple):
+    """The candidates of each question with their two scores.
+
+    Attributes:
+        candidate: rows of the answer list, [B, K].
+        first: log-probability of each candidate's first token, [B, K].
+        whole: log-probability of each whole candidate, [B, K].
+    """
+
+    candidate: Tensor
+    first: Tensor
+    whole: Tensor
+
+    def scores(self, *, first_twice: bool = False) -> Tensor:
+        """What candidates are ranked by, [B, K]; `first_twice` adds the first token again, as the official code."""
+        return self.whole + self.first if first_twice else self.whole
+
+    def best(self, *, first_twice: bool = False) -> tuple[Tensor, Tensor]:
+        """The best answer's row and its score for each question, [B] each."""
+        score_B, best_B = self.scores(first_twice=first_twice).max(1)
+        return self.candidate.gather(1, best_B[:, None]).squeeze(1), score_B
+
+
+def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
+    """Rank a list of answers for each question.
+
+    Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
+    """
+    decoder = decoder_of(model)
+    prepared = decoder.prepare(memory)
+    questions = len(memory.x)
+    start_B1 = answer.ids[:1, :1].expand(questions, 1)
+    first_BV = F.log_softmax(
+        decoder(start_B1, torch.ones_like(start_B1, dtype=torch.bool), prepared)[:, -1].float(), -1
+    )
+    # Stable: answers that share their first token are level, and the list's order decides between them.
+    first_BA, order_BA = first_BV[:, answer.ids[:, 1]].sort(dim=1, descending=True, stable=True)
+    first_BK, candidate_BK = first_BA[:, :k], order_BA[:, :k]
+    # In parts: at V = 30,522, 64 questions with 128 candidates would hold 10 GB of logits at once.
+    size = max(1, LOGITS // (k * answer.ids.shape[1] * decoder.vocab))
+    parts = torch.arange(questions, device=candidate_BK.device).split(size)
+    whole_BK = torch.cat(
+        [_log_probability(decoder, prepared.gather(rows), answer, candidate_BK[rows]) for rows in parts]
+    )
+    return Ranked(candidate_BK, first_BK, whole_BK)
+
+
+def _log_probability(decoder: Decoder, memory: Prepared, answer: Text, candidate_BK: Tensor) -> Tensor:
+    """Log-probability of each question's candidates, [B, K]."""
+    rows_P = candidate_BK.flatten()
+    longest = int(answer.mask[rows_P].sum(1).max())
+    ids, mask = answer.ids[rows_P, :longest], answer.mask[rows_P, :longest]
+    # Question by question in order, so that each memory row is read by its K candidates without a copy.
+    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], memory).float()
+    token_PL = F.cross_entropy(logit_PLV.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
+    return -token_PL.sum(1).view(candidate_BK.shape)
