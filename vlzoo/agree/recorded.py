@@ -35,7 +35,7 @@ class Recorded(Draws):
         """The recorded numbers."""
         return _held(self.numbers, purpose)
 
-    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor) -> Tensor:
+    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor, column_N: Tensor | None = None) -> Tensor:
         """The recorded columns."""
         self.weights[purpose] = weight_BN / weight_BN.sum(1, keepdim=True)
         return _held(self.chosen, purpose)

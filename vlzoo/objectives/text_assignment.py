@@ -81,12 +81,13 @@ class TextAssignment(Objective):
         key_B, own_B = step.batch.key, torch.arange(len(step), device=weight_BB.device)
         kinds = 3 if len(step) > 2 else 2
         label_B = (step.draws.uniform("assignment", key_B, 1)[:, 0] * kinds).long().clamp(max=kinds - 1)
-        first_B = step.draws.choose("assignment-first", key_B, weight_BB)
+        first_B = step.draws.choose("assignment-first", key_B, weight_BB, key_B)
         rest_BB = weight_BB.scatter(1, first_B[:, None], 0.0)
         # Where all the rest has underflowed, any other picture will do; never the own one.
         lone_B1 = rest_BB.sum(1, keepdim=True) <= 0
         legal_BB = torch.ones_like(rest_BB).scatter(1, torch.stack([own_B, first_B], 1), 0.0)
-        second_B = step.draws.choose("assignment-second", key_B, torch.where(lone_B1, legal_BB, rest_BB))
+        rest_BB = torch.where(lone_B1, legal_BB, rest_BB)
+        second_B = step.draws.choose("assignment-second", key_B, rest_BB, key_B)
         neither = label_B == NEITHER
         left_B = torch.where(label_B == FIRST, own_B, first_B)
         right_B = torch.where(label_B == SECOND, own_B, torch.where(neither, second_B, first_B))
