@@ -232,7 +232,7 @@ def test_a_mistake_met_by_a_data_worker_reads_as_any_other(zoo, tmp_path):
     )
     assert result.code == 2
     assert f"{victim}" in result.err
-    assert "worker" not in result.err
+    assert "DataLoader" not in result.err
 
 
 def copy_of(zoo, tmp_path: Path) -> Path:
