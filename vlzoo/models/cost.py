@@ -5,6 +5,7 @@ Legend: B batch rows (1 here), L text tokens, N image tokens, D width.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.models.assemble import Model, System, build_system
+from vlzoo.plugins import registry
 from vlzoo.types import Tokens
 
-FILES = ("pretrained_path", "package", "path")
-"""Options that fill a part from a file: they change no size, and meta tensors hold nothing to fill."""
+FILES = ("pretrained_path", "package")
+"""Options that fill an image encoder from a file: they change no size, and meta tensors hold nothing to fill.
+
+A text encoder keeps its own, because a BERT's sizes are those of its folder or package.
+"""
 
 REGIONS = 36
 """Regions of a picture where an encoder reads a detector's: as many as the published features have."""
@@ -51,8 +56,11 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
-    with torch.device("meta"), torch.no_grad():
-        system = build_system(_without_files(recipe), vocab=recipe.tokenizer.size).eval()
+    with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
+        # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
+        warnings.filterwarnings("ignore", message=".*non-meta parameter")
+        classes = len(registry().build("task", recipe.task).classes()) if recipe.task else 0
+        system = build_system(_without_files(recipe), vocab=recipe.tokenizer.size, classes=classes).eval()
         rows = _parts(recipe, system.model)
     rows += [
         Cost(f"objective {name}", _own_parameters(objective, system))
@@ -128,9 +136,10 @@ def _named(kind: str, recipe: Recipe) -> str:
 
 
 def _without_files(recipe: Recipe) -> Recipe:
-    """The recipe with no part filled from a file; options of a part it does not name are dropped."""
+    """The recipe with no image encoder filled from a file; options of a part it does not name are dropped."""
     kinds = {kind: getattr(recipe.model, kind) for kind in ("image_encoder", "text_encoder", "fusion", "decoder")}
-    bare = {kind: _without_file(ref) if ref and ref.part else None for kind, ref in kinds.items()}
+    bare = {kind: (_without_file(ref) if kind == "image_encoder" else ref) for kind, ref in kinds.items() if ref}
+    bare = {kind: bare[kind] if kind in bare and bare[kind].part else None for kind in kinds}
     return recipe.model_copy(update={"model": recipe.model.model_copy(update=bare)})
 
 
