@@ -14,12 +14,13 @@ from torch import Tensor
 
 from vlzoo.agree.albef import batch_of, build, check_gradients, gradients, text_of
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, one_thread
 from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.objectives.text_assignment import FIRST, TextAssignment
 from vlzoo.step import Step
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Loss, logits, states, sampling weights and gradients."""
     golden = Golden(path)

@@ -13,12 +13,13 @@ import torch
 
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.objectives.classify import Classify
 from vlzoo.step import Step
 from vlzoo.types import Batch
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Loss and gradients of each case, and the predictions of evaluation."""
     golden = Golden(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, Golden, worst
+from vlzoo.agree.golden import EMBEDDINGS, Golden, one_thread, worst
 from vlzoo.config.schema import Train
 from vlzoo.models.positions import resize_positions
 from vlzoo.models.text_cleaning import pre_caption, pre_question
@@ -25,6 +25,7 @@ _TABLE = re.compile(r"out/pos_embed_(\d+)x(\d+)")
 _CLEANERS = {"pre_caption": pre_caption, "pre_question": pre_question}
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """One row a table or a function."""
     golden = Golden(path)

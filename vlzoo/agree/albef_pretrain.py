@@ -26,7 +26,7 @@ from vlzoo.agree.albef import (
     text_of,
 )
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, worst
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.config.schema import Teacher, Train
 from vlzoo.interfaces import Objective
@@ -45,6 +45,7 @@ LATER = 1e-3
 """Tolerance after optimiser steps: Adam turns the rounding of zero gradients into steps of the learning rate."""
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Losses, states, sampling weights, gradients, queue and teacher of each case; then the trajectory."""
     golden = Golden(path)

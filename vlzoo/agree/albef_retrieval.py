@@ -24,7 +24,7 @@ from vlzoo.agree.albef import (
     text_of,
 )
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, worst
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.objectives.itm import ITM
 from vlzoo.step import Step
@@ -32,6 +32,7 @@ from vlzoo.step import Step
 LOSSES = {"loss_ita": "itc", "loss_itm": "itm"}
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Losses, states, sampling weights, gradients, and the queue after each case.
 

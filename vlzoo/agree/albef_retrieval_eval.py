@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vlzoo.agree.albef import Built, build
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap, one_thread
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.task import Settings
 from vlzoo.bench.tasks.retrieval import Retrieval
@@ -67,6 +67,7 @@ class Recordings:
         return self.samples[index]
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Token ids, embeddings, cosines, and the two score matrices of each number of candidates."""
     golden = Golden(path)

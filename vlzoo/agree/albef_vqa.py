@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.check import Check, Row
-from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of
+from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.bench.tasks.vqa import rank_answers
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.answer import Answer, decoder_of
@@ -23,6 +23,7 @@ from vlzoo.step import Step
 from vlzoo.types import Batch, Fused, Tokens
 
 
+@one_thread
 def agree(path: Path) -> Iterator[Row]:
     """Loss, logits and gradients of each case, and both stages of ranking."""
     golden = Golden(path)

@@ -6,7 +6,8 @@ Legend: B batch rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vlzoo.agree.check import Check, Uncovered
+from vlzoo.agree.check import Check, Row, Uncovered
 from vlzoo.bench.predictions import read_json
 from vlzoo.errors import DataError
 
@@ -77,6 +78,24 @@ class Golden:
         left = [name for name in self.tensors if _COMPARED.search(name) and name not in self._used]
         for name in left:
             yield Uncovered(f"{self.name}/{name}", "nothing here computes it")
+
+
+def one_thread(agree: Callable[[Path], Iterator[Row]]) -> Callable[[Path], Iterator[Row]]:
+    """Let an agreement run on one thread: goldens are tiny, and waking a second thread costs more than it computes.
+
+    Sums come out in one order, too, whatever the machine has.
+    """
+
+    @wraps(agree)
+    def alone(path: Path) -> Iterator[Row]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield from agree(path)
+        finally:
+            torch.set_num_threads(before)
+
+    return alone
 
 
 def gap(ours: Tensor, theirs: Tensor) -> float:
