@@ -103,6 +103,10 @@ def build(pixels: int) -> tuple[Model, ITM]:
     model = Model(image, BertEncoder(), CrossAttentionFusion())
     matching = ITM()
     matching.build(model.spec())
+    for parameter in [*model.fusion.parameters(), *matching.parameters()]:
+        if parameter.ndim > 1:
+            # BERT's own 0.02 leaves the logits of random weights nearly equal, and their order would prove nothing.
+            torch.nn.init.normal_(parameter, std=0.05)
     return model.eval(), matching.eval()
 
 

@@ -145,6 +145,16 @@ class Engine:
                 return lambda batch, samples: in_pixels(predict(self.step(batch)), samples)
         return None
 
+    def grounder(self) -> Callable[[Batch, Sequence[tuple[int, int]]], list[Any]]:
+        """From a batch and its pictures' sizes to maps of the expressions over them.
+
+        Raises:
+            VlzooError: the model gives no maps.
+        """
+        from vlzoo.bench.tasks.grounding_maps import Grounder
+
+        return Grounder(self)
+
     def described(self) -> dict[str, Any]:
         """What the predictions' key must know of the model beside its weights."""
         return {"recipe": self.recipe.model_dump(mode="json")}

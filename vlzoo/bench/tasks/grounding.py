@@ -14,7 +14,6 @@ import numpy as np
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.score_base import Scored, Sheet
 from vlzoo.bench.task import Row, Settings, Task, data_name
-from vlzoo.bench.tasks.grounding_maps import Grounder
 from vlzoo.bench.tasks.grounding_proposals import Proposals, proposals_of
 from vlzoo.bench.tasks.labelled import in_order
 from vlzoo.data.collate import Fields
@@ -60,7 +59,7 @@ class Grounding(Task):
                 found = boxes(batch, samples)
                 yield [{"name": s.name, "box": box} for s, box in zip(samples, found, strict=True)]
             return
-        maps, proposed = Grounder(engine), proposals_of(source, settings.proposals)
+        maps, proposed = engine.grounder(), proposals_of(source, settings.proposals)
         for samples, batch in engine.batches(source, settings.batch, done):
             made = maps(batch, [sample.images[0].open().size for sample in samples])
             yield [_row(sample, heat, proposed) for sample, heat in zip(samples, made, strict=True)]

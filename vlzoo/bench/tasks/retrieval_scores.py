@@ -20,6 +20,7 @@ from vlzoo.metrics.recall import KARPATHY_SIZES, check_karpathy
 
 UNSCORED = -np.inf
 """The score of pairs that the first stage leaves out: below any logit. ALBEF's `Retrieval.py` writes -100."""
+HOW = ["itm", "itc"]
 HELD = 256_000_000
 """A larger matrix lies in a temporary file that is mapped into memory."""
 
@@ -98,7 +99,9 @@ def unreached(scores_IT: NDArray[np.float64], scores_TI: NDArray[np.float64], ca
 
 def _pairs(row: Row, protocol: str) -> tuple[NDArray[Any], ...]:
     """Texts, scores, and in which direction's top k each pair is, [P] each."""
-    part = {key: unpack(row[key], "<f4").astype(np.float64) for key in ("itm", "itc") if key in row}
+    part: dict[str, NDArray[np.float64]] = {
+        key: unpack(row[key], "<f4").astype(np.float64) for key in HOW if key in row
+    }
     value = part["itm"] + part["itc"] if protocol == "itm+itc" else part[protocol]
     flags = (unpack(row[key], "|u1").astype(bool) for key in ("of_image", "of_text"))
     return unpack(row["texts"], "<i4"), value, *flags

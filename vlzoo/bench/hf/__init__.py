@@ -1,0 +1,1 @@
+"""Models of transformers as the harness measures them; public classes, local folders."""
