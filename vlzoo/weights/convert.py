@@ -174,7 +174,7 @@ def _write(request: Request, made: Complete, card: Card, tokenizer: Tokenizer, a
                 temporary / "run.json", json.dumps({"recipe": made.checked.name, "vlzoo": __version__}, indent=1)
             )
             write_vocab(tokenizer.words, temporary / "tokenizer" / "vocab.txt")
-            if answers:
+            if card.kind == "vqa":
                 write_text(temporary / "task.json", json.dumps({"answers": answers}, indent=1))
             folder = save(temporary, 0, _files(made), {"step": 0, "steps": 0, "scaler": {}}, keep=1)
             sums = {file.name: sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}

@@ -1,0 +1,63 @@
+"""What a file or a folder holds, told without loading more than needed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vlzoo.errors import CheckpointError
+from vlzoo.weights.card import Card, read_card
+from vlzoo.weights.convert import Request, convert
+from vlzoo.weights.look import describe
+
+
+def test_a_file_names_its_modules_and_its_adapter(checkpoint):
+    lines = describe(checkpoint("snli-ve"))
+    assert "cls_head: 4 tensors, 323 numbers" in lines  # 16 * 16 + 16 + 3 * 16 + 3
+    assert lines[-1] == "adapters that know it: albef"
+
+
+def test_a_file_of_something_else_says_so(tmp_path):
+    file = tmp_path / "x.safetensors"
+    save_file({"a.b": torch.zeros(2, 3)}, file)
+    assert describe(file) == ["1 tensors, 6 numbers", "a: 1 tensors, 6 numbers", "no adapter knows it"]
+
+
+def test_a_run_shows_its_card(tmp_path, checkpoint, vocab_file):
+    options = {"heads": 4, "image_heads": 4}
+    convert(
+        Request("albef", str(checkpoint()), tmp_path / "run", vocab=str(vocab_file), options=options), lambda _: None
+    )
+    lines = describe(tmp_path / "run")
+    assert lines[0].startswith("origin: ALBEF")
+    assert "resolution: 12" in lines
+    assert "  objectives.itm: 2 tensors, 34 numbers" in lines  # 2 * 16 + 2
+
+
+def test_a_damaged_file_and_a_missing_one_are_errors(tmp_path):
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"nonsense")
+    for path in (bad, tmp_path / "none.pth", tmp_path / "none.safetensors"):
+        with pytest.raises(CheckpointError):
+            describe(path)
+
+
+def test_a_card_survives_the_disk(tmp_path):
+    card = Card("who", ("a", "b"), "pretrain", ("vqa",), (256, 384), "MIT", {"x": "00"}, 7, ("loaded: all",))
+    (tmp_path / "card.json").write_text(card.text(), encoding="utf-8")
+    assert read_card(tmp_path) == card
+    assert "resolution: 384, in the original 256" in card.lines()
+
+
+def test_a_folder_without_a_card_has_none(tmp_path):
+    assert read_card(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"origin": "who"})])
+def test_a_broken_card_is_an_error(tmp_path, content):
+    (tmp_path / "card.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CheckpointError, match="no card"):
+        read_card(tmp_path)
