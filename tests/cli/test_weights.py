@@ -1,0 +1,76 @@
+"""`vlzoo weights` as a process: a report, a run folder, one message for a mistake."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from safetensors.numpy import save_file
+
+
+@pytest.fixture
+def other(world):
+    """A file that no adapter knows."""
+    import numpy as np
+
+    file = world.folder / "other.safetensors"
+    save_file({"conv.weight": np.zeros((2, 3), dtype=np.float32)}, file)
+    return file
+
+
+def test_help_names_the_sub_commands(world):
+    done = world.run("weights", "--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("convert", "show", "fetch"))
+
+
+def test_a_file_is_shown(world, other):
+    done = world.run("weights", "show", str(other))
+    assert done.returncode == 0
+    assert "1 tensors, 6 numbers" in done.stdout
+    assert "no adapter knows it" in done.stdout
+
+
+def test_a_misspelt_sub_command_is_named(world):
+    done = world.run("weights", "convrt")
+    assert done.returncode == 2
+    assert "did you mean 'convert'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("convert", "albf", "other.safetensors", "--out", "run"), "did you mean 'albef'?"),
+        (("convert", "albef", "other.safetensors", "--out", "run"), "no checkpoint of albef"),
+        (("convert", "albef", "othr.safetensors", "--out", "run"), "did you mean 'other.safetensors'?"),
+        (("convert", "albef", "other.safetensors", "--out", "run", "--option", "hads=3"), "did you mean 'heads'?"),
+        (("convert", "albef", "other.safetensors", "--out", "run", "--option", "heads"), "write KEY=VALUE"),
+        (("fetch", "hf:owner/name/model.pth@main"), "'main' is no commit"),
+        (("show", "nothing.pth"), "no weights file"),
+    ],
+)
+def test_a_mistake_is_one_message(world, other, args, words):
+    done = world.run("weights", *args)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (world.folder / "run").exists()
+
+
+def test_an_official_checkpoint_becomes_a_run(world, shared):
+    """The golden's own weights as a checkpoint, converted by the command and shown by it."""
+    from safetensors.numpy import load_file
+
+    held = load_file(shared / "goldens" / "albef_ve.safetensors")
+    about = json.loads((shared / "goldens" / "albef_ve.json").read_text(encoding="utf-8"))
+    state = {name.removeprefix("state/"): value for name, value in held.items() if name.startswith("state/")}
+    save_file(state, world.folder / "ve.safetensors")
+    world.write("vocab.txt", "".join(f"{word}\n" for word in about["vocab"]))
+    heads = ("--option", "heads=4", "--option", "image_heads=4")
+    done = world.run("weights", "convert", "albef", "ve.safetensors", "--out", "ve", "--vocab", "vocab.txt", *heads)
+    assert done.returncode == 0, done.stderr
+    assert "objectives.classify (4)" in done.stdout
+    assert "missing, fresh weights: model.temperature" in done.stdout
+    shown = world.run("weights", "show", "ve")
+    assert "trained for: snli-ve" in shown.stdout
+    assert "licence: BSD-3-Clause" in shown.stdout
