@@ -1,0 +1,134 @@
+"""What every registered task keeps to, whoever made it."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlzoo.bench.score_base import Scored
+from vlzoo.bench.task import Settings, Task
+from vlzoo.data.collate import Fields
+from vlzoo.errors import VlzooError
+from vlzoo.plugins import registry
+
+_spec = importlib.util.spec_from_file_location(
+    "bench_fixtures", Path(__file__).resolve().parent.parent / "bench" / "conftest.py"
+)
+assert _spec and _spec.loader
+kit = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(kit)
+corpus, sources, engine_for, predicted = kit.corpus, kit.sources, kit.engine_for, kit.predicted
+
+TASKS = sorted(part.name for part in registry().of("task"))
+MEASURED = sorted(kit.TRAINED)
+
+
+def test_the_fixtures_know_every_task_of_the_core():
+    """A new task of the core must be added to `TRAINED` in tests/bench/conftest.py, or it is not tested."""
+    core = {part.name for part in registry().of("task") if str(part.target).startswith("vlzoo.")}
+    assert core == set(MEASURED)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_says_what_it_is(name):
+    task = registry().build("task", name)
+    assert isinstance(task, Task)
+    assert task.name == name
+    assert task.protocols and len(set(task.protocols)) == len(task.protocols)
+    assert len(set(task.modes)) == len(task.modes)
+    assert inspect.getdoc(type(task))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_changes_predictions_is_plain_and_complete(name):
+    """The key is a hash of JSON; a protocol that only scores differently must not cost new predictions."""
+    task = registry().build("task", name)
+    kept = dict(task.kept(Settings(protocol=task.protocols[0])))
+    assert json.loads(json.dumps(kept)) == kept
+    same = [dict(task.kept(Settings(protocol=task.protocols[0], batch=b, memory=m))) for b, m in ((1, 9), (64, 99))]
+    assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_was_learned_survives_json(name, sources):
+    task, again = registry().build("task", name), registry().build("task", name)
+    task.learn(list(sources[name]))
+    again.restore(json.loads(json.dumps(dict(task.state()))))
+    assert again.classes() == task.classes()
+    assert dict(again.state()) == dict(task.state())
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_training_fields_fit_the_batch(name, sources, engine_for):
+    task = registry().build("task", name)
+    task.learn(list(sources[name]))
+    samples = [sources[name][row] for row in range(3)]
+    fields = task.fields(samples, engine_for({"itm": {}}).tokenizer)
+    assert isinstance(fields, Fields)
+    if fields.labels is not None:
+        assert fields.labels.shape[0] == 3
+        assert int(fields.labels.min()) >= 0 and int(fields.labels.max()) < len(task.classes())
+    for text in fields.texts.values():
+        assert text.ids.shape == text.mask.shape
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_predictions_are_json_one_a_sample(name, predicted, sources):
+    rows = predicted(name)
+    assert list(rows) == [sample.name for sample in sources[name]]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_scores_carry_their_protocol_and_interval(name, predicted, sources):
+    task = registry().build("task", name)
+    rows = predicted(name)
+    scored = task.score(sources[name], rows, task.protocols[0])
+    assert isinstance(scored, Scored)
+    for score in scored.scores:
+        assert score.task == name and score.protocol.startswith(f"{name}/")
+        assert score.data.startswith(sources[name].name)
+        assert np.isfinite(score.value) and score.samples > 0
+        if score.interval:
+            assert score.interval[0] <= score.value + 1e-9 and score.value - 1e-9 <= score.interval[1]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_order_of_predictions_changes_no_figure(name, predicted, sources):
+    task, rows = registry().build("task", name), predicted(name)
+    turned = dict(reversed(rows.items()))
+    first, second = (task.score(sources[name], each, task.protocols[0]) for each in (rows, turned))
+    assert [score.value for score in first.scores] == [score.value for score in second.scores]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_missing_prediction_is_refused(name, predicted, sources):
+    rows = predicted(name)
+    rows.pop(next(iter(rows)))
+    task = registry().build("task", name)
+    with pytest.raises(VlzooError, match="1"):
+        task.score(sources[name], rows, task.protocols[0])
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_blank_prediction_is_scored_as_wrong(name, predicted, sources):
+    """Every figure with blanks alone is 0; tasks that have no blank refuse a missing picture."""
+    task, source = registry().build("task", name), sources[name]
+    blanks = {sample.name: task.blank(sample) for sample in source}
+    if None in blanks.values():
+        assert set(blanks.values()) == {None}
+        return
+    scored = task.score(source, blanks, task.protocols[0])
+    assert {score.value for score in scored.scores} == {0.0}
+
+
+def test_settings_are_frozen_so_that_a_key_stays_true():
+    with pytest.raises(AttributeError):
+        Settings().k = 3  # type: ignore[misc]
+    assert replace(Settings(), k=3).k == 3
