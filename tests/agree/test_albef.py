@@ -42,6 +42,16 @@ def test_nothing_that_official_code_gave_is_left_out(reports, name, shared):
     assert left == []
 
 
+def test_full_size_names_all_have_a_place(shared, tmp_path):
+    source = shared / "goldens" / "keys_albef_pretrain_base_res128.json"
+    assert [check.difference for _, check in run(source).checks] == [0, 0]
+    strange = json.loads(source.read_text(encoding="utf-8")) | {"new_head.weight": [2, 768]}
+    file = tmp_path / source.name
+    file.write_text(json.dumps(strange), encoding="utf-8")
+    (tmp_path / "INDEX.json").write_text("{}", encoding="utf-8")
+    assert [check.difference for _, check in run(file).checks] == [1, 0]
+
+
 def test_every_loss_of_the_file_is_a_row(reports, shared):
     scalars = json.loads((shared / "goldens" / "albef_pretrain.json").read_text(encoding="utf-8"))["scalars"]
     rows = {check.quantity.removeprefix("albef_pretrain/") for _, check in reports("pretrain").checks}

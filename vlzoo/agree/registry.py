@@ -30,6 +30,7 @@ AGREEMENTS: tuple[Agreement, ...] = (
     Agreement("*vqa_cases*.json", "vlzoo.agree.vqa:agree", prefix="vqa/"),
     Agreement("*.json", "vlzoo.agree.vqa:agree", holds='"always_normalised"', prefix="vqa/"),
     Agreement("*albef_retrieval_eval*.json", "vlzoo.agree.recall:agree", prefix="recall/"),
+    Agreement("keys_albef*.json", "vlzoo.agree.albef_keys:agree"),
     Agreement("albef_pretrain*.json", "vlzoo.agree.albef_pretrain:agree"),
     Agreement("albef_retrieval*.json", "vlzoo.agree.albef_retrieval:agree", holds="/loss_ita"),
     Agreement("albef_ve*.json", "vlzoo.agree.albef_classify:agree"),
