@@ -23,16 +23,16 @@ class Given:
     """Features that both procedures start from.
 
     Attributes:
-        image_IND: tokens of the pictures.
-        text_TLD: tokens of the texts, padded to 30.
-        mask_TL: True where a token is real.
-        cosine_IT: of the embeddings.
+        image: tokens of the pictures, [I, N, D].
+        text: tokens of the texts, padded to 30, [T, L, D].
+        mask: True where a token is real, [T, L].
+        cosine: of the embeddings, [I, T].
     """
 
-    image_IND: Tensor
-    text_TLD: Tensor
-    mask_TL: Tensor
-    cosine_IT: Tensor
+    image: Tensor
+    text: Tensor
+    mask: Tensor
+    cosine: Tensor
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
@@ -67,17 +67,17 @@ def literal_fusion(fusion: Any, text_PLD: Tensor, mask_PL: Tensor, image_PND: Te
 
 def literal_image(model: Model, matching: ITM, given: Given, image: int, k: int) -> dict[tuple[int, int], float]:
     """One picture's k nearest texts."""
-    near_K = given.cosine_IT[image].topk(k).indices
-    image_KND = given.image_IND[image].repeat(k, 1, 1)
-    x = literal_fusion(model.fusion, given.text_TLD[near_K], given.mask_TL[near_K], image_KND)
+    near_K = given.cosine[image].topk(k).indices
+    image_KND = given.image[image].repeat(k, 1, 1)
+    x = literal_fusion(model.fusion, given.text[near_K], given.mask[near_K], image_KND)
     score_K = matching.head(x[:, 0])[:, 1]
     return {(image, int(t)): float(s) for t, s in zip(near_K, score_K, strict=True)}
 
 
 def literal_text(model: Model, matching: ITM, given: Given, text: int, k: int) -> dict[tuple[int, int], float]:
     """One text's k nearest pictures."""
-    near_K = given.cosine_IT[:, text].topk(k).indices
-    text_KLD, mask_KL = given.text_TLD[text].repeat(k, 1, 1), given.mask_TL[text].repeat(k, 1)
-    x = literal_fusion(model.fusion, text_KLD, mask_KL, given.image_IND[near_K])
+    near_K = given.cosine[:, text].topk(k).indices
+    text_KLD, mask_KL = given.text[text].repeat(k, 1, 1), given.mask[text].repeat(k, 1)
+    x = literal_fusion(model.fusion, text_KLD, mask_KL, given.image[near_K])
     score_K = matching.head(x[:, 0])[:, 1]
     return {(int(i), text): float(s) for i, s in zip(near_K, score_K, strict=True)}

@@ -1,0 +1,92 @@
+"""Requests, shares, forecasts and the sum of eight figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlzoo.bench.forecast import Forecast, size_text
+from vlzoo.bench.report import with_meta_sum
+from vlzoo.bench.request import foreign_folder
+from vlzoo.bench.score_base import Scored
+from vlzoo.bench.shards import parse_share
+from vlzoo.errors import CheckpointError, UnknownName
+from vlzoo.types import Score
+
+EIGHT = [
+    ("retrieval", "coco/test", "TR R@1", 80.4),
+    ("retrieval", "coco/test", "IR R@1", 63.1),
+    ("retrieval", "flickr30k/test", "TR R@1", 96.8),
+    ("retrieval", "flickr30k/test", "IR R@1", 86.1),
+    ("vqa", "vqa-v2/test-dev", "accuracy", 78.1),
+    ("nlvr2", "nlvr2/test1", "accuracy", 84.2),
+    ("grounding", "refcoco-plus/testA", "accuracy", 86.9),
+    ("grounding", "refcoco-plus/testB", "accuracy", 75.2),
+]
+
+
+def figures(rows) -> list[Scored]:
+    return [
+        Scored((Score(task, f"{task}/x", metric, value, None, 1, 1, f"{data} f"),))
+        for task, data, metric, value in rows
+    ]
+
+
+def test_meta_sum_is_added_where_all_eight_figures_are_there():
+    *_, last = with_meta_sum(figures(EIGHT))
+    assert last.scores[0].task == "meta-sum"
+    assert last.scores[0].value == pytest.approx(sum(row[3] for row in EIGHT))
+
+
+@pytest.mark.parametrize("left_out", range(8))
+def test_meta_sum_of_seven_is_none(left_out):
+    seven = figures([row for at, row in enumerate(EIGHT) if at != left_out])
+    assert with_meta_sum(seven) == seven
+
+
+def test_a_share_is_a_number_and_how_many():
+    assert parse_share("1/4") == (1, 4)
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "a/b", "-1/2", "1/0"])
+def test_another_share_is_refused(text):
+    with pytest.raises(UnknownName, match="no share"):
+        parse_share(text)
+
+
+def test_a_long_bench_is_announced_once(monkeypatch):
+    now, said = [0.0], []
+    monkeypatch.setattr("vlzoo.bench.forecast.time.perf_counter", lambda: now[0])
+    forecast = Forecast("vqa", 1_000, said.append)
+    for done, second in ((1, 1.0), (40, 4.0), (80, 8.0)):
+        now[0] = second
+        forecast.update(done)
+    assert len(said) == 1
+    # 40 of 1,000 in 4 s: the other 960 take 96 s.
+    assert said[0].startswith("vqa: 40 of 1,000 done, about 1:36 min left")
+
+
+def test_a_short_one_is_not(monkeypatch):
+    now, said = [0.0], []
+    monkeypatch.setattr("vlzoo.bench.forecast.time.perf_counter", lambda: now[0])
+    forecast = Forecast("vqa", 100, said.append)
+    now[0] = 4.0
+    forecast.update(90)
+    assert said == []
+
+
+def test_sizes_are_readable():
+    assert (size_text(8_863_000_000), size_text(57_000_000)) == ("8.9 GB", "57 MB")
+
+
+def test_a_foreign_model_is_a_folder_with_a_config(tmp_path):
+    with pytest.raises(CheckpointError, match="names no model"):
+        foreign_folder("clip")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        foreign_folder(f"hf:{tmp_path / 'nothing'}")
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        foreign_folder(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="not JSON"):
+        foreign_folder(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text("{}")
+    assert foreign_folder(f"hf:{tmp_path}") == tmp_path
