@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +40,8 @@ from vlzoo.types import Batch, Text
 
 logger = logging.getLogger("vlzoo.bench")
 T = TypeVar("T", bound=Objective)
+KNOWN_CODE = ("vlzoo", "torch", "timm", "transformers")
+"""Packages that the key knows by other means: vlzoo by a hash of its code, the others by their versions."""
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -157,7 +161,29 @@ class Engine:
 
     def described(self) -> dict[str, Any]:
         """What the predictions' key must know of the model beside its weights."""
-        return {"recipe": self.recipe.model_dump(mode="json")}
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "code": foreign_code(self.system),
+            "libraries": libraries(),
+        }
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that models are made of."""
+    return {name: version(name) for name in KNOWN_CODE[1:]}
+
+
+def foreign_code(system: System) -> dict[str, str]:
+    """Hashes of the files that a system's own modules are written in, where they are neither vlzoo's nor torch's.
+
+    A plugin's fusion that was edited gives other predictions under the same weights.
+    """
+    found = {}
+    for name in sorted({type(module).__module__ for module in system.modules()}):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name.partition(".")[0] not in KNOWN_CODE and file:
+            found[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    return found
 
 
 def in_pixels(box_B4: Tensor, samples: Sequence[Any]) -> list[list[float]]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
-import transformers
 from torch import Tensor
 
-from vlzoo.bench.engine import PRECISIONS
+from vlzoo.bench.engine import PRECISIONS, libraries
 from vlzoo.bench.task import Row, Settings
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
@@ -74,7 +73,7 @@ class ForeignEngine:
 
     def described(self) -> dict[str, Any]:
         """What the predictions' key must know of the model beside its weights."""
-        return {"foreign": self.name, "transformers": transformers.__version__}
+        return {"foreign": self.name, "libraries": libraries()}
 
     def pixels(self, pictures: Sequence[Any]) -> dict[str, Tensor]:
         """Pixel values of pictures (`ImageRef`s), as the model's own processor makes them."""
