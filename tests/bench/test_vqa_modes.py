@@ -188,3 +188,8 @@ def test_questions_without_public_answers_are_not_scored():
     with pytest.raises(DataError, match="no public answers") as refused:
         Vqa().score(Questions(), rows, "official")
     assert "--submission" in refused.value.fix
+
+
+def test_gqa_refuses_questions_of_several_annotators(predicted, sources):
+    with pytest.raises(DataError, match="several annotators"):
+        Gqa().score(sources["vqa"], predicted("vqa"), "accuracy")

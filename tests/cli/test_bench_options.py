@@ -153,3 +153,30 @@ def test_a_model_of_transformers_is_measured_and_one_that_cannot_says_so(zoo):
     refused = zoo.run("bench", "vqa", "--model", "hf:tiny-clip", "--data", "scenes-vqa")
     assert refused.code == 2
     assert "CLIPModel can't do vqa" in refused.err and "--protocol itc" in refused.err
+
+
+VARIANTS = {
+    "vqa": ("objectives: {classify: {}}", "scenes-vqa", "classify"),
+    "nlvr2": ("objectives: {classify: {images: 2, two_pass: true}}", "scenes-nlvr2", ""),
+}
+
+
+@pytest.mark.parametrize("task", VARIANTS)
+def test_other_ways_to_train_a_task_are_trained_and_measured(zoo, trained, task):
+    """A head over answers; two passes, one a picture, of a fusion made for one."""
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    text, data, mode = VARIANTS[task]
+    where = f"part: {data}, root: scenes"
+    kept = f"task: {task}\n{text}\ndata: {{{where}, split: train}}\nbench: {{data: {{{where}, split: test}}, k: 4}}\n"
+    zoo.write("other.yaml", kept + "train: {samples: 16, batch: 8, workers: 0, lr: 1.0e-3}\n")
+    tuned = zoo.run("finetune", task, "--recipe", "other.yaml", "--from", "run")
+    assert tuned.code == 0, tuned.err
+    measured = figures(zoo, task, "--run", "run", *(["--mode", mode] if mode else []))
+    assert measured[0]["task"] == task and 0 <= measured[0]["value"] <= 100
+
+
+def test_grounding_and_pictures_are_measured_zero_shot(zoo, trained):
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    measured = figures(zoo, "grounding", "--run", "run", "--data", "scenes-refcoco=" + str(zoo.corpus))
+    assert [row["metric"] for row in measured] == ["accuracy", "pointing", "energy in box"]
+    assert "Grad-CAM chose among" in measured[0]["notes"][1]

@@ -136,12 +136,14 @@ class Vqa(Task):
         if unknown:
             what = f"{unknown} questions of {len(truths)} have no public answers"
             raise DataError(what, where=source.name, fix="--submission FILE writes what the server scores")
-        if all(len(truth) == 1 for truth in truths):
-            values_N = np.array([100.0 * (t[0] == s) for t, s in zip(truths, said, strict=True)])
-            protocol = "accuracy" if protocol == "accuracy" else "exact"
-        else:
-            values_N = accuracies(truths, said, protocol)
+        values_N, protocol = self.judged(truths, said, protocol)
         return Scored(self._figures(source, [sample for sample, _ in pairs], values_N, protocol))
+
+    def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str], protocol: str) -> tuple[np.ndarray, str]:
+        """Each answer's accuracy in percent, [N], and what the protocol is called."""
+        if all(len(truth) == 1 for truth in truths):
+            return exact(truths, said), "exact"
+        return accuracies(truths, said, protocol), protocol
 
     def _figures(self, source: Any, samples: Sequence[Sample], values_N: np.ndarray, protocol: str) -> tuple[Any, ...]:
         clusters = [sample.image_id or sample.name for sample in samples]
@@ -172,7 +174,22 @@ class Gqa(Vqa):
         """Text, as GQA's files have it."""
         return name
 
+    def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str], protocol: str) -> tuple[np.ndarray, str]:
+        """Right where the answer is the annotated string.
+
+        Raises:
+            DataError: a question has several annotators.
+        """
+        if any(len(truth) != 1 for truth in truths):
+            raise DataError("these questions have several annotators' answers; GQA's have one", fix="bench vqa instead")
+        return exact(truths, said), protocol
+
     def kind(self, sample: Sample) -> str:
         """`open` for questions of structure `query`, else `binary`, as GQA's evaluator calls them."""
         structure = sample.fields.get("structural")
         return "" if structure is None else "open" if structure == "query" else "binary"
+
+
+def exact(truths: Sequence[Sequence[str]], said: Sequence[str]) -> np.ndarray:
+    """100 where an answer is the first annotated string, else 0, [N]."""
+    return np.array([100.0 * (truth[0] == answer) for truth, answer in zip(truths, said, strict=True)])
