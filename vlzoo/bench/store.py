@@ -54,8 +54,12 @@ class Store:
         return {row["name"]: row for row in map(_row, lines) if row is not None}
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Add predictions; they are on disk when this returns."""
-        text = "".join(json.dumps(row) + "\n" for row in rows)
+        """Add predictions; they are on disk when this returns.
+
+        Raises:
+            PredictionError: a number is not finite, or the disk refuses.
+        """
+        text = "".join(_line(row) + "\n" for row in rows)
         fix = "make room, then run the bench again; it goes on where it stopped"
         with writing(self.file, "predictions", PredictionError, fix), self.file.open("a", encoding="utf-8") as file:
             if file.tell() and not self._ends_whole():
@@ -66,6 +70,19 @@ class Store:
         with self.file.open("rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
+
+
+def _line(row: Row) -> str:
+    try:
+        return json.dumps(row, allow_nan=False)
+    except ValueError:
+        raise not_finite(row["name"]) from None
+
+
+def not_finite(name: str) -> PredictionError:
+    """What is said of a model that gives NaN or infinity."""
+    fix = "in half precision numbers may overflow: try --precision fp32; else the training has diverged"
+    return PredictionError(f"the model's numbers for sample {name} are not finite", fix=fix)
 
 
 def _row(line: str) -> Row | None:

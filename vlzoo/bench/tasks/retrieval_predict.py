@@ -22,6 +22,7 @@ from vlzoo.bench.forecast import Forecast, size_text
 from vlzoo.bench.lengths import buckets
 from vlzoo.bench.packed import pack
 from vlzoo.bench.pairs import PairModel
+from vlzoo.bench.store import not_finite
 from vlzoo.bench.task import Row, Settings
 
 Say = Callable[[str], None]
@@ -97,7 +98,10 @@ def score_pairs(
             itc_P = (image_IE[row] @ text_TE[chosen.text[pairs]].T) * model.scale
             made["itc"] = pack(itc_P.numpy(), "<f4")
         if model.matches and "itm" in settings.protocol:
-            made["itm"] = pack(match_image(model, images.row(row), held, chosen.text[pairs], settings), "<f4")
+            logit_P = match_image(model, images.row(row), held, chosen.text[pairs], settings)
+            if not np.isfinite(logit_P).all():
+                raise not_finite(name)
+            made["itm"] = pack(logit_P, "<f4")
         yield [made]
 
 

@@ -1,0 +1,25 @@
+"""A model that gives NaN is told, and nothing of it is kept."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vlzoo.bench.store import Store
+from vlzoo.bench.task import Settings
+from vlzoo.bench.tasks.retrieval import Retrieval
+from vlzoo.errors import PredictionError
+
+
+def test_a_row_with_nan_is_refused_by_name(tmp_path):
+    store = Store(tmp_path, {})
+    with pytest.raises(PredictionError, match="sample 17 are not finite"):
+        store.append([{"name": "16", "score": 1.0}, {"name": "17", "score": float("nan")}])
+    assert store.rows() == {}
+
+
+def test_a_matching_head_that_gives_nan_is_told(engine_for, sources):
+    engine = engine_for({"itc": {"queue": 16}, "itm": {}})
+    torch.nn.init.constant_(engine.system.objectives["itm"].head.bias, float("nan"))
+    with pytest.raises(PredictionError, match="not finite"):
+        list(Retrieval().predict(engine, sources["retrieval"], Settings(protocol="itm", k=2), frozenset()))
