@@ -1,4 +1,4 @@
-"""ALBEF's networks spelled out in plain torch, under the official names of their weights: no fused kernel, nothing shared.
+"""ALBEF's networks spelled out in plain torch, under the official names of their weights; nothing fused or shared.
 
 Written from the description of the official code (`../shared/reference/ALBEF_XVLM.md`, sections 0 and 1).
 
