@@ -79,7 +79,7 @@ def features(model: Model, pixels: int, images: int) -> Given:
 class Ours:
     """What our second stage asks of a model, without pictures and words."""
 
-    contrasts = matches = True
+    contrasts = matches = packs = True
     scale, device = 1.0, torch.device("cpu")
 
     def __init__(self, model: Model, matching: ITM, timed: Timed) -> None:

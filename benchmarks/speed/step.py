@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from reference.albef_layers import Sizes
 from reference.albef_step import ALPHA, MASK_ID, MASKED_SHARE, MOMENTUM, Albef, Literal
-from reference.base_size import lengths
+from reference.base_size import LENGTHS
 from torch import Tensor, nn
 
 from vlzoo.config.schema import Recipe
@@ -84,7 +84,9 @@ class Side:
 @contextmanager
 def saved_for_backward(held: list[nn.Module]) -> Iterator[dict[int, int]]:
     """Bytes of each storage saved for backward, by its address; parameters do not count."""
-    own = {p.untyped_storage().data_ptr() for module in held for p in module.parameters()}
+    # Trained ones alone: the reference gives its averages new storages, and their old addresses to what comes next.
+    trained = (p for module in held for p in module.parameters() if p.requires_grad)
+    own = {p.untyped_storage().data_ptr() for p in trained}
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -127,8 +129,9 @@ def recipe_of(sizes: Sizes) -> Recipe:
 def batch_of(sizes: Sizes) -> Batch:
     """Random pictures, and random words in texts as long as COCO's captions, cut and padded to `sizes.length`."""
     generator = torch.Generator().manual_seed(1)
-    length_B = torch.tensor(lengths(sizes.batch)).clamp(max=sizes.length)
-    length_B[0] = sizes.length
+    length_B = torch.multinomial(torch.tensor(list(LENGTHS.values())).float(), sizes.batch, generator=generator)
+    length_B = (length_B + min(LENGTHS)).clamp(max=sizes.length)
+    length_B[0] = sizes.length  # the benchmark's texts are padded to this many tokens
     mask_BL = torch.arange(sizes.length) < length_B[:, None]
     ids_BL = torch.randint(min(1_000, sizes.vocab - 1), sizes.vocab, mask_BL.shape, generator=generator) * mask_BL
     ids_BL[:, 0] = 101
@@ -182,7 +185,7 @@ def sides(sizes: Sizes, folder: Path) -> tuple[Side, Side]:
     def reference() -> dict[str, float]:
         return literal.update(batch, Draws(recipe.train.seed, trainer.step))
 
-    return Side(ours, [system, trainer.teacher]), Side(reference, [model])
+    return Side(ours, [system]), Side(reference, [model])
 
 
 def compare(name: str, sizes: Sizes, repetitions: int) -> dict[str, Any]:

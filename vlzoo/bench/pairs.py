@@ -6,13 +6,15 @@ Legend: B rows, I images, N image tokens, L text tokens, W numbers a token, E jo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from vlzoo.bench.features import Encoded
 from vlzoo.models.assemble import Model
+from vlzoo.models.fusion_cross import CrossAttentionFusion
+from vlzoo.models.fusion_packed import can_pack, first_states
 from vlzoo.objectives.itm import ITM, MATCH
 from vlzoo.types import Tokens
 
@@ -28,8 +30,10 @@ class PairModel(Protocol):
         matches: whether it scores pairs.
         scale: what a cosine is multiplied by (one over the temperature).
         device: where its tensors are.
+        packs: whether padding costs it next to nothing, so that texts of different length may go together.
     """
 
+    packs: bool
     contrasts: bool
     matches: bool
     scale: float
@@ -65,6 +69,7 @@ class NativePairs:
         self.engine, self.model, self.device = engine, engine.system.model, engine.device
         self.matching = engine.objective(ITM)
         self.matches = self.matching is not None
+        self.packs = can_pack(self.model.fusion)
         self.scale = 1.0 / self.model.temperature.item()
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
@@ -102,6 +107,9 @@ def prepare_image(model: Model, image_1NW: Tensor) -> Any:
 
 def match_texts(model: Model, matching: ITM, prepared: Any, text_PLW: Tensor, mask_PL: Tensor) -> Tensor:
     """Matching logits of texts with one prepared picture, [P]; the last layer computes [CLS] alone."""
+    if can_pack(model.fusion):
+        cls_PD = first_states(cast(CrossAttentionFusion, model.fusion), text_PLW, mask_PL, prepared)
+        return matching.head(cls_PD)[:, MATCH].float()
     text = Tokens(text_PLW, mask_PL, text_PLW[:, 0])
     cls_P1 = torch.zeros(len(text_PLW), 1, dtype=torch.long, device=text_PLW.device)
     fused = model.fusion.fuse(text, [prepared], positions_PK=cls_P1)

@@ -50,6 +50,7 @@ class ForeignEngine:
     """
 
     recipe = None
+    packs = False
     task = None
 
     def __init__(self, foreign: Foreign) -> None:

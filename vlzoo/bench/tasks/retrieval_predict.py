@@ -19,7 +19,7 @@ from torch import Tensor
 from vlzoo.bench.candidates import Candidates, candidates, every_pair
 from vlzoo.bench.features import Encoded, Features, TextRows
 from vlzoo.bench.forecast import Forecast, size_text
-from vlzoo.bench.lengths import buckets
+from vlzoo.bench.lengths import PACKED, WASTE, buckets
 from vlzoo.bench.packed import pack
 from vlzoo.bench.pairs import PairModel
 from vlzoo.bench.store import not_finite
@@ -113,7 +113,7 @@ def match_image(
     tokens = max(512, min(settings.memory // 4 // TOKEN_BYTES, 65_536))
     logit_P = np.empty(len(rows_P), dtype=np.float32)
     kept: list[tuple[NDArray[np.int64], Tensor]] = []
-    for bucket in buckets(texts.length[rows_P], tokens):
+    for bucket in buckets(texts.length[rows_P], tokens, PACKED if model.packs else WASTE):
         kept.append((bucket, model.match(prepared, *texts.take(rows_P[bucket]))))
     # After the loop, so that a GPU is not waited for at every bucket.
     for bucket, found in kept:
