@@ -58,3 +58,14 @@ def test_two_masking_rates_are_refused():
     plan.mask_text(0.15)
     with pytest.raises(VlzooError, match=r"0\.15 and 0\.4"):
         plan.mask_text(0.4)
+
+
+def test_the_texts_of_planned_passes_are_known_by_their_own_names():
+    plan = Plan()
+    assert plan.texts() == ()
+    plan.read("cls")
+    plan.read("cls", pairs="negative")
+    plan.read("masked", text="masked")
+    assert plan.texts() == ("text", "masked")
+    plan.mask_text(0.15, everywhere=True)
+    assert plan.texts() == ("masked",)

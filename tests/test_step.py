@@ -57,9 +57,9 @@ def test_each_pass_runs_once_however_many_objectives_ask(toy, monkeypatch):
     }
     run(made, toy.step(made, toy.batch(4), teacher=teacher, alpha=0.4))
     rows = {name: each.rows for name, each in calls.items()}
-    # Pictures once; texts as they are and with words masked; keys and values once, whoever reads them.
+    # Pictures once; texts as they are and with words masked as one batch; keys and values once, whoever reads them.
     assert rows["student", "image_encoder", "forward"] == [4]
-    assert rows["student", "text_encoder", "forward"] == [4, 4]
+    assert rows["student", "text_encoder", "forward"] == [8]
     assert rows["student", "fusion", "prepare"] == [4]
     # B positives, 2B negatives, B with masked words.
     assert rows["student", "fusion", "fuse"] == [4, 8, 4]

@@ -92,6 +92,10 @@ class Plan:
         said = {what for asked, reads in self._reads.items() if self.settle(asked) == key for what in reads}
         return said or {"all"}
 
+    def texts(self) -> tuple[str, ...]:
+        """The text views that passes said to be read, in the order they were asked for."""
+        return tuple(dict.fromkeys(self.settle(key).text for key in self._reads))
+
 
 def pass_key(*, image: str | tuple[str, ...] = "image", text: str = "", pairs: Pairs = "positive") -> PassKey:
     """The name of a fusion pass; an empty `text` is the plan's main view."""

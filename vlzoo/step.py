@@ -16,7 +16,7 @@ from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError
 from vlzoo.passes import Passes, select
 from vlzoo.plan import MASKED, Pairs, Plan, pass_key
-from vlzoo.types import Batch, Fused
+from vlzoo.types import Batch, Fused, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Objective
@@ -122,6 +122,16 @@ class Step(Passes):
         """
         return self.once("negatives", self._mine)
 
+    def text(self, view: str = "") -> Tokens:
+        """Text tokens of a view, x [B, L, D]; the views that planned passes read go through the encoder as one batch.
+
+        Its weights' gradients are then made once, the word table's first of all: [V, D] for each time it is read.
+        """
+        name, together = view or self.plan.main_text, self.plan.texts()
+        if name not in together or not self._alike(together):
+            return super().text(name)
+        return self.once(("texts", together), lambda: self._encoded(together))[name]
+
     def fused(self, pairs: Pairs = "positive", *, image: str | tuple[str, ...] = "image", text: str = "") -> Fused:
         """Text states that have read the picture.
 
@@ -153,6 +163,14 @@ class Step(Passes):
         if self._teacher is None:
             raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
         return self._teacher.twin(objective, head)
+
+    def _alike(self, views: tuple[str, ...]) -> bool:
+        return all(view in self.texts for view in views) and len({self.texts[v].ids.shape for v in views}) == 1
+
+    def _encoded(self, views: tuple[str, ...]) -> dict[str, Tokens]:
+        texts = [self.texts[view] for view in views]
+        ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
+        return dict(zip(views, self.model.text_encoder(ids, mask).chunk(len(views)), strict=True))
 
     def _similarity(self) -> Similarity:
         image_key_BE, text_key_BE = self.keys

@@ -38,6 +38,11 @@ class Tokens:
         """The rows `rows` [P] int64, in that order."""
         return replace(self, x=self.x[rows], mask=self.mask[rows], pooled=self.pooled[rows])
 
+    def chunk(self, count: int) -> list[Tokens]:
+        """`count` parts of equally many rows."""
+        parts = zip(self.x.chunk(count), self.mask.chunk(count), self.pooled.chunk(count), strict=True)
+        return [replace(self, x=x, mask=mask, pooled=pooled) for x, mask, pooled in parts]
+
 
 @dataclass(frozen=True)
 class KV:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,3 +44,28 @@ def test_what_is_kept_carries_no_gradient_and_travels_in_the_state():
     other.load_state_dict(queue.state_dict())
     other.push(2 * torch.ones(2, 2), torch.ones(2, 2))
     assert other.image[:, 0].tolist()[:1] == [2.0] and other.image[3, 0] == 2.0
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_products_and_their_gradient_are_those_of_a_plain_product(kind):
+    queue, query = FeatureQueue(6, 3).double(), torch.randn(2, 3, dtype=torch.double, requires_grad=True)
+    torch.testing.assert_close(queue.against(query, kind), query @ getattr(queue, kind).T)
+    assert torch.autograd.gradcheck(lambda q: queue.against(q, kind), query)
+
+
+def test_products_are_right_under_autocast():
+    queue, query = FeatureQueue(6, 3), torch.randn(2, 3, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = queue.against(query, "text")
+    found.float().sum().backward()
+    assert query.grad is not None and query.grad.dtype == torch.float32
+    # bfloat16 keeps 8 bits: six features of at most 1 each.
+    torch.testing.assert_close(query.grad, queue.text.sum(0).expand(2, 3), atol=0.05, rtol=0.05)
+
+
+def test_a_push_before_the_backward_pass_is_refused():
+    queue, query = FeatureQueue(6, 3), torch.randn(2, 3, requires_grad=True)
+    found = queue.against(query, "image").sum()
+    queue.push(torch.ones(2, 3), torch.ones(2, 3))
+    with pytest.raises(RuntimeError, match="pushed"):
+        found.backward()

@@ -57,10 +57,12 @@ class ITC(Objective):
     def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled cosines with the batch's keys, then the queue's, [B, B + Q]: picture to text, text to picture."""
         image_key, text_key = step.keys
+        i2t_BC, t2i_BC = image_BE @ text_key.T, text_BE @ image_key.T
         if self.queue is not None:
-            image_key = torch.cat([image_key, self.queue.image.to(image_key.dtype)])
-            text_key = torch.cat([text_key, self.queue.text.to(text_key.dtype)])
-        return image_BE @ text_key.T / step.temperature, text_BE @ image_key.T / step.temperature
+            # Products are joined, not keys: a copy of both queues costs more than the products.
+            i2t_BC = torch.cat([i2t_BC, self.queue.against(image_BE, "text")], dim=1)
+            t2i_BC = torch.cat([t2i_BC, self.queue.against(text_BE, "image")], dim=1)
+        return i2t_BC / step.temperature, t2i_BC / step.temperature
 
     def hard_targets(self, step: Step) -> Tensor:
         """Which columns are positives, each row summing to one, [B, B + Q]."""
