@@ -89,6 +89,7 @@ class Teacher(Strict):
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.995
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.4
     ramp_epochs: Annotated[float, Field(ge=0)] = 1.0
+    start: Literal["student", "fresh"] = "student"
 
 
 class Augment(Strict):

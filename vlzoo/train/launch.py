@@ -22,6 +22,7 @@ from vlzoo.data.roots import open_source
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.teacher import Teacher
 from vlzoo.models.text_cleaning import pre_caption
 from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.models.vocabulary import build_vocab, write_vocab
@@ -92,9 +93,13 @@ def _made(
     system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
     chosen = device or usual_device()
     stopped = checkpoints(run.folder)
+    early = None
+    if recipe.teacher is not None and recipe.teacher.start == "fresh":
+        # ALBEF's NLVR.py copies the teacher before it loads the weights (docs/quirks.md).
+        early = Teacher(system, recipe.teacher.momentum).to(chosen)
     if start is not None and not stopped:
         _begin(system, start, say)
-    trainer = _trainer(recipe, run, system.to(chosen), sources, chosen)
+    trainer = _trainer(recipe, run, system.to(chosen), sources, chosen, early)
     if stopped:
         trainer.restore(stopped[-1])
         say(f"going on from step {trainer.step} of {trainer.length.steps}")
@@ -128,9 +133,16 @@ def _check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
         Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed)
 
 
-def _trainer(recipe: Recipe, run: Run, system: System, sources: Sequence[Any], device: torch.device) -> Trainer:
+def _trainer(
+    recipe: Recipe,
+    run: Run,
+    system: System,
+    sources: Sequence[Any],
+    device: torch.device,
+    teacher: Teacher | None,
+) -> Trainer:
     per_epoch = max(1, len(sources[-1]) // recipe.train.batch)
-    return Trainer(recipe, run, system, length_of(recipe.train, per_epoch), device=device)
+    return Trainer(recipe, run, system, length_of(recipe.train, per_epoch), device=device, teacher=teacher)
 
 
 def _tokenizer(run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | None) -> Tokenizer:

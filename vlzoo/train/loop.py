@@ -69,14 +69,22 @@ class Trainer:
         system: model and objectives, on `device`.
         length: how long.
         device: where.
+        teacher: on `device`; None: a copy of the student as it is now, where the recipe has one.
     """
 
     def __init__(
-        self, recipe: Recipe, run: Run, system: System, length: Length, *, device: torch.device | None = None
+        self,
+        recipe: Recipe,
+        run: Run,
+        system: System,
+        length: Length,
+        *,
+        device: torch.device | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
         self.device = device or torch.device("cpu")
-        self.teacher = Teacher(system, recipe.teacher.momentum) if recipe.teacher else None
+        self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         self.optimizer = make_optimizer(system, recipe.train)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.step = 0
