@@ -11,7 +11,7 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
-from vlzoo.data.readers.task import TaskSource, joined
+from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS
 from vlzoo.data.reading import Record, need, read_json, read_jsonl, typed
 from vlzoo.data.records import Sample
@@ -34,7 +34,7 @@ EASY_VQA_CARD = Card(
 )
 
 
-class EasyVqa(TaskSource):
+class EasyVqa(ArchivedSource):
     """easy-VQA; without a root it is read from the pip package.
 
     Args:
@@ -52,21 +52,9 @@ class EasyVqa(TaskSource):
         """The questions below the root: json lines, or the package's list."""
         return self.located(f"{self.split}.jsonl", f"{self.split}/questions.json")
 
-    def archive(self) -> str | None:
-        """The archive of the split's pictures below the root, where there is one."""
-        name = joined(self.images, f"{self.split}_images.zip")
-        return name if Path(self.root, name).is_file() else None
-
-    def picture_folder(self) -> str:
-        """The package's folder of pictures."""
-        return joined(self.images, f"{self.split}/images")
-
     def files(self) -> Sequence[Expected]:
-        """The questions, and the archive or folder of pictures."""
-        found, archive = [Expected(self.file(), "the questions with their answers")], self.archive()
-        if archive and self.pictures:
-            return [*found, Expected(archive, "the pictures", hashed=False)]
-        return self.expected(found)
+        """The annotations, and the archive or folder of pictures."""
+        return self.expected([Expected(self.file(), "the questions with their answers")])
 
     def records(self, faults: Faults) -> Iterator[Record]:
         """One row a question.

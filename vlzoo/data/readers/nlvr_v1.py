@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
@@ -13,7 +12,7 @@ from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.nlvr import truth
-from vlzoo.data.readers.task import TaskSource, joined
+from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, typed
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
@@ -47,7 +46,7 @@ NLVR_CARD = Card(
 )
 
 
-class Nlvr(TaskSource):
+class Nlvr(ArchivedSource):
     """NLVR v1: one sample for each of an example's six pictures."""
 
     card = NLVR_CARD
@@ -60,21 +59,9 @@ class Nlvr(TaskSource):
         """The file of examples below the root."""
         return self.located(f"{self.split}.jsonl", f"{self.split}/{self.split}.json", f"{self.split}.json")
 
-    def archive(self) -> str | None:
-        """The archive of the split's pictures below the root, where there is one."""
-        name = joined(self.images, f"{self.split}_images.zip")
-        return name if Path(self.root, name).is_file() else None
-
-    def picture_folder(self) -> str:
-        """The official folder of pictures."""
-        return joined(self.images, f"{self.split}/images")
-
     def files(self) -> Sequence[Expected]:
-        """The examples, and the archive or folder of pictures."""
-        found, archive = [Expected(self.file(), "the examples, as json lines")], self.archive()
-        if archive and self.pictures:
-            return [*found, Expected(archive, "the pictures", hashed=False)]
-        return self.expected(found)
+        """The annotations, and the archive or folder of pictures."""
+        return self.expected([Expected(self.file(), "the examples, as json lines")])
 
     def records(self, faults: Faults) -> Iterator[Record]:
         """Six rows an example.

@@ -62,6 +62,26 @@ class TaskSource(Source):
         return tuple(FileImage(self.root, path) for path in paths) if self.pictures else ()
 
 
+class ArchivedSource(TaskSource):
+    """Task data whose pictures lie in `SPLIT/images`, or all of a split in the archive `SPLIT_images.zip`."""
+
+    def archive(self) -> str | None:
+        """The archive of the split's pictures below the root, where there is one."""
+        name = joined(self.images, f"{self.split}_images.zip")
+        return name if Path(self.root, name).is_file() else None
+
+    def picture_folder(self) -> str:
+        """The split's folder of pictures."""
+        return joined(self.images, f"{self.split}/images")
+
+    def expected(self, files: Iterable[Expected], about: str = "the pictures") -> list[Expected]:
+        """`files`, and the archive or else the folder of pictures where pictures are wanted."""
+        archive = self.archive()
+        if archive and self.pictures:
+            return [*files, Expected(archive, about, hashed=False)]
+        return super().expected(files, about)
+
+
 def joined(folder: str, name: str) -> str:
     """`folder/name`, or `name` where the folder is the root itself."""
     return f"{folder.rstrip('/')}/{name}" if folder not in ("", ".") else name
