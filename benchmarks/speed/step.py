@@ -46,7 +46,7 @@ from vlzoo.weights.albef_names import Layout, is_repeated, place
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "step.json"
 TIME_TARGET, SAVED_TARGET, SAME = 0.80, 0.80, 1e-5
-THREADS, FULL, QUICK = 2, 5, 3
+THREADS, FULL, QUICK = 2, 5, 2
 """Threads, and how often each side steps."""
 LR, WEIGHT_DECAY = 1e-5, 0.02
 
