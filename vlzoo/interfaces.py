@@ -151,6 +151,8 @@ class Spec:
         teacher: whether there is a momentum teacher.
         embedding: the text encoder's word table [V, D], for tied heads.
         classes: number of classes of the task, 0 where there are none.
+        cross_attention: whether the fusion can give an attention map of text over image tokens.
+        words: the vocabulary, a token at the place of its id; empty where it is not known.
     """
 
     image_width: int
@@ -163,6 +165,8 @@ class Spec:
     teacher: bool
     embedding: nn.Parameter | None = None
     classes: int = 0
+    cross_attention: bool = False
+    words: Sequence[str] = ()
 
 
 class Objective(nn.Module):
@@ -197,13 +201,20 @@ class Objective(nn.Module):
 
 
 class TokenMask(nn.Module):
-    """A training step to weights on image tokens: soft, random or none."""
+    """A training step to weights on image tokens: soft, random or none. A recipe names one: `token_mask: gradcam`.
+
+    Any objective may read what it gives: it says `plan.mask_image()`, and then `step.fused(image="soft")` or
+    `step.image_weights`. A mask that nobody asks for costs nothing.
+    """
+
+    def build(self, spec: Spec) -> None:
+        """Check the options against the model, now that its sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must keep."""
+        """Say what the step must keep. Called only where an objective reads the mask."""
 
     def forward(self, step: Step) -> Tensor:
-        """Weights [B, N] in [0, 1] for the image tokens of the positive pairs, without autograd history."""
+        """Weights [B, N] in [0, 1] for the batch's image tokens; no gradient goes through them."""
         raise NotImplementedError
 
 
@@ -227,6 +238,9 @@ class Augmentation:
     def pair(self, picture: Image, texts: Sequence[str], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
         """A picture and all the texts that speak of it, changed together: a flip may depend on their words."""
         return self.image(picture, rng), tuple(self.text(text, rng) for text in texts)
+
+    def plan(self, plan: Plan) -> None:
+        """Say what training steps must do to whole batches: mask words (`plan.mask_text`), for instance."""
 
 
 class DataSource(Protocol):

@@ -32,6 +32,8 @@ class Passes:
         texts: text views by name; shared between student and teacher, so that both read the same masked words.
         plan: what was asked for.
         context: entered around every computation: `torch.no_grad` for a teacher.
+        main_text: the text view read where none is named.
+        keeps_maps: whether passes keep the attention maps asked for; a teacher's would serve nobody.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class Passes:
         texts: dict[str, Text],
         plan: Plan,
         context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        *,
+        main_text: str = "",
+        keeps_maps: bool = True,
     ) -> None:
         self.model, self.batch, self.texts, self.plan = model, batch, texts, plan
-        self._context = context
+        self.main_text, self._context, self._keeps_maps = main_text or plan.main_text, context, keeps_maps
         self._memo: dict[Any, Any] = {}
         self._weights: dict[str, tuple[str, Tensor]] = {}
 
@@ -60,7 +65,7 @@ class Passes:
 
     def text(self, view: str = "") -> Tokens:
         """Text tokens of a view, x [B, L, D]; an empty name is the main view."""
-        name = view or self.plan.main_text
+        name = view or self.main_text
         return self.once(("text", name), lambda: self.model.text_encoder(self.ids(name).ids, self.ids(name).mask))
 
     def ids(self, view: str = "") -> Text:
@@ -69,7 +74,7 @@ class Passes:
         Raises:
             VlzooError: there is no such view.
         """
-        name = view or self.plan.main_text
+        name = view or self.main_text
         if name not in self.texts:
             raise VlzooError(f"the batch has no text {name!r}", fix=did_you_mean(name, self.texts, what="texts"))
         return self.texts[name]
@@ -88,8 +93,12 @@ class Passes:
 
     def text_embed(self, view: str = "") -> Tensor:
         """Unit vectors of a view's texts in the joint space, [B, E]."""
-        name = view or self.plan.main_text
+        name = view or self.main_text
         return self.once(("text_embed", name), lambda: self.model.embed_text(self.text(name)))
+
+    def settle(self, key: PassKey) -> PassKey:
+        """The pass's name with the main text view written out."""
+        return key if key.text else key._replace(text=self.main_text)
 
     def run(self, key: PassKey, text_rows: Tensor | None, image_rows: Tensor | None) -> Fused:
         """One fusion pass over the rows named; None: all rows in order. Memoised by `key`."""
@@ -121,7 +130,7 @@ class Passes:
             text,
             [self.prepared(view) for view in key.images],
             image_rows,
-            attention=self.plan.map_of(key),
+            attention=self.plan.map_of(key) if self._keeps_maps else None,
             positions_PK=positions_BK,
         )
 

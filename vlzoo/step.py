@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError
 from vlzoo.passes import Passes, select
-from vlzoo.plan import MASKED, Pairs, Plan, pass_key
+from vlzoo.plan import MASKED, SOFT, Pairs, Plan, pass_key
 from vlzoo.types import Batch, Fused, Tokens
 
 if TYPE_CHECKING:
-    from vlzoo.interfaces import Objective
+    from vlzoo.interfaces import Objective, Prepared, TokenMask
     from vlzoo.models.assemble import Model
     from vlzoo.models.teacher import Teacher
 
-__all__ = ["MASKED", "Negatives", "Pairs", "Plan", "Similarity", "Step", "select"]
+__all__ = ["MASKED", "SOFT", "Negatives", "Pairs", "Plan", "Similarity", "Step", "select"]
 
 
 class Similarity(NamedTuple):
@@ -65,6 +65,7 @@ class Step(Passes):
         draws: the step's randomness.
         plan: what the objectives asked for.
         alpha: the weight of the teacher's soft targets at this step.
+        token_mask: what weighs the image tokens of the view `soft`.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class Step(Passes):
         draws: Draws | None = None,
         plan: Plan | None = None,
         alpha: float = 0.0,
+        token_mask: TokenMask | None = None,
     ) -> None:
         # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
         history = partial(torch.set_grad_enabled, torch.is_grad_enabled())
         super().__init__(model, batch, dict(batch.texts), plan or Plan(), history)
         self.draws, self.alpha = draws or Draws(), alpha
-        self._teacher = teacher
-        self.teacher = Passes(teacher.model, batch, self.texts, self.plan, torch.no_grad) if teacher else None
+        self._teacher, self._token_mask = teacher, token_mask
+        self.teacher = self._taught_by(teacher) if teacher else None
         self.labels: Tensor | None = None
         if self.plan.mask_probability is not None:
             self._mask_text(self.plan.mask_probability)
@@ -127,7 +129,7 @@ class Step(Passes):
 
         Its weights' gradients are then made once, the word table's first of all: [V, D] for each time it is read.
         """
-        name, together = view or self.plan.main_text, self.plan.texts()
+        name, together = view or self.main_text, self.plan.texts()
         if name not in together or not self._alike(together):
             return super().text(name)
         return self.once(("texts", together), lambda: self._encoded(together))[name]
@@ -137,12 +139,35 @@ class Step(Passes):
 
         Args:
             pairs: `positive`: each text with its own picture, B rows; `negative`: the 2B mined pairs.
-            image: image view, or one view for each picture a text reads.
+            image: image view, or one view for each picture a text reads; `soft` is `image` with its tokens weighed
+                by the recipe's token mask.
             text: text view; empty: the main one.
         """
-        key = self.plan.settle(pass_key(image=image, text=text, pairs=pairs))
+        key = self.settle(pass_key(image=image, text=text, pairs=pairs))
         rows = (None, None) if pairs == "positive" else (self.negatives.text_rows, self.negatives.image_rows)
         return self.run(key, *rows)
+
+    def match(self, pairs: Pairs = "positive", *, image: str | tuple[str, ...] = "image", text: str = "") -> Tensor:
+        """Matching logits of a pass (named as in `fused`) by the head that an objective offers as `match`, [P, 2].
+
+        Raises:
+            VlzooError: no objective has one, or several do.
+        """
+        key = self.settle(pass_key(image=image, text=text, pairs=pairs))
+        head = self.plan.offered("match")
+        return self.once(("match", key), lambda: head(self.fused(pairs, image=image, text=text).cls))
+
+    @property
+    def image_weights(self) -> Tensor:
+        """The token mask's weights of the image tokens, [B, N] in [0, 1], without autograd history.
+
+        Raises:
+            VlzooError: the recipe has no token mask.
+        """
+        mask = self._token_mask
+        if mask is None:
+            raise VlzooError("this step has no token mask", fix="give the recipe one: `token_mask: gradcam`")
+        return self.once("image_weights", lambda: mask(self).detach())
 
     def taught(self, *, image: str | tuple[str, ...] = "image", text: str = "") -> Fused:
         """The teacher's states of the positive pairs.
@@ -152,7 +177,7 @@ class Step(Passes):
         """
         if self.teacher is None:
             raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
-        return self.teacher.run(self.plan.settle(pass_key(image=image, text=text)), None, None)
+        return self.teacher.run(self.teacher.settle(pass_key(image=image, text=text)), None, None)
 
     def twin(self, objective: Objective, head: str) -> nn.Module:
         """The teacher's copy of an objective's head, which the objective named in `mirrored`.
@@ -163,6 +188,15 @@ class Step(Passes):
         if self._teacher is None:
             raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
         return self._teacher.twin(objective, head)
+
+    def _taught_by(self, teacher: Teacher) -> Passes:
+        main = self.plan.teacher_text
+        return Passes(teacher.model, self.batch, self.texts, self.plan, torch.no_grad, main_text=main, keeps_maps=False)
+
+    def _prepare(self, view: str) -> Prepared:
+        if view == SOFT and SOFT not in self._weights:
+            self.weigh_image(SOFT, self.image_weights)
+        return super()._prepare(view)
 
     def _alike(self, views: tuple[str, ...]) -> bool:
         return all(view in self.texts for view in views) and len({self.texts[v].ids.shape for v in views}) == 1

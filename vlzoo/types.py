@@ -74,7 +74,7 @@ class KV:
     def scaled(self, weight_MN: Tensor) -> KV:
         """Keys and values of the tokens scaled by `weight_MN` [M, N], without a new projection.
 
-        A linear projection commutes with scaling a token: `W(w x) + b = w (k - b) + b`.
+        A linear projection commutes with scaling a token: `W(w x) + b = w (k - b) + b`. A weight of 1 changes no bit.
         """
         weight = weight_MN[:, None, :, None]
         return replace(
@@ -85,8 +85,9 @@ class KV:
 
 
 def _scaled(projected_MHNd: Tensor, bias_Hd: Tensor, weight_M1N1: Tensor) -> Tensor:
-    bias = bias_Hd[None, :, None, :]
-    return weight_M1N1 * (projected_MHNd - bias) + bias
+    # One kernel, which keeps nothing for backward but the weights, and exact at both ends.
+    kind = projected_MHNd.dtype
+    return bias_Hd[None, :, None, :].to(kind).lerp(projected_MHNd, weight_M1N1.to(kind))
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def test_runs_without_word_maps(engine):
     """No matching head; a merged fusion; the last layer."""
     with pytest.raises(CheckpointError, match="its objectives: itc, mlm"):
         Explainer(engine("objectives.itm=null"))
-    with pytest.raises(VlzooError, match="MergedFusion has no attention map"):
+    with pytest.raises(VlzooError, match="fusion has no attention map"):
         Explainer(engine("model.fusion.part=merged"))
     with pytest.raises(VlzooError, match="last one"):
         Explainer(engine(), layer=2)

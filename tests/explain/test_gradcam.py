@@ -22,7 +22,6 @@ from vlzoo.explain.gradcam import (
     word_maps,
 )
 from vlzoo.models import blocks
-from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.types import Fused, Tokens
 
 
@@ -214,22 +213,21 @@ def test_distributed_data_parallel(make_matcher, tmp_path):
 
 
 @pytest.mark.parametrize(("layers", "layer"), [(6, 2), (3, 1), (2, 0)])
-def test_the_third_layer_unless_it_is_the_last(make_matcher, layers, layer):
+def test_the_third_layer_unless_it_is_the_last(layers, layer):
     """Third of six: ALBEF's `block_num = 8` of BERT's layers 6 to 11 (METHODS.md, 2.1)."""
-    assert choose_layer(make_matcher(layers).fusion) == layer
+    assert choose_layer(layers) == layer
 
 
-def test_layers_that_have_no_word_maps(make_matcher):
+def test_layers_that_have_no_word_maps():
     """Each is refused with its reason and what to do."""
-    fusion = make_matcher(3).fusion
     with pytest.raises(VlzooError, match="exactly zero\n  -> choose a layer from 0 to 1"):
-        choose_layer(fusion, 2)
+        choose_layer(3, 2)
     with pytest.raises(VlzooError, match="no fusion layer 7"):
-        choose_layer(fusion, 7)
+        choose_layer(3, 7)
     with pytest.raises(VlzooError, match="has 1 layer"):
-        choose_layer(make_matcher(1).fusion)
-    with pytest.raises(VlzooError, match="MergedFusion has no attention map"):
-        choose_layer(MergedFusion(width=16, layers=2, heads=4, intermediate=32), 0)
+        choose_layer(1)
+    with pytest.raises(VlzooError, match="fusion has no attention map"):
+        choose_layer(2, 0, cross_attention=False)
 
 
 def test_passes_without_a_usable_map(make_matcher):

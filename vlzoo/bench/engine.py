@@ -79,8 +79,7 @@ class Engine:
         self.plan = Plan()
         for objective in self.system.named_objectives().values():
             objective.plan(self.plan)
-        # Nothing is masked when a model is measured.
-        self.plan.mask_probability, self.plan.main_text = None, "text"
+        self.plan.mask_nothing()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of every forward pass."""
@@ -205,7 +204,9 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     tokenizer = read_tokenizer(folder, recipe)
     task = read_task(folder, recipe)
     classes = len(task.classes()) if task else 0
-    system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
+    system = build_system(
+        recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
+    )
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
     return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or usual_device())
 

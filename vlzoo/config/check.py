@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 from vlzoo.config import schema
@@ -104,6 +105,7 @@ def _missing_options(part: Part, known: Schema, given: dict[str, Any], path: Pat
 def _fit_problems(tree: Tree) -> Iterator[Problem]:
     """What only shows when sections are read together."""
     data = tree.data
+    yield from _needs_problems(tree, data.get("needs"))
     yield from _objective_problems(tree, _section(data, "objectives"))
     if data.get("data") and data.get("streams"):
         yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
@@ -113,6 +115,17 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     if not data.get("task"):
         yield from _unnamed_parts(tree)
     yield from _finetune_problems(tree, _section(data, "finetune"))
+
+
+def _needs_problems(tree: Tree, needs: Any) -> Iterator[Problem]:
+    """Packages a recipe counts on that are not installed: said once, beside the parts that are then missing."""
+    for place, name in enumerate(needs if isinstance(needs, list) else []):
+        try:
+            metadata.version(str(name))
+        except (metadata.PackageNotFoundError, ValueError):
+            path: Path_ = ("needs", place)
+            what, fix = f"the package {name!r} is not installed", f"pip install {name}"
+            yield Problem(tree.origin(path), dotted(path), what, fix)
 
 
 def _section(data: dict[str, Any], name: str) -> dict[str, Any]:

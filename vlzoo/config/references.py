@@ -21,6 +21,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for when in ("train", "eval"):
         if isinstance(augment, dict):
             yield from _reference("augmentation", ("augment", when), augment.get(when))
+    yield from _reference("token_mask", ("token_mask",), data.get("token_mask"))
     yield from _reference("data", ("data",), data.get("data"))
     if isinstance(data.get("bench"), dict):
         yield from _reference("data", ("bench", "data"), data["bench"].get("data"))

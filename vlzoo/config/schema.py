@@ -151,11 +151,13 @@ class Recipe(Strict):
 
     about: str = ""
     paper: str = ""
+    needs: list[str] = []
     task: str | None = None
     model: Model = Model()
     tokenizer: Tokenizer = Tokenizer()
     teacher: Teacher | None = None
     objectives: dict[str, ObjectiveRef | Literal[False] | None] = {}
+    token_mask: Ref | None = None
     augment: Augment = Augment()
     data: Ref | None = None
     streams: list[Stream] = []

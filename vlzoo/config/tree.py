@@ -25,6 +25,18 @@ MAX_DEPTH = 40
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
+class _Writer(yaml.SafeDumper):
+    """Puts quotes around the texts that only this reader takes for numbers."""
+
+
+_Writer.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"(?:{_FLOAT.pattern})$"), list("-+.0123456789"))
+
+
+def written(data: Any) -> str:
+    """Plain data as YAML that `parse` reads back as it was, keys in their order."""
+    return yaml.dump(data, Dumper=_Writer, sort_keys=False, allow_unicode=True)
+
+
 @dataclass
 class Tree:
     """Plain data and the origin of every value in it.

@@ -126,7 +126,8 @@ class Explainer:
     def __init__(self, engine: Engine, layer: int | None = None) -> None:
         self.engine, self.head = engine, matching_head(engine)
         fusion = engine.system.model.fusion
-        self.layer, self.layers = choose_layer(fusion, layer), fusion.layers
+        self.layer = choose_layer(fusion.layers, layer, cross_attention=fusion.cross_attention)
+        self.layers = fusion.layers
 
     def explain(self, image: ImageRef, caption: str) -> Explained:
         """Every word's map."""

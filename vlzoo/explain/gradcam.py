@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Fusion
 from vlzoo.types import Fused
 
 SCALE = 1024.0
@@ -28,25 +27,30 @@ PAPER_LAYER = 2
 """The third fusion layer, ALBEF's `block_num = 8`: of six it localises best."""
 
 
-def choose_layer(fusion: Fusion, layer: int | None = None) -> int:
+def choose_layer(layers: int, layer: int | None = None, *, cross_attention: bool = True) -> int:
     """The fusion layer to explain, counted from 0: `layer` if it can be, else the third or the last that can.
+
+    Args:
+        layers: how many the fusion has.
+        layer: the one wished for.
+        cross_attention: whether the fusion has an attention map of text over image tokens at all.
 
     Raises:
         VlzooError: the fusion keeps no map; there is no such layer; or it is the last one.
     """
-    if not fusion.cross_attention:
+    if not cross_attention:
         raise VlzooError(
-            f"the fusion {type(fusion).__name__} has no attention map of text over image tokens",
+            "this recipe's fusion has no attention map of text over image tokens",
             fix="Grad-CAM and soft masks need a fusion with cross-attention: `cross_attention`",
         )
-    last = fusion.layers - 1
+    last = layers - 1
     if last < 1:
         raise VlzooError(
             "this fusion has 1 layer; Grad-CAM of words needs 2", fix=f"set the fusion's option layers. {_WHY}"
         )
     if layer is None:
         return min(PAPER_LAYER, last - 1)
-    if not 0 <= layer < fusion.layers:
+    if not 0 <= layer < layers:
         raise VlzooError(f"there is no fusion layer {layer}", fix=f"layers count from 0; choose 0 to {last - 1}")
     if layer == last:
         raise VlzooError(f"fusion layer {layer} is the last one. {_WHY}", fix=f"choose a layer from 0 to {last - 1}")

@@ -5,7 +5,7 @@ Legend: B rows, D width, E joint size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder
+from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder, TokenMask
 from vlzoo.options import schema_of
 from vlzoo.plugins import registry
 from vlzoo.types import Tokens
@@ -70,7 +70,7 @@ class Model(nn.Module):
         with torch.no_grad():
             self.temperature.clamp_(*self.bounds)
 
-    def spec(self, *, teacher: bool = False, classes: int = 0) -> Spec:
+    def spec(self, *, teacher: bool = False, classes: int = 0, words: Sequence[str] = ()) -> Spec:
         """What objectives may know of this model."""
         return Spec(
             image_width=self.image_encoder.width,
@@ -83,6 +83,8 @@ class Model(nn.Module):
             teacher=teacher,
             embedding=self.text_encoder.word_embedding(),
             classes=classes,
+            cross_attention=self.fusion.cross_attention,
+            words=words,
         )
 
 
@@ -93,13 +95,21 @@ class System(nn.Module):
         model: the model.
         objectives: built objectives by their name in the recipe.
         weights: each objective's weight in the sum.
+        token_mask: what weighs image tokens, for objectives that ask.
     """
 
-    def __init__(self, model: Model, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        objectives: Mapping[str, Objective],
+        weights: Mapping[str, float],
+        token_mask: TokenMask | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.objectives = nn.ModuleDict(dict(objectives))
         self.weights = dict(weights)
+        self.token_mask = token_mask
 
     def named_objectives(self) -> dict[str, Objective]:
         """The objectives by name."""
@@ -107,7 +117,12 @@ class System(nn.Module):
 
 
 def build_system(
-    recipe: Recipe, *, vocab: int | None = None, special: Mapping[str, int] = SPECIAL, classes: int = 0
+    recipe: Recipe,
+    *,
+    vocab: int | None = None,
+    special: Mapping[str, int] = SPECIAL,
+    classes: int = 0,
+    words: Sequence[str] = (),
 ) -> System:
     """Build everything a recipe names.
 
@@ -116,14 +131,19 @@ def build_system(
         vocab: number of ids of the tokenizer; None: as the parts' options say.
         special: ids of the special tokens.
         classes: number of classes of the task.
+        words: the tokenizer's vocabulary.
 
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
     model = build_model(recipe, vocab=vocab, special=special)
-    spec = model.spec(teacher=recipe.teacher is not None, classes=classes)
+    spec = model.spec(teacher=recipe.teacher is not None, classes=classes, words=words)
     objectives = {name: build_objective(name, ref, spec) for name, ref in recipe.active.items()}
-    return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()})
+    mask = recipe.token_mask
+    token_mask: TokenMask | None = registry().build("token_mask", mask.part, **mask.options) if mask else None
+    if token_mask is not None:
+        token_mask.build(spec)
+    return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()}, token_mask)
 
 
 def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[str, int] = SPECIAL) -> Model:

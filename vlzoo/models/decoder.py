@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from vlzoo.interfaces import Decoder, Prepared
-from vlzoo.models.blocks import Block, Layer, Reading, init_bert
+from vlzoo.models.blocks import INITIALIZER_RANGE, Block, Layer, Reading, init_bert
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
@@ -66,6 +67,7 @@ class CausalDecoder(Decoder):
         max_length: how many positions there are.
         dropout: chance of dropping attention entries and hidden numbers.
         memory_width: width of the memory's tokens; None: the same as `width`.
+        initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class CausalDecoder(Decoder):
         max_length: int = 512,
         dropout: float = 0.1,
         memory_width: int | None = None,
+        initializer_range: float = INITIALIZER_RANGE,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "decoder causal")
@@ -87,7 +90,7 @@ class CausalDecoder(Decoder):
         source = memory_width or width
         made = (Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
-        self.apply(init_bert)
+        self.apply(partial(init_bert, std=initializer_range))
         self.head = MlmHead(width, self.embedding.word.weight)
 
     def prepare(self, memory: Tokens) -> KV:

@@ -6,13 +6,14 @@ Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
-from vlzoo.models.blocks import Layer, init_bert
+from vlzoo.models.blocks import INITIALIZER_RANGE, Layer, init_bert
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Fused, Tokens
 
@@ -29,6 +30,7 @@ class CrossAttentionFusion(Fusion):
         images: how many pictures one text reads: 1, or 2 for NLVR2.
         image_width: width of the image tokens; None: the same as `width`.
         text_width: width of the text tokens; None or another than `width`: the latter adds a projection.
+        initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
     """
 
     cross_attention = True
@@ -44,6 +46,7 @@ class CrossAttentionFusion(Fusion):
         images: int = 1,
         image_width: int | None = None,
         text_width: int | None = None,
+        initializer_range: float = INITIALIZER_RANGE,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "fusion cross_attention")
@@ -53,7 +56,7 @@ class CrossAttentionFusion(Fusion):
         made = (Layer(width, heads, intermediate, dropout, source=source, blocks=images) for _ in range(layers))
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.layers = layers
-        self.apply(init_bert)
+        self.apply(partial(init_bert, std=initializer_range))
 
     def prepare(self, image: Tokens) -> KV:
         """Keys and values of every layer, [M, H, N, d] each, and their biases, so that `KV.scaled` works."""

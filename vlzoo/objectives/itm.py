@@ -41,7 +41,8 @@ class ITM(Objective):
             )
 
     def plan(self, plan: Plan) -> None:
-        """The first position of both passes is read."""
+        """The first position of both passes is read; others may use the head."""
+        plan.offer("match", self.head)
         plan.read("cls")
         plan.read("cls", pairs="negative")
 

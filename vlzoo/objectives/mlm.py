@@ -14,7 +14,7 @@ from vlzoo.interfaces import Objective, Spec
 from vlzoo.models.heads import MlmHead
 from vlzoo.plan import MASKED, Plan
 from vlzoo.step import Step, select
-from vlzoo.types import Loss
+from vlzoo.types import Fused, Loss
 
 
 class MLM(Objective):
@@ -37,7 +37,8 @@ class MLM(Objective):
         self.head = MlmHead(spec.fused_width, spec.embedding, vocab=spec.vocab)
 
     def plan(self, plan: Plan) -> None:
-        """The masked text view, and its states at the masked positions."""
+        """The masked text view, and its states at the masked positions; others may use the loss."""
+        plan.offer("mlm", self.loss_of)
         plan.mask_text(self.probability)
         plan.read("masked", text=MASKED)
 
@@ -46,14 +47,15 @@ class MLM(Objective):
 
         A batch in which nothing was masked gives zero (the official code gives NaN).
         """
+        total = self.loss_of(step, step.fused(text=MASKED))
+        return Loss(total, {"mlm": total.detach()})
+
+    def loss_of(self, step: Step, fused: Fused) -> Tensor:
+        """The loss of the masked words in a pass that has read the masked text, []."""
         assert step.labels is not None  # the plan asked for them
         chosen_BL = step.labels != IGNORED
-        logit_TV = self.head(select(step.fused(text=MASKED), chosen_BL))
-        if len(logit_TV) == 0:
-            zero = logit_TV.sum()
-            return Loss(zero, {"mlm": zero.detach()})
-        total = self._loss(step, logit_TV, step.labels[chosen_BL], chosen_BL)
-        return Loss(total, {"mlm": total.detach()})
+        logit_TV = self.head(select(fused, chosen_BL))
+        return self._loss(step, logit_TV, step.labels[chosen_BL], chosen_BL) if len(logit_TV) else logit_TV.sum()
 
     def _loss(self, step: Step, logit_TV: Tensor, label_T: Tensor, chosen_BL: Tensor) -> Tensor:
         hard = F.cross_entropy(logit_TV, label_T)

@@ -90,7 +90,9 @@ def _made(
     task = _task(run, recipe, sources)
     torch.manual_seed(recipe.train.seed)
     classes = len(task.classes()) if task else 0
-    system = build_system(recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes)
+    system = build_system(
+        recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
+    )
     chosen = device or usual_device()
     stopped = checkpoints(run.folder)
     early = None
@@ -207,7 +209,7 @@ def _feeds(
         known = system.named_objectives()
         chosen = {name: known[name] for name in (stream.objectives or known)}
         batches = endless(reader, collator, order, workers=recipe.train.workers)
-        feeds.append(Feed(stream.name, batches, chosen, stream.probability))
+        feeds.append(Feed(stream.name, batches, chosen, stream.probability, reader.augmentation, system.token_mask))
     return feeds
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws, mix, name_word
 from vlzoo.errors import TrainingError
-from vlzoo.interfaces import Objective
+from vlzoo.interfaces import Augmentation, Objective, TokenMask
 from vlzoo.models.assemble import System
 from vlzoo.models.teacher import Teacher
 from vlzoo.plan import Plan
@@ -46,18 +46,21 @@ class Feed:
         batches: endless.
         objectives: by name.
         probability: the chance that an update is made on it at each step.
-        plan: gathered from the objectives.
+        augmentation: of its samples.
+        token_mask: what weighs image tokens, for objectives that ask.
+        plan: gathered from all of them.
     """
 
     name: str
     batches: Iterator[Batch]
     objectives: Mapping[str, Objective]
     probability: float = 1.0
+    augmentation: Augmentation | None = None
+    token_mask: TokenMask | None = None
     plan: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
-        for objective in self.objectives.values():
-            objective.plan(self.plan)
+        self.plan.gather(self.objectives.values(), augmentation=self.augmentation, token_mask=self.token_mask)
 
 
 class Trainer:
@@ -155,6 +158,7 @@ class Trainer:
             draws=Draws(self.recipe.train.seed, self.step),
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
+            token_mask=feed.token_mask,
         )
 
     def _check(self, totals: Mapping[str, Tensor], batch: Batch) -> None:

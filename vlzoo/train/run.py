@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vlzoo import __version__
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import read_extended
 from vlzoo.config.schema import Recipe
-from vlzoo.config.tree import leaves
+from vlzoo.config.tree import leaves, written
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.plugins import door
 from vlzoo.resources import write_text, writing
@@ -140,7 +138,7 @@ class Run:
 
 def dump(recipe: Recipe) -> str:
     """A recipe as YAML, every value written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return written(recipe.model_dump(mode="json"))
 
 
 def _header(checked: Checked) -> str:

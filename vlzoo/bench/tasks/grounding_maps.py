@@ -40,7 +40,9 @@ class Grounder:
             raise CheckpointError(
                 "this model has no matching head, so there is no score to explain", fix="train it with objective `itm`"
             )
-        self.matching, self.layer = matching, choose_layer(self.model.fusion)
+        fusion = self.model.fusion
+        self.matching = matching
+        self.layer = choose_layer(fusion.layers, cross_attention=fusion.cross_attention)
 
     def __call__(self, batch: Batch, sizes: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
         """Maps of a batch, each [H, W] of its picture, whose width and height are in `sizes`.

@@ -1,0 +1,77 @@
+"""Image-text matching on softly masked pictures.
+
+Legend: B pairs, P pairs of a pass, N image tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.interfaces import Objective
+from vlzoo.objectives.itm import MATCH
+from vlzoo.plan import MASKED, SOFT, Plan
+from vlzoo.step import Step
+from vlzoo.types import Loss
+
+NEGATIVES = ("none", "reuse")
+
+
+class SoftITM(Objective):
+    """A text still belongs to its picture when the patches that say so most are dimmed (Park & Han 2023).
+
+    One more fusion pass of the positive pairs, over image tokens `(1 - c) V` with c the recipe's token mask, and
+    `- mean log p(match)` by the head of `itm`. The mask is made of the positive pass that `itm` computes anyway, and
+    the fusion's keys and values of the dimmed tokens follow from those of the plain ones.
+
+    Open in the paper, and read so by us: positive pairs alone, weight 1.
+
+    Args:
+        negatives: `none`: positive pairs alone; `reuse`: also the mined negatives, with their pictures' own masks,
+            and the mean over all 3B pairs.
+        mlm: also predict the masked words from the dimmed picture, with the head of `mlm` (in the paper's ablation this
+            takes away what soft ITM gives).
+
+    Raises:
+        VlzooError: no such choice of negatives.
+    """
+
+    def __init__(self, *, negatives: Literal["none", "reuse"] = "none", mlm: bool = False) -> None:
+        super().__init__()
+        if negatives not in NEGATIVES:
+            fix = did_you_mean(str(negatives), NEGATIVES, what="choices")
+            raise VlzooError(f"no choice of negatives called {negatives!r}", where="objective soft_itm", fix=fix)
+        self.negatives, self.mlm = negatives, mlm
+
+    def plan(self, plan: Plan) -> None:
+        """The masked image view; the first position of its passes, and the masked words where they are predicted."""
+        plan.mask_image()
+        plan.read("cls", image=SOFT)
+        if self.negatives == "reuse":
+            plan.read("cls", image=SOFT, pairs="negative")
+        if self.mlm:
+            plan.mask_text()
+            plan.read("masked", image=SOFT, text=MASKED)
+
+    def forward(self, step: Step) -> Loss:
+        """Cross-entropy with the label match, and what the options add."""
+        total = matched = self._matching(step)
+        parts = {"soft_itm": matched.detach(), "soft_mask": (1.0 - step.image_weights).mean()}
+        if self.mlm:
+            said = step.plan.offered("mlm")(step, step.fused(image=SOFT, text=MASKED))
+            total = matched + said
+            parts["soft_mlm"] = said.detach()
+        return Loss(total, parts)
+
+    def _matching(self, step: Step) -> Tensor:
+        logits = [step.match(image=SOFT)]
+        if self.negatives == "reuse" and len(step) > 1:
+            logits.append(step.match("negative", image=SOFT))
+        logit_P2 = torch.cat(logits)
+        label_P = torch.zeros(len(logit_P2), dtype=torch.long, device=logit_P2.device)
+        label_P[: len(step)] = MATCH
+        return F.cross_entropy(logit_P2, label_P)
