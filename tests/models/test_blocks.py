@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import pytest
 import torch
+from torch import nn
 from transformers import BertConfig, BertModel
 
-from vlzoo.models.blocks import Block, Layer, take_positions
+from vlzoo.models.blocks import Block, Layer, init_bert, take_positions
+from vlzoo.models.decoder import CausalDecoder
+from vlzoo.models.fusion_cross import CrossAttentionFusion
+from vlzoo.models.text_bert import BertEncoder
 
 
 def test_a_block_without_a_picture_is_a_bert_layer(make_loud):
@@ -56,3 +61,26 @@ def test_take_positions():
     x = torch.arange(12.0).reshape(2, 3, 2)
     found = take_positions(x, torch.tensor([[2, -1], [1, 1]]))
     assert found.tolist() == [[[4, 5], [0, 1]], [[8, 9], [8, 9]]]
+
+
+@pytest.mark.parametrize("width", [96, 768])
+def test_one_over_the_root_of_the_width_lets_a_read_vector_through_as_large_as_it_was(width):
+    # n inputs of variance 1 and weights of variance 1 / n give outputs of variance 1; twice over still so.
+    torch.manual_seed(0)
+    value, output = nn.Linear(width, width), nn.Linear(width, width)
+    for layer in (value, output):
+        init_bert(layer, std=width**-0.5)
+    assert output(value(torch.randn(64, width))).std().item() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("std", [0.02, 0.1])
+def test_random_parts_take_the_deviation_they_are_given(std):
+    sizes = {"width": 64, "layers": 1, "heads": 4, "intermediate": 128, "initializer_range": std}
+    torch.manual_seed(0)
+    for part in (
+        CrossAttentionFusion(**sizes).stack,
+        CausalDecoder(**sizes, vocab=50, max_length=16).stack,
+        BertEncoder(**sizes, vocab=50, max_length=16),
+    ):
+        matrices = torch.cat([p.flatten() for p in part.parameters() if p.ndim == 2])
+        assert matrices.std().item() == pytest.approx(std, rel=0.05)

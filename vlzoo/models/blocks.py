@@ -19,11 +19,7 @@ EPSILON = 1e-12
 """Of every LayerNorm, as BERT's."""
 
 
-INITIALIZER_RANGE = 0.02
-"""Standard deviation of BERT's random weights, chosen for a width of 768."""
-
-
-def init_bert(module: nn.Module, std: float = INITIALIZER_RANGE) -> None:
+def init_bert(module: nn.Module, std: float = 0.02) -> None:
     """Weights from N(0, std^2), biases 0, norms 1: to be used with `nn.Module.apply`.
 
     A block adds what it read, through two matrices, to what came in: by BERT's 0.02 that is 0.3 of it at a width of

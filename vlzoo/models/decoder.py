@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vlzoo.interfaces import Decoder, Prepared
-from vlzoo.models.blocks import INITIALIZER_RANGE, Block, Layer, Reading, init_bert
+from vlzoo.models.blocks import Block, Layer, Reading, init_bert
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
@@ -81,7 +81,7 @@ class CausalDecoder(Decoder):
         max_length: int = 512,
         dropout: float = 0.1,
         memory_width: int | None = None,
-        initializer_range: float = INITIALIZER_RANGE,
+        initializer_range: float = 0.02,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "decoder causal")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
-from vlzoo.models.blocks import INITIALIZER_RANGE, Layer, init_bert
+from vlzoo.models.blocks import Layer, init_bert
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Fused, Tokens
 
@@ -46,7 +46,7 @@ class CrossAttentionFusion(Fusion):
         images: int = 1,
         image_width: int | None = None,
         text_width: int | None = None,
-        initializer_range: float = INITIALIZER_RANGE,
+        initializer_range: float = 0.02,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "fusion cross_attention")

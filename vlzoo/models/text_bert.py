@@ -13,7 +13,6 @@ from transformers import BertConfig, BertModel
 
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.interfaces import TextEncoder
-from vlzoo.models.blocks import INITIALIZER_RANGE
 from vlzoo.models.local_weights import fill, read_weights
 from vlzoo.models.packages import package_file
 from vlzoo.models.prepared import check_heads
@@ -48,7 +47,7 @@ class BertEncoder(TextEncoder):
         vocab: int = 30522,
         max_length: int = 512,
         dropout: float = 0.1,
-        initializer_range: float = INITIALIZER_RANGE,
+        initializer_range: float = 0.02,
         path: str | None = None,
         package: str | None = None,
     ) -> None:
