@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/ablations.py`: plan, data, one run, statistics, table."""

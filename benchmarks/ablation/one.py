@@ -1,0 +1,93 @@
+"""One run of the suite, in a process of its own: train what is not trained, measure, write the figures last."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from vlzoo.cli.main import run as vlzoo
+from vlzoo.resources import write_text
+
+
+def describe(job: Any) -> dict[str, Any]:
+    """What the run's process must know, as JSON."""
+    return {
+        "folder": str(job.folder),
+        "domains": {name: dict(ref) for name, ref in job.setting.domains.items()},
+        "words": list(job.setting.words),
+        "k": job.k,
+        "facts": {
+            "setting": job.setting.name,
+            "row": job.row,
+            "seed": job.seed,
+            "key": job.key,
+            "data": job.setting.fingerprint,
+        },
+    }
+
+
+def main(file: Path) -> int:
+    """Carry out one run; the exit code is that of the step that failed."""
+    job = json.loads(file.read_text(encoding="utf-8"))
+    _die_with_parent()
+    folder, started = Path(job["folder"]), time.perf_counter()
+    run, clock = folder / "run", folder / "trained.json"
+    if not clock.is_file():
+        resumed = ["--resume"] if (run / "recipe.yaml").is_file() else []
+        if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), "--out", str(run), *resumed]):
+            return code
+        write_text(clock, json.dumps({"seconds": time.perf_counter() - started, "resumed": bool(resumed)}))
+    _measure(job, folder, time.perf_counter())
+    return 0
+
+
+def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
+    import numpy as np
+
+    from ablation.measure import retrieval, words
+
+    arrays = retrieval(folder / "run", job["domains"], job["k"])
+    if job["words"]:
+        arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
+    part = folder / "values.part.npz"
+    np.savez_compressed(part, **arrays)
+    part.replace(folder / "values.npz")
+    clock = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
+    facts = {
+        **job["facts"],
+        "train_seconds": None if clock["resumed"] else round(clock["seconds"], 1),
+        "measure_seconds": round(time.perf_counter() - started, 1),
+        "commit": _commit(),
+    }
+    # Last: it is what says that the run is done.
+    write_text(folder / "result.json", json.dumps(facts, indent=1))
+
+
+def _commit() -> str:
+    here = Path(__file__).resolve().parent
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return said.stdout.strip()
+
+
+def _die_with_parent() -> None:
+    """Stop when the process that started this one is gone: a suite that goes on must find nobody at work."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(3)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,133 @@
+"""The ablation of a method: its rows, several seeds, two settings, with paired differences from the baseline.
+
+    python benchmarks/ablations.py --suite softmask [--rows none,softmask,focal,mmda,all | --rows every]
+        [--seeds 0,1,2] [--settings scenes,mixture] [--samples N] [--processes 2] [--resume] [--report]
+
+Pre-trains the tiny recipe of every row, measures retrieval on held-out pictures and where the words' maps lie, and
+writes benchmarks/results/ablation_softmask.json and .md. What is done is not done again: runs are kept under --out,
+keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume goes on; --report makes the
+table alone. Runs are ordered so that whatever is done first says most. The mixture needs the folder of real data
+(--data); Scenes are generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablation.figures import summary
+from ablation.plan import FIRST, Job, Suite, plan
+from ablation.pool import Pool
+from ablation.settings import NAMES, make_settings
+from ablation.table import markdown
+
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
+from vlzoo.resources import write_text
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SAMPLES = 32_000
+"""500 updates: about 3 minutes with one thread beside another run."""
+K = 16
+IMAGES = 9000
+
+
+def main() -> int:
+    """Plan, train and measure what is not done, write the table.
+
+    Exit code 1 where a run failed, 2 for a mistake on the command line, 130 when stopped.
+    """
+    given = _arguments()
+    try:
+        suite = Suite.softmask(given.rows_folder, given.base, given.samples, K)
+        settings = make_settings(_named(given.settings, NAMES, "settings"), given.out, given.data, given.images)
+        jobs = plan(suite, suite.rows(given.rows), _numbers(given.seeds), settings, given.out)
+        return _carry_out(given, suite, jobs)
+    except VlzooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", choices=["softmask"], default="softmask")
+    parser.add_argument("--rows", default=",".join(FIRST), help="names, or `every`; the baseline is always run")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--settings", default=",".join(NAMES))
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="length of a run")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of real data")
+    parser.add_argument("--images", type=int, default=IMAGES, help="scenes to generate")
+    parser.add_argument("--processes", type=int, default=2, help="runs at a time; one thread each where 2 or more")
+    parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped")
+    parser.add_argument("--report", action="store_true", help="only rebuild the table from what is done")
+    parser.add_argument("--rows-folder", type=Path, help="other rows; zoo_configs/ablations/softmask")
+    parser.add_argument("--base", default="softmaskpp-tiny", help="what the rows extend")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
+    return parser.parse_args()
+
+
+def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"no {what} called {name!r}", fix=did_you_mean(name, known, what=what))
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise VlzooError(f"--seeds {text!r} are no whole numbers", fix="write --seeds 0,1,2") from None
+
+
+def _carry_out(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> int:
+    """Run what is left unless only the table is wanted, then write it, whatever happened."""
+    left, begun = [job for job in jobs if not job.done], [job for job in jobs if job.begun]
+    print(f"{len(jobs)} runs, {len(jobs) - len(left)} done before", flush=True)
+    if begun and not (given.resume or given.report):
+        raise VlzooError(
+            f"{len(begun)} runs were stopped half-way ({begun[0].name})",
+            where=str(given.out),
+            fix="--resume goes on with them; --report makes the table of what is done",
+        )
+    code, pool = 0, Pool(given.processes, lambda line: print(line, flush=True))
+    try:
+        if not given.report:
+            pool.carry_out(jobs)
+            code = 1 if pool.failed else 0
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        _report(given, suite, jobs)
+    return code
+
+
+def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> None:
+    found = summary(jobs)
+    if not found["runs"]:
+        print("no run is done: no table", flush=True)
+        return
+    about = {
+        "suite": given.suite,
+        "base": suite.base,
+        "rows": str(given.rows_folder or "zoo_configs/ablations/softmask"),
+        "samples": suite.samples,
+        "k": suite.k,
+        "command": shlex.join(["python", "benchmarks/ablations.py", *sys.argv[1:]]),
+        "machine": f"{os.cpu_count()} cores {platform.machine()}, {given.processes} runs at a time",
+    }
+    file = given.results / f"ablation_{given.suite}"
+    write_text(file.with_suffix(".json"), json.dumps({"about": about, **found}, indent=1) + "\n")
+    write_text(file.with_suffix(".md"), markdown(found, about))
+    print(f"{len(found['runs'])} of {len(jobs)} runs are in {file}.md and .json", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
