@@ -11,6 +11,7 @@ import torch
 
 from vlzoo.config.schema import Temperature
 from vlzoo.draws import Draws
+from vlzoo.interfaces import Augmentation, TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.fusion_cross import CrossAttentionFusion
@@ -44,12 +45,21 @@ def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, tempe
     return made
 
 
-def system(objectives: Mapping[str, object], *, classes: int = 0, teacher: bool = False, **options: object) -> System:
-    """A model with objectives that have made their heads."""
+def system(
+    objectives: Mapping[str, object],
+    *,
+    classes: int = 0,
+    teacher: bool = False,
+    token_mask: TokenMask | None = None,
+    words: Sequence[str] = (),
+    **options: object,
+) -> System:
+    """A model with objectives that have made their heads, and a token mask."""
     base = model(**options)
-    for objective in objectives.values():
-        objective.build(base.spec(teacher=teacher, classes=classes))
-    return System(base, objectives, dict.fromkeys(objectives, 1.0))
+    spec = base.spec(teacher=teacher, classes=classes, words=words)
+    for part in (*objectives.values(), *filter(None, [token_mask])):
+        part.build(spec)
+    return System(base, objectives, dict.fromkeys(objectives, 1.0), token_mask)
 
 
 def text(rows: Sequence[Sequence[int]], *, pad: int = 0) -> Text:
@@ -101,14 +111,22 @@ def taken(made: Batch, rows: Sequence[int]) -> Batch:
     )
 
 
-def plan(made: System) -> Plan:
+def plan(made: System, *, augmentation: Augmentation | None = None) -> Plan:
     """What the system's objectives ask for."""
-    asked = Plan()
-    for objective in made.named_objectives().values():
-        objective.plan(asked)
-    return asked
+    objectives = made.named_objectives().values()
+    return Plan().gather(objectives, augmentation=augmentation, token_mask=made.token_mask)
 
 
-def step(made: System, of: Batch, *, teacher: Teacher | None = None, alpha: float = 0.0, number: int = 0) -> Step:
+def step(
+    made: System,
+    of: Batch,
+    *,
+    teacher: Teacher | None = None,
+    alpha: float = 0.0,
+    number: int = 0,
+    augmentation: Augmentation | None = None,
+) -> Step:
     """A step of a system on a batch."""
-    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=plan(made), alpha=alpha)
+    asked = plan(made, augmentation=augmentation)
+    mask = made.token_mask
+    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha, token_mask=mask)

@@ -25,6 +25,9 @@ MAX_DEPTH = 40
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+
+
 class _Writer(yaml.SafeDumper):
     """Puts quotes around the texts that only this reader takes for numbers."""
 
@@ -34,7 +37,11 @@ _Writer.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"(?:{_FLOAT
 
 def written(data: Any) -> str:
     """Plain data as YAML that `parse` reads back as it was, keys in their order."""
-    return yaml.dump(data, Dumper=_Writer, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(data, Dumper=_Writer, sort_keys=False, allow_unicode=True)
+    if _BREAKS.search(text) is None:
+        return text
+    # Written as they are, these are line breaks to a reader.
+    return yaml.dump(data, Dumper=_Writer, sort_keys=False)
 
 
 @dataclass
