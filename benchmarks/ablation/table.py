@@ -173,9 +173,9 @@ def _words(setting: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Word maps (Grad-CAM of the matching score at the first fusion layer) of the true captions of the test and "
         f"val pictures; {told}. A word counts where the name it belongs to fits exactly one object. An attribute "
-        "word's box is that of the object it describes; a relation word's (left, right, above, below, under) is the smallest "
-        "box around both objects, which is our definition. Chance is what a map that knows nothing gives: a peak in a "
-        "random cell, a constant map, or, for coverage, a map as wide in any place."
+        "word's box is that of the object it describes; a relation word's (left, right, above, below, under) is the "
+        "smallest box around both objects, which is our definition. Chance is what a map that knows nothing gives: a "
+        "peak in a random cell, or a constant map; coverage stands beside the share of the whole picture."
     )
     yield ""
     yield from (f"- {name}: {text}" for name, text in WHAT.items())

@@ -1,0 +1,207 @@
+"""The ablation suite at toy size, as a process: stopped, killed, resumed, cached, reported."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BASE = """
+extends: albef-tiny
+about: toy
+model:
+  text_encoder: {width: 32, heads: 2, intermediate: 32}
+  fusion: {width: 32, heads: 2, intermediate: 32}
+  joint: 16
+objectives: {itc: {queue: 32}}
+train: {batch: 16}
+"""
+ROWS = {"none": "about: the baseline\n", "all": "about: another\nobjectives: {mlm: off}\n"}
+WAIT_S = 120.0
+
+
+class Suite:
+    """The script with a suite of two stand-in rows in a folder."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder, self.out = root, folder, folder / "out"
+        (folder / "rows").mkdir()
+        (folder / "base.yaml").write_text(BASE, encoding="utf-8")
+        for name, text in ROWS.items():
+            (folder / "rows" / f"{name}.yaml").write_text(f"extends: albef\n{text}", encoding="utf-8")
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """The process, begun."""
+        places = {"--rows-folder": "rows", "--base": "base.yaml", "--out": "out", "--results": "results"}
+        args = [word for name, place in places.items() for word in (name, str(self.folder / place))]
+        sizes = {"--samples": "96", "--images": "80", "--processes": "1"}
+        which = {"--rows": "none,all", "--seeds": "0", "--settings": "scenes"}
+        own = [word for option in {**which, **sizes}.items() for word in option]
+        return subprocess.Popen(
+            [sys.executable, str(self.root / "benchmarks" / "ablations.py"), *args, *own, *more],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *more: str) -> tuple[int, str]:
+        """Exit code and all it said."""
+        process = self.start(*more)
+        said, _ = process.communicate(timeout=WAIT_S)
+        return process.returncode, said
+
+    def files(self, name: str) -> list[Path]:
+        """Files of that name in the runs' folders."""
+        return sorted(self.out.glob(f"scenes/*/seed-*/{name}"))
+
+    def table(self) -> dict:
+        """The figures written."""
+        return json.loads((self.folder / "results" / "ablation_softmask.json").read_text(encoding="utf-8"))
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def gone(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.fixture(scope="module")
+def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    return Suite(root, tmp_path_factory.mktemp("ablations"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+def test_stopped_killed_resumed_and_cached(suite):
+    # Ctrl-C when the first run is done and the second at work: a table of what is in.
+    process = suite.start()
+    wait_for(lambda: suite.files("result.json") and len(suite.files("job.json")) == 2)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130, said
+    assert "1 of 2 runs are in" in said
+    assert "1 of 2 runs are in" in (suite.folder / "results" / "ablation_softmask.md").read_text(encoding="utf-8")
+    first = suite.files("result.json")[0]
+    assert first.parent.parent.name == "none"
+    written = first.stat().st_mtime_ns
+
+    # Without --resume a half-done run is not touched.
+    code, said = suite.run()
+    assert code == 2
+    assert "scenes/all seed 0" in said and "--resume" in said
+
+    # Killed outright: the run at work must not live on beside the one that goes on with it.
+    process = suite.start("--resume")
+    log = suite.files("log.txt")[0]  # of `all`
+    before = log.stat().st_size
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: children.is_file() and children.read_text(encoding="utf-8").split())
+    worker = int(children.read_text(encoding="utf-8").split()[0])
+    wait_for(lambda: log.stat().st_size > before)
+    process.kill()
+    process.communicate(timeout=WAIT_S)
+    wait_for(lambda: gone(worker))
+
+    code, said = suite.run("--resume")
+    assert code == 0, said
+    assert "2 runs, 1 done before" in said and "2 of 2 runs are in" in said
+    assert first.stat().st_mtime_ns == written
+    after = [file.stat().st_mtime_ns for file in suite.files("result.json")]
+    assert len(after) == 2
+
+    # All done: nothing is trained, with or without --report.
+    for more in ((), ("--report",)):
+        code, said = suite.run(*more)
+        assert code == 0
+        assert "2 runs, 2 done before" in said and "done in" not in said
+    assert [file.stat().st_mtime_ns for file in suite.files("result.json")] == after
+
+    # Another length is another run.
+    code, said = suite.run("--report", "--samples", "128")
+    assert code == 0 and "2 runs, 0 done before" in said and "no table" in said
+
+
+def test_the_table_says_what_the_runs_gave(suite):
+    if len(suite.files("result.json")) < 2:
+        pytest.skip("the process test made no runs")
+    table = suite.table()
+    rows = table["settings"]["scenes"]["rows"]
+    assert list(rows) == ["none", "all"]
+    assert table["settings"]["scenes"]["domains"]["scenes-test"]["images"] == 10  # an eighth of 80
+    with np.load(next(file for file in suite.files("values.npz") if "none" in file.parts)) as held:
+        for domain in ("scenes-test", "scenes-val"):
+            figures = rows["none"]["retrieval"]["itm"][domain]
+            assert figures["TR R@1"]["mean"] == pytest.approx(100 * (held[f"{domain}/itm/TR"] < 1).mean())
+            recalls = [np.mean([(held[f"{domain}/itc/{way}"] < k).mean() for k in (1, 5, 10)]) for way in ("TR", "IR")]
+            found = rows["none"]["retrieval"]["itc"][domain]["mean recall"]["mean"]
+            assert found == pytest.approx(100 * np.mean(recalls))
+        words = held["words"]
+        touch = words[words[:, 1] == 0, 2].mean()
+    assert rows["none"]["words"]["object"]["touch"]["mean"] == pytest.approx(100 * touch)
+    gap = rows["all"]["retrieval"]["itm"]["all pictures"]["mean recall"]
+    none = rows["none"]["retrieval"]["itm"]["all pictures"]["mean recall"]["mean"]
+    assert gap["difference"]["mean"] == pytest.approx(gap["mean"] - none)
+    assert rows["all"]["paper"] == {"TR R@1": 76.62, "IR R@1": 60.15}  # METHODS.md 2.9, the last component row
+    assert rows["none"]["paper"] == {"TR R@1": 73.10, "IR R@1": 56.80}
+
+
+def test_ranks_are_those_of_vlzoo_bench(suite, root):
+    run = next((file for file in suite.files("run") if "none" in file.parts), None)
+    if run is None:
+        pytest.skip("the process test made no runs")
+    args = f"bench retrieval --run {run} --data scenes --split test --k 16 --data-root {suite.out / 'data'}".split()
+    json_ = suite.folder / "scores.json"
+    subprocess.run([sys.executable, "-m", "vlzoo", *args, "--json", str(json_)], cwd=root, check=True, timeout=WAIT_S)
+    theirs = {row["metric"]: row["value"] for row in json.loads(json_.read_text(encoding="utf-8"))}
+    ours = suite.table()["settings"]["scenes"]["rows"]["none"]["retrieval"]["itm"]["scenes-test"]
+    for metric in ("TR R@1", "IR R@1", "mean recall"):
+        assert ours[metric]["mean"] == pytest.approx(theirs[metric])
+
+
+def test_maps_of_many_captions_are_those_of_one(suite, root, monkeypatch):
+    run = next((file for file in suite.files("run") if "none" in file.parts), None)
+    if run is None:
+        pytest.skip("the process test made no runs")
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    measure = importlib.import_module("ablation.measure")
+    from vlzoo.bench.engine import load_run
+    from vlzoo.config.schema import PartRef
+    from vlzoo.data.roots import open_source
+    from vlzoo.explain.explain import Explainer
+
+    source = open_source(PartRef(part="scenes"), suite.out / "data", split="test")
+    samples = [source[0], source[1]]
+    pairs = [(row, text) for row, sample in enumerate(samples) for text in sample.texts[:3]]
+    explainer = Explainer(load_run(run))
+    maps = measure.caption_maps(explainer, [sample.images[0] for sample in samples], pairs)
+    for (row, text), found in zip(pairs, maps, strict=True):
+        alone = explainer.explain(samples[row].images[0], text).maps
+        assert found[: len(alone)] == pytest.approx(alone, rel=1e-4, abs=1e-9)
+        assert not found[len(alone) :].any()  # padding
+
+
+def test_a_mistake_is_told_in_words(suite):
+    code, said = suite.run("--rows", "nome")
+    assert code == 2
+    assert "nome" in said and "none" in said and "Traceback" not in said
+    code, said = suite.run("--settings", "scene")
+    assert code == 2 and "scenes" in said
