@@ -1,6 +1,7 @@
 """One ALBEF pre-training step: the official procedure in plain torch against ours, on the same weights and data.
 
     python benchmarks/speed/step.py [--quick] [--json] [--write]
+    python benchmarks/speed/step.py --softmask [--device cuda --bf16 --batch 64 --pixels 256]
 
 One process, two threads, fp32: ViT-B/16 at 128 pixels, BERT-base with 6 text and 6 fusion layers, 4 pairs of 25 tokens,
 queues of 65,536, random weights. A step is everything from the batch to the updated weights, queues and averages; ours
@@ -8,137 +9,40 @@ is `Trainer.update`, as `vlzoo pretrain` calls it. Dropout is 0 on both sides, o
 The first step of each gives the losses, which must agree within 1e-5, and the bytes saved for backward; then they take
 turns. The exit code is 1 where a target is missed: 0.80 of the reference's time and of its saved bytes.
 
+With --softmask: our ALBEF, SoftMask++ without soft masks and SoftMask++, at most 1, 0.95 and 1 of our ALBEF's.
+
 Legend: B batch rows, L text tokens.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
-import os
-import platform
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from measuring import FULL, LR, QUICK, THREADS, WEIGHT_DECAY, Side, batch_of, machine, recipe_of
 from reference.albef_layers import Sizes
-from reference.albef_step import ALPHA, MASK_ID, MASKED_SHARE, MOMENTUM, Albef, Literal
-from reference.base_size import LENGTHS
-from torch import Tensor, nn
+from reference.albef_step import MASK_ID, Albef, Literal
+from softmask_step import Where, compare_methods, methods_met, show_methods
+from torch import nn
 
-from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws
 from vlzoo.models.assemble import SPECIAL, System, build_system
 from vlzoo.resources import write_text
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.run import Run
 from vlzoo.train.schedule import Length
-from vlzoo.types import Batch, Text
 from vlzoo.weights.albef_names import Layout, is_repeated, place
 
-RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "step.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 TIME_TARGET, SAVED_TARGET, SAME = 0.80, 0.80, 1e-5
-THREADS, FULL, QUICK = 2, 5, 2
-"""Threads, and how often each side steps."""
-LR, WEIGHT_DECAY = 1e-5, 0.02
-
-
-@dataclass
-class Side:
-    """One of the procedures compared.
-
-    Attributes:
-        update: makes a step and gives its losses by name.
-        held: modules whose parameters are there anyway: they do not count as saved.
-        seconds: of each timed step.
-        saved_bytes: kept for backward by one step.
-    """
-
-    update: Callable[[], dict[str, float]]
-    held: list[nn.Module]
-    seconds: list[float] = field(default_factory=list)
-    saved_bytes: int = 0
-
-    def first(self) -> dict[str, float]:
-        """The losses of the first step, which also counts what is saved for backward."""
-        with saved_for_backward(self.held) as saved:
-            losses = self.update()
-        self.saved_bytes = sum(saved.values())
-        return losses
-
-    def timed(self) -> None:
-        """One timed step."""
-        started = time.perf_counter()
-        self.update()
-        self.seconds.append(time.perf_counter() - started)
-
-
-@contextmanager
-def saved_for_backward(held: list[nn.Module]) -> Iterator[dict[int, int]]:
-    """Bytes of each storage saved for backward, by its address; parameters do not count."""
-    # Trained ones alone: the reference gives its averages new storages, and their old addresses to what comes next.
-    trained = (p for module in held for p in module.parameters() if p.requires_grad)
-    own = {p.untyped_storage().data_ptr() for p in trained}
-    saved: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield saved
-
-
-def recipe_of(sizes: Sizes) -> Recipe:
-    """ALBEF's recipe at these sizes; the teacher's share is full from the first step."""
-    layers = {"width": sizes.width, "heads": sizes.heads, "intermediate": 4 * sizes.width, "dropout": 0.0}
-    vision = {"embed_dim": sizes.width, "depth": sizes.depth, "num_heads": sizes.heads, "patch_size": sizes.patch}
-    timm = {"part": "timm", "name": "vit_base_patch16_224", "image_size": sizes.pixels, "arguments": vision}
-    bert = {"part": "bert", "layers": sizes.text_layers, "vocab": sizes.vocab, "max_length": sizes.positions}
-    return Recipe.model_validate(
-        {
-            "model": {
-                "image_encoder": timm,
-                "text_encoder": bert | layers,
-                "fusion": {"part": "cross_attention", "layers": sizes.fusion_layers} | layers,
-                "joint": sizes.joint,
-            },
-            "objectives": {"itc": {"queue": sizes.queue}, "itm": {}, "mlm": {"probability": MASKED_SHARE}},
-            "teacher": {"momentum": MOMENTUM, "alpha": ALPHA, "ramp_epochs": 0.0},
-            "train": {
-                "batch": sizes.batch,
-                "lr": LR,
-                "weight_decay": WEIGHT_DECAY,
-                "schedule": "constant",
-                "decay": "albef-2021",
-            },
-        }
-    )
-
-
-def batch_of(sizes: Sizes) -> Batch:
-    """Random pictures, and random words in texts as long as COCO's captions, cut and padded to `sizes.length`."""
-    generator = torch.Generator().manual_seed(1)
-    length_B = torch.multinomial(torch.tensor(list(LENGTHS.values())).float(), sizes.batch, generator=generator)
-    length_B = (length_B + min(LENGTHS)).clamp(max=sizes.length)
-    length_B[0] = sizes.length  # the benchmark's texts are padded to this many tokens
-    mask_BL = torch.arange(sizes.length) < length_B[:, None]
-    ids_BL = torch.randint(min(1_000, sizes.vocab - 1), sizes.vocab, mask_BL.shape, generator=generator) * mask_BL
-    ids_BL[:, 0] = 101
-    special_BL = ~mask_BL | (torch.arange(sizes.length) == 0)
-    image = torch.randn(sizes.batch, 3, sizes.pixels, sizes.pixels, generator=generator)
-    key = torch.arange(sizes.batch)
-    return Batch(key=key, images={"image": image}, texts={"text": Text(ids_BL, mask_BL, special_BL)})
 
 
 def literal_model(sizes: Sizes) -> Albef:
@@ -221,19 +125,6 @@ def figures(name: str, ours: Side, reference: Side) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": load_average,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def met(found: dict[str, Any]) -> bool:
     """Whether the targets are met."""
     return bool(found["ratio"] <= TIME_TARGET and found["saved_ratio"] <= SAVED_TARGET)
@@ -257,18 +148,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, within 50 seconds on an idle machine")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", action="store_true", help="also write benchmarks/results/step.json")
+    parser.add_argument("--write", action="store_true", help="also write the figures into benchmarks/results")
+    parser.add_argument("--softmask", action="store_true", help="our ALBEF, SoftMask++ without soft masks, SoftMask++")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (with --softmask)")
+    parser.add_argument("--bf16", action="store_true", help="in place of fp32 (with --softmask)")
+    parser.add_argument("--batch", type=int, help="pairs of a step; 4")
+    parser.add_argument("--pixels", type=int, help="side of the pictures; 128")
     given = parser.parse_args()
     torch.set_num_threads(THREADS)
-    found = compare("albef-step", Sizes(), QUICK if given.quick else FULL)
+    wished = {name: value for name in ("batch", "pixels") if (value := getattr(given, name)) is not None}
+    sizes = dataclasses.replace(Sizes(), **wished)
+    repetitions = QUICK if given.quick else FULL
+    if given.softmask:
+        where = Where(given.device, "bf16" if given.bf16 else "fp32")
+        found = compare_methods(sizes, where, repetitions)
+        name, held, shown = f"softmask_step{'' if given.device == 'cpu' else '_gpu'}", methods_met, show_methods
+    else:
+        found = compare("albef-step", sizes, repetitions)
+        name, held, shown = "step", met, show
     found["machine"] = machine()
     if given.write:
-        write_text(RESULT, json.dumps(found, indent=1) + "\n")
+        write_text(RESULTS / f"{name}.json", json.dumps(found, indent=1) + "\n")
     if given.json:
         print(json.dumps(found))
     else:
-        show(found)
-    return 0 if met(found) else 1
+        shown(found)
+    return 0 if held(found) else 1
 
 
 if __name__ == "__main__":

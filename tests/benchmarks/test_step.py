@@ -28,7 +28,8 @@ SMALL = {
 def bench(root, monkeypatch) -> ModuleType:
     """The script as a module."""
     monkeypatch.syspath_prepend(str(root / "benchmarks" / "speed"))
-    for name in ("step", "reference", "reference.albef_step", "reference.albef_layers", "reference.base_size"):
+    reference = ("reference", "reference.albef_step", "reference.albef_layers", "reference.base_size")
+    for name in ("step", "measuring", "softmask_step", *reference):
         sys.modules.pop(name, None)
     return importlib.import_module("step")
 
@@ -61,7 +62,7 @@ def test_the_literal_step_runs_what_ours_spares(bench, tmp_path):
 def test_saved_bytes_count_each_storage_once_and_no_parameter(bench):
     layer = nn.Linear(8, 8, bias=False)
     x = torch.randn(4, 8, requires_grad=True)
-    with bench.saved_for_backward([layer]) as saved:
+    with sys.modules["measuring"].saved_for_backward([layer]) as saved:
         loss = (layer(x) * layer(x)).sum()
     # x for both products once, 4 x 8 floats, and the two factors; the weight is a parameter.
     assert loss.requires_grad
@@ -80,3 +81,21 @@ def test_the_json_has_the_fields_that_every_benchmark_has(bench, monkeypatch, ca
     assert made["ratio"] == pytest.approx(made["ours_s"] / made["reference_s"], rel=0.01)
     assert made["saved_ratio"] == pytest.approx(made["saved_bytes_ours"] / made["saved_bytes_reference"], abs=1e-4)
     assert code == int(made["ratio"] > 0.80 or made["saved_ratio"] > 0.80)
+
+
+def test_the_methods_are_the_shipped_recipes_and_are_held_to_their_targets(bench, monkeypatch, capsys):
+    """SoftMask++ saves less for backward than ALBEF, without masks less still: two texts become one."""
+    small = bench.Sizes(**SMALL | {"fusion_layers": 4, "queue": 16, "vocab": 400})
+    for name, value in {"Sizes": lambda: small, "THREADS": torch.get_num_threads(), "QUICK": 1}.items():
+        monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(sys, "argv", ["step.py", "--softmask", "--quick", "--json", "--batch", "6"])
+    code = bench.main()
+    made = json.loads(capsys.readouterr().out)
+    rows = made["methods"]
+    assert (made["batch"], made["pixels"], made["precision"]) == (6, 32, "fp32")
+    assert set(rows["albef"]["losses"]) >= {"itc", "itm", "mlm"}
+    assert "soft_itm" not in rows["no masks"]["losses"]
+    assert set(rows["softmask++"]["losses"]) >= {"focal_itc", "itm", "mlm", "soft_itm"}
+    assert rows["no masks"]["saved_bytes"] < rows["softmask++"]["saved_bytes"] < 1.1 * rows["albef"]["saved_bytes"]
+    worst = {name: max(rows[name]["ratio"], rows[name]["saved_ratio"]) for name in rows}
+    assert code == int(worst["no masks"] > 0.95 or worst["softmask++"] > 1.00)
