@@ -75,7 +75,7 @@ def test_what_the_readme_shows_is_what_the_command_prints(world, block):
     (recipe,) = blocks("README.md", "yaml")
     world.write("mine.yaml", recipe)
     command, *lines = block.strip().splitlines()
-    done = world.run(*command.removeprefix("$ vlzoo ").split(), COLUMNS="110")
+    done = world.run(*command.removeprefix("$ vlzoo ").split(), COLUMNS="120")
     printed = [_bare(line) for line in (done.stdout + done.stderr).splitlines()]
     for line in lines:
         assert line.strip() == "..." or _bare(line) in printed

@@ -22,7 +22,7 @@ def vlzoo_register(registry: Registrar) -> None:
     registry.objective(
         "focal_itc",
         "vlzoo_softmask.focal_itc:FocalITC",
-        summary="ITC that weighs down what is told apart already, with queue and distillation",
+        summary="ITC that weighs easy pairs down, with momentum queue and distillation",
         paper=PAPER,
     )
     registry.augmentation(
