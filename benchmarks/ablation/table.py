@@ -18,7 +18,9 @@ WHAT = {
     "everywhere": "share of the whole picture in such cells",
 }
 CHANCE = {"touch": "touch_chance", "strict": "area", "energy": "area", "coverage": "everywhere"}
-"""What a map that knows nothing gives: a random peak, a constant map, or (coverage) as wide a map in any place."""
+"""What each is to be compared with: a random peak, a constant map, or (coverage) the same map's share of the whole."""
+KNOWN = ("touch", "strict", "energy")
+"""What a map that knows nothing has a figure for, whatever the model."""
 
 
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
@@ -185,17 +187,39 @@ def _words(setting: Mapping[str, Any]) -> Iterator[str]:
         'measure of "wider" is our reading, and it must be read beside the share of the whole picture: a map that '
         "is high everywhere covers every box. The cells are as large as the larger objects."
     )
+    yield ""
+    yield from (_words_verdict(kind, rows) for kind in KINDS)
     for kind in KINDS:
         yield ""
         yield _line([f"{kind} words", *WHAT])
         yield _line(["---"] * (len(WHAT) + 1))
         first = next(iter(rows.values()))["words"][kind]
-        chance = [
-            f"{first[CHANCE[name]]['mean']:.1f}" if name in ("touch", "strict", "energy") else "" for name in WHAT
-        ]
+        chance = [f"{first[CHANCE[name]]['mean']:.1f}" if name in KNOWN else "" for name in WHAT]
         yield _line(["chance", *chance])
         for name, row in rows.items():
             yield _line([name, *(_short(row["words"][kind][figure]) for figure in WHAT)])
+
+
+def _words_verdict(kind: str, rows: Mapping[str, Any]) -> str:
+    """The baseline against chance, and which rows differ from it clearly."""
+    base = rows.get(BASELINE, {}).get("words", {}).get(kind)
+    if base is None:
+        return f"- {kind} words: the baseline is not done."
+    stands = []
+    for name in CHANCE:
+        own, chance = base[name], base[CHANCE[name]]["mean"]
+        low, high = own["interval"] or (own["mean"], own["mean"])
+        side = "above" if low > chance else "below" if high < chance else "level with"
+        stands.append(f"{name} {own['mean']:.1f}, {side} {chance:.1f}")
+    gaps = {
+        f"{row} {name}": found["words"][kind][name]["difference"]
+        for row, found in rows.items()
+        for name in CHANCE
+        if "difference" in found["words"][kind][name]
+    }
+    clear = [f"{name} {_gap(gap)}" for name, gap in gaps.items() if gap["interval"] and _excludes_zero(gap["interval"])]
+    told = ", ".join(clear) or "none"
+    return f"- {kind} words: `{BASELINE}` against chance: {'; '.join(stands)}. Clear differences from it: {told}."
 
 
 def _line(cells: Sequence[str]) -> str:
