@@ -1,6 +1,6 @@
 """Figures on real input: easy-VQA's questions, photos of COCO, drawings of openclipart, sentences of NLVR v1.
 
-    python benchmarks/real_input.py --data ../shared/data --out runs/real --start runs/main/model [--only easy-vqa]
+    python benchmarks/real_input.py --data ../shared/data --out runs/real [--only easy-vqa]
 
 Trains what is not trained yet and measures it; figures go to benchmarks/results/real_input.json and .md, whatever they
 are. Needs `pip install vlzoo[easy-vqa,mini]`. Long: about an hour on two cores; a stopped run goes on.
@@ -34,7 +34,7 @@ class Job:
 
     Attributes:
         name: of the run.
-        train: the command that trains it; `{data}`, `{out}` and `{start}` are folders.
+        train: the command that trains it; `{data}` and `{out}` are folders.
         benches: what comes between `vlzoo bench` and the folders.
         about: what the figures are.
     """
@@ -48,9 +48,9 @@ class Job:
 JOBS = (
     Job(
         "easy-vqa",
-        "finetune vqa --recipe tasks/easy-vqa --from {start} --out {out}/easy-vqa",
+        "pretrain easy-vqa --out {out}/easy-vqa",
         ("vqa --data easy-vqa",),
-        "fine-tuned on easy-VQA's training questions from the main job's pre-trained model",
+        "trained from nothing on easy-VQA's training questions",
     ),
     Job(
         "mini",
@@ -72,20 +72,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of real data")
     parser.add_argument("--out", type=Path, default=Path("runs/real"))
-    parser.add_argument("--start", type=Path, default=Path("runs/main/model"), help="what easy-VQA starts from")
     parser.add_argument("--only", choices=[job.name for job in JOBS], action="append")
     given = parser.parse_args()
     for job in JOBS:
         if not given.only or job.name in given.only:
-            _keep(job, *_done(job, given.data, given.out, given.start))
+            _keep(job, *_done(job, given.data, given.out))
 
 
-def _done(job: Job, data: Path, out: Path, start: Path) -> tuple[float, list[dict[str, Any]]]:
+def _done(job: Job, data: Path, out: Path) -> tuple[float, list[dict[str, Any]]]:
     """Minutes of training, and the figures."""
     folder, clock = out / job.name, out / f"{job.name}-seconds.json"
     started = time.perf_counter()
     resumed = " --resume" if (folder / "recipe.yaml").is_file() else ""
-    _call(job.train.format(data=data, out=out, start=start) + resumed)
+    _call(job.train.format(data=data, out=out) + resumed)
     if not clock.is_file():
         write_text(clock, json.dumps(time.perf_counter() - started))
     rows: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ Legend: B batch rows, E joint size, Q queue length.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class ITC(Objective):
         targets: the hard targets: `one-hot`, or `image-id`: all texts of one picture are positives.
     """
 
+    logged_as: ClassVar[str] = "itc"
+
     def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id"] = "one-hot") -> None:
         super().__init__()
         self.length, self.targets = queue, targets
@@ -48,7 +50,7 @@ class ITC(Objective):
         target_i2t, target_t2i = self.soften(step, hard_BC)
         i2t, t2i = self.cross_entropy(target_i2t, student[0]), self.cross_entropy(target_t2i, student[1])
         total = (i2t + t2i) / 2
-        return Loss(total, {"itc": total.detach(), "temperature": step.temperature.detach()})
+        return Loss(total, {self.logged_as: total.detach(), "temperature": step.temperature.detach()})
 
     def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
         """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces."""

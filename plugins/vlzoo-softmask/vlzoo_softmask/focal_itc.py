@@ -39,6 +39,8 @@ class FocalITC(ITC):
         VlzooError: gamma is negative, or there is no such form.
     """
 
+    logged_as = "focal_itc"
+
     def __init__(
         self,
         *,
