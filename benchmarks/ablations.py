@@ -31,8 +31,8 @@ from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.resources import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SAMPLES = 32_000
-"""500 updates: about 3 minutes with one thread beside another run."""
+SAMPLES = 28_800
+"""450 updates: with measuring 3 to 4 minutes with one thread beside another run."""
 K = 16
 IMAGES = 9000
 

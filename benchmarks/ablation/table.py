@@ -50,7 +50,8 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str
     yield (
         f"{len(found['runs'])} of {found['asked']} runs are in. Each pre-trains `{about['base']}` with a row of "
         f"{about['rows']} on {about['samples']:,} samples (no fine-tuning) and is measured as it is. "
-        f"Median training {_median(seconds)}, measuring {_median(measured)}, on {about['machine']}."
+        f"Median training {_median(seconds)}, measuring {_median(measured)}, on {about['machine']}. "
+        f"Code: {', '.join(sorted({run['commit'] for run in found['runs']}))}."
     )
     yield ""
     yield "**How it is measured.** " + (
@@ -93,37 +94,30 @@ def _about_setting(setting: Mapping[str, Any]) -> Iterator[str]:
 
 def _verdict(setting: Mapping[str, Any]) -> Iterator[str]:
     """What the differences in mean recall say, in a sentence for each protocol."""
-    place = _place(setting)
     for protocol in PROTOCOLS:
         gaps = {
-            name: row["retrieval"][protocol][place]["mean recall"]["difference"]
+            name: row["retrieval"][protocol][POOLED]["mean recall"]["difference"]
             for name, row in setting["rows"].items()
-            if "difference" in row["retrieval"][protocol][place]["mean recall"]
+            if "difference" in row["retrieval"][protocol][POOLED]["mean recall"]
         }
         clear = {name: gap for name, gap in gaps.items() if gap["interval"] and _excludes_zero(gap["interval"])}
         told = ", ".join(f"{name} {_gap(gap)}" for name, gap in clear.items()) or "none"
-        yield f"- {protocol}, mean recall, {place}: of {len(gaps)} rows these differ clearly from `{BASELINE}`: {told}."
+        yield f"- {protocol}, mean recall, {POOLED}: of {len(gaps)} rows, clearly other than `{BASELINE}`: {told}."
 
 
 def _excludes_zero(interval: Sequence[float]) -> bool:
     return interval[0] > 0 or interval[1] < 0
 
 
-def _place(setting: Mapping[str, Any]) -> str:
-    """Domains as unlike as those of the mixture count alike; the two halves of Scenes are as large."""
-    return MEAN if len(setting["domains"]) > 2 else POOLED
-
-
 def _headline(setting: Mapping[str, Any]) -> Iterator[str]:
-    place = _place(setting)
     for protocol in PROTOCOLS:
-        yield f"{protocol}, {place}:"
+        yield f"{protocol}, {POOLED}:"
         yield ""
         head = [cell for metric in METRICS for cell in (metric, "difference")]
         yield _line(["row", "seeds", *head, "p", "seeds above", "paper TR@1 / IR@1"])
         yield _line(["---"] * (len(head) + 5))
         for name, row in setting["rows"].items():
-            figures = row["retrieval"][protocol][place]
+            figures = row["retrieval"][protocol][POOLED]
             cells = [cell for metric in METRICS for cell in _value(figures[metric])]
             gap = figures["mean recall"].get("difference")
             above = f"{sum(value > 0 for value in gap['seeds'])} of {len(gap['seeds'])}" if gap else ""
@@ -151,7 +145,7 @@ def _paper(paper: Mapping[str, float]) -> str:
 
 
 def _domains(setting: Mapping[str, Any]) -> Iterator[str]:
-    names = [*setting["domains"], POOLED]
+    names = [*setting["domains"], POOLED, *([MEAN] if len(setting["domains"]) > 2 else [])]
     for protocol in PROTOCOLS:
         for metric in METRICS:
             yield _line([f"{protocol}, {metric}", *names])
