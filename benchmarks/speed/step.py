@@ -146,7 +146,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> int:
     """Measure and print lines or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, within 50 seconds on an idle machine")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, within a minute on an idle machine")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", action="store_true", help="also write the figures into benchmarks/results")
     parser.add_argument("--softmask", action="store_true", help="our ALBEF, SoftMask++ without soft masks, SoftMask++")
