@@ -63,7 +63,8 @@ JOBS = (
         "nlvr",
         "pretrain nlvr-v1 --data-root {data} --out {out}/nlvr",
         ("nlvr --data nlvr={data}/nlvr_v1 --split dev", "nlvr --data nlvr={data}/nlvr_v1 --split test"),
-        "trained from nothing on the 1,000 official training examples that are at hand (6 pictures each)",
+        "trained from nothing on the 1,000 official training examples that are at hand (6 pictures each); "
+        "`true` alone would be right in 55.31 % of dev and 56.16 % of test",
     ),
 )
 
