@@ -26,7 +26,7 @@ WIDTH = 2.1
 GAP = 0.42
 """Between two rows, for note and title, in inches."""
 
-TITLE, NOTE = 30, 40
+TITLE, NOTE = 25, 40
 """Most characters of a title and of a note: what fits a cell."""
 
 DPI = 120

@@ -32,8 +32,11 @@ ROWS = {
     "gamma-0.5": (True, 0.5, True),
     "gamma-1": (True, 1.0, True),
     "gamma-5": (True, 5.0, True),
+    "softmask-negatives": (True, 0.0, False),
+    "all-negatives": (True, 2.0, True),
 }
-"""Name, soft masks, gamma, MMDA: the paper's component table, its mask and loss tables, and our sweep of gamma."""
+"""Name, soft masks, gamma, MMDA: the paper's component table, its mask and loss tables, our sweep of gamma, and
+soft ITM with negatives."""
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -49,7 +52,9 @@ def test_a_row_switches_what_its_name_says(row):
     assert (augmentation["picture"], augmentation["text"]) == wanted
     if row.startswith("random"):
         assert recipe.token_mask.model_dump() == {"part": "random", "probability": float(row.removeprefix("random-"))}
-    assert active["soft_itm"].options["mlm"] is (row == "soft-mlm") if soft else True
+    if soft:
+        assert active["soft_itm"].options["mlm"] is (row == "soft-mlm")
+        assert (active["soft_itm"].options["negatives"] == "reuse") is row.endswith("negatives")
 
 
 def test_there_is_a_file_for_every_row_and_no_other():
