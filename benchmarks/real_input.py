@@ -3,7 +3,7 @@
     python benchmarks/real_input.py --data ../shared/data --out runs/real [--only easy-vqa]
 
 Trains what is not trained yet and measures it; figures go to benchmarks/results/real_input.json and .md, whatever they
-are. Needs `pip install vlzoo[easy-vqa,mini]`. Long: about an hour on two cores; a stopped run goes on.
+are. Needs `pip install vlzoo[easy-vqa,mini]`. Long: about 40 minutes on two cores; a stopped run goes on.
 """
 
 from __future__ import annotations
