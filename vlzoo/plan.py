@@ -133,7 +133,8 @@ class Plan:
             what = f"{len(found)} objectives offer {name!r}, and which one is meant can't be told"
             raise VlzooError(what, fix="switch all but one of them off: `objectives: {NAME: false}`")
         fix = {"match": "add `itm`", "mlm": "add `mlm`"}.get(name, "add an objective that offers it")
-        raise VlzooError(f"no objective of this recipe offers {name!r}", fix=f"{fix} to `objectives`")
+        fix = f"{fix} to `objectives` (with several streams: to those of this stream)"
+        raise VlzooError(f"no objective of this recipe offers {name!r}", fix=fix)
 
     def keep_map(self, layer: int, **passed: Any) -> None:
         """Ask a pass (named as in `Step.fused`) to keep the attention map of one fusion layer.

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.models.assemble import Model, System, build_system
+from vlzoo.plan import Plan
 from vlzoo.plugins import registry
 from vlzoo.types import Tokens
 
@@ -28,6 +29,9 @@ A text encoder keeps its own, because a BERT's sizes are those of its folder or 
 
 REGIONS = 36
 """Regions of a picture where an encoder reads a detector's: as many as the published features have."""
+
+WORDS = ("word",)
+"""In place of the vocabulary, which may have to be made of data first: parts ask for one, and it changes no cost."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ def cost_of(recipe: Recipe) -> list[Cost]:
         # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
         warnings.filterwarnings("ignore", message=".*non-meta parameter")
         classes = len(registry().build("task", recipe.task).classes()) if recipe.task else 0
-        system = build_system(_without_files(recipe), vocab=recipe.tokenizer.size, classes=classes).eval()
+        size = recipe.tokenizer.size
+        system = build_system(_without_files(recipe), vocab=size, classes=classes, words=WORDS).eval()
+        _plan(recipe, system)
         rows = _parts(recipe, system.model)
     rows += [
         Cost(f"objective {name}", _own_parameters(objective, system))
@@ -68,6 +74,13 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     ]
     known = [row.flops for row in rows if row.flops is not None]
     return [*rows, Cost("sum", sum(each.numel() for each in system.parameters()), sum(known))]
+
+
+def _plan(recipe: Recipe, system: System) -> None:
+    """Let the objectives of every stream ask, as training does: what does not fit together is refused here already."""
+    known = system.named_objectives()
+    for names in [stream.objectives for stream in recipe.all_streams] or [None]:
+        Plan().gather([known[name] for name in names or known], token_mask=system.token_mask)
 
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:

@@ -11,6 +11,7 @@ import torch
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.config.check import load
 from vlzoo.config.compose import find_file
+from vlzoo.config.finetune import task_recipe
 from vlzoo.models.assemble import build_system
 from vlzoo.plan import Plan
 from vlzoo.plugins import registry
@@ -148,6 +149,26 @@ def test_every_task_works_from_a_run(trained, task, capsys):
         scores = trained / f"{task}.json"
         assert vlzoo(["bench", task, "--run", measured, "--data-root", data, "--json", str(scores)]) == 0
         assert json.loads(scores.read_text(encoding="utf-8"))
+
+
+def test_no_tiny_task_masks_the_words_of_a_run_that_did(trained):
+    """A task recipe that names no augmentation takes the run's; the run's own wishes name one for the other tasks."""
+    for name, task in (("grounding", "grounding"), ("text-assignment", "retrieval"), ("vqa", "vqa")):
+        tuned = task_recipe(task, trained / "run", recipe=f"tasks/{name}-tiny").recipe
+        assert tuned.augment.train.model_dump() == load("albef-tiny").recipe.augment.train.model_dump()
+
+
+def test_the_cost_refuses_what_training_would(capsys):
+    assert vlzoo(["check", "--cost", "softmaskpp-tiny", "--set", "token_mask=null"]) == 2
+    assert "the recipe names no token mask" in capsys.readouterr().err
+    assert vlzoo(["check", "--cost", "softmaskpp-tiny", "--set", "token_mask.layer=1"]) == 2
+    assert "fusion layer 1 is the last one" in capsys.readouterr().err
+
+
+def test_a_mask_that_wants_a_vocabulary_has_a_cost(capsys):
+    """The tokenizer of softmaskpp-tiny is made of data that `check` does not read."""
+    assert vlzoo(["check", "--cost", "softmaskpp-tiny", "--set", "token_mask.word=content"]) == 0
+    assert "objective soft_itm" in capsys.readouterr().out
 
 
 def test_a_recipe_says_which_package_it_needs(tmp_path, capsys):
