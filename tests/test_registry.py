@@ -34,6 +34,12 @@ def test_an_unknown_name_offers_the_nearest_whatever_its_case():
         registry.find("objective", "Masked_Langage")
 
 
+def test_a_name_of_another_kind_is_told_as_such():
+    registry = Registry([part("itc"), part("mmda", MINE, "augmentation")])
+    with pytest.raises(UnknownName, match=r"(?s)no objective called 'mmda'.*; 'mmda' is of another kind: augmentation"):
+        registry.find("objective", "mmda")
+
+
 def test_an_unknown_kind_offers_the_nearest():
     with pytest.raises(UnknownName, match=r"no kind of part called 'objectives'\n  -> did you mean 'objective'\?"):
         Registry().of("objectives")

@@ -61,6 +61,8 @@ class Registry:
             owners = " and ".join(str(part.owner) for part in found)
             raise UnknownName(f"{kind} {name!r} is supplied by both {owners}", where=where, fix=f"say which: {choices}")
         fix = did_you_mean(name, [part.name for part in known], what=f"known {kind} parts")
+        other = next((part.kind for part in self if name in (part.name, part.qualified)), None)
+        fix += f"; {name!r} is of another kind: {other}" if other else ""
         raise UnknownName(f"no {kind} called {name!r}", where=where, fix=fix + self._excuse())
 
     def search(self, name: str) -> list[Part]:

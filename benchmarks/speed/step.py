@@ -30,7 +30,7 @@ import torch
 from measuring import FULL, LR, QUICK, THREADS, WEIGHT_DECAY, Side, batch_of, machine, recipe_of
 from reference.albef_layers import Sizes
 from reference.albef_step import MASK_ID, Albef, Literal
-from softmask_step import Where, compare_methods, methods_met, show_methods
+from softmask_step import TURNS, Where, compare_methods, methods_met, show_methods
 from torch import nn
 
 from vlzoo.draws import Draws
@@ -158,13 +158,12 @@ def main() -> int:
     torch.set_num_threads(THREADS)
     wished = {name: value for name in ("batch", "pixels") if (value := getattr(given, name)) is not None}
     sizes = dataclasses.replace(Sizes(), **wished)
-    repetitions = QUICK if given.quick else FULL
     if given.softmask:
         where = Where(given.device, "bf16" if given.bf16 else "fp32")
-        found = compare_methods(sizes, where, repetitions)
+        found = compare_methods(sizes, where, QUICK if given.quick else TURNS)
         name, held, shown = f"softmask_step{'' if given.device == 'cpu' else '_gpu'}", methods_met, show_methods
     else:
-        found = compare("albef-step", sizes, repetitions)
+        found = compare("albef-step", sizes, QUICK if given.quick else FULL)
         name, held, shown = "step", met, show
     found["machine"] = machine()
     if given.write:

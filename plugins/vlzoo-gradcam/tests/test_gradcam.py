@@ -131,7 +131,7 @@ def test_words_drawn_are_the_samples_own(toy):
 def test_content_leaves_stop_words_out(toy):
     stop = stop_words(WORDS)
     named = {word for word, is_stop in zip(WORDS, stop.tolist(), strict=True) if is_stop}
-    assert {"a", "the", "of", "on", "and", ","} <= named
+    assert {"a", "the", "of", "on", "and", ",", "[MASK]"} <= named
     assert not {"cat", "red", "sky", "##s"} & named
     mask = GradCam(word="content")
     text = toy.text([[5, 9, 6, 10], [5, 6, 7], [11, 5]])  # "a cat the dog", "a the of", "red a"

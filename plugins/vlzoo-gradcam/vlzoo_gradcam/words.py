@@ -69,8 +69,10 @@ class Words:
 
 
 def stop_words(vocabulary: Sequence[str]) -> Tensor:
-    """Which ids are English stop-words (package stop-words) or bare punctuation, [V] bool."""
+    """Which ids are English stop-words (package stop-words), bare punctuation or special tokens ([MASK]), [V] bool."""
     from stop_words import get_stop_words
 
     known = set(get_stop_words("en"))
-    return torch.tensor([token in known or not any(map(str.isalnum, token)) for token in vocabulary])
+    special = {token for token in vocabulary if token.startswith("[") and token.endswith("]")}
+    left_out = known | special
+    return torch.tensor([token in left_out or not any(map(str.isalnum, token)) for token in vocabulary])
