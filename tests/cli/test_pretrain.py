@@ -276,9 +276,11 @@ def test_resume_refuses_another_recipe_and_other_data(zoo, trained, tmp_path):
     assert_equal_runs(zoo.folder / "run", trained.folder / "run")
 
 
-def test_resume_may_change_workers_and_logging(zoo, trained):
+def test_resume_may_change_workers_logging_and_words(zoo, trained):
     shutil.copytree(trained.folder / "run", zoo.folder / "run")
-    result = zoo.pretrain("run", "--resume", "--set", "train.workers=1", "--set", "train.log_every=1")
+    result = zoo.pretrain(
+        "run", "--resume", "--set", "train.workers=1", "--set", "train.log_every=1", "--set", "about=new"
+    )
     assert result.code == 0, result.err
     assert "trained to step 10" in result.out
 

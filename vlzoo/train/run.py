@@ -87,10 +87,10 @@ class Run:
             CheckpointError: names what differs, with both values.
         """
         old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (self.recipe(), recipe))
+        # What moves no weight: how a run is kept, and what is said about it.
         free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
-        differs = [
-            key for key in sorted(old.keys() | new.keys(), key=str) if old.get(key) != new.get(key) and key not in free
-        ]
+        keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in ("about", "paper", "needs")]
+        differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]
         if differs:
             lines = [f"{'.'.join(map(str, k))}: {old.get(k)!r} there, {new.get(k)!r} here" for k in differs[:5]]
             raise CheckpointError(
