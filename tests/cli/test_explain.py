@@ -127,7 +127,7 @@ def test_runs_that_have_no_maps(place):
     assert done.returncode == 2 and "unmatched: this run has no matching head" in done.stderr
     make_run(place / "merged", "model.fusion.part=merged")
     done = vlzoo(place, "cat.png", "a cat", "--run", "merged", "--json")
-    assert done.returncode == 2 and "MergedFusion has no attention map" in done.stderr
+    assert done.returncode == 2 and "fusion has no attention map" in done.stderr
 
 
 @pytest.mark.parametrize(("args", "words"), [((), "add --out"), (("--out", "x.gif"), "png")])
