@@ -32,10 +32,10 @@ def describe(job: Any) -> dict[str, Any]:
     }
 
 
-def main(file: Path) -> int:
-    """Carry out one run; the exit code is that of the step that failed."""
+def main(file: Path, parent: int) -> int:
+    """Carry out one run for the process `parent`; the exit code is that of the step that failed."""
     job = json.loads(file.read_text(encoding="utf-8"))
-    _die_with_parent()
+    _die_with(parent)
     folder, started = Path(job["folder"]), time.perf_counter()
     run, clock = folder / "run", folder / "trained.json"
     if not clock.is_file():
@@ -77,9 +77,8 @@ def _commit() -> str:
     return said.stdout.strip()
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Stop when the process that started this one is gone: a suite that goes on must find nobody at work."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -90,4 +89,5 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    # Its number is handed over: asked here, the parent might be gone already and another in its place.
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

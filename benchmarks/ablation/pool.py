@@ -72,7 +72,7 @@ class Pool:
         path = os.pathsep.join(filter(None, (str(SCRIPT.parent.parent), os.environ.get("PYTHONPATH"))))
         with (job.folder / "log.txt").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(SCRIPT), str(job.folder / "job.json")],
+                [sys.executable, str(SCRIPT), str(job.folder / "job.json"), str(os.getpid())],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **threads, "PYTHONPATH": path},
