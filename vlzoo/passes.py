@@ -98,7 +98,7 @@ class Passes:
 
     def settle(self, key: PassKey) -> PassKey:
         """The pass's name with the main text view written out."""
-        return key if key.text else key._replace(text=self.main_text)
+        return self.plan.settle(key, self.main_text)
 
     def run(self, key: PassKey, text_rows: Tensor | None, image_rows: Tensor | None) -> Fused:
         """One fusion pass over the rows named; None: all rows in order. Memoised by `key`."""

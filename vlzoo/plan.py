@@ -76,7 +76,7 @@ class Plan:
             if token_mask is None:
                 raise VlzooError(
                     "an objective reads soft-masked image tokens, and the recipe names no token mask",
-                    fix="add `token_mask: gradcam` (pip install vlzoo-gradcam); `vlzoo list token_mask` shows all",
+                    fix="add `token_mask: gradcam` (of the plugin vlzoo-gradcam); `vlzoo list token_mask` shows all",
                 )
             token_mask.plan(self)
         return self
@@ -157,9 +157,9 @@ class Plan:
         """Say that any state of any pass may be read: what an objective means that says nothing."""
         self._everything = True
 
-    def settle(self, key: PassKey) -> PassKey:
-        """The pass's name with the main text view written out."""
-        return key if key.text else key._replace(text=self.main_text)
+    def settle(self, key: PassKey, main_text: str = "") -> PassKey:
+        """The pass's name with the main text view written out: the student's, or `main_text`."""
+        return key if key.text else key._replace(text=main_text or self.main_text)
 
     def map_of(self, key: PassKey) -> int | None:
         """The fusion layer whose map a settled pass keeps."""

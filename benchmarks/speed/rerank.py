@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -28,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from measuring import machine
 from reference.albef_rerank import Given, literal_image, literal_text
 from reference.base_size import PADDED, build, lengths
 from torch import Tensor
@@ -230,19 +229,6 @@ def met(found: dict[str, Any]) -> bool:
     """Whether one size meets its targets."""
     right = found["max_difference"] <= 1e-4 and not found["orders_that_differ"] and found["same_pairs"]
     return bool(right and found["times_faster"] >= found["target_times_faster"])
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": load,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def main() -> int:

@@ -94,10 +94,7 @@ def batch_of(image: Mapping[str, Tensor], text: Text, **more: Tensor | None) -> 
 
 def plan_of(system: System) -> Plan:
     """What the system's objectives ask for."""
-    plan = Plan()
-    for objective in system.named_objectives().values():
-        objective.plan(plan)
-    return plan
+    return Plan().gather(system.named_objectives().values())
 
 
 def gradients(built: Built, loss: Tensor) -> dict[str, Tensor]:

@@ -49,8 +49,7 @@ class ITM(Objective):
     def forward(self, step: Step) -> Loss:
         """Cross-entropy over 3B pairs; over the positives alone where a batch of one has no negative."""
         logit_P2 = self.logits(step)
-        label_P = torch.zeros(len(logit_P2), dtype=torch.long, device=logit_P2.device)
-        label_P[: len(step)] = MATCH
+        label_P = match_labels(logit_P2, len(step))
         total = F.cross_entropy(logit_P2, label_P)
         right = (logit_P2.argmax(1) == label_P).float().mean()
         return Loss(total, {"itm": total.detach(), "itm_accuracy": right.detach()})
@@ -61,3 +60,10 @@ class ITM(Objective):
         if len(step) > 1:
             states.append(step.fused("negative").cls)
         return self.head(torch.cat(states))
+
+
+def match_labels(logit_P2: Tensor, positives: int) -> Tensor:
+    """Labels of pairs of which the first `positives` match and the others do not, [P] int64."""
+    label_P = torch.zeros(len(logit_P2), dtype=torch.long, device=logit_P2.device)
+    label_P[:positives] = MATCH
+    return label_P

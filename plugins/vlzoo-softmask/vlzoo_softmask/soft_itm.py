@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.interfaces import Objective
-from vlzoo.objectives.itm import MATCH
+from vlzoo.objectives.itm import match_labels
 from vlzoo.plan import MASKED, SOFT, Plan
 from vlzoo.step import Step
 from vlzoo.types import Loss
@@ -72,6 +72,4 @@ class SoftITM(Objective):
         if self.negatives == "reuse" and len(step) > 1:
             logits.append(step.match("negative", image=SOFT))
         logit_P2 = torch.cat(logits)
-        label_P = torch.zeros(len(logit_P2), dtype=torch.long, device=logit_P2.device)
-        label_P[: len(step)] = MATCH
-        return F.cross_entropy(logit_P2, label_P)
+        return F.cross_entropy(logit_P2, match_labels(logit_P2, len(step)))
