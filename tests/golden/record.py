@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/golden/record.py     # writes losses.json beside this file
 
-A change that is meant to move no number leaves losses.json as it is; `test_losses.py` compares. What is recorded does not
-depend on how the code is divided into files, since only `vlzoo` commands are run.
+A change that is meant to move no number leaves losses.json as it is; `test_losses.py` compares. What is recorded does
+not depend on how the code is divided into files, since only `vlzoo` commands are run.
 """
 
 from __future__ import annotations
