@@ -28,7 +28,7 @@ from ablation.settings import NAMES, make_settings
 from ablation.table import markdown
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
-from vlzoo.resources import write_text
+from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SAMPLES = 28_800

@@ -24,8 +24,8 @@ from vlzoo.cli.main import run as vlzoo
 from vlzoo.cli.output import table
 from vlzoo.config.schema import PartRef
 from vlzoo.data.roots import open_source
-from vlzoo.plugins import registry
-from vlzoo.resources import write_text
+from vlzoo.door.plugins import registry
+from vlzoo.files import write_text
 
 TASKS = ("retrieval", "vqa", "nlvr2", "snli-ve")
 IMAGES = 9000

@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from vlzoo.cli.main import run as vlzoo
-from vlzoo.resources import write_text
+from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vlzoo.data.scenes.baseline import Row, best_constant, fit_text_only
+from vlzoo.bench.text_only import Row, best_constant, fit_text_only
 from vlzoo.data.scenes.make import Sizes, make_scenes
 
 Texts = dict[str, list[str]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -114,3 +116,34 @@ def toy() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@dataclass
+class Golden:
+    """Tensors and configuration of one golden."""
+
+    tensors: dict[str, Any]
+    about: dict
+
+    def __getitem__(self, name: str) -> Any:
+        return self.tensors[name]
+
+    def state(self, prefix: str) -> dict[str, Any]:
+        """The official weights below a prefix, without it."""
+        start = f"state/{prefix}"
+        return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
+
+
+@pytest.fixture
+def golden(shared: Path):
+    """A golden by name, from the folder of reference data."""
+
+    from safetensors.torch import load_file  # here: most tests need no torch
+
+    def load(name: str) -> Golden:
+        folder = shared / "goldens"
+        file = folder / f"{name}.safetensors"
+        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        return Golden(load_file(file) if file.is_file() else {}, about)
+
+    return load

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from vlzoo.cli.main import COMMANDS
 from vlzoo.config import schema
-from vlzoo.plugin_load import HOOKS
-from vlzoo.registry import KINDS
+from vlzoo.door.load import HOOKS
+from vlzoo.door.parts import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 

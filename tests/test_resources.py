@@ -1,8 +1,6 @@
-"""Files that come with vlzoo, and files written whole."""
+"""Files that come with vlzoo."""
 
 from __future__ import annotations
-
-import pytest
 
 from vlzoo import resources
 
@@ -18,12 +16,3 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("VLZOO_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert resources.cache_dir() == tmp_path / "vlzoo"
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    file = tmp_path / "deep" / "a.txt"
-    resources.write_text(file, "old")
-    with pytest.raises(UnicodeEncodeError):
-        resources.write_text(file, "new \ud800")
-    assert file.read_text() == "old"
-    assert [each.name for each in file.parent.iterdir()] == ["a.txt"]

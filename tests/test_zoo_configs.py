@@ -10,7 +10,7 @@ import pytest
 from vlzoo.cli.main import COMMANDS
 from vlzoo.config.check import load
 from vlzoo.config.tree import leaves, read
-from vlzoo.plugins import registry
+from vlzoo.door.plugins import registry
 from vlzoo.resources import zoo_configs
 
 FILES = sorted(zoo_configs().rglob("*.yaml"))

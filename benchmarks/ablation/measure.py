@@ -24,11 +24,11 @@ from vlzoo.config.schema import PartRef
 from vlzoo.data.records import Sample
 from vlzoo.data.roots import open_source
 from vlzoo.explain.explain import Explainer, grid_of
-from vlzoo.explain.gradcam import word_maps
 from vlzoo.explain.words import words_of
 from vlzoo.metrics.grounding import pointing_hit
 from vlzoo.metrics.pointing import box_on_cells, point
 from vlzoo.metrics.recall import recall
+from vlzoo.models.gradcam import word_maps
 from vlzoo.models.prepared import as_kv
 from vlzoo.objectives.itm import MATCH
 from vlzoo.types import Tokens

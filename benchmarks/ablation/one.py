@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.cli.main import run as vlzoo
-from vlzoo.resources import write_text
+from vlzoo.files import write_text
 
 
 def describe(job: Any) -> dict[str, Any]:

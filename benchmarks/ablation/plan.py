@@ -13,7 +13,8 @@ from ablation.settings import Setting
 from vlzoo.config.check import load
 from vlzoo.config.tree import read, written
 from vlzoo.errors import UnknownName, did_you_mean
-from vlzoo.resources import write_text, zoo_configs
+from vlzoo.files import write_text
+from vlzoo.resources import zoo_configs
 
 BASELINE = "none"
 FIRST = ("none", "softmask", "focal", "mmda", "all")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ablation.one import describe
 from ablation.plan import Job
-from vlzoo.resources import write_text
+from vlzoo.files import write_text
 from vlzoo.train.progress import clock
 
 SCRIPT = Path(__file__).resolve().parent / "one.py"

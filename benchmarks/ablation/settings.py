@@ -13,7 +13,7 @@ from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import written
 from vlzoo.data.roots import open_source
 from vlzoo.errors import DataError
-from vlzoo.resources import write_text
+from vlzoo.files import write_text
 
 NAMES = ("scenes", "mixture")
 DOMAINS = {

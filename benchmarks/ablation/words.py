@@ -21,7 +21,7 @@ from typing import Any
 
 from vlzoo.data.scenes.words import COLORS, SHAPES, SYNONYMS
 from vlzoo.metrics.pointing import union_box
-from vlzoo.models.text_cleaning import pre_caption
+from vlzoo.text.cleaning import pre_caption
 
 KINDS = ("object", "attribute", "relation")
 Box = tuple[float, float, float, float]

@@ -36,9 +36,9 @@ from vlzoo.bench.features import Encoded, Features, TextRows
 from vlzoo.bench.pairs import match_texts, prepare_image
 from vlzoo.bench.task import Settings
 from vlzoo.bench.tasks.retrieval_predict import match_image
+from vlzoo.files import write_text
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.itm import ITM
-from vlzoo.resources import write_text
 from vlzoo.types import Tokens
 
 ROOT = Path(__file__).resolve().parents[2]

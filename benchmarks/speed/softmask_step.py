@@ -19,10 +19,10 @@ from reference.albef_step import MASK_ID
 
 from vlzoo.config.check import load
 from vlzoo.config.schema import Recipe
+from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import SPECIAL, build_system
-from vlzoo.plugins import registry
+from vlzoo.runs.run import Run
 from vlzoo.train.loop import Feed, Trainer
-from vlzoo.train.run import Run
 from vlzoo.train.schedule import Length
 
 RECIPES = {"albef": "albef", "no masks": "ablations/softmask/focal-mmda", "softmask++": "softmaskpp"}

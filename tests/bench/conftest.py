@@ -13,12 +13,12 @@ from vlzoo.bench.engine import Engine
 from vlzoo.bench.task import Settings
 from vlzoo.config.schema import Recipe
 from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesSnliVe, ScenesVqa
-from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import build_system
-from vlzoo.models.text_cleaning import pre_caption
-from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.models.vocabulary import build_vocab
-from vlzoo.plugins import registry
+from vlzoo.text.cleaning import pre_caption
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import build_vocab
 
 MODEL: dict[str, Any] = {
     "image_encoder": {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vlzoo.bench.packed import unpack
-from vlzoo.plugins import registry
+from vlzoo.door.plugins import registry
 
 TASKS = ("retrieval", "image-retrieval", "vqa", "gqa", "nlvr2", "nlvr", "snli-ve", "grounding")
 

@@ -71,7 +71,7 @@ def test_the_key_changes_with_whatever_a_prediction_depends_on(monkeypatch):
     assert key_of(**about) != first
 
 
-@pytest.mark.parametrize("changed", ["models/blocks.py", "data/readers/vqa.py", "objectives/itm.py", "step.py"])
+@pytest.mark.parametrize("changed", ["models/blocks.py", "data/readers/vqa.py", "objectives/itm.py", "step/step.py"])
 def test_a_changed_line_of_code_changes_the_hash(monkeypatch, tmp_path, root, changed):
     shutil.copytree(root / "vlzoo", tmp_path / "vlzoo", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "__file__", str(tmp_path / "vlzoo/bench/store.py"))

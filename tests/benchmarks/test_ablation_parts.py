@@ -15,7 +15,7 @@ from vlzoo.data.scenes.phrases import captions
 from vlzoo.data.scenes.scene import sample_scene
 from vlzoo.data.scenes.words import SHAPES, TRAIN_PAIRS
 from vlzoo.metrics.intervals import interval
-from vlzoo.models.text_cleaning import pre_caption
+from vlzoo.text.cleaning import pre_caption
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.data.scenes.make import Sizes, make_scenes
 
 
 @pytest.fixture(scope="module")

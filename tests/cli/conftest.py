@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.data.scenes.make import Sizes, make_scenes
 
 HERE = Path(__file__).resolve().parent
 

@@ -46,6 +46,6 @@ def test_mistakes_are_named_without_traceback(tmp_path):
 
 
 def test_the_generator_does_not_import_torch(tmp_path):
-    modules = "vlzoo.data.scenes, vlzoo.data.scenes.baseline, vlzoo.cli.data_make"
+    modules = "vlzoo.data.scenes, vlzoo.bench.text_only, vlzoo.cli.data_make"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60, check=False).returncode == 0

@@ -14,10 +14,10 @@ from PIL import Image
 
 from vlzoo.config.check import load
 from vlzoo.models.assemble import build_system
-from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.models.vocabulary import write_vocab
-from vlzoo.train.checkpoint import save, tensors_of
-from vlzoo.train.run import Run
+from vlzoo.runs.checkpoint import save, tensors_of
+from vlzoo.runs.run import Run
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import write_vocab
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
 RECIPE = """

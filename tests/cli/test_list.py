@@ -7,7 +7,7 @@ import json
 import pytest
 
 import vlzoo
-from vlzoo.parts import KINDS
+from vlzoo.door.parts import KINDS
 
 
 def test_every_part_has_a_line_a_kind_and_a_distribution_with_its_version(world):

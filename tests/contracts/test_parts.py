@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from vlzoo.door.plugins import registry
 from vlzoo.interfaces import TokenMask
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.plan import Plan
-from vlzoo.plugins import registry
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Loss
 
 OBJECTIVES, MASKS, AUGMENTATIONS = (

@@ -14,8 +14,8 @@ import pytest
 from vlzoo.bench.score_base import Scored
 from vlzoo.bench.task import Settings, Task
 from vlzoo.data.collate import Fields
+from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
-from vlzoo.plugins import registry
 
 _spec = importlib.util.spec_from_file_location(
     "bench_fixtures", Path(__file__).resolve().parent.parent / "bench" / "conftest.py"

@@ -17,7 +17,7 @@ from vlzoo.augment.weak import Weak
 from vlzoo.data.collate import Collator, Fields, Reader, number_of
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "left", "right", "of"]
 

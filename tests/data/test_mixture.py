@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from vlzoo.data.mixture import Half, Mixture, mixture_file, open_mixture, read_mixture
 from vlzoo.data.records import Sample
+from vlzoo.door.options import check_names
+from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, UnknownName
-from vlzoo.options import check_names
-from vlzoo.plugins import registry
 
 
 class Fake:

@@ -8,7 +8,7 @@ import pytest
 
 from vlzoo.config.schema import PartRef
 from vlzoo.data import roots
-from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import DataError, UnknownName
 
 

@@ -20,8 +20,8 @@ from vlzoo.data.reading import read_jsonl
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
+from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError
-from vlzoo.plugins import registry
 
 
 class Own(Source):

@@ -11,12 +11,12 @@ from vlzoo.bench.engine import Engine
 from vlzoo.config.check import load
 from vlzoo.data.images import FileImage
 from vlzoo.errors import CheckpointError, VlzooError
-from vlzoo.explain.contrast import contrast_map
 from vlzoo.explain.explain import Explainer, explain
-from vlzoo.explain.gradcam import soft_mask
 from vlzoo.models.assemble import build_system
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.models.contrast_map import contrast_map
+from vlzoo.models.gradcam import soft_mask
 from vlzoo.objectives.itm import ITM
+from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
 RECIPE = """

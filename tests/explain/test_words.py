@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vlzoo.errors import VlzooError
 from vlzoo.explain.words import Word, shared_words, split_pieces, words_cut, words_of
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "skate", "##board", "##s", "on"]
 

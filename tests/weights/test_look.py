@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from vlzoo.errors import CheckpointError
-from vlzoo.weights.card import Card, read_card
+from vlzoo.runs.card import Card, read_card
 from vlzoo.weights.convert import Request, convert
 from vlzoo.weights.look import describe
 

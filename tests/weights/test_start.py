@@ -13,7 +13,7 @@ from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.mlm import MLM
-from vlzoo.train.checkpoint import tensors_of
+from vlzoo.runs.checkpoint import tensors_of
 from vlzoo.weights.start import start_from
 
 

@@ -18,10 +18,10 @@ from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.config.schema import Recipe
 from vlzoo.models.assemble import Model, System, build_system
 from vlzoo.models.teacher import Teacher
-from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.plan import Plan
-from vlzoo.step import Step
-from vlzoo.train.checkpoint import load_into
+from vlzoo.runs.checkpoint import load_into
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.types import Batch, Text
 from vlzoo.weights.adapter import Adapter, Place
 from vlzoo.weights.albef import AlbefAdapter

@@ -17,7 +17,7 @@ from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, one_thread
 from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.objectives.text_assignment import FIRST, TextAssignment
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 
 
 @one_thread

@@ -15,7 +15,7 @@ from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.objectives.classify import Classify
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 from vlzoo.types import Batch
 
 

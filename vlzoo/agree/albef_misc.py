@@ -14,8 +14,8 @@ from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, Golden, one_thread, worst
 from vlzoo.config.schema import Train
 from vlzoo.models.positions import resize_positions
-from vlzoo.models.text_cleaning import pre_caption, pre_question
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.cleaning import pre_caption, pre_question
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.schedule import Length, learning_rate
 
 RATES = 1e-12

@@ -32,8 +32,8 @@ from vlzoo.config.schema import Teacher, Train
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.plan import Plan
-from vlzoo.step import MASKED, Step
+from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer
 from vlzoo.train.schedule import Length, soft_weight
 from vlzoo.types import Loss

@@ -27,7 +27,7 @@ from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.objectives.itm import ITM
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 
 LOSSES = {"loss_ita": "itc", "loss_itm": "itm"}
 

@@ -19,7 +19,7 @@ from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.bench.tasks.vqa_rank import rank_answers
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.answer import Answer, decoder_of
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 from vlzoo.types import Batch, Fused, Tokens
 
 

@@ -15,11 +15,11 @@ import torch
 from vlzoo.agree.albef import Built, batch_of, build, text_of
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden
-from vlzoo.explain.contrast import contrast_map
-from vlzoo.explain.gradcam import lavis_maps, sentence_map, word_maps
+from vlzoo.models.contrast_map import contrast_map
+from vlzoo.models.gradcam import lavis_maps, sentence_map, word_maps
 from vlzoo.objectives.itm import ITM, MATCH
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 
 
 def agree(path: Path) -> Iterator[Row]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vlzoo.draws import Draws
 from vlzoo.errors import DataError
+from vlzoo.step.draws import Draws
 from vlzoo.types import Text
 
 

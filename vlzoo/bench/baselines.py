@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlzoo.bench.task import Row, Task
+from vlzoo.bench.text_only import best_constant, fit_text_only
 from vlzoo.data.records import Sample
-from vlzoo.data.scenes.baseline import best_constant, fit_text_only
 
 
 @dataclass(frozen=True)

@@ -25,17 +25,17 @@ from vlzoo.bench.pairs import NativePairs, PairModel
 from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.config.schema import Recipe
 from vlzoo.data.collate import Collator, Reader
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation, Objective
 from vlzoo.models.assemble import System, build_system
-from vlzoo.models.tokenizer import Tokenizer
 from vlzoo.objectives.classify import Classify
-from vlzoo.plan import Plan
-from vlzoo.plugins import registry
-from vlzoo.step import Step
-from vlzoo.train.checkpoint import Checkpoint, latest, load_into
+from vlzoo.runs.checkpoint import Checkpoint, latest, load_into
+from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.loop import moved
-from vlzoo.train.run import Run
 from vlzoo.types import Batch, Text
 
 logger = logging.getLogger("vlzoo.bench")

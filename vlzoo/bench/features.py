@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlzoo.errors import PredictionError
-from vlzoo.resources import writing
+from vlzoo.files import writing
 
 Floats = NDArray[Any]
 STALE_S = 600.0

@@ -13,11 +13,11 @@ from vlzoo.bench.engine import Engine, load_run
 from vlzoo.bench.task import Settings, Task
 from vlzoo.config.schema import Bench, PartRef, Recipe
 from vlzoo.data.roots import open_source
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
-from vlzoo.train.checkpoint import latest
-from vlzoo.train.run import Run
+from vlzoo.runs.checkpoint import latest
+from vlzoo.runs.run import Run
 
 FOREIGN = "hf:"
 """How a model of transformers in a local folder is named: `hf:FOLDER`."""

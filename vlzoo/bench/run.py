@@ -17,9 +17,9 @@ from vlzoo.bench.store import Store, key_of
 from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.config.schema import Bench
 from vlzoo.errors import DataError
-from vlzoo.resources import write_text, writing
+from vlzoo.files import write_text, writing
+from vlzoo.runs.run import Run
 from vlzoo.train.progress import Progress
-from vlzoo.train.run import Run
 
 Say = Callable[[str], None]
 __all__ = ["Measured", "Request", "Wishes", "bench", "check_request", "measure"]

@@ -11,7 +11,7 @@ from typing import Any
 from vlzoo import __version__
 from vlzoo.bench.task import Row
 from vlzoo.errors import PredictionError
-from vlzoo.resources import write_text, writing
+from vlzoo.files import write_text, writing
 
 
 def key_of(**parts: Any) -> str:
@@ -24,11 +24,10 @@ def code_hash() -> str:
     """A hash of vlzoo's own source: a changed model never meets an old answer, a changed comment costs a bench."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for folder in ("models", "bench", "data", "augment", "objectives"):
+    for folder in ("models", "bench", "data", "augment", "objectives", "step", "text"):
         for file in sorted((root / folder).rglob("*.py")):
             digest.update(file.read_bytes())
-    for name in ("step", "passes", "plan", "types"):
-        digest.update((root / f"{name}.py").read_bytes())
+    digest.update((root / "types.py").read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from vlzoo.errors import PredictionError
 if TYPE_CHECKING:
     from vlzoo.bench.engine import Engine
     from vlzoo.data.collate import Fields
-    from vlzoo.models.tokenizer import Tokenizer
+    from vlzoo.text.tokenizer import Tokenizer
 
 Row = dict[str, Any]
 """One prediction, as it is written to disk."""

@@ -85,7 +85,7 @@ def show(measured: list[Measured], json_: Path | None, submission: Path | None) 
 
     from vlzoo.bench.report import as_rows, with_meta_sum
     from vlzoo.cli.output import table
-    from vlzoo.resources import write_text, writing
+    from vlzoo.files import write_text, writing
 
     scored = with_meta_sum([each.scored for each in measured if each.scored is not None])
     if scored:

@@ -10,8 +10,8 @@ import click
 
 from vlzoo.cli.output import as_json, table
 from vlzoo.data.cards import Card, sizes_text
+from vlzoo.door.parts import Part
 from vlzoo.errors import DataError, VlzooError
-from vlzoo.registry import Part
 
 NAMED = 5
 """How many missing pictures are named."""
@@ -21,7 +21,7 @@ NAMED = 5
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def list_sources(json_: bool) -> None:
     """Name every data source: what it holds, its splits with their official sizes, its licence."""
-    from vlzoo.plugins import registry
+    from vlzoo.door.plugins import registry
 
     rows = [_row(part) for part in registry().of("data")]
     if json_:
@@ -50,7 +50,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 @click.argument("name")
 def show(name: str) -> None:
     """Print the card of a data source: licence, citation, official sizes, the layout expected, where to get it."""
-    from vlzoo.plugins import registry
+    from vlzoo.door.plugins import registry
 
     part = registry().find("data", name)
     card: Card | None = getattr(part.load(), "card", None)
@@ -83,7 +83,7 @@ def _jobs(
     name: str, root: str, split: str | None, options: dict[str, Any]
 ) -> Iterator[tuple[Part, str, str | None, Any]]:
     """The sources to check: part, root, split, options. A mixture is checked part by part."""
-    from vlzoo.plugins import registry
+    from vlzoo.door.plugins import registry
 
     shipped = _mixture(name)
     if shipped is None:
@@ -122,7 +122,7 @@ def _options(settings: tuple[str, ...]) -> dict[str, Any]:
 
 def _check(part: Part, root: str, split: str | None, options: dict[str, Any], *, images: bool, found: Any) -> bool:
     """Check one split and print what was found; whether it is complete."""
-    from vlzoo.plugins import registry
+    from vlzoo.door.plugins import registry
 
     chosen = {"split": split} if split else {}
     source = registry().build("data", part.qualified, root, **{**options, **chosen})

@@ -14,7 +14,7 @@ import click
 
 from vlzoo import __version__
 from vlzoo.cli.output import as_json, table
-from vlzoo.plugins import Plugin, disabled, door, plain
+from vlzoo.door.plugins import Plugin, disabled, door, plain
 from vlzoo.resources import cache_dir
 
 NEEDED = ("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors", "pydantic", "scipy")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from vlzoo.cli.output import as_json, table
-from vlzoo.plugins import Door, Plugin, door
-from vlzoo.registry import KINDS, Part
+from vlzoo.door.parts import KINDS, Part
+from vlzoo.door.plugins import Door, Plugin, door
 
 
 @click.command("list")
@@ -16,7 +16,7 @@ def command(kind: str | None, json_: bool) -> None:
     """Name every part, with one line about it and the package that supplied it.
 
     KIND narrows the list: image_encoder, text_encoder, fusion, decoder, objective, augmentation, token_mask,
-    mixer, detector, data, task, method or adapter.
+    mixer, detector, data, task, method, adapter, schedule, decay, model_family or agreement.
     """
     opened = door()
     parts = opened.registry.of(kind) if kind else list(opened.registry)

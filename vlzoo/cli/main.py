@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from vlzoo import __version__
+from vlzoo.door.plugins import door
 from vlzoo.errors import VlzooError, did_you_mean
-from vlzoo.plugins import door
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.output import as_json, table
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 from vlzoo.errors import UnknownName
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlzoo.registry import Part
+    from vlzoo.door.parts import Part
 
 
 @click.command("show")

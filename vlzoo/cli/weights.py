@@ -90,7 +90,7 @@ def show(path: Path) -> None:
 @click.option("--sha256", metavar="HEX", help="What the file must hash to.")
 def fetch_(reference: str, online: bool, sha256: str | None) -> None:
     """Bring hf:OWNER/NAME/FILE@COMMIT into the local cache, check it, and print its path."""
-    from vlzoo.weights.card import sha256_of
+    from vlzoo.runs.card import sha256_of
     from vlzoo.weights.hub import fetch, parse
 
     file = fetch(parse(reference), online=online, sha256=sha256)

@@ -14,10 +14,10 @@ from vlzoo.config.references import references
 from vlzoo.config.schema_problems import schema_problems
 from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.config.values import misfit
+from vlzoo.door.options import Schema, schema_of
+from vlzoo.door.parts import Part
+from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_mean
-from vlzoo.options import Schema, schema_of
-from vlzoo.plugins import registry
-from vlzoo.registry import Part
 
 PARTS = ("data", "augment")
 """The keys of a stream that name a part."""

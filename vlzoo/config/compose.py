@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.config.tree import Path_, Tree, dotted, read, scalar
+from vlzoo.door.parts import Part
+from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, RecipeError, UnknownName, did_you_mean
-from vlzoo.plugins import registry
-from vlzoo.registry import Part
 from vlzoo.resources import zoo_configs
 
 _STEP = re.compile(r"([^.\[\]\s]+)|\[(\d+)\]")

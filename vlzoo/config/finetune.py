@@ -9,8 +9,8 @@ from typing import Any
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import amend, find_file, overlay, read_extended
 from vlzoo.config.tree import Tree
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.plugins import registry
 
 INHERITED = ("model", "tokenizer", "teacher", "augment", "bench")
 """Sections a fine-tuning takes from the run it starts from."""

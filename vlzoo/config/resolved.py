@@ -8,8 +8,8 @@ from typing import Any
 from vlzoo.config.check import Checked
 from vlzoo.config.references import references
 from vlzoo.config.tree import Path_, dotted, leaves
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 
 _ABSENT = object()
 Row = tuple[str, Any, str]

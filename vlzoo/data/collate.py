@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from vlzoo.augment.tensor import Normalise
 from vlzoo.augment.view import make_pair
 from vlzoo.data.tolerance import Tolerance
-from vlzoo.draws import mix
 from vlzoo.errors import DataError
+from vlzoo.hashing import mix
 from vlzoo.interfaces import Augmentation
-from vlzoo.models.text_cleaning import pre_caption
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.cleaning import pre_caption
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.types import Batch, Text
 
 VIEWS = ("image", "image1")

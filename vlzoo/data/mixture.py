@@ -268,8 +268,8 @@ def open_mixture(root: str, *, file: str, seed: int = 0, strict: bool = False) -
         DataError: the file is malformed, a part is incomplete, or the parts hold different things.
         UnknownName: no such mixture, source or option.
     """
-    from vlzoo.options import schema_of
-    from vlzoo.plugins import registry
+    from vlzoo.door.options import schema_of
+    from vlzoo.door.plugins import registry
 
     name, parts = read_mixture(mixture_file(file))
     sources: dict[str, Any] = {}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.config.schema import PartRef
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
 
 
 def data_root(given: str | Path | None = None) -> Path:

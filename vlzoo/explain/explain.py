@@ -16,13 +16,13 @@ from vlzoo.augment.plain import Plain
 from vlzoo.augment.view import make_view
 from vlzoo.bench.engine import Engine
 from vlzoo.data.records import ImageRef
-from vlzoo.draws import Draws
 from vlzoo.errors import CheckpointError, VlzooError
-from vlzoo.explain.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.explain.words import Word, words_cut, words_of
+from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
-from vlzoo.models.text_cleaning import pre_caption
 from vlzoo.objectives.itm import ITM, MATCH
+from vlzoo.step.draws import Draws
+from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import KV, Fused, Text, Tokens
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vlzoo.errors import VlzooError
 
 if TYPE_CHECKING:
-    from vlzoo.models.tokenizer import Tokenizer
+    from vlzoo.text.tokenizer import Tokenizer
 
 _ALL = 1_000_000
 

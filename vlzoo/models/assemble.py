@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder, TokenMask
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
 from vlzoo.types import Tokens
 
 SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}

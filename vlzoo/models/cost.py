@@ -16,9 +16,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
+from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import Model, System, build_system
-from vlzoo.plan import Plan
-from vlzoo.plugins import registry
+from vlzoo.step.plan import Plan
 from vlzoo.types import Tokens
 
 FILES = ("pretrained_path", "package")

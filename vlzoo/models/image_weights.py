@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError
 from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.packages import package_file
 from vlzoo.models.positions import resize_positions
+from vlzoo.resources import package_file
 
 _HEADS = ("head", "fc", "classifier")
 """Beginnings of names that belong to a classifier, or to the norm in front of it."""

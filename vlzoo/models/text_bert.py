@@ -14,8 +14,8 @@ from transformers import BertConfig, BertModel
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.packages import package_file
 from vlzoo.models.prepared import check_heads
+from vlzoo.resources import package_file
 from vlzoo.types import Tokens
 
 _FILES = ("model.safetensors", "pytorch_model.bin")

@@ -14,8 +14,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective, Spec
 from vlzoo.models.heads import Mlp
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Fused, Loss
 
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Objective, Spec
 from vlzoo.objectives.queue import FeatureQueue
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Loss
 
 

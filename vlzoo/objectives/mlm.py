@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.draws import IGNORED
 from vlzoo.interfaces import Objective, Spec
 from vlzoo.models.heads import MlmHead
-from vlzoo.plan import MASKED, Plan
-from vlzoo.step import Step, select
+from vlzoo.step.draws import IGNORED
+from vlzoo.step.passes import select
+from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Fused, Loss
 
 

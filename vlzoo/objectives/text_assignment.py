@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Objective, Spec
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Loss
 
 FIRST, SECOND, NEITHER = 0, 1, 2

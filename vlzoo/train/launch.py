@@ -20,17 +20,17 @@ from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.roots import open_source
 from vlzoo.data.tolerance import Tolerance
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
+from vlzoo.files import write_text, writing
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.teacher import Teacher
-from vlzoo.models.text_cleaning import pre_caption
-from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.models.vocabulary import build_vocab, write_vocab
-from vlzoo.plugins import registry
-from vlzoo.resources import write_text, writing
-from vlzoo.train.checkpoint import checkpoints, latest
+from vlzoo.runs.checkpoint import checkpoints, latest
+from vlzoo.runs.run import Run
+from vlzoo.text.cleaning import pre_caption
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import build_vocab, write_vocab
 from vlzoo.train.loop import Feed, Trainer, drawn_streams
-from vlzoo.train.run import Run
 from vlzoo.train.schedule import length_of
 from vlzoo.weights.start import start_from
 

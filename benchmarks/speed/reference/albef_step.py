@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.draws import IGNORED, Draws
+from vlzoo.step.draws import IGNORED, Draws
 from vlzoo.types import Batch
 
 from .albef_layers import Sizes, TextEncoder, VisionTransformer

@@ -42,8 +42,8 @@ def lengths(texts: int) -> list[int]:
 def caption_lengths() -> Iterator[int]:
     """Token counts of the first 2,000 captions of the file."""
     from vlzoo.bench.predictions import read_json
-    from vlzoo.models.text_cleaning import pre_caption
-    from vlzoo.models.tokenizer import Tokenizer
+    from vlzoo.text.cleaning import pre_caption
+    from vlzoo.text.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.from_file(VOCAB, max_length=PADDED)
     for note in read_json(CAPTIONS)["annotations"][:2_000]:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from vlzoo_gradcam.plain import NoMask, RandomPatches
 
-from vlzoo.draws import Draws
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.itm import ITM
+from vlzoo.step.draws import Draws
 from vlzoo.types import Tokens
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vlzoo import hookimpl
-from vlzoo.registry import Registrar
+from vlzoo.door.registry import Registrar
 
 __version__ = "0.1.0"
 

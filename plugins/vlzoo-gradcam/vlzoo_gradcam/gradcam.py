@@ -9,11 +9,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from vlzoo.explain.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.interfaces import Spec, TokenMask
+from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.objectives.itm import MATCH
-from vlzoo.plan import Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 from vlzoo_gradcam.words import Words
 
 

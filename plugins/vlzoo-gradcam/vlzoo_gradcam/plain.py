@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import TokenMask
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 
 
 class RandomPatches(TokenMask):

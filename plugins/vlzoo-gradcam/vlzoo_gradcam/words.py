@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vlzoo.errors import VlzooError, did_you_mean
-from vlzoo.step import Step
+from vlzoo.step.step import Step
 
 CHOICES = ("random", "content", "mean", "cls")
 

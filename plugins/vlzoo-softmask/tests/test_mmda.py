@@ -15,7 +15,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.plan import MASKED
+from vlzoo.step.plan import MASKED
 
 
 def picture() -> Image.Image:

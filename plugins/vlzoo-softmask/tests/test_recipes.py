@@ -12,11 +12,11 @@ from vlzoo.cli.main import run as vlzoo
 from vlzoo.config.check import load
 from vlzoo.config.compose import find_file
 from vlzoo.config.finetune import task_recipe
+from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import build_system
-from vlzoo.plan import Plan
-from vlzoo.plugins import registry
-from vlzoo.step import Step
-from vlzoo.train.checkpoint import latest
+from vlzoo.runs.checkpoint import latest
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 
 ROWS = {
     "none": (False, 0.0, False),

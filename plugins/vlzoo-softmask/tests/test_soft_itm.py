@@ -19,7 +19,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.plan import MASKED, SOFT
+from vlzoo.step.plan import MASKED, SOFT
 
 
 def whole(toy, *, mask=None, soft=None, mmda=True, **options):

@@ -10,7 +10,7 @@ from PIL.Image import Image
 
 from vlzoo.augment.strong import Strong
 from vlzoo.errors import VlzooError, did_you_mean
-from vlzoo.plan import Plan
+from vlzoo.step.plan import Plan
 
 PICTURES, TEXTS, TEACHER_TEXTS = ("strong", "weak"), ("masked", "full"), ("same", "full")
 

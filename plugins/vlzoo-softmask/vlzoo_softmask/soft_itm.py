@@ -14,8 +14,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import match_labels
-from vlzoo.plan import MASKED, SOFT, Plan
-from vlzoo.step import Step
+from vlzoo.step.plan import MASKED, SOFT, Plan
+from vlzoo.step.step import Step
 from vlzoo.types import Loss
 
 NEGATIVES = ("none", "reuse")

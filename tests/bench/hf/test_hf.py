@@ -14,8 +14,8 @@ import transformers as hf
 from vlzoo.bench.hf.load import load_foreign
 from vlzoo.bench.packed import unpack
 from vlzoo.bench.task import Settings
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.plugins import registry
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz?0123456789"]
 WORDS += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]

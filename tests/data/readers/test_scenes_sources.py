@@ -6,8 +6,8 @@ import pytest
 
 from vlzoo.data.checks import check_images
 from vlzoo.data.faults import Faults
-from vlzoo.data.scenes import Sizes, make_scenes
-from vlzoo.plugins import registry
+from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.door.plugins import registry
 
 NAMES = ("scenes", "scenes-regions", "scenes-attributes", "scenes-objects", "scenes-texts", "scenes-images")
 TRAIN, VAL, TEST = 24, 4, 4

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-
 from vlzoo.builtin.data_tasks import register
+
 from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesSnliVe, ScenesVqa
-from vlzoo.data.scenes import Sizes, make_scenes
-from vlzoo.options import schema_of
-from vlzoo.registry import Owner, Registrar
+from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.door.options import schema_of
+from vlzoo.door.parts import Owner
+from vlzoo.door.registry import Registrar
 
 SPLITS = ("train", "val", "test")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vlzoo.data.scenes import Sizes, make_scenes
+from vlzoo.data.scenes.make import Sizes, make_scenes
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from multiprocessing import get_context
 import pytest
 from PIL import Image
 
-from vlzoo.data.scenes import Sizes, make, make_scenes
+from vlzoo.data.scenes import make
+from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import DataError
 
 

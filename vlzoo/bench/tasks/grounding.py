@@ -20,7 +20,7 @@ from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError
 from vlzoo.metrics.grounding import IOU_AT, RULES, best_box, energy_in_box, iou, pointing_hit
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 NOWHERE = [0.0, 0.0, 0.0, 0.0]
 

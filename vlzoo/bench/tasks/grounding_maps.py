@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import CheckpointError
-from vlzoo.explain.gradcam import choose_layer, sentence_map, word_maps
+from vlzoo.models.gradcam import choose_layer, sentence_map, word_maps
 from vlzoo.objectives.itm import ITM, MATCH
 from vlzoo.types import Batch
 

@@ -20,7 +20,7 @@ from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError
 from vlzoo.metrics.ranking import ByClass, rank_by_class
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 KS = (1, 5, 10)
 

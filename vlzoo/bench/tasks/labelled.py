@@ -15,7 +15,7 @@ from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError, did_you_mean
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 
 class Labelled(Task):

@@ -18,7 +18,7 @@ from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, PredictionError
 from vlzoo.metrics.recall import KS, Recall, recall
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 HOW = ("itm", "itm+itc", "itc")
 

@@ -19,7 +19,7 @@ from vlzoo.data.collate import Fields
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
-from vlzoo.models.tokenizer import Tokenizer
+from vlzoo.text.tokenizer import Tokenizer
 
 __all__ = ["ANSWER_LENGTH", "FIRST_TWICE", "Gqa", "Ranked", "Vqa", "rank_answers"]
 

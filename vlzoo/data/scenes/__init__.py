@@ -19,13 +19,4 @@ picture and no text of the other splits holds; the other 36 make up training and
       unpaired/
         images/{image_id}.png       every other training picture, to be read without text
         texts.txt                   a caption a line, of the training pictures that are not in unpaired/images
-
-The text-only baseline is `vlzoo.data.scenes.baseline`.
 """
-
-from __future__ import annotations
-
-from vlzoo.data.scenes.make import Sizes, make_scenes
-from vlzoo.data.scenes.words import ANSWERS, TEST_PAIRS, TRAIN_PAIRS
-
-__all__ = ["ANSWERS", "TEST_PAIRS", "TRAIN_PAIRS", "Sizes", "make_scenes"]

@@ -1,0 +1,194 @@
+"""The door as its users meet it: every plugin a distribution of its own, every call a process of its own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SECOND = """
+from vlzoo import hookimpl
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.objective("trimmed-itc", "other.loss:Trimmed", summary="another one of that name")
+    registry.mixer("blender", "other.mix:Blender", summary="mixes")
+"""
+
+
+def parts(world, **env) -> dict:
+    done = world.run("list", "--json", **env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_smallest_plugin_is_listed_with_its_distribution_and_version(world):
+    world.dist("vlzoo-trimmed", version="1.4")
+    found = [part for part in parts(world)["parts"] if part["name"] == "trimmed-itc"]
+    assert found == [
+        {
+            "kind": "objective",
+            "name": "trimmed-itc",
+            "qualified": "vlzoo-trimmed:trimmed-itc",
+            "summary": "ITC without its noisiest pairs",
+            "distribution": "vlzoo-trimmed",
+            "version": "1.4",
+            "target": "my_package.loss:TrimmedContrast",
+            "paper": "",
+        }
+    ]
+    line = next(line for line in world.run("list", "objective").stdout.splitlines() if "trimmed-itc" in line)
+    assert line.endswith("  vlzoo-trimmed 1.4")
+
+
+def test_two_strangers_with_one_name_are_both_shown_and_neither_gets_the_bare_name(world):
+    world.dist("vlzoo-trimmed", version="0.1")
+    world.dist("aaa-first", SECOND, version="2.0")
+    listed = world.run("list", "objective").stdout
+    assert "vlzoo-trimmed:trimmed-itc" in listed
+    assert "aaa-first:trimmed-itc" in listed
+    recipe = world.write("mine.yaml", "objectives:\n  trimmed-itc: {}\n")
+    refused = world.run("check", recipe.name)
+    assert refused.returncode == 2
+    assert "aaa-first 2.0 and vlzoo-trimmed 0.1" in refused.stderr
+    assert "say which: 'aaa-first:trimmed-itc' or 'vlzoo-trimmed:trimmed-itc'" in refused.stderr
+    chosen = world.write("chosen.yaml", "objectives:\n  trimmed:\n    part: vlzoo-trimmed:trimmed-itc\n")
+    assert "supplied by both" not in world.run("check", chosen.name).stderr
+
+
+def test_a_plugin_that_shares_one_name_keeps_its_others(world):
+    world.dist("vlzoo-trimmed")
+    world.dist("aaa-first", SECOND)
+    assert "blender" in [part["name"] for part in parts(world)["parts"]]
+
+
+@pytest.mark.parametrize("name", ["vlzoo-trimmed", "vlzoo_trimmed", "VLZOO.Trimmed"])
+def test_a_plugin_can_be_left_out(world, name):
+    world.dist("vlzoo-trimmed")
+    assert "trimmed-itc" not in [part["name"] for part in parts(world, VLZOO_DISABLE_PLUGINS=f"nobody,{name}")["parts"]]
+    doctor = world.run("doctor", VLZOO_DISABLE_PLUGINS=f"nobody,{name}").stdout
+    assert "left out" in doctor
+    assert "VLZOO_DISABLE_PLUGINS names 'nobody', and there is no such plugin" in doctor
+
+
+def test_the_core_cannot_be_left_out(world):
+    names = [part["name"] for part in parts(world, VLZOO_DISABLE_PLUGINS="vlzoo,core")["parts"]]
+    assert "weak" in names
+
+
+def test_trace_shows_every_hook_call_on_standard_error(world):
+    world.dist("vlzoo-trimmed", version="0.7")
+    done = world.run("--trace", "list", "--json")
+    assert "vlzoo trace: vlzoo_register <- vlzoo-trimmed 0.7 (" in done.stderr
+    assert json.loads(done.stdout)["broken"] == []
+    assert "remembered" in world.run("list", VLZOO_TRACE="1").stderr
+
+
+def test_a_missing_name_is_explained_by_the_plugin_that_did_not_load(world):
+    world.dist("vlzoo-trimmed", "raise RuntimeError('no')", version="3")
+    done = world.run("show", "trimmed-itc")
+    assert done.returncode == 2
+    assert "these plugins did not load (`vlzoo doctor` says why): vlzoo-trimmed 3" in done.stderr
+
+
+COMMAND = """
+import click
+from vlzoo import hookimpl
+
+@click.command("hello", short_help="say hello")
+def hello():
+    click.echo("hello from a plugin")
+
+@hookimpl
+def vlzoo_commands(group):
+    group.add_command(hello)
+"""
+
+
+def test_a_plugin_can_add_a_command(world):
+    world.dist("vlzoo-hello", COMMAND, version="0.2")
+    assert world.run("hello").stdout == "hello from a plugin\n"
+    assert "say hello (vlzoo-hello 0.2)" in world.run("--help").stdout
+
+
+def test_a_command_is_not_imported_for_help(world):
+    world.dist("vlzoo-hello", "open('imported', 'a').write('x')\n" + COMMAND)
+    world.run("list")
+    world.run("--help")
+    assert (world.folder / "imported").read_text() == "x"
+    world.run("hello")
+    assert (world.folder / "imported").read_text() == "xx"
+
+
+def test_a_command_of_the_cores_cannot_be_taken_over(world):
+    world.dist("vlzoo-hello", COMMAND.replace('"hello"', '"list"'), version="0.2")
+    done = world.run("list")
+    assert done.returncode == 0
+    assert "vlzoo-hello 0.2: the command 'list' is built into vlzoo and can't be taken over" in done.stderr
+    assert "hello from a plugin" not in done.stdout
+
+
+def test_two_plugins_with_one_command_name_both_and_say_how_to_choose(world):
+    world.dist("vlzoo-hello", COMMAND, version="0.2")
+    world.dist("vlzoo-hallo", COMMAND, version="0.3")
+    done = world.run("hello")
+    assert done.returncode == 2
+    assert "supplied by both vlzoo-hallo 0.3 and vlzoo-hello 0.2" in done.stderr
+    assert world.run("hello", VLZOO_DISABLE_PLUGINS="vlzoo-hallo").stdout == "hello from a plugin\n"
+
+
+def test_a_remembered_command_that_no_longer_imports_is_one_message(world):
+    world.dist("vlzoo-hello", "import json, os\nif os.environ.get('BREAK'): raise RuntimeError('gone')\n" + COMMAND)
+    assert world.run("list").returncode == 0
+    unrelated = world.run("list", BREAK="1")
+    assert unrelated.returncode == 0
+    assert unrelated.stderr == ""
+    done = world.run("hello", BREAK="1")
+    assert done.returncode == 2
+    assert "vlzoo-hello 0.1: RuntimeError:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_remembered_watcher_that_no_longer_imports_is_left_out_and_named(world):
+    watcher = """
+    import os
+    if os.environ.get('BREAK'): raise RuntimeError('gone')
+    from vlzoo import hookimpl
+
+    @hookimpl
+    def vlzoo_watch(event, run, values):
+        print("seen", event)
+    """
+    world.dist("vlzoo-watcher", watcher, version="0.5")
+    call = "from vlzoo.door.plugins import door; "
+    call += "door().hook('vlzoo_watch')(event='step', run=None, values={}); print('on')"
+    assert world.python("-c", call).stdout == "seen step\non\n"
+    done = world.python("-c", call, BREAK="1")
+    assert done.stdout == "on\n"
+    assert done.stderr.startswith("! vlzoo_watcher is left out: vlzoo-watcher 0.5: RuntimeError:")
+
+
+def test_a_watcher_that_raises_is_named_once_and_stops_nothing(world):
+    watcher = """
+    from vlzoo import hookimpl
+
+    @hookimpl
+    def vlzoo_watch(event, values):
+        raise ValueError("disk on fire")
+    """
+    world.dist("vlzoo-watcher", watcher)
+    notify = "door().notify('vlzoo_watch', event='step', run=None, values={})"
+    call = f"from vlzoo.door.plugins import door\nfor k in range(3): {notify}"
+    done = world.python("-c", call + "\nprint('on')")
+    assert done.stdout == "on\n"
+    assert done.stderr.count("disk on fire") == 1
+    assert "vlzoo-watcher" in done.stderr
+
+
+def test_a_single_file_can_add_a_command(world):
+    world.write("mine.py", COMMAND)
+    assert world.run("--plugin", "mine.py", "hello").stdout == "hello from a plugin\n"
+    assert "say hello (mine.py (file))" in world.run("--plugin", "mine.py", "--help").stdout
+    traced = world.run("--trace", "--plugin", "mine.py", "hello")
+    assert traced.stdout == "hello from a plugin\n"
+    assert "vlzoo trace: vlzoo_register <- mine.py (file)" in traced.stderr

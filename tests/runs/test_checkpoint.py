@@ -1,0 +1,130 @@
+"""Checkpoints: whole or not there, of this recipe or refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.objectives.itm import ITM
+from vlzoo.objectives.mlm import MLM
+from vlzoo.runs import checkpoint as module
+from vlzoo.runs.checkpoint import checkpoints, latest, load_into, load_optimizer, optimizer_tensors, save, tensors_of
+
+FILES = {"system": {"a": torch.arange(3.0)}}
+
+
+def names(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def test_the_newest_are_kept(tmp_path):
+    for step in (2, 4, 10, 100):
+        save(tmp_path, step, FILES, {"step": step}, keep=2)
+    assert names(tmp_path) == ["step-000000010", "step-000000100"]
+    assert [found.step for found in checkpoints(tmp_path)] == [10, 100]
+    (tmp_path / "recipe.yaml").write_text("{}")
+    assert latest(tmp_path).state() == {"step": 100}
+    assert torch.equal(latest(tmp_path).tensors("system")["a"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize("at", ["save_file", "_flush"])
+def test_a_crash_in_the_middle_leaves_the_old_one_whole(tmp_path, monkeypatch, at):
+    save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+
+    def crash(*args):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, at, crash)
+        with pytest.raises(SystemExit):
+            save(tmp_path, 4, FILES, {"step": 4}, keep=1)
+    assert [found.step for found in checkpoints(tmp_path)] == [2]
+    assert checkpoints(tmp_path)[0].state() == {"step": 2}
+    # What the crash left is cleared away by the next one.
+    assert len(names(tmp_path)) == 2
+    save(tmp_path, 4, FILES, {"step": 4}, keep=1)
+    assert names(tmp_path) == ["step-000000004"]
+
+
+def test_a_full_disk_is_one_message_and_the_old_one_stays(tmp_path, monkeypatch):
+    save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(TrainingError, match="no room on the disk for a checkpoint") as caught:
+        save(tmp_path, 4, FILES, {"step": 4}, keep=1)
+    assert "--resume" in str(caught.value)
+    assert names(tmp_path) == ["step-000000002"]
+
+
+def test_a_folder_without_its_last_file_is_no_checkpoint(tmp_path):
+    save(tmp_path, 2, FILES, {"step": 2}, keep=3)
+    (save(tmp_path, 4, FILES, {"step": 4}, keep=3) / "state.json").unlink()
+    assert [found.step for found in checkpoints(tmp_path)] == [2]
+
+
+def test_damage_and_absence_are_told(tmp_path):
+    with pytest.raises(CheckpointError, match="no such folder"):
+        latest(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"no recipe\.yaml"):
+        latest(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds no checkpoint yet"):
+        latest(tmp_path)
+    folder = save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+    (folder / "state.json").write_text("{")
+    (folder / "system.safetensors").write_bytes(b"12345678")
+    for read in (latest(tmp_path).state, lambda: latest(tmp_path).tensors("system")):
+        with pytest.raises(CheckpointError, match="can't be read"):
+            read()
+
+
+def test_tied_tensors_are_kept_once_and_loaded_under_both_names(toy):
+    made = toy.system({"mlm": MLM(), "itm": ITM()})
+    kept = tensors_of(made)
+    tables = [name for name, tensor in kept.items() if tensor.shape == (toy.VOCAB, toy.WIDTH)]
+    assert len(tables) == 1
+    other = toy.system({"mlm": MLM(), "itm": ITM()})
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    load_into(other, kept, where="here")
+    assert all(torch.equal(p, dict(made.named_parameters())[name]) for name, p in other.named_parameters())
+    assert other.objectives["mlm"].head.embedding is other.model.text_encoder.word_embedding()
+
+
+def test_another_recipes_weights_are_refused_by_name_and_shape(toy):
+    kept = tensors_of(toy.system({"itm": ITM()}))
+    with pytest.raises(CheckpointError, match=r"missing: objectives\.mlm\.head"):
+        load_into(toy.system({"itm": ITM(), "mlm": MLM()}), kept, where="run")
+    with pytest.raises(CheckpointError, match=r"unexpected: objectives\.itm\.head"):
+        load_into(toy.system({}), kept, where="run")
+    kept["model.image_projection.weight"] = torch.zeros(3, 16)
+    with pytest.raises(CheckpointError, match=r"image_projection\.weight is \[3, 16\], here \[8, 16\]"):
+        load_into(toy.system({"itm": ITM()}), kept, where="run")
+
+
+def test_an_optimiser_goes_on_as_if_it_had_not_stopped():
+    def stepped(parameter, optimizer, times):
+        for _ in range(times):
+            optimizer.zero_grad()
+            (parameter**2).sum().backward()
+            optimizer.step()
+
+    first = torch.nn.Parameter(torch.arange(1.0, 4.0))
+    whole = torch.optim.AdamW([first], lr=0.1, fused=True)
+    stepped(first, whole, 2)
+    second = torch.nn.Parameter(first.detach().clone())
+    resumed = torch.optim.AdamW([second], lr=0.1, fused=True)
+    load_optimizer(resumed, optimizer_tensors(whole, {id(first): "w"}), {id(second): "w"})
+    stepped(first, whole, 3)
+    stepped(second, resumed, 3)
+    assert torch.equal(first, second)
+    assert json.dumps(sorted(optimizer_tensors(whole, {id(first): "w"}))) == '["w|exp_avg", "w|exp_avg_sq", "w|step"]'

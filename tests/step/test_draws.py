@@ -1,0 +1,136 @@
+"""Randomness keyed by seed, step, purpose and sample."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare, kstest
+
+from vlzoo.hashing import mix, name_word
+from vlzoo.step.draws import IGNORED, Draws
+from vlzoo.types import Text
+
+
+def test_mix_is_splitmix64():
+    # The first outputs of SplitMix64 from state 0 (Steele et al.; Java's SplittableRandom, test vector of rust's
+    # rand_xoshiro): 0xe220a8397b1dcdaf. One word 0 from state 0 adds the golden gamma once, as SplitMix64 does.
+    assert int(mix(0)) == 0xE220A8397B1DCDAF
+
+
+def test_a_purpose_has_the_same_number_everywhere():
+    # CRC-32 of "123456789" is the check value of the standard (ITU-T V.42).
+    assert name_word("123456789") == 0xCBF43926
+
+
+def test_numbers_are_uniform():
+    drawn = Draws(1, 2).uniform("mlm", torch.arange(2000), 50).flatten()
+    assert float(drawn.min()) >= 0.0 and float(drawn.max()) < 1.0
+    # Kolmogorov-Smirnov on 100,000 draws; the seed is fixed, so this does not flicker.
+    assert kstest(drawn.numpy(), "uniform").pvalue > 0.01
+
+
+def test_steps_seeds_purposes_and_keys_are_independent():
+    key = torch.arange(5000)
+    base = Draws(1, 2).uniform("mlm", key, 1)
+    others = [Draws(2, 2).uniform("mlm", key, 1), Draws(1, 3).uniform("mlm", key, 1), Draws(1, 2).uniform("x", key, 1)]
+    for other in [*others, Draws(1, 2).uniform("mlm", key + 5000, 1)]:
+        correlation = torch.corrcoef(torch.stack([base.flatten(), other.flatten()]))[0, 1]
+        # For independent pairs its deviation is 1 / sqrt(5000) = 0.014; four of these.
+        assert abs(float(correlation)) < 0.057
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=12, unique=True), st.randoms(), st.integers(1, 9))
+def test_a_samples_draws_do_not_depend_on_its_batch(keys, random, count):
+    draws = Draws(3, 4)
+    whole = dict(zip(keys, draws.uniform("mlm", torch.tensor(keys), count + 3).tolist(), strict=True))
+    random.shuffle(keys)
+    for key, row in zip(keys[:5], draws.uniform("mlm", torch.tensor(keys[:5]), count).tolist(), strict=True):
+        assert row == whole[key][:count]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.0, 1e-300, 1e-30, 0.1, 1.0, 1e30]), min_size=1, max_size=20))
+def test_columns_without_weight_are_never_chosen(weights):
+    weight = torch.tensor(weights, dtype=torch.float64)
+    chosen = Draws().choose("x", torch.arange(300), weight.expand(300, -1))
+    assert chosen.shape == (300,)
+    if weight.sum() > 0:
+        assert bool((weight[chosen] > 0).all())
+    else:
+        assert bool((chosen >= 0).all()) and bool((chosen < len(weights)).all())
+
+
+def test_columns_are_chosen_in_proportion():
+    weight = torch.tensor([1.0, 0.0, 2.0, 3.0, 4.0])
+    chosen = Draws(5).choose("x", torch.arange(20_000), weight.expand(20_000, -1))
+    counts = torch.bincount(chosen, minlength=5).tolist()
+    assert counts[1] == 0
+    # 20,000 draws with weights 1, 2, 3, 4 of 10.
+    assert chisquare([counts[i] for i in (0, 2, 3, 4)], [2000, 4000, 6000, 8000]).pvalue > 0.01
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.permutations(range(7)))
+def test_under_keys_the_order_of_columns_does_not_matter(order):
+    weight = torch.tensor([0.0, 1.0, 2.0, 0.5, 0.0, 3.0, 1.0]).expand(20, -1)
+    column, rows, at = torch.arange(7) + 40, torch.arange(20), torch.tensor(order)
+    first = column[Draws(5).choose("x", rows, weight, column)]
+    assert torch.equal(first, column[at][Draws(5).choose("x", rows, weight[:, at], column[at])])
+
+
+def test_a_row_without_weight_is_uniform():
+    chosen = Draws(5).choose("x", torch.arange(8000), torch.zeros(8000, 4))
+    assert chisquare(torch.bincount(chosen, minlength=4).tolist()).pvalue > 0.01
+
+
+def long_text(rows: int, length: int) -> Text:
+    """Words 100 to 199, [CLS] (2) first and [SEP] (3) last."""
+    ids = torch.randint(100, 200, (rows, length), generator=torch.Generator().manual_seed(0))
+    ids[:, 0], ids[:, -1] = 2, 3
+    special = torch.zeros_like(ids, dtype=torch.bool)
+    special[:, 0] = special[:, -1] = True
+    return Text(ids, torch.ones_like(special), special)
+
+
+def test_berts_masking_rates():
+    text = long_text(2000, 52)  # 100,000 words
+    masked, labels = Draws(1).corrupt(text, torch.arange(2000), probability=0.15, vocab=1000, mask_id=4)
+    drawn = labels != IGNORED
+    assert not bool((drawn & text.special).any())
+    assert torch.equal(labels[drawn], text.ids[drawn])
+    assert torch.equal(masked.ids[~drawn], text.ids[~drawn])
+    count = int(drawn.sum())
+    # BERT (Devlin et al. 2019, A.1): 15 %, of these 80 / 10 / 10. Deviation of 15,000: sqrt(1e5 * .15 * .85) = 113.
+    assert abs(count - 15_000) < 4 * 113
+    as_mask = int((masked.ids[drawn] == 4).sum())
+    kept = int((masked.ids[drawn] == text.ids[drawn]).sum())
+    # Of the random tenth, 1 in 1000 is [MASK] or the word itself by chance: 1.5 of each, within the tolerance.
+    assert as_mask / count == pytest.approx(0.8, abs=4 * (0.16 / count) ** 0.5)
+    assert kept / count == pytest.approx(0.1, abs=4 * (0.09 / count) ** 0.5)
+    random = masked.ids[drawn & (masked.ids != 4) & (masked.ids != text.ids)]
+    # Random ids come from the whole vocabulary: 100 bins of 10 ids.
+    assert chisquare(torch.bincount(random // 100, minlength=10).tolist()).pvalue > 0.01
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 1), st.integers(0, 9))
+def test_padding_changes_no_mask(probability, pad):
+    text = long_text(6, 12)
+    wide = Text(
+        *(
+            torch.nn.functional.pad(x, (0, pad), value=v)
+            for x, v in zip((text.ids, text.mask, text.special), (0, False, True), strict=True)
+        )
+    )
+    key = torch.arange(6)
+    arguments = {"probability": probability, "vocab": 50, "mask_id": 4}
+    narrow_masked, narrow_labels = Draws(2).corrupt(text, key, **arguments)
+    wide_masked, wide_labels = Draws(2).corrupt(wide, key, **arguments)
+    assert torch.equal(wide_masked.ids[:, :12], narrow_masked.ids)
+    assert torch.equal(wide_labels[:, :12], narrow_labels)
+    assert bool((wide_labels[:, 12:] == IGNORED).all())
+    everything = Draws(2).corrupt(wide, key, probability=1.0, vocab=50, mask_id=4)[1]
+    assert torch.equal(everything != IGNORED, ~wide.special)

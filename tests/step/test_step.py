@@ -1,0 +1,249 @@
+"""Step: each value once, hard negatives, and losses that do not know their batch's order or padding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlzoo.errors import VlzooError
+from vlzoo.interfaces import Objective
+from vlzoo.models.teacher import Teacher
+from vlzoo.objectives.answer import Answer
+from vlzoo.objectives.classify import Classify
+from vlzoo.objectives.itc import ITC
+from vlzoo.objectives.itm import ITM
+from vlzoo.objectives.mlm import MLM
+from vlzoo.step.draws import Draws
+from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.step import Step
+from vlzoo.types import Loss
+
+
+class Calls:
+    """Counts calls of a module's method and the rows of their first argument."""
+
+    def __init__(self, module, method, monkeypatch):
+        self.rows = []
+        inner = getattr(module, method)
+
+        def counted(*args, **kwargs):
+            first = args[0]
+            self.rows.append(len(first.x if hasattr(first, "x") else first))
+            return inner(*args, **kwargs)
+
+        monkeypatch.setattr(module, method, counted)
+
+
+class Twice(ITC):
+    """A second contrast, as a variant in a plugin would be."""
+
+
+def run(made, step):
+    return {name: objective(step).total for name, objective in made.named_objectives().items()}
+
+
+def test_each_pass_runs_once_however_many_objectives_ask(toy, monkeypatch):
+    made = toy.system({"itc": ITC(), "twice": Twice(), "itm": ITM(), "itm2": ITM(head="mlp"), "mlm": MLM()})
+    teacher = Teacher(made)
+    names = [("image_encoder", "forward"), ("text_encoder", "forward"), ("fusion", "prepare"), ("fusion", "fuse")]
+    calls = {
+        (who, part, method): Calls(getattr(model, part), method, monkeypatch)
+        for who, model in (("student", made.model), ("teacher", teacher.model))
+        for part, method in names
+    }
+    run(made, toy.step(made, toy.batch(4), teacher=teacher, alpha=0.4))
+    rows = {name: each.rows for name, each in calls.items()}
+    # Pictures once; texts as they are and with words masked as one batch; keys and values once, whoever reads them.
+    assert rows["student", "image_encoder", "forward"] == [4]
+    assert rows["student", "text_encoder", "forward"] == [8]
+    assert rows["student", "fusion", "prepare"] == [4]
+    # B positives, 2B negatives, B with masked words.
+    assert rows["student", "fusion", "fuse"] == [4, 8, 4]
+    assert rows["teacher", "image_encoder", "forward"] == [4]
+    assert rows["teacher", "text_encoder", "forward"] == [4, 4]
+    assert rows["teacher", "fusion", "prepare"] == [4]
+    assert rows["teacher", "fusion", "fuse"] == [4]
+
+
+def test_masking_everywhere_makes_one_pass_of_two(toy, monkeypatch):
+    class Everywhere(MLM):
+        def plan(self, plan):
+            plan.mask_text(self.probability, everywhere=True)
+            plan.read("masked", text=MASKED)
+
+    made = toy.system({"itc": ITC(), "itm": ITM(), "mlm": Everywhere()})
+    texts = Calls(made.model.text_encoder, "forward", monkeypatch)
+    fused = Calls(made.model.fusion, "fuse", monkeypatch)
+    run(made, toy.step(made, toy.batch(4)))
+    assert (texts.rows, fused.rows) == ([4], [4, 8])
+
+
+def test_values_are_the_same_object_again(toy):
+    made = toy.system({"itc": ITC()})
+    step = toy.step(made, toy.batch(3))
+    assert step.similarity is step.similarity
+    assert step.fused() is step.fused()
+    assert step.text() is step.text("text")
+    assert step.negatives is step.negatives
+
+
+def test_rows_computed_for_readers_alone_equal_the_full_pass(toy):
+    # The same losses and gradients, whether the last layer computes [CLS] and masked positions or everything.
+    made = toy.system({"itm": ITM(), "mlm": MLM(probability=0.4)})
+    batch, found = toy.batch(5), []
+    everything = Plan()
+    everything.mask_text(0.4)
+    for plan in (toy.plan(made), everything):
+        made.zero_grad()
+        step = Step(batch, made.model, plan=plan)
+        losses = run(made, step)
+        sum(losses.values()).backward()
+        grads = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+        found.append((losses, grads, step.fused(text=MASKED).positions))
+    (few, few_grads, positions), (all_, all_grads, none) = found
+    assert positions is not None and none is None
+    assert positions.shape[1] < batch.texts["text"].ids.shape[1]
+    for name in few:
+        torch.testing.assert_close(few[name], all_[name])
+    assert few_grads.keys() == all_grads.keys()
+    for name in few_grads:
+        torch.testing.assert_close(few_grads[name], all_grads[name], rtol=1e-3, atol=1e-5)
+
+
+def test_an_objective_that_plans_nothing_reads_everything(toy):
+    class Stranger(Objective):
+        def forward(self, step):
+            fused = step.fused()
+            assert fused.x.shape[:2] == step.batch.texts["text"].ids.shape
+            return Loss(fused.x.mean())
+
+    made = toy.system({"itm": ITM(), "stranger": Stranger()})
+    assert torch.isfinite(sum(run(made, toy.step(made, toy.batch(4))).values()))
+
+
+def objectives(toy, classes=3):
+    return toy.system(
+        {"itc": ITC(), "itm": ITM(), "mlm": MLM(probability=0.3), "classify": Classify()}, classes=classes
+    )
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.permutations(range(5)), st.integers(0, 3), st.booleans())
+def test_no_loss_knows_the_batchs_order_or_padding(toy, order, pad, taught):
+    made = objectives(toy)
+    teacher = Teacher(made, 0.5) if taught else None
+    plain = toy.batch(5, classes=3)
+    wide = toy.batch(5, classes=3, pad=pad)
+    first = run(made, toy.step(made, plain, teacher=teacher, alpha=0.4))
+    padded = run(made, toy.step(made, wide, teacher=teacher, alpha=0.4))
+    for name in first:
+        torch.testing.assert_close(first[name], padded[name], rtol=1e-4, atol=1e-5)
+    turned = run(made, toy.step(made, toy.taken(plain, list(order)), teacher=teacher, alpha=0.4))
+    for name in first:
+        torch.testing.assert_close(first[name], turned[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["itc", "itm", "mlm", "classify", "answer"])
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_batch_of_one_trains(toy, name, taught):
+    kinds = {"itc": ITC(queue=4), "itm": ITM(), "mlm": MLM(), "classify": Classify(), "answer": Answer()}
+    made = toy.system({name: kinds[name]}, classes=3, decoder=True)
+    teacher = Teacher(made) if taught else None
+    step = toy.step(made, toy.answers(toy.batch(1, classes=3)), teacher=teacher, alpha=0.4)
+    loss = made.named_objectives()[name](step)
+    loss.total.backward()
+    made.named_objectives()[name].after_step(step)
+    assert torch.isfinite(loss.total)
+    grads = [p.grad for p in made.parameters() if p.grad is not None]
+    assert grads and all(bool(torch.isfinite(grad).all()) for grad in grads)
+
+
+def test_a_batch_of_one_equals_a_batch_of_eight(toy):
+    made = objectives(toy).eval()
+    batch = toy.batch(8, classes=3)
+    whole = toy.step(made, batch)
+    for row in range(8):
+        alone = toy.step(made, toy.taken(batch, [row]))
+        torch.testing.assert_close(alone.fused().x[0, 0], whole.fused().x[row, 0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone.image_embed()[0], whole.image_embed()[row], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone.text_embed()[0], whole.text_embed()[row], rtol=1e-4, atol=1e-5)
+
+
+def mined_often(step, times):
+    """The negatives of a step under many draws; its features are computed once."""
+    for number in range(times):
+        step.draws = Draws(7, number)
+        step._memo.pop("negatives", None)
+        yield step.negatives
+
+
+def test_negatives_never_show_the_own_picture(toy):
+    made = objectives(toy)
+    batch = replace(toy.batch(6), image_id=torch.tensor([1, 1, 2, 2, 3, 3]))
+    for mined in mined_often(toy.step(made, batch), 50):
+        ids = batch.image_id
+        assert bool((ids[mined.image_for_text] != ids).all())
+        assert bool((ids[mined.text_for_image] != ids).all())
+        # Own texts with mined pictures, then mined texts with own pictures.
+        assert mined.text_rows.tolist() == [*range(6), *mined.text_for_image.tolist()]
+        assert mined.image_rows.tolist() == [*mined.image_for_text.tolist(), *range(6)]
+
+
+def test_hard_negatives_are_drawn_by_similarity(toy):
+    made = toy.system({"itm": ITM()}, temperature=0.5)
+    batch = toy.batch(4)
+    logits = toy.step(made, batch).similarity.t2i[0].detach().double()
+    weights = torch.exp(logits[1:] - logits[1:].max())
+    expected = weights / weights.sum()
+    count = torch.zeros(4)
+    for mined in mined_often(toy.step(made, batch), 400):
+        count[mined.image_for_text[0]] += 1
+    assert count[0] == 0
+    # The literal softmax over the three others; a share of 400 deviates by at most 0.025.
+    assert (count[1:] / 400 - expected).abs().max() < 4 * 0.025
+
+
+def test_a_confident_model_still_draws_legal_negatives(toy):
+    # At temperature 0.001 the diagonal is ahead by so much that exp underflows for every legal pair.
+    made = toy.system({"itm": ITM()}, temperature=0.001)
+    step = toy.step(made, toy.batch(4))
+    step._memo["similarity"] = type(step.similarity)(torch.eye(4) * 1e4, torch.eye(4) * 1e4)
+    drawn = torch.stack([step.negatives.image_for_text, step.negatives.text_for_image])
+    assert bool((drawn != torch.arange(4)).all())
+
+
+def test_one_picture_for_all_draws_uniformly_among_the_others(toy):
+    made = toy.system({"itm": ITM()})
+    batch = replace(toy.batch(4), image_id=torch.zeros(4, dtype=torch.long))
+    seen = torch.zeros(4, 4)
+    for mined in mined_often(toy.step(made, batch), 300):
+        seen[torch.arange(4), mined.image_for_text] += 1
+    assert bool((seen.diagonal() == 0).all())
+    # Each of the three others: 100 of 300, deviation sqrt(300 * 1/3 * 2/3) = 8.2.
+    off = seen[~torch.eye(4, dtype=torch.bool)]
+    assert (off - 100).abs().max() < 4 * 8.2
+
+
+def test_a_weighted_view_equals_scaled_tokens(toy):
+    made = toy.system({"itm": ITM()})
+    step = toy.step(made, toy.batch(3))
+    weight = torch.rand(3, 4, generator=torch.Generator().manual_seed(1))
+    step.weigh_image("soft", weight)
+    image = step.image()
+    scaled = made.model.fusion.prepare(replace(image, x=image.x * weight[..., None]))
+    direct = made.model.fusion.fuse(step.text(), [scaled]).x
+    torch.testing.assert_close(step.fused(image="soft").x[:, 0], direct[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_unknown_views_are_named(toy):
+    step = toy.step(toy.system({"itm": ITM()}), toy.batch(2))
+    with pytest.raises(VlzooError, match="no picture 'imagee'"):
+        step.image("imagee")
+    with pytest.raises(VlzooError, match="no text 'txt'"):
+        step.text("txt")
+    with pytest.raises(VlzooError, match="no momentum teacher"):
+        step.taught()

@@ -1,0 +1,259 @@
+"""The core's own parts, registered through the same door as a stranger's."""
+
+from __future__ import annotations
+
+from vlzoo.door.hookspecs import hookimpl
+from vlzoo.door.registry import Registrar
+from vlzoo.resources import zoo_configs
+
+ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
+READERS = "vlzoo.data.readers"
+
+PARTS = {
+    "image_encoder": (
+        ("timm", "vlzoo.models.image_timm:TimmEncoder", "any timm ViT, DeiT, BEiT, Swin or CNN, as tokens", ""),
+        (
+            "patch",
+            "vlzoo.models.image_patch:PatchEncoder",
+            "one convolution over patches and learned positions",
+            "Kim et al. 2021 (ViLT)",
+        ),
+        (
+            "regions",
+            "vlzoo.models.image_regions:RegionEncoder",
+            "a detector's region features and boxes",
+            "Chen et al. 2020 (UNITER)",
+        ),
+    ),
+    "text_encoder": (
+        (
+            "bert",
+            "vlzoo.models.text_bert:BertEncoder",
+            "the first layers of a BERT: random, from a folder or from a pip package",
+            "Devlin et al. 2019",
+        ),
+        ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
+    ),
+    "fusion": (
+        (
+            "cross_attention",
+            "vlzoo.models.fusion_cross:CrossAttentionFusion",
+            "text queries one or two pictures, whose keys and values are projected once",
+            "Li et al. 2021 (ALBEF)",
+        ),
+        (
+            "merged",
+            "vlzoo.models.fusion_merged:MergedFusion",
+            "one stream of words and image tokens that attend to each other",
+            "Chen et al. 2020 (UNITER)",
+        ),
+    ),
+    "decoder": (
+        (
+            "causal",
+            "vlzoo.models.decoder:CausalDecoder",
+            "words one after the other, reading a memory, with a key and value cache",
+            "Li et al. 2021 (ALBEF)",
+        ),
+    ),
+    "objective": (
+        (
+            "itc",
+            "vlzoo.objectives.itc:ITC",
+            "image-text contrastive, in batch or with momentum queue and distillation",
+            ALBEF,
+        ),
+        ("itm", "vlzoo.objectives.itm:ITM", "image-text matching on mined hard negatives", ALBEF),
+        ("mlm", "vlzoo.objectives.mlm:MLM", "masked language modelling that reads the picture", ALBEF),
+        (
+            "answer",
+            "vlzoo.objectives.answer:Answer",
+            "generate an answer word by word, weighted by how many annotators gave it (VQA)",
+            ALBEF,
+        ),
+        (
+            "classify",
+            "vlzoo.objectives.classify:Classify",
+            "classes of a text and one or two pictures (SNLI-VE, NLVR2, VQA as classification)",
+            ALBEF,
+        ),
+        (
+            "text_assignment",
+            "vlzoo.objectives.text_assignment:TextAssignment",
+            "which of two pictures does a text describe, if any: prepares a fusion for NLVR2",
+            ALBEF,
+        ),
+    ),
+    "augmentation": (
+        (
+            "plain",
+            "vlzoo.augment.plain:Plain",
+            "the whole picture resized to a square, bicubic; for evaluation",
+            "ALBEF, Li et al. 2021, arXiv 2107.07651",
+        ),
+        (
+            "weak",
+            "vlzoo.augment.weak:Weak",
+            "random crop, flip and RandAugment, as ALBEF trains",
+            "ALBEF, Li et al. 2021, arXiv 2107.07651",
+        ),
+        (
+            "strong",
+            "vlzoo.augment.strong:Strong",
+            "weak with colour jitter, grey and blur, as TCL trains",
+            "TCL, Yang et al. 2022, arXiv 2202.10401",
+        ),
+    ),
+    "task": (
+        (
+            "retrieval",
+            "vlzoo.bench.tasks.retrieval:Retrieval",
+            "find a picture's captions (TR) and a caption's picture (IR): recall@1, 5, 10",
+            "Karpathy and Fei-Fei, CVPR 2015",
+        ),
+        (
+            "vqa",
+            "vlzoo.bench.tasks.vqa:Vqa",
+            "answer a question about a picture, by ranking a list of answers",
+            "Goyal et al., CVPR 2017",
+        ),
+        (
+            "nlvr2",
+            "vlzoo.bench.tasks.nlvr2:Nlvr2",
+            "is a sentence true of two pictures: accuracy and consistency",
+            "Suhr et al., ACL 2019",
+        ),
+        (
+            "snli-ve",
+            "vlzoo.bench.tasks.snli_ve:SnliVe",
+            "does a picture entail a sentence, contradict it, or neither",
+            "Xie et al., 2019",
+        ),
+        (
+            "gqa",
+            "vlzoo.bench.tasks.vqa:Gqa",
+            "answer a compositional question about a picture: one right answer",
+            "Hudson and Manning, CVPR 2019",
+        ),
+        (
+            "nlvr",
+            "vlzoo.bench.tasks.nlvr2:Nlvr",
+            "is a sentence true of a drawing: accuracy and consistency over six drawings",
+            "Suhr et al., ACL 2017",
+        ),
+        (
+            "grounding",
+            "vlzoo.bench.tasks.grounding:Grounding",
+            "which box an expression means: accuracy at IoU 0.5, pointing game, energy in the box",
+            "Yu et al., ECCV 2016",
+        ),
+        (
+            "image-retrieval",
+            "vlzoo.bench.tasks.image_retrieval:ImageRetrieval",
+            "find the other pictures of a picture's class: recall@1, 5, 10 and mAP",
+            "",
+        ),
+    ),
+    "adapter": (
+        (
+            "albef",
+            "vlzoo.weights.albef:AlbefAdapter",
+            "official checkpoints of ALBEF and TCL: pre-trained, retrieval, VQA, NLVR2, SNLI-VE",
+            ALBEF,
+        ),
+    ),
+}
+"""Kind -> name, target, summary, paper."""
+
+DATA = (
+    ("coco", "karpathy:Coco", "COCO captions, Karpathy's splits", "Lin et al. ECCV 2014"),
+    ("coco-albef", "albef_json:CocoAlbef", "COCO captions, ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("flickr30k", "karpathy:Flickr30k", "Flickr30K, Karpathy's splits", "Young et al. TACL 2014"),
+    ("flickr30k-albef", "albef_json:Flickr30kAlbef", "Flickr30K, ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    (
+        "albef-json",
+        "albef_json:AlbefJson",
+        "any list of pictures and captions in ALBEF's json",
+        "Li et al. NeurIPS 2021",
+    ),
+    ("visual-genome", "visual_genome:RegionPairs", "Visual Genome's phrases as captions", "Krishna et al. IJCV 2017"),
+    (
+        "visual-genome-regions",
+        "visual_genome:Regions",
+        "Visual Genome's phrases with boxes",
+        "Krishna et al. IJCV 2017",
+    ),
+    (
+        "visual-genome-objects",
+        "visual_genome:Objects",
+        "Visual Genome's objects with boxes",
+        "Krishna et al. IJCV 2017",
+    ),
+    ("sbu", "web:SBU", "SBU captions from Flickr", "Ordonez et al. NeurIPS 2011"),
+    ("cc3m", "web:CC3M", "Conceptual Captions", "Sharma et al. ACL 2018"),
+    ("cc12m", "web:CC12M", "Conceptual 12M", "Changpinyo et al. CVPR 2021"),
+    ("img2dataset", "shards:TarShards", "img2dataset's tar shards", ""),
+    ("img2dataset-parquet", "shards:ParquetShards", "img2dataset's parquet shards", ""),
+    ("coco-instances", "instances:CocoInstances", "COCO objects with boxes", "Lin et al. ECCV 2014"),
+    ("objects365", "instances:Objects365", "Objects365, version 2", "Shao et al. ICCV 2019"),
+    ("openimages", "openimages:OpenImages", "OpenImages boxes", "Kuznetsova et al. IJCV 2020"),
+    ("xvlm", "xvlm:XvlmLines", "pictures and regions in X-VLM's line format", "Zeng et al. ICML 2022"),
+    ("text", "plain:TextLines", "plain text, a sentence a line (BookCorpus)", ""),
+    ("images", "plain:ImageFolder", "a folder of pictures", ""),
+    ("jsonl", "own:JsonLines", "vlzoo's own line format", ""),
+    ("coco-mini", "small:CocoMini", "250 COCO photos with captions", ""),
+    ("coco-mini-objects", "small:CocoMiniRegions", "268 COCO photos with boxes", ""),
+    ("openclipart", "small:OpenClipart", "6,659 public-domain drawings with titles", ""),
+    ("emoji", "small:Emoji", "2,185 emoji in three styles", ""),
+    ("scenes", "karpathy:Scenes", "Scenes captions, generated by `vlzoo data make scenes`", ""),
+    ("scenes-regions", "visual_genome:ScenesRegions", "Scenes region phrases (Visual Genome's format)", ""),
+    ("scenes-attributes", "visual_genome:ScenesAttributes", "Scenes objects with attributes", ""),
+    ("scenes-objects", "instances:ScenesInstances", "Scenes objects with boxes (COCO's format)", ""),
+    ("scenes-texts", "plain:ScenesTexts", "Scenes texts without pictures", ""),
+    ("scenes-images", "plain:ScenesImages", "Scenes pictures without text", ""),
+    ("vqa-v2", "vqa:VqaV2", "VQA v2.0, questions about COCO pictures", "Goyal et al. CVPR 2017"),
+    ("vqa-albef", "vqa:VqaAlbef", "VQA v2 and VG-QA as ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("vg-qa", "gqa:VgQa", "Visual Genome's questions, one answer each", "Krishna et al. IJCV 2017"),
+    ("gqa", "gqa:Gqa", "GQA, compositional questions", "Hudson, Manning. CVPR 2019"),
+    ("easy-vqa", "easy_vqa:EasyVqa", "easy-VQA, from its pip package", ""),
+    ("nlvr2", "nlvr:Nlvr2", "NLVR2, sentences about two photographs", "Suhr et al. ACL 2019"),
+    ("nlvr2-albef", "nlvr:Nlvr2Albef", "NLVR2 as ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("nlvr", "nlvr_v1:Nlvr", "NLVR v1, sentences about drawn pictures", "Suhr et al. ACL 2017"),
+    ("snli-ve", "snli_ve:SnliVe", "SNLI-VE, original labels", "Xie et al. 2019"),
+    ("snli-ve-albef", "snli_ve:SnliVeAlbef", "SNLI-VE as ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("e-snli-ve", "snli_ve:ESnliVe", "e-SNLI-VE, cleaned labels, release of e-ViL", "Kayser et al. ICCV 2021"),
+    ("e-snli-ve-2.0", "snli_ve:ESnliVe2", "e-SNLI-VE 2.0, corrected neutral labels", "Do et al. 2020"),
+    ("refcoco", "refcoco:RefCoco", "RefCOCO, referring expressions", "Yu et al. ECCV 2016"),
+    ("refcoco-google", "refcoco:RefCocoGoogle", "RefCOCO with Google's split", "Yu et al. ECCV 2016"),
+    ("refcoco-plus", "refcoco:RefCocoPlus", "RefCOCO+, without words of place", "Yu et al. ECCV 2016"),
+    ("refcocog", "refcoco:RefCocoG", "RefCOCOg, longer expressions", "Mao et al. CVPR 2016"),
+    (
+        "refcoco-plus-albef",
+        "refcoco_albef:RefCocoPlusAlbef",
+        "RefCOCO+ as ALBEF's json lists",
+        "Li et al. NeurIPS 2021",
+    ),
+    ("scenes-vqa", "scenes_tasks:ScenesVqa", "Scenes, questions (VQA v2's format)", ""),
+    ("scenes-nlvr2", "scenes_tasks:ScenesNlvr2", "Scenes, sentences about two pictures (NLVR2's format)", ""),
+    ("scenes-snli-ve", "scenes_tasks:ScenesSnliVe", "Scenes, hypotheses (SNLI-VE's format)", ""),
+    ("scenes-refcoco", "scenes_tasks:ScenesRefCoco", "Scenes, referring expressions (RefCOCO's format)", ""),
+)
+"""Data: name, target below `READERS`, summary, paper."""
+
+
+@hookimpl
+def vlzoo_register(registry: Registrar) -> None:
+    """Register everything that comes with vlzoo."""
+    for kind, parts in PARTS.items():
+        for name, target, summary, paper in parts:
+            registry.part(kind, name, target, summary=summary, paper=paper)
+    for name, target, summary, paper in DATA:
+        registry.part("data", name, f"{READERS}.{target}", summary=summary, paper=paper)
+    registry.data(
+        "mixture",
+        "vlzoo.data.mixture:open_mixture",
+        summary="several sources with weights: 4m, 16m, full, or a YAML of your own",
+    )
+    for file in sorted((zoo_configs() / "methods").glob("*.yaml")):
+        with file.open(encoding="utf-8") as lines:  # the opening line alone: `vlzoo list` must be quick
+            registry.method(file.stem, f"vlzoo:methods/{file.name}", summary=lines.readline().lstrip("# ").strip())

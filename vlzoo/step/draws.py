@@ -1,0 +1,84 @@
+"""All randomness of a training step, keyed by seed, step, purpose and sample.
+
+A counter-based generator: what is drawn for a sample does not depend on the batch it sits in, on the order
+of the batch, or on how many processes share the work; and nothing has to be saved to resume.
+
+Legend: B batch rows, L text tokens, N candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlzoo.hashing import mix, name_word
+from vlzoo.types import Text
+
+IGNORED = -100
+"""Label of positions that carry no loss, as torch's cross-entropy reads it."""
+
+
+def _words(key_B: Tensor) -> np.ndarray:
+    return key_B.detach().cpu().numpy().astype(np.int64).view(np.uint64)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The draws of one step.
+
+    Attributes:
+        seed: the run's seed.
+        step: the step's number.
+    """
+
+    seed: int = 0
+    step: int = 0
+
+    def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
+        """Numbers in [0, 1), `count` for each sample, [B, count] float64 on the key's device."""
+        return self._numbers(purpose, key_B, np.arange(count, dtype=np.uint64))
+
+    def choose(self, purpose: str, key_B: Tensor, weight_BN: Tensor, column_N: Tensor | None = None) -> Tensor:
+        """One column for each row with probability proportional to its weight, [B] int64.
+
+        Columns of weight zero are never drawn. A row without any weight draws uniformly from all its columns.
+        The columns race for each row (Gumbel-max): under `column_N`, the columns' own keys [N] int64, the winner does
+        not depend on their order, and no sum is rounded.
+        """
+        weight_BN = weight_BN.double()
+        weight_BN = torch.where(weight_BN.sum(1, keepdim=True) <= 0, torch.ones_like(weight_BN), weight_BN)
+        keys_N = np.arange(weight_BN.shape[1], dtype=np.uint64) if column_N is None else _words(column_N)
+        # Half a step away from 0, whose logarithm would lose to a column without weight.
+        uniform_BN = self._numbers(purpose, key_B, keys_N) + 2.0**-54
+        return (weight_BN.log() - (-uniform_BN.log()).log()).argmax(1)
+
+    def _numbers(self, purpose: str, key_B: Tensor, column_N: np.ndarray) -> Tensor:
+        bits = mix(self.seed, self.step, name_word(purpose), _words(key_B)[:, None], column_N[None])
+        return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(key_B.device)
+
+    def corrupt(
+        self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int
+    ) -> tuple[Text, Tensor]:
+        """BERT's masking: of the tokens drawn, 80 % become [MASK], 10 % any id, 10 % stay.
+
+        Args:
+            text: the text; special tokens are never drawn.
+            key_B: the samples' keys, [B].
+            probability: each token's chance to be drawn.
+            vocab: number of ids to draw the random ones from.
+            mask_id: id of [MASK].
+
+        Returns:
+            The corrupted text, and labels [B, L]: the true id where a token was drawn, `IGNORED` elsewhere.
+        """
+        length = text.ids.shape[1]
+        drawn_BL = (self.uniform("mlm", key_B, length) < probability) & ~text.special
+        fate_BL = self.uniform("mlm-fate", key_B, length)
+        random_BL = (self.uniform("mlm-id", key_B, length) * vocab).long()
+        ids_BL = torch.where(drawn_BL & (fate_BL < 0.8), torch.full_like(text.ids, mask_id), text.ids)
+        ids_BL = torch.where(drawn_BL & (fate_BL >= 0.9), random_BL, ids_BL)
+        labels_BL = torch.where(drawn_BL, text.ids, torch.full_like(text.ids, IGNORED))
+        return Text(ids_BL, text.mask, text.special), labels_BL
