@@ -107,49 +107,49 @@ PARTS = {
     "task": (
         (
             "retrieval",
-            "vlzoo.bench.tasks.retrieval:Retrieval",
+            "vlzoo.bench.retrieval.task:Retrieval",
             "find a picture's captions (TR) and a caption's picture (IR): recall@1, 5, 10",
             "Karpathy and Fei-Fei, CVPR 2015",
         ),
         (
             "vqa",
-            "vlzoo.bench.tasks.vqa:Vqa",
+            "vlzoo.bench.vqa.task:Vqa",
             "answer a question about a picture, by ranking a list of answers",
             "Goyal et al., CVPR 2017",
         ),
         (
             "nlvr2",
-            "vlzoo.bench.tasks.nlvr2:Nlvr2",
+            "vlzoo.bench.sentences:Nlvr2",
             "is a sentence true of two pictures: accuracy and consistency",
             "Suhr et al., ACL 2019",
         ),
         (
             "snli-ve",
-            "vlzoo.bench.tasks.snli_ve:SnliVe",
+            "vlzoo.bench.sentences:SnliVe",
             "does a picture entail a sentence, contradict it, or neither",
             "Xie et al., 2019",
         ),
         (
             "gqa",
-            "vlzoo.bench.tasks.vqa:Gqa",
+            "vlzoo.bench.vqa.task:Gqa",
             "answer a compositional question about a picture: one right answer",
             "Hudson and Manning, CVPR 2019",
         ),
         (
             "nlvr",
-            "vlzoo.bench.tasks.nlvr2:Nlvr",
+            "vlzoo.bench.sentences:Nlvr",
             "is a sentence true of a drawing: accuracy and consistency over six drawings",
             "Suhr et al., ACL 2017",
         ),
         (
             "grounding",
-            "vlzoo.bench.tasks.grounding:Grounding",
+            "vlzoo.bench.grounding.task:Grounding",
             "which box an expression means: accuracy at IoU 0.5, pointing game, energy in the box",
             "Yu et al., ECCV 2016",
         ),
         (
             "image-retrieval",
-            "vlzoo.bench.tasks.image_retrieval:ImageRetrieval",
+            "vlzoo.bench.image_retrieval:ImageRetrieval",
             "find the other pictures of a picture's class: recall@1, 5, 10 and mAP",
             "",
         ),
@@ -161,6 +161,10 @@ PARTS = {
             "official checkpoints of ALBEF and TCL: pre-trained, retrieval, VQA, NLVR2, SNLI-VE",
             ALBEF,
         ),
+    ),
+    "model_family": (
+        ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),
+        ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP or ViLT of transformers: hf:FOLDER", ""),
     ),
 }
 """Kind -> name, target, summary, paper."""

@@ -193,6 +193,10 @@ class Objective(nn.Module):
         """
         plan.read_everything()
 
+    def offers(self) -> Mapping[str, Any]:
+        """What others may use, by name."""
+        return {}
+
     def forward(self, step: Step) -> Loss:
         """The loss of one step."""
         raise NotImplementedError

@@ -17,9 +17,9 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from ablation.words import KINDS, Spoken, spoken_words
 from vlzoo.bench.engine import Engine, load_run
-from vlzoo.bench.request import Request, Wishes
+from vlzoo.bench.request import Request
+from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.bench.run import measure
-from vlzoo.bench.tasks.retrieval_scores import captions_of, matrices
 from vlzoo.config.schema import PartRef
 from vlzoo.data.records import Sample
 from vlzoo.data.roots import open_source
@@ -49,9 +49,10 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
     """
     found: Arrays = {}
     for name, ref in domains.items():
-        request = Request("retrieval", run, PartRef.model_validate(dict(ref)), ref["split"], wishes=Wishes(k=k))
+        data = PartRef.model_validate(dict(ref))
+        request = Request("retrieval", f"run:{run}", options={"k": k}, data=data, split=ref["split"])
         measured = measure(request, lambda line: print(line, flush=True))
-        captions = captions_of(measured.source)
+        captions = Captions.of(measured.source)
         found[f"{name}/owners"] = captions.owners
         for protocol in PROTOCOLS:
             scores_IT, scores_TI = matrices(captions.names, captions.texts, measured.rows, protocol)
@@ -132,6 +133,6 @@ def caption_maps(explainer: Explainer, images: list[Any], pairs: list[tuple[int,
     with torch.enable_grad():
         states = Tokens(read.x.detach().requires_grad_(), read.mask, read.pooled)
         fused = model.fusion.fuse(states, [prepared], attention=explainer.layer)
-        score_B = explainer.head.head(fused.cls)[:, MATCH]
+        score_B = explainer.head(fused.cls)[:, MATCH]
     maps_BLN = word_maps(score_B, fused, text.mask, prefix=tokens.prefix)
     return list(maps_BLN.unflatten(2, grid_of(tokens)).cpu().numpy())

@@ -31,14 +31,14 @@ from reference.albef_rerank import Given, literal_image, literal_text
 from reference.base_size import PADDED, build, lengths
 from torch import Tensor
 
-from vlzoo.bench.candidates import candidates
-from vlzoo.bench.features import Encoded, Features, TextRows
-from vlzoo.bench.pairs import match_texts, prepare_image
-from vlzoo.bench.task import Settings
-from vlzoo.bench.tasks.retrieval_predict import match_image
+from vlzoo.bench.retrieval.candidates import candidates
+from vlzoo.bench.retrieval.features import Encoded, Features, TextRows
+from vlzoo.bench.retrieval.pairs import match_texts, prepare_image
+from vlzoo.bench.retrieval.predict import match_image
 from vlzoo.files import write_text
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.itm import ITM
+from vlzoo.task import Effort
 from vlzoo.types import Tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +112,7 @@ class Ours:
 
     def match(self, prepared: Any, text_PLD: Tensor, mask_PL: Tensor) -> Tensor:
         """Matching logits."""
-        return match_texts(self.model, self.matching, prepared, text_PLD, mask_PL)
+        return match_texts(self.model, self.matching.head, prepared, text_PLD, mask_PL)
 
     def images(self, pictures: Any) -> Encoded:
         """Not asked for: features are given."""
@@ -144,7 +144,7 @@ def compare(pixels: int, images: int) -> Timed:
             _reference_turn(timed, model, matching, given, image, k)
             rows_P = chosen.text[chosen.of(image)]
             picture_ND = given.image[image].numpy()
-            found, seconds = clocked(partial(match_image, ours, picture_ND, texts, rows_P, Settings()))
+            found, seconds = clocked(partial(match_image, ours, picture_ND, texts, rows_P, Effort().memory))
             timed.ours_turns.append(seconds)
             timed.ours |= {(image, int(t)): float(s) for t, s in zip(rows_P, found, strict=True)}
     return timed
@@ -180,11 +180,11 @@ def coco_slice(device: torch.device, pictures: int = 8, texts: int = 1_280) -> d
         features_ = Features(Path(folder), texts, texts, lambda start, end: Encoded(rows[start:end], None))
         list(features_.make())
         held = TextRows(features_, device, 10**9)
-        settings = Settings(memory=16 * 10**9)
-        match_image(ours, image_ND, held, np.arange(texts), settings)  # warms the kernels
+        memory = 16 * 10**9
+        match_image(ours, image_ND, held, np.arange(texts), memory)  # warms the kernels
         # match_image brings its logits to the host, so that the clock stops when the device is done.
         _, seconds = clocked(
-            lambda: [match_image(ours, image_ND, held, np.arange(texts), settings) for _ in range(pictures)]
+            lambda: [match_image(ours, image_ND, held, np.arange(texts), memory) for _ in range(pictures)]
         )
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 import torch
 
 from vlzoo.bench.engine import Engine
-from vlzoo.bench.task import Settings
+from vlzoo.bench.score import score_files
 from vlzoo.config.schema import Recipe
 from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesSnliVe, ScenesVqa
 from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import build_system
+from vlzoo.task import Effort, Files
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab
@@ -169,14 +172,51 @@ TRAINED: dict[str, dict[str, Any]] = {
 """What a model for each task is made of."""
 
 
+EFFORT = {field.name for field in fields(Effort)}
+
+
+def task_for(name: str, engine: Any, **options: Any) -> Any:
+    """A task with options (4 candidates where it takes a number of them), and with what the engine's has learned."""
+    known = schema_of(registry().find("task", name)).names
+    task = registry().build("task", name, **{**({"k": 4} if "k" in known else {}), **options})
+    if engine.task is not None:
+        task.restore(engine.task.state())
+    return task
+
+
+@pytest.fixture(scope="session")
+def make_task() -> Callable[..., Any]:
+    """`task_for`, for tests."""
+    return task_for
+
+
+@pytest.fixture(scope="session")
+def score() -> Callable[..., Any]:
+    """Scores files as `vlzoo score` does: task, predictions, annotations, protocol, options."""
+
+    def run(
+        task: str,
+        said: Path,
+        truth: Path | None = None,
+        protocol: str = "",
+        *,
+        allow_missing: bool = False,
+        **more: Any,
+    ) -> Any:
+        made = registry().build("task", task, protocol=protocol, **more)
+        return score_files(made, Files(said, truth, allow_missing))
+
+    return run
+
+
 @pytest.fixture
 def predicted(engine_for: Callable[..., Engine], sources: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """Predicts a task's data, by sample name."""
 
     def predict(name: str, done: frozenset[str] = frozenset(), seed: int = 0, **settings: Any) -> dict[str, Any]:
         engine = engine_for(**TRAINED[name], seed=seed)
-        task = engine.task or registry().build("task", name)
-        chosen = Settings(**{"protocol": task.protocols[0], "k": 4, **settings})
-        return {row["name"]: row for rows in task.predict(engine, sources[name], chosen, done) for row in rows}
+        effort = Effort(**{key: settings.pop(key) for key in EFFORT & settings.keys()})
+        task = task_for(name, engine, **settings)
+        return {row["name"]: row for rows in task.predict(engine, sources[name], done, effort) for row in rows}
 
     return predict

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vlzoo.bench.baselines import baselines, chance_recall
-from vlzoo.bench.tasks.snli_ve import SnliVe
-from vlzoo.bench.tasks.vqa import Vqa
+from vlzoo.bench.sentences import SnliVe
+from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
 
 

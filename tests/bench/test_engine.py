@@ -7,12 +7,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 import torch
 
-from vlzoo.bench.engine import foreign_code
-
-
-def test_the_core_has_no_foreign_code(engine_for):
-    assert foreign_code(engine_for({"itm": {}}).system) == {}
-
 
 def test_an_edited_plugin_changes_the_key(engine_for, tmp_path, monkeypatch):
     file = tmp_path / "stranger_fusion.py"
@@ -29,8 +23,8 @@ def test_an_edited_plugin_changes_the_key(engine_for, tmp_path, monkeypatch):
 
     first = described("import torch\nclass Part(torch.nn.Identity):\n    pass\n")
     second = described("import torch\nclass Part(torch.nn.Identity):\n    answer = 42\n")
-    assert set(first["code"]) == {"stranger_fusion"}
-    assert first != second
+    assert first.pop("model code") != second.pop("model code")
+    assert first == second
 
 
 def test_nothing_is_masked_when_a_model_is_measured(engine_for, sources):

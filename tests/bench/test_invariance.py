@@ -60,10 +60,9 @@ def test_memory_too_small_for_the_texts_reads_them_from_disk_with_equal_scores(p
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_scores_its_predictions(task, predicted, sources):
-    made = registry().build("task", task)
     rows = predicted(task)
-    for protocol in made.protocols:
-        scored = made.score(sources[task], rows, protocol)
+    for protocol in registry().build("task", task).protocols:
+        scored = registry().build("task", task, protocol=protocol).score(sources[task], rows)
         assert scored.scores
         for score in scored.scores:
             assert score.task == task

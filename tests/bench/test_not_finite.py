@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vlzoo.bench.retrieval.task import Retrieval
 from vlzoo.bench.store import Store
-from vlzoo.bench.task import Settings
-from vlzoo.bench.tasks.retrieval import Retrieval
 from vlzoo.errors import PredictionError
+from vlzoo.task import Effort
 
 
 def test_a_row_with_nan_is_refused_by_name(tmp_path):
@@ -22,4 +22,4 @@ def test_a_matching_head_that_gives_nan_is_told(engine_for, sources):
     engine = engine_for({"itc": {"queue": 16}, "itm": {}})
     torch.nn.init.constant_(engine.system.objectives["itm"].head.bias, float("nan"))
     with pytest.raises(PredictionError, match="not finite"):
-        list(Retrieval().predict(engine, sources["retrieval"], Settings(protocol="itm", k=2), frozenset()))
+        list(Retrieval(k=2).predict(engine, sources["retrieval"], frozenset(), Effort()))

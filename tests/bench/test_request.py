@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vlzoo.bench.forecast import Forecast, size_text
+from vlzoo.bench.hf.load import model_folder
+from vlzoo.bench.model import family_of
 from vlzoo.bench.report import with_meta_sum
-from vlzoo.bench.request import foreign_folder
-from vlzoo.bench.score_base import Scored
 from vlzoo.bench.shards import parse_share
 from vlzoo.errors import CheckpointError, UnknownName
+from vlzoo.metrics.figures import Scored
 from vlzoo.types import Score
 
 EIGHT = [
@@ -80,13 +81,13 @@ def test_sizes_are_readable():
 
 def test_a_foreign_model_is_a_folder_with_a_config(tmp_path):
     with pytest.raises(CheckpointError, match="names no model"):
-        foreign_folder("clip")
+        family_of("clip")
     with pytest.raises(CheckpointError, match="does not exist"):
-        foreign_folder(f"hf:{tmp_path / 'nothing'}")
+        model_folder(str(tmp_path / "nothing"))
     with pytest.raises(CheckpointError, match=r"no config\.json"):
-        foreign_folder(f"hf:{tmp_path}")
+        model_folder(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="not JSON"):
-        foreign_folder(f"hf:{tmp_path}")
+        model_folder(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    assert foreign_folder(f"hf:{tmp_path}") == tmp_path
+    assert model_folder(str(tmp_path)) == tmp_path

@@ -36,8 +36,8 @@ FINETUNED = {
 }
 """What is fine-tuned from albef-tiny: a task with its own recipe, or a recipe -> the task."""
 BENCHED = (
-    ["retrieval", "vqa", "nlvr2", "snli-ve"],
-    ["retrieval", "--protocol", "itm+itc/argsort"],
+    ["retrieval", "vqa", "nlvr2", "snli-ve", "--k", "6"],
+    ["retrieval", "--protocol", "itm+itc/argsort", "--k", "6"],
     ["vqa", "--protocol", "albef-2021", "--mode", "generate", "--beams", "2"],
     ["grounding", "--data", "scenes-refcoco"],
 )
@@ -79,7 +79,7 @@ def record(folder: Path, call: Callable[[list[str]], int] = vlzoo) -> dict[str, 
     for asked in BENCHED:
         scores = folder / "scores.json"
         place = ["--run", str(start), "--data-root", str(data), "--json", str(scores)]
-        _must(call, ["bench", *asked, *place, "--batch", "8", "--k", "6"])
+        _must(call, ["bench", *asked, *place, "--batch", "8"])
         figures |= _figures(
             json.loads(scores.read_text(encoding="utf-8")),
             " ".join(asked[asked.index("--mode") :] if "--mode" in asked else []),
@@ -89,7 +89,7 @@ def record(folder: Path, call: Callable[[list[str]], int] = vlzoo) -> dict[str, 
 
 def _must(call: Callable[[list[str]], int], argv: list[str]) -> None:
     if code := call(argv):
-        raise SystemExit(f"vlzoo {' '.join(argv)} ended with code {code}")
+        raise RuntimeError(f"vlzoo {' '.join(argv)} ended with code {code}")
 
 
 def _rows(run: Path) -> list[dict[str, float]]:

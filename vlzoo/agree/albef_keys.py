@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import one_thread
-from vlzoo.bench.predictions import read_json
+from vlzoo.data.reading import read_json
 from vlzoo.models.assemble import SPECIAL
 from vlzoo.weights.albef import AlbefAdapter
 from vlzoo.weights.build import complete

@@ -21,10 +21,10 @@ from vlzoo.agree.albef import Built, build
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap, one_thread
 from vlzoo.bench.engine import Engine
-from vlzoo.bench.task import Settings
-from vlzoo.bench.tasks.retrieval import Retrieval
-from vlzoo.bench.tasks.retrieval_scores import UNSCORED, matrices
+from vlzoo.bench.retrieval.matrices import UNSCORED, matrices
+from vlzoo.bench.retrieval.task import Retrieval
 from vlzoo.data.records import Sample
+from vlzoo.task import Effort
 
 LENGTH = 30
 """Tokens of a text in evaluation (`Retrieval.py`)."""
@@ -102,8 +102,8 @@ def _features(golden: Golden, built: Built, engine: Engine, source: Recordings) 
 
 
 def _matrices(golden: Golden, case: str, engine: Engine, source: Recordings, k: int) -> Iterator[Check]:
-    settings = Settings(protocol="itm", k=k, batch=len(source))
-    predicted = Retrieval().predict(engine, source, settings, frozenset())
+    effort = Effort(batch=len(source))
+    predicted = Retrieval(protocol="itm", k=k).predict(engine, source, frozenset(), effort)
     rows = {str(row["name"]): row for part in predicted for row in part}
     names = [sample.name for sample in source.samples]
     texts = sum(len(sample.texts) for sample in source.samples)

@@ -16,7 +16,7 @@ from torch import Tensor
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
-from vlzoo.bench.tasks.vqa_rank import rank_answers
+from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.answer import Answer, decoder_of
 from vlzoo.step.step import Step

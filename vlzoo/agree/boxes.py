@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vlzoo.agree.check import Check
-from vlzoo.bench.predictions import read_json
+from vlzoo.data.reading import read_json
 from vlzoo.metrics.grounding import iou
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vlzoo.agree.check import Check, Row, Uncovered
-from vlzoo.bench.predictions import read_json
+from vlzoo.data.reading import read_json
 from vlzoo.errors import DataError
 
 LOGITS, EMBEDDINGS, GRADIENTS = 2e-5, 1e-5, 1e-4

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.agree.check import Check, Row, Uncovered
-from vlzoo.bench.predictions import read_bytes, read_rows
-from vlzoo.bench.score_pairs import IMAGES_A_SENTENCE
+from vlzoo.data.readers.nlvr_v1 import LAYOUT_V1
+from vlzoo.data.rows import read_bytes, read_rows
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import judge, nlvr2_sentence, nlvr_sentence
 
@@ -82,7 +82,7 @@ def _items(file: Path, name: str) -> tuple[list[Item], Callable[[str], str]]:
     items = [
         (f"{row['identifier']}-{k}", _label(row))
         for row in rows
-        for k in range(len(row.get("images", ())) or IMAGES_A_SENTENCE)
+        for k in range(len(row.get("images", ())) or len(LAYOUT_V1))
     ]
     return items, nlvr_sentence
 

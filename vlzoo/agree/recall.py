@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from vlzoo.agree.check import Check, Row, Uncovered
-from vlzoo.bench.predictions import read_json
+from vlzoo.data.reading import read_json
 from vlzoo.errors import DataError
 from vlzoo.metrics.recall import KS, Ranks, recall
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vlzoo.agree.check import Check
-from vlzoo.bench.predictions import read_json
+from vlzoo.data.reading import read_json
 from vlzoo.errors import DataError
 from vlzoo.metrics.vqa import PROTOCOLS, accuracy
 

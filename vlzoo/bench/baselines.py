@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vlzoo.bench.task import Row, Task
 from vlzoo.bench.text_only import best_constant, fit_text_only
 from vlzoo.data.records import Sample
+from vlzoo.task import Row, Task
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,20 @@ class Baselines:
     text_only: float
 
 
-def baselines(task: Task, train: Any, test: Any, *, protocol: str = "") -> Baselines:
+def baselines(task: Task, train: Any, test: Any) -> Baselines:
     """Both baselines of a task whose samples have a label or answers.
 
     Args:
         task: scores them as it scores a model.
         train: the data the baselines are fitted on.
         test: the data they are measured on.
-        protocol: the task's protocol; empty for its default.
     """
     rows = [(_text(sample), _target(sample)) for sample in train]
     constant = best_constant(target for _, target in rows)
     samples = list(test)
     guesses = fit_text_only(rows).predict([_text(sample) for sample in samples])
-    chosen = protocol or task.protocols[0]
     scores = [
-        task.score(test, {s.name: _row(s, said) for s, said in zip(samples, answers, strict=True)}, chosen).scores[0]
+        task.score(test, {s.name: _row(s, said) for s, said in zip(samples, answers, strict=True)}).scores[0]
         for answers in ([constant] * len(samples), guesses)
     ]
     return Baselines(scores[0].value, scores[1].value)

@@ -1,53 +1,46 @@
-"""A trained model made ready to measure: weights, tokenizer, transforms, device.
+"""A run of vlzoo made ready to measure: weights, tokenizer, transforms, device. The model family `run`.
 
-Legend: B batch rows, N image tokens, L text tokens.
+Legend: B batch rows.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vlzoo.augment.view import make_view
-from vlzoo.bench.pairs import NativePairs, PairModel
-from vlzoo.bench.task import Row, Settings, Task
-from vlzoo.config.schema import Recipe
+from vlzoo.bench.code import code_hash
+from vlzoo.bench.model import BenchModel, ModelFamily, logger
+from vlzoo.config.schema import Bench, Recipe
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.interfaces import Augmentation, Objective
+from vlzoo.interfaces import Augmentation
 from vlzoo.models.assemble import System, build_system
-from vlzoo.objectives.classify import Classify
-from vlzoo.runs.checkpoint import Checkpoint, latest, load_into
+from vlzoo.models.precision import default_device
+from vlzoo.runs.checkpoint import latest, load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.loop import moved
 from vlzoo.types import Batch, Text
 
-logger = logging.getLogger("vlzoo.bench")
-T = TypeVar("T", bound=Objective)
-KNOWN_CODE = ("vlzoo", "torch", "timm", "transformers")
-"""Packages that the key knows by other means: vlzoo by a hash of its code, the others by their versions."""
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 
 @dataclass
-class Engine:
+class Engine(BenchModel):
     """A system in evaluation mode with what it needs to read samples.
+
+        >>> engine = load_run(Path("runs/tiny"))
+        >>> for samples, batch in engine.batches(source, 64): states = engine.step(batch).fused()
 
     Attributes:
         recipe: the run's recipe.
@@ -55,7 +48,7 @@ class Engine:
         tokenizer: words to ids.
         task: the run's task, with what it learned of the training data; None for a pre-trained run.
         weights: a hash of the weights, for the predictions' key.
-        precision: a key of `PRECISIONS`.
+        precision: `fp32`, `bf16` or `fp16`.
         device: where the model is.
         say: told what happens, line by line.
     """
@@ -68,6 +61,7 @@ class Engine:
     precision: str = "fp32"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     say: Callable[[str], None] = logger.info
+    name = "this run"
 
     def __post_init__(self) -> None:
         ref = self.recipe.augment.eval
@@ -80,11 +74,6 @@ class Engine:
         for objective in self.system.named_objectives().values():
             objective.plan(self.plan)
         self.plan.mask_nothing()
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The precision of every forward pass."""
-        kind = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, kind) if kind else nullcontext()
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
@@ -109,89 +98,20 @@ class Engine:
         text = self.tokenizer([self.collator.clean(each) for each in texts])
         return Text(text.ids.to(self.device), text.mask.to(self.device), text.special.to(self.device))
 
-    def objective(self, kind: type[T]) -> T | None:
-        """The run's first objective of a class, a plugin's sub-class included; None where it has none."""
-        found = self.system.named_objectives().values()
-        return next((objective for objective in found if isinstance(objective, kind)), None)
-
-    def pair_model(self) -> PairModel:
-        """What retrieval asks of the model."""
-        return NativePairs(self)
-
-    def labeller(self, task: str, labels: Sequence[str]) -> Callable[[Batch], Tensor]:
-        """From a batch to logits [B, classes] in the order of `labels`.
-
-        Raises:
-            CheckpointError: nothing was trained for the task.
-        """
-        head = self.objective(Classify)
-        if head is None:
-            fix = f"`vlzoo finetune {task} --from RUN` makes one that has"
-            raise CheckpointError(f"this run has no head for {task}", fix=fix)
-        return lambda batch: head.logits(self.step(batch)).float()
-
-    def answerer(self, answers: Sequence[str], settings: Settings) -> Callable[[Batch], list[Row]]:
-        """From a batch of questions to a row each: `answer` and `score`.
-
-        Raises:
-            CheckpointError: the model can't answer in the mode asked for.
-        """
-        from vlzoo.bench.tasks.vqa_modes import answerer
-
-        return answerer(self, answers, settings)
-
-    def box_predictor(self) -> Callable[[Batch, Sequence[Any]], list[list[float]]] | None:
-        """From a batch and its samples to boxes in pixels; None where no objective predicts boxes."""
-        for objective in self.system.named_objectives().values():
-            predict = getattr(objective, "predict_boxes", None)
-            if predict is not None:
-                return lambda batch, samples: in_pixels(predict(self.step(batch)), samples)
-        return None
-
-    def grounder(self) -> Callable[[Batch, Sequence[tuple[int, int]]], list[Any]]:
-        """From a batch and its pictures' sizes to maps of the expressions over them.
-
-        Raises:
-            VlzooError: the model gives no maps.
-        """
-        from vlzoo.bench.tasks.grounding_maps import Grounder
-
-        return Grounder(self)
+    def offered(self, name: str) -> Any:
+        """What the run's objectives offer under a name: `match`, `classes`; None where none of them does."""
+        return self.system.offered(name, None)
 
     def described(self) -> dict[str, Any]:
-        """What the predictions' key must know of the model beside its weights."""
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "code": foreign_code(self.system),
-            "libraries": libraries(),
-        }
+        """The recipe, the versions of libraries, and a hash of the code that the model is made of."""
+        makers = (self, self.augmentation, self.collator, self.tokenizer, *self.system.modules())
+        recipe = self.recipe.model_dump(mode="json", exclude={"bench"})
+        return {"recipe": recipe, "model code": code_hash(makers), "libraries": libraries()}
 
 
 def libraries() -> dict[str, str]:
     """Versions of the libraries that models are made of."""
-    return {name: version(name) for name in KNOWN_CODE[1:]}
-
-
-def foreign_code(system: System) -> dict[str, str]:
-    """Hashes of the files that a system's own modules are written in, where they are neither vlzoo's nor torch's.
-
-    A plugin's fusion that was edited gives other predictions under the same weights.
-    """
-    found = {}
-    for name in sorted({type(module).__module__ for module in system.modules()}):
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if name.partition(".")[0] not in KNOWN_CODE and file:
-            found[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-    return found
-
-
-def in_pixels(box_B4: Tensor, samples: Sequence[Any]) -> list[list[float]]:
-    """Boxes x, y, width, height in pixels, from centres, widths and heights in shares of the picture [B, 4]."""
-    made = []
-    for (x, y, w, h), sample in zip(box_B4.float().tolist(), samples, strict=True):
-        width, height = sample.images[0].open().size
-        made.append([(x - w / 2) * width, (y - h / 2) * height, w * width, h * height])
-    return made
+    return {name: version(name) for name in ("torch", "timm", "transformers")}
 
 
 def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:
@@ -200,39 +120,58 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     Raises:
         CheckpointError: the folder is no run, or holds no checkpoint.
     """
-    checkpoint, recipe = latest(folder), Run(folder).recipe()
-    tokenizer = read_tokenizer(folder, recipe)
-    task = read_task(folder, recipe)
+    checkpoint, run = latest(folder), Run(folder)
+    recipe, tokenizer = run.recipe(), run.tokenizer()
+    task: Task | None = None
+    if recipe.task is not None:
+        task = registry().build("task", recipe.task)
+        task.restore(run.task_state())
     classes = len(task.classes()) if task else 0
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or usual_device())
+    return Engine(recipe, system, tokenizer, task, run.weights_hash(), precision, device or default_device())
 
 
-def usual_device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+class Runs(ModelFamily):
+    """Runs of vlzoo: `run:FOLDER`, which is what `--run FOLDER` means."""
+
+    name = "run"
+
+    def check(self, place: str, task: Task) -> None:
+        """Whether something in the folder was trained for the task, and has a checkpoint."""
+        latest(find_run(Path(place), task))
+
+    def open(self, place: str, task: Task, *, precision: str, device: torch.device) -> Engine:
+        """The run, or what was fine-tuned for the task inside it."""
+        return load_run(find_run(Path(place), task), precision=precision, device=device)
+
+    def folder(self, place: str, task: Task) -> Path:
+        """The run's own folder."""
+        return find_run(Path(place), task)
+
+    def bench(self, place: str, task: Task) -> Bench:
+        """What the run's recipe says of measuring."""
+        return Run(find_run(Path(place), task)).recipe().bench
 
 
-def read_tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:
-    """The tokenizer kept in a run folder."""
-    wanted = recipe.tokenizer
-    return Tokenizer.from_file(folder / "tokenizer" / "vocab.txt", sep=wanted.sep, max_length=wanted.max_length)
+def find_run(run: Path, task: Task) -> Path:
+    """The run that a task is measured on: `run` itself, or what was fine-tuned for the task inside it.
 
-
-def read_task(folder: Path, recipe: Recipe) -> Task | None:
-    """The task of a fine-tuned run with what it learned; None for a pre-trained run."""
-    if recipe.task is None:
-        return None
-    task: Task = registry().build("task", recipe.task)
-    file = folder / "task.json"
-    task.restore(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
-    return task
-
-
-def weights_hash(checkpoint: Checkpoint) -> str:
-    """A hash of the weights a checkpoint holds, 16 hex digits."""
-    with (checkpoint.folder / "system.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    Raises:
+        CheckpointError: nothing was trained for the task.
+    """
+    recipe = Run(run).recipe()
+    inside = Run(run).finetuned(task.name)
+    if recipe.task == task.name:
+        return run
+    if inside.folder.is_dir():
+        return inside.folder
+    if not task.finetuned and recipe.task in (None, "retrieval"):
+        return run
+    trained = f"was fine-tuned for {recipe.task}" if recipe.task else "is a pre-trained run"
+    raise CheckpointError(
+        f"{str(run)!r} {trained}; nothing in it was trained for {task.name}",
+        fix=f"vlzoo finetune {task.name} --from {run}",
+    )

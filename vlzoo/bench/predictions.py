@@ -1,25 +1,35 @@
-"""Reading predictions and annotations that anybody made, and holding the one against the other."""
+"""Predictions that anybody made, held against the samples they are about. No torch here."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import json
-import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from vlzoo.errors import DataError, PredictionError, did_you_mean
+from vlzoo.data.records import Sample
+from vlzoo.data.rows import Row, read_bytes, read_rows, short
+from vlzoo.errors import DataError, PredictionError
+
+if TYPE_CHECKING:
+    from vlzoo.task import Files, Task
 
 T = TypeVar("T")
-Row = Mapping[str, Any]
-
-_GZIP = b"\x1f\x8b"
 _SHOWN = 5
+
+
+class Listed(list[Sample]):
+    """Samples of a file of annotations, with what stands beside figures as their data.
+
+    Args:
+        samples: the samples.
+        data: name and fingerprint of the file.
+    """
+
+    def __init__(self, samples: Iterable[Sample], data: str) -> None:
+        super().__init__(samples)
+        self.data = data
 
 
 class Refused(ValueError):
@@ -73,60 +83,6 @@ class Collected(Generic[T]):
     missing: tuple[str, ...]
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked if it is gzip, whatever it is called.
-
-    Raises:
-        DataError: no such file, or a broken one.
-    """
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
-    except (OSError, EOFError, zlib.error) as error:
-        near = [found.name for found in path.parent.glob("*")] if path.parent.is_dir() else []
-        fix = did_you_mean(path.name, near, what="in this folder") if near and not path.exists() else None
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"cannot be read: {why}", where=str(path), fix=fix) from None
-
-
-def read_json(path: Path) -> Any:
-    """The JSON value in a file, gzip or not.
-
-    Raises:
-        DataError: the file cannot be read or is not JSON.
-    """
-    text = _decode(path)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
-
-
-def read_rows(path: Path, inside: str | None = None) -> list[tuple[Row, str]]:
-    """The rows of a file, each with its place for messages.
-
-    A JSON list of objects, one object a line, or CSV with a header line (`.csv`); gzip or not.
-
-    Args:
-        path: the file.
-        inside: name of the list, where the file may be an object that holds it.
-
-    Raises:
-        DataError: unreadable, empty, or rows that are not objects.
-    """
-    text = _decode(path)
-    if path.name.removesuffix(".gz").endswith(".csv"):
-        rows: list[tuple[Any, str]] = [(r, f"{path}:{n}") for n, r in enumerate(csv.DictReader(io.StringIO(text)), 2)]
-    else:
-        rows = _json_rows(text, path, inside)
-    if not rows:
-        raise DataError("holds no rows", where=str(path))
-    for row, where in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"expected an object, found {_short(row)}", where=where)
-    return rows
-
-
 def collect(
     path: Path,
     key: Callable[[Row], str],
@@ -157,7 +113,7 @@ def collect(
             faults.add(f"rows without {error.args[0]!r}", f"at {where.removeprefix(f'{path}:')}")
             continue
         except Refused as refused:
-            faults.add(refused.kind, f"{name} has {_short(refused.shown)}")
+            faults.add(refused.kind, f"{name} has {short(refused.shown)}")
         if name in seen:
             faults.add("duplicate ids", name)
         elif name not in known:
@@ -170,21 +126,30 @@ def collect(
     return Collected({name: values[name] for name in expected if name in values}, missing)
 
 
+def read_predictions(task: Task, files: Files) -> tuple[Listed, dict[str, dict[str, Any]], int]:
+    """The samples of a file of annotations, the predictions of another by sample name, and how many were missing.
+
+    Raises:
+        DataError: no annotations, or of no format of the task.
+        PredictionError: predictions that do not fit them.
+    """
+    if files.source is not None:
+        listed = Listed(files.source, f"{files.source.name} {files.source.fingerprint()}")
+    elif files.annotations is not None:
+        listed = Listed(task.annotated(files.annotations), fingerprint(files.annotations))
+    else:
+        raise DataError("this task needs --annotations FILE, or --data NAME")
+    samples = {task.sample_key(sample): sample for sample in listed}
+    allowed = files.allow_missing and all(task.blank(sample) is not None for sample in listed)
+    found = collect(files.predictions, task.row_key, task.row, samples, allow_missing=allowed)
+    rows = {samples[key].name: {**row, "name": samples[key].name} for key, row in found.values.items()}
+    rows |= {samples[key].name: task.blank(samples[key]) or {} for key in found.missing}
+    return listed, rows, len(found.missing)
+
+
 def fingerprint(path: Path) -> str:
     """Name of a file with the first twelve digits of its content's SHA-256 (unpacked), as printed with a score."""
     return f"{path.name} (sha256 {hashlib.sha256(read_bytes(path)).hexdigest()[:12]})"
-
-
-def text_id(row: Row, name: str) -> str:
-    """The id under `name` as text; 17 and "17" are the same id.
-
-    Raises:
-        KeyError: the row has none, or one that is neither a whole number nor text.
-    """
-    found = row[name]
-    if isinstance(found, bool) or not isinstance(found, (int, str)):
-        raise KeyError(name)
-    return str(found)
 
 
 def _remedy(faults: Faults, known: int) -> str | None:
@@ -193,37 +158,3 @@ def _remedy(faults: Faults, known: int) -> str | None:
     if set(faults.found) == {"missing ids"}:
         return "--allow-missing counts them as wrong and says so beside the number"
     return "every id must be in the annotations, once, with a value that can be scored"
-
-
-def _decode(path: Path) -> str:
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(path)) from None
-
-
-def _json_rows(text: str, path: Path, inside: str | None) -> list[tuple[Any, str]]:
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        return _line_rows(text, path)
-    if isinstance(whole, dict) and inside is not None and inside in whole:
-        whole = whole[inside]
-    listed = whole if isinstance(whole, list) else [whole]
-    return [(row, f"{path}:[{n}]") for n, row in enumerate(listed)]
-
-
-def _line_rows(text: str, path: Path) -> list[tuple[Any, str]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append((json.loads(line), f"{path}:{number}"))
-            except json.JSONDecodeError as error:
-                raise DataError(f"not JSON: {error.msg} in {_short(line)}", where=f"{path}:{number}") from None
-    return rows
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlzoo.bench.score_base import Scored
+from vlzoo.metrics.figures import Scored
 from vlzoo.metrics.metasum import META_SUM, meta_sum
 from vlzoo.types import Score
 

@@ -1,42 +1,22 @@
-"""What is to be measured: the run or foreign model, the data, and the settings, each checked before work begins."""
+"""What is to be measured: a model, a task with its options, data; each checked before work begins."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vlzoo.bench.engine import Engine, load_run
-from vlzoo.bench.task import Settings, Task
+from vlzoo.bench.model import BenchModel, family_of
 from vlzoo.config.schema import Bench, PartRef, Recipe
 from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
-from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
-from vlzoo.runs.checkpoint import latest
-from vlzoo.runs.run import Run
-
-FOREIGN = "hf:"
-"""How a model of transformers in a local folder is named: `hf:FOLDER`."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """Settings asked for on the command line; None: as the recipe says."""
-
-    protocol: str = ""
-    k: int | None = None
-    batch: int | None = None
-    mode: str = ""
-    beams: int = 1
-    memory: int = Settings.memory
-    share: tuple[int, int] = (0, 1)
-    proposals: Path | None = None
-    allow_missing: bool = False
-    keep_features: bool = False
+from vlzoo.errors import UnknownName, VlzooError
+from vlzoo.models.precision import default_device
+from vlzoo.task import Effort, Task
 
 
 @dataclass(frozen=True)
@@ -45,125 +25,67 @@ class Request:
 
     Attributes:
         task: its registered name.
-        run: the run folder; for a foreign model the folder that predictions go to.
+        model: `run:FOLDER`, `hf:FOLDER`, or of another registered family.
+        out: where predictions go; None: where the family keeps them.
+        options: of the task, in place of the recipe's.
         data: a data source in place of the recipe's.
         split: the split; None: the recipe's `bench` split, `test`.
         root: the data root.
-        wishes: what replaces the recipe's settings.
+        batch: rows of a forward pass; None: as the recipe says.
+        effort: what predicting may take besides.
         precision: of the forward passes.
         device: where; None: a GPU where there is one.
-        model: `hf:FOLDER` for a model of transformers; None: the run's.
+        allow_missing: samples whose picture is missing count as wrong.
+        keep_features: leave the features of pictures and texts on disk.
     """
 
     task: str
-    run: Path
+    model: str
+    out: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     data: PartRef | None = None
     split: str | None = None
     root: str | None = None
-    wishes: Wishes = Wishes()
+    batch: int | None = None
+    effort: Effort = field(default_factory=Effort)
     precision: str = "fp32"
     device: torch.device | None = None
-    model: str | None = None
+    allow_missing: bool = False
+    keep_features: bool = False
 
 
 def check_request(request: Request) -> None:
-    """Whether a task can be measured on a run; quick, so that several tasks are checked before the first is run.
+    """Whether a task can be measured on a model; quick, so that several tasks are checked before the first is run.
 
     Raises:
-        VlzooError: no such task or protocol, no such run, or nothing was trained for the task.
+        VlzooError: no such task, option or model, or nothing was trained for the task.
     """
+    family, place = family_of(request.model)
     task: Task = registry().build("task", request.task)
-    if request.model is not None:
-        foreign_folder(request.model)
-        settings_of(request, task, Bench())
-        return
-    folder = find_run(request.run, task)
-    latest(folder)
-    settings_of(request, task, Run(folder).recipe().bench)
+    family.check(place, task)
+    task_of(request, family.bench(place, task))
 
 
-def opened(request: Request) -> tuple[Engine, Task, Path]:
-    """The model ready to measure, the task with what it learned, and the folder that predictions go to."""
-    task: Task = registry().build("task", request.task)
-    if request.model is not None:
-        from vlzoo.bench.hf.load import load_foreign
-
-        folder = foreign_folder(request.model)
-        return load_foreign(folder, precision=request.precision, device=request.device), task, request.run
-    folder = find_run(request.run, task)
-    engine = load_run(folder, precision=request.precision, device=request.device)
-    own = engine.task if engine.task is not None and engine.task.name == task.name else task
-    return engine, own, folder
+def opened(request: Request) -> tuple[BenchModel, Task, Path]:
+    """The model ready to measure, the task with its options and what it learned, and the folder for predictions."""
+    family, place = family_of(request.model)
+    task = task_of(request, family.bench(place, registry().build("task", request.task)))
+    model = family.open(place, task, precision=request.precision, device=request.device or default_device())
+    if model.task is not None and model.task.name == task.name:
+        task.restore(model.task.state())
+    return model, task, request.out or family.folder(place, task)
 
 
-def foreign_folder(model: str) -> Path:
-    """The folder that `hf:FOLDER` names.
+def task_of(request: Request, bench: Bench | None) -> Task:
+    """The task with its options: those asked for, else the recipe's, else its own defaults.
 
     Raises:
-        CheckpointError: it names none, or one that is no model of transformers.
+        UnknownName: no such option, protocol or mode.
     """
-    folder = Path(model.removeprefix(FOREIGN)).expanduser()
-    if not model.startswith(FOREIGN):
-        raise CheckpointError(f"{model!r} names no model", fix="write hf:FOLDER, or --run RUN for a run of vlzoo")
-    if not (folder / "config.json").is_file():
-        what = "has no config.json" if folder.is_dir() else "does not exist"
-        raise CheckpointError(
-            f"{str(folder)!r} {what}", where=model, fix="give a folder that `save_pretrained` of transformers wrote"
-        )
-    try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"not JSON: {error}", where=str(folder / "config.json")) from None
-    return folder
-
-
-def find_run(run: Path, task: Task) -> Path:
-    """The run that a task is measured on: `run` itself, or what was fine-tuned for the task inside it.
-
-    Raises:
-        CheckpointError: nothing was trained for the task.
-    """
-    recipe = Run(run).recipe()
-    inside = run / "finetune" / task.name
-    if recipe.task == task.name:
-        return run
-    if inside.is_dir():
-        return inside
-    if not task.finetuned and recipe.task in (None, "retrieval"):
-        return run
-    trained = f"was fine-tuned for {recipe.task}" if recipe.task else "is a pre-trained run"
-    raise CheckpointError(
-        f"{str(run)!r} {trained}; nothing in it was trained for {task.name}",
-        fix=f"vlzoo finetune {task.name} --from {run}",
-    )
-
-
-def settings_of(request: Request, task: Task, kept: Bench) -> Settings:
-    """The settings of a bench: what was asked for, else the recipe's.
-
-    Raises:
-        UnknownName: no such protocol or mode.
-    """
-    asked = request.wishes
-    protocol = asked.protocol.removeprefix(f"{task.name}/") or task.protocols[0]
-    if protocol not in task.protocols:
-        fix = did_you_mean(protocol, task.protocols, what="protocols")
-        raise UnknownName(f"{task.name} has no protocol {asked.protocol!r}", fix=fix)
-    if asked.mode and asked.mode not in task.modes:
-        raise UnknownName(
-            f"{task.name} has no mode {asked.mode!r}", fix=did_you_mean(asked.mode, task.modes, what="modes")
-        )
-    return Settings(
-        protocol,
-        asked.k or kept.k,
-        asked.batch or kept.batch,
-        kept.answers,
-        asked.mode,
-        asked.beams,
-        asked.memory,
-        asked.share,
-        proposals=asked.proposals,
-    )
+    known = schema_of(registry().find("task", request.task)).names
+    kept = bench.options_of(request.task, known) if bench is not None else {}
+    task: Task = registry().build("task", request.task, **{**kept, **request.options})
+    return task
 
 
 def source_of(request: Request, recipe: Recipe | None) -> Any:

@@ -9,20 +9,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vlzoo.bench.engine import Engine
+from vlzoo.bench.code import code_hash
 from vlzoo.bench.forecast import Forecast
-from vlzoo.bench.request import Request, Wishes, absent_pictures, check_request, opened, settings_of, source_of
-from vlzoo.bench.score_base import Scored
+from vlzoo.bench.model import BenchModel
+from vlzoo.bench.request import Request, absent_pictures, opened, source_of
 from vlzoo.bench.store import Store, key_of
-from vlzoo.bench.task import Row, Settings, Task
-from vlzoo.config.schema import Bench
 from vlzoo.errors import DataError
 from vlzoo.files import write_text, writing
+from vlzoo.metrics.figures import Scored
 from vlzoo.runs.run import Run
+from vlzoo.task import Effort, Row, Task
 from vlzoo.train.progress import Progress
 
 Say = Callable[[str], None]
-__all__ = ["Measured", "Request", "Wishes", "bench", "check_request", "measure"]
 
 
 @dataclass(frozen=True)
@@ -59,27 +58,25 @@ def measure(request: Request, say: Say = print) -> Measured:
     Raises:
         VlzooError: anything a user can mend.
     """
-    engine, task, folder = opened(request)
-    engine.say = say
-    recipe = getattr(engine, "recipe", None)
-    settings = settings_of(request, task, recipe.bench if recipe else Bench())
-    source = source_of(request, recipe)
+    model, task, folder = opened(request)
+    model.say = say
+    source = source_of(request, model.recipe)
     absent = _absent(request, task, source)
-    about = _about(request, engine, source)
-    features = folder / "bench" / "features" / key_of(**about)
-    settings = replace(settings, features=features)
-    about |= {"task": task.name, "settings": {**task.kept(settings), "proposals": _proposals(settings)}}
-    store = Store(folder / "bench" / task.name / key_of(**about), about, shard=settings.share[0])
-    _predict(engine, task, source, settings, store, frozenset(absent), say)
+    about = _about(request, model, source)
+    batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)
+    effort = replace(request.effort, batch=batch, features=folder / "bench" / "features" / key_of(**about))
+    about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
+    store = Store(folder / "bench" / task.name / key_of(**about), about, shard=effort.share[0])
+    _predict(model, task, source, effort, store, frozenset(absent), say)
     rows = store.rows()
     left = len(source) - len(rows.keys() | absent.keys())
     if left:
         say(f"{task.name}: the share of this process is predicted; {left} samples of others are not there yet")
         return Measured(task, source, rows, None, store.folder)
-    if not request.wishes.keep_features:
-        shutil.rmtree(features, ignore_errors=True)
-    scored = _scored(task, source, rows, absent, settings.protocol)
-    _report(folder, store, {**about, "run": str(folder), "model": request.model}, scored, settings.protocol)
+    if not request.keep_features:
+        shutil.rmtree(effort.features or folder, ignore_errors=True)
+    scored = _scored(task, source, rows, absent)
+    _report(folder, store, {**about, "run": str(folder), "model": request.model}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder)
 
 
@@ -91,7 +88,7 @@ def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
     """
     absent = absent_pictures(source)
     first = ", ".join(sorted(set(absent.values()))[:3])
-    allowed = request.wishes.allow_missing and len(absent) < len(source)
+    allowed = request.allow_missing and len(absent) < len(source)
     if absent and not (allowed and task.blank(source[0]) is not None):
         able = task.blank(source[0]) is not None
         fix = "--allow-missing counts them as wrong and says so beside the number" if able else "every one is needed"
@@ -101,43 +98,39 @@ def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
     return absent
 
 
-def _scored(task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str], protocol: str) -> Scored:
+def _scored(task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str]) -> Scored:
+    blanks = {sample.name: task.blank(sample) for sample in source if sample.name in absent} if absent else {}
+    whole = {**rows, **{name: row for name, row in blanks.items() if row}}
+    scored = task.score(source, whole).on(f"{source.name} {source.fingerprint()}")
     if not absent:
-        return task.score(source, rows, protocol)
-    blanks = {sample.name: task.blank(sample) for sample in source if sample.name in absent}
-    scored = task.score(source, {**rows, **{name: row for name, row in blanks.items() if row}}, protocol)
+        return scored
     note = f"{len(absent)} samples whose picture is missing count as wrong"
     return replace(scored, missing=len(absent), notes=(*scored.notes, note))
 
 
-def _about(request: Request, engine: Engine, source: Any) -> dict[str, Any]:
-    """Everything that features depend on; predictions depend on the task and its settings besides."""
+def _about(request: Request, model: BenchModel, source: Any) -> dict[str, Any]:
+    """Everything that features depend on; predictions depend on the task and its options besides."""
     return {
-        "weights": engine.weights,
-        **engine.described(),
+        "weights": model.weights,
+        **model.described(),
         "data": source.name,
+        "data code": code_hash([source, *getattr(source, "sources", {}).values()]),
         "fingerprint": source.fingerprint(),
         "precision": request.precision,
     }
 
 
-def _proposals(settings: Settings) -> str | None:
-    from vlzoo.bench.predictions import fingerprint
-
-    return fingerprint(settings.proposals) if settings.proposals else None
-
-
 def _predict(
-    engine: Engine,
+    model: BenchModel,
     task: Task,
     source: Any,
-    settings: Settings,
+    effort: Effort,
     store: Store,
     absent: frozenset[str],
     say: Say,
 ) -> None:
     """Predict this process's share of what is not predicted yet."""
-    number, processes = settings.share
+    number, processes = effort.share
     done = frozenset(store.rows())
     others = {source[row].name for row in range(len(source)) if row % processes != number} if processes > 1 else set()
     skip = done | absent | others
@@ -147,7 +140,7 @@ def _predict(
         return
     progress = Progress(task.name, total, done=count, unit="samples")
     forecast = Forecast(task.name, total, say, done=count)
-    for rows in task.predict(engine, source, settings, skip):
+    for rows in task.predict(model, source, skip, effort):
         store.append(rows)
         count += len(rows)
         progress.update(count)

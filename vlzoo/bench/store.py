@@ -9,26 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo import __version__
-from vlzoo.bench.task import Row
 from vlzoo.errors import PredictionError
 from vlzoo.files import write_text, writing
+from vlzoo.task import Row
 
 
 def key_of(**parts: Any) -> str:
-    """A hash of everything a prediction depends on: weights, code, recipe, data, precision, settings."""
-    told = json.dumps({**parts, "vlzoo": __version__, "code": code_hash()}, sort_keys=True, default=str)
+    """A hash of everything a prediction depends on: weights, code, recipe, data, precision, options."""
+    told = json.dumps({**parts, "vlzoo": __version__}, sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def code_hash() -> str:
-    """A hash of vlzoo's own source: a changed model never meets an old answer, a changed comment costs a bench."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for folder in ("models", "bench", "data", "augment", "objectives", "step", "text"):
-        for file in sorted((root / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
-    digest.update((root / "types.py").read_bytes())
-    return digest.hexdigest()[:16]
 
 
 class Store:

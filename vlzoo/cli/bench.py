@@ -1,4 +1,4 @@
-"""`vlzoo bench`: measure a run, or a model of transformers, on downstream tasks."""
+"""`vlzoo bench`: measure a run, or a model of another family, on downstream tasks."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.task_options import TaskCommand, options_of, set_options, split_words
+
 if TYPE_CHECKING:
     from vlzoo.bench.request import Request
     from vlzoo.bench.run import Measured
 
 
-@click.command("bench")
-@click.argument("tasks", nargs=-1, required=True, metavar="TASK...")
+@click.command("bench", cls=TaskCommand)
+@click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED)
 @click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
-@click.option("--model", metavar="hf:FOLDER", help="A model of transformers in a local folder, in place of a run.")
+@click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where predictions of --model go; bench-MODEL.")
 @click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data; the run's own if not given.")
 @click.option("--split", help="The split; test.")
 @click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
-@click.option("--protocol", default="", help="How to measure; printed with every number.")
-@click.option("--mode", default="", help="How predictions are made: rank, generate, classify (vqa).")
-@click.option("--k", type=click.IntRange(1), help="Candidates kept by the first stage (retrieval, VQA).")
-@click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="Beams of free decoding.")
+@click.option("--protocol", "-p", default="", help="How to measure; printed with every number.")
+@click.option("--set", "sets", multiple=True, metavar="bench.TASK.OPTION=VALUE", help="An option of one task.")
 @click.option("--batch", type=click.IntRange(1), help="Rows of a forward pass; changes no figure.")
 @click.option("--memory", default="2GB", show_default=True, help="Bytes that features held for speed may take.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one.")
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work.")
 @click.option("--shard", metavar="i/n", help="Predict this share alone: for processes on several machines.")
-@click.option("--proposals", type=click.Path(path_type=Path), help="Boxes by picture, for grounding by a map.")
 @click.option("--allow-missing", is_flag=True, help="Samples whose picture is missing count as wrong.")
 @click.option("--keep-features", is_flag=True, help="Leave the features of pictures and texts on disk.")
 @click.option("--submission", type=click.Path(path_type=Path), metavar="FILE", help="Write the server's format (vqa).")
 @click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every figure to FILE.")
 def command(tasks: tuple[str, ...], **given: Any) -> None:
-    """Measure a run on TASKs: `vlzoo list task` shows them.
+    """Measure a run on TASKs: `vlzoo list task` shows them, `vlzoo show TASK` what each takes.
 
     RUN is a fine-tuned run, or a pre-trained one with its fine-tunings in RUN/finetune/TASK. Predictions are kept
     as they come: an interrupted bench goes on where it stopped.
     """
-    from vlzoo.bench.run import check_request, measure
+    from vlzoo.bench.request import check_request
+    from vlzoo.bench.run import measure
     from vlzoo.bench.shards import spawn
 
-    requests = [request_of(task, given) for task in tasks]
+    requests = requests_of(tasks, given)
     for request in requests:
         check_request(request)
     if given["shards"] > 1:
@@ -53,30 +53,44 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
     show([measure(request, _say) for request in requests], given["json_"], given["submission"])
 
 
-def request_of(task: str, given: dict[str, Any]) -> Request:
-    """The request that the options make for one task.
+def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
+    """A request for each task named.
 
     Raises:
         VlzooError: options that contradict each other, or a value of the wrong form.
     """
-    from vlzoo.bench.request import Request, Wishes
+    from vlzoo.bench.request import Request
     from vlzoo.bench.shards import parse_share
     from vlzoo.cli.train_options import device_of
     from vlzoo.data.roots import reference
     from vlzoo.errors import VlzooError
+    from vlzoo.task import Effort
 
     run, model = given["run"], given["model"]
     if (run is None) == (model is None):
         raise VlzooError("give --run RUN or --model hf:FOLDER" + (", not both" if run else ""))
-    same = ("protocol", "k", "batch", "mode", "beams", "proposals", "allow_missing", "keep_features")
+    tasks, others = split_words(words)
+    own = [option for param in command.params for option in param.opts if option.startswith("--")]
+    options = options_of(tasks, others, own)
     share = parse_share(given["shard"]) if given["shard"] else (0, 1)
-    wishes = Wishes(**{name: given[name] for name in same}, memory=_bytes(given["memory"]), share=share)
-    folder = run or given["out"] or Path(f"bench-{Path(model.removeprefix('hf:')).name}")
-    data = reference(given["data"]) if given["data"] else None
-    device = device_of(given["device"])
-    return Request(
-        task, folder, data, given["split"], given["data_root"], wishes, given["precision"], device, model=model
-    )
+    return [
+        Request(
+            task,
+            f"run:{run}" if run is not None else model,
+            None if run is not None else given["out"],
+            {"protocol": given["protocol"], **options[task], **set_options(task, given["sets"])},
+            reference(given["data"]) if given["data"] else None,
+            given["split"],
+            given["data_root"],
+            given["batch"],
+            Effort(memory=_bytes(given["memory"]), share=share),
+            given["precision"],
+            device_of(given["device"]),
+            given["allow_missing"],
+            given["keep_features"],
+        )
+        for task in tasks
+    ]
 
 
 def show(measured: list[Measured], json_: Path | None, submission: Path | None) -> None:
@@ -107,12 +121,12 @@ def show(measured: list[Measured], json_: Path | None, submission: Path | None) 
         click.echo(f"{len(answers)} answers in the server's format are written to {submission}")
 
 
-def arguments(tasks: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+def arguments(words: tuple[str, ...], given: dict[str, Any]) -> list[str]:
     """The command line of a process that takes a share of this one's work."""
-    own = ("shards", "shard", "json_", "submission")
-    made = ["bench", *tasks, "--keep-features"]
+    own = ("shards", "shard", "json_", "submission", "sets", "keep_features")
+    made = ["bench", *words, "--keep-features", *(word for change in given["sets"] for word in ("--set", change))]
     for name, value in given.items():
-        if name in own or name == "keep_features" or value in (None, "", False):
+        if name in own or value in (None, "", False):
             continue
         made += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return made

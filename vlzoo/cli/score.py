@@ -8,30 +8,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.output import as_json, table
+from vlzoo.cli.task_options import TaskCommand, options_of, split_words
 
 if TYPE_CHECKING:
-    from vlzoo.bench.score_base import Scored
+    from vlzoo.metrics.figures import Scored
     from vlzoo.types import Score
 
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("score")
-@click.argument("task")
+@click.command("score", cls=TaskCommand)
+@click.argument("words", nargs=-1, required=True, metavar="TASK", type=click.UNPROCESSED)
 @click.option("--predictions", "-g", required=True, type=_FILE, metavar="FILE", help="Predictions; gzip is fine.")
 @click.option("--annotations", "-f", type=_FILE, metavar="FILE", help="Annotations in their official format.")
+@click.option("--data", metavar="NAME[=FOLDER]", help="A data source in place of a file of annotations.")
+@click.option("--data-split", metavar="SPLIT", help="Its split; test.")
+@click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
 @click.option("--protocol", "-p", default="", help="How to measure; the task's default if not given.")
-@click.option("--questions", type=_FILE, metavar="FILE", help="VQA: answer types; grounding: instances.json.")
-@click.option("--subset", "subsets", multiple=True, type=_FILE, metavar="FILE", help="NLVR2: balanced, unbalanced.")
-@click.option("--split", "splits", multiple=True, help="Grounding: score these splits only.")
-@click.option("--ties", default="", metavar="RULE", help="Retrieval: strict (a tie is a miss) or argsort.")
-@click.option("--karpathy", default="", metavar="NAME", help="Retrieval: assert the sizes for coco or flickr30k.")
 @click.option("--allow-missing", is_flag=True, help="Missing predictions count as wrong, and are counted.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON with every figure unrounded.")
-def command(task: str, json_: bool, **choices: Any) -> None:
-    """Score a file of predictions against a file of annotations.
+def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
+    """Score a file of predictions against a file of annotations, by the same code that `vlzoo bench` scores with.
 
-    TASK is one of retrieval, vqa, gqa, nlvr2, nlvr (version 1), snli-ve, grounding.
+    TASK is any of `vlzoo list task`. Rows of predictions, as JSON, JSON lines or CSV:
 
     \b
     vqa         {"question_id", "answer"}: the server's results format
@@ -40,15 +39,40 @@ def command(task: str, json_: bool, **choices: Any) -> None:
     snli-ve     {"identifier": pairID, "prediction": class}
     grounding   {"ref_id", "box": [x, y, w, h]}
     retrieval   npz with scores [images, texts] and image_of_text [texts]
+    others      {"name": sample, ...} as the task predicts them; annotations in vlzoo's own line format, or --data
     """
     from vlzoo.bench.score import score_files
-    from vlzoo.bench.score_base import Inputs
+    from vlzoo.door.plugins import registry
+    from vlzoo.errors import VlzooError
+    from vlzoo.task import Files
 
-    scored = score_files(task, Inputs(**choices))
+    names, others = split_words(words)
+    if len(names) != 1:
+        raise VlzooError(f"one task is scored at a time, not {' and '.join(names) or 'none'}", fix="vlzoo list task")
+    own = [option for param in command.params for option in param.opts if option.startswith("--")]
+    options = options_of(names, others, own)[names[0]]
+    task = registry().build("task", names[0], protocol=given["protocol"], **options)
+    files = Files(given["predictions"], given["annotations"], given["allow_missing"], _source(given))
+    scored = score_files(task, files)
     if json_:
         as_json(report(scored))
     else:
         _show(scored)
+
+
+def _source(given: dict[str, Any]) -> Any:
+    """The data source that `--data` names, opened without pictures where it can be; None where there is none."""
+    if not given["data"]:
+        return None
+    from vlzoo.data.roots import open_source, reference
+    from vlzoo.door.options import schema_of
+    from vlzoo.door.plugins import registry
+
+    ref = reference(given["data"])
+    known = schema_of(registry().find("data", ref.part)).names
+    changes = {"pictures": False} if "pictures" in known else {}
+    split = given["data_split"] or ("test" if "split" in known else None)
+    return open_source(ref, given["data_root"], split=split, **changes)
 
 
 def report(scored: Scored) -> dict[str, Any]:

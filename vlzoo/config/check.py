@@ -114,7 +114,26 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
         yield Problem(tree.origin(("train", "samples")), "train.samples", "`epochs` and `samples` can't both be given")
     if not data.get("task"):
         yield from _unnamed_parts(tree)
+    yield from _bench_problems(tree, _section(data, "bench"))
     yield from _finetune_problems(tree, _section(data, "finetune"))
+
+
+def _bench_problems(tree: Tree, bench: dict[str, Any]) -> Iterator[Problem]:
+    """Options of tasks that no task takes, or of another type; those under a task's name are checked as parts are."""
+    taken: dict[str, set[str]] = {}
+    for part in registry().of("task"):
+        for option in schema_of(part).options:
+            taken.setdefault(option.name, set()).add(option.type)
+    known = [*schema.Bench.model_fields, *taken, *(part.name for part in registry().of("task"))]
+    for name, value in bench.items():
+        path: Path_ = ("bench", name)
+        if name in schema.Bench.model_fields or isinstance(value, dict):
+            continue
+        if name not in taken:
+            fix = did_you_mean(name, known, what="keys, tasks and options of tasks")
+            yield Problem(tree.origin(path), dotted(path), f"there is no key {name!r} here", fix)
+        elif value is not None and all(misfit(value, each) for each in taken[name]):
+            yield Problem(tree.origin(path), dotted(path), str(misfit(value, sorted(taken[name])[0])))
 
 
 def _needs_problems(tree: Tree, needs: Any) -> Iterator[Problem]:

@@ -25,6 +25,9 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     yield from _reference("data", ("data",), data.get("data"))
     if isinstance(data.get("bench"), dict):
         yield from _reference("data", ("bench", "data"), data["bench"].get("data"))
+        for name, value in data["bench"].items():
+            if name != "data" and isinstance(value, dict):
+                yield "task", ("bench", name), name, value
     streams = data.get("streams")
     for index, stream in enumerate(streams if isinstance(streams, list) else []):
         if isinstance(stream, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -137,13 +138,23 @@ class Train(Strict):
     keep: PositiveInt = 1
 
 
-class Bench(Strict):
-    """How a run is measured: on which data, candidates of re-ranking, answers of ranking, batch."""
+class Bench(BaseModel):
+    """How a run is measured: on which data, in which batches, and by which options of tasks.
+
+    A mapping under a task's name holds options of that task; any other key is an option of every task that takes it.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
     data: Ref | None = None
-    k: PositiveInt = 128
-    answers: PositiveInt | None = None
     batch: PositiveInt = 64
+
+    def options_of(self, task: str, known: Collection[str]) -> dict[str, Any]:
+        """The options of one task, of which it takes `known`."""
+        written = self.model_extra or {}
+        shared = {name: value for name, value in written.items() if name in known and value is not None}
+        own = written.get(task)
+        return {**shared, **(own if isinstance(own, dict) else {})}
 
 
 class Recipe(Strict):

@@ -22,9 +22,10 @@ from vlzoo.data.tolerance import Tolerance
 from vlzoo.errors import DataError
 from vlzoo.hashing import mix
 from vlzoo.interfaces import Augmentation
+from vlzoo.task import Fields
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.types import Batch, Text
+from vlzoo.types import Batch
 
 VIEWS = ("image", "image1")
 """Names of a sample's pictures in a batch, in order."""
@@ -45,21 +46,6 @@ class Item:
     sample: Any
     levels: list[NDArray[np.uint8]]
     text: str
-
-
-@dataclass
-class Fields:
-    """What a task adds to a batch.
-
-    Attributes:
-        texts: tokenised texts by name.
-        labels: class indices, [B].
-        extra: further tensors by name.
-    """
-
-    texts: dict[str, Text] = field(default_factory=dict)
-    labels: torch.Tensor | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -136,8 +122,8 @@ class Collator:
             images=self._pictures(items),
             texts={**texts, **added.texts},
             image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
-            labels=added.labels,
-            extra=added.extra,
+            labels=None if added.labels is None else torch.as_tensor(added.labels),
+            extra={name: _tensor(value) for name, value in added.extra.items()},
         )
 
     def clean(self, text: str) -> str:
@@ -151,6 +137,10 @@ class Collator:
             raise DataError(f"samples of one batch have different numbers of pictures: {sorted(counts)}", where=names)
         views = VIEWS[: counts.pop()]
         return {view: self.normalise(np.stack([item.levels[i] for item in items])) for i, view in enumerate(views)}
+
+
+def _tensor(value: Any) -> Any:
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 def number_of(name: str) -> int:

@@ -232,10 +232,15 @@ def first_existing(root: str | Path, names: Iterable[str]) -> str:
     return next((name for name in choices if (Path(root) / name).exists()), choices[0])
 
 
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def _lines(path: Path) -> Iterator[str]:
     number = 0
     try:
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
             for raw in file:
                 number += 1
                 yield str(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, "utf-8")

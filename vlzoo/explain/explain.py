@@ -5,6 +5,7 @@ Legend: L text tokens, P image tokens after the prefix, N all image tokens, H pi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
-from vlzoo.objectives.itm import ITM, MATCH
+from vlzoo.objectives.itm import MATCH
 from vlzoo.step.draws import Draws
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import KV, Fused, Text, Tokens
@@ -153,7 +154,7 @@ class Explainer:
         weight_1N = soft_mask(map_1P, prefix=passed.image.prefix)
         with torch.no_grad(), self.engine.autocast():
             fused = self.engine.system.model.fusion.fuse(passed.states, [passed.prepared.scaled(weight_1N)])
-            logit_12 = self.head.head(fused.cls)
+            logit_12 = self.head(fused.cls)
         grid = weight_1N[0, passed.image.prefix :].reshape(explained.maps.shape[1:]).cpu().numpy()
         return explained, Masked(chosen, grid, *verdict(logit_12))
 
@@ -181,20 +182,20 @@ class Explainer:
             # The graph starts here: what lies before has no part in the gradient, and weights may be frozen.
             states = Tokens(read.x.detach().requires_grad_(), read.mask, read.pooled)
             fused = model.fusion.fuse(states, [prepared], attention=self.layer)
-            return Pass(text, tokens, states, as_kv(prepared), fused, self.head.head(fused.cls))
+            return Pass(text, tokens, states, as_kv(prepared), fused, self.head(fused.cls))
 
 
-def matching_head(engine: Engine) -> ITM:
-    """The run's matching objective.
+def matching_head(engine: Engine) -> Callable[[Tensor], Tensor]:
+    """The head that an objective of the run offers as `match`: states [P, D] to logits [P, 2].
 
     Raises:
         CheckpointError: it has none, or reads two pictures.
     """
-    found = engine.objective(ITM)
+    found: Callable[[Tensor], Tensor] | None = engine.offered("match")
     if found is None:
         raise CheckpointError(
             f"this run has no matching head (its objectives: {', '.join(engine.recipe.active) or 'none'})",
-            fix="explain a run trained with the objective `itm`: a pre-trained or a retrieval run",
+            fix="explain a run whose objectives offer `match`, as `itm` does: a pre-trained or a retrieval run",
         )
     return found
 

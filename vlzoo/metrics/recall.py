@@ -29,9 +29,6 @@ TIES = ("strict", "argsort")
 """How a tie is settled. `strict`: it is a miss. `argsort`: as `numpy.argsort(scores)[::-1]` happens to order it,
 the rule behind published numbers; its order among equal scores is numpy's own and may change with the machine."""
 
-HOW_SCORED = ("itc", "itm", "itm+itc")
-"""Where scores come from: dual encoder; matching logit of the top k (ALBEF, X-VLM, TCL); the sum of both (LAVIS)."""
-
 _CELLS = 4_000_000
 
 
@@ -104,7 +101,7 @@ def recall(
         UnknownName: no such tie rule.
     """
     scores_IT, owner_T = np.asarray(scores), np.asarray(image_of_text)
-    _check(scores_IT, owner_T, ties)
+    check_scores(scores_IT, owner_T, ties)
     if scores_of_texts is None:
         return Recall(text_ranks(scores_IT, owner_T, ties), image_ranks(scores_IT, owner_T, ties))
     scores_TI = np.asarray(scores_of_texts)
@@ -112,7 +109,7 @@ def recall(
         raise DataError(
             f"scores are {scores_IT.shape} and scores of texts {scores_TI.shape}: one must be the other's turn"
         )
-    _check(scores_TI.T, owner_T, ties)
+    check_scores(scores_TI.T, owner_T, ties)
     return Recall(text_ranks(scores_IT, owner_T, ties), image_ranks(scores_TI.T, owner_T, ties))
 
 
@@ -171,7 +168,13 @@ def check_karpathy(split: str, images: int, texts: int) -> None:
         raise DataError(f"{images} images and {texts} texts are not the Karpathy test split of {split}: {wanted}")
 
 
-def _check(scores_IT: Scores, owner_T: Ints, ties: str) -> None:
+def check_scores(scores_IT: Scores, owner_T: Ints, ties: str = "strict") -> None:
+    """Refuse a matrix that no recall can be read from.
+
+    Raises:
+        DataError: shapes that do not fit, NaN, or an image number outside 0..I-1.
+        UnknownName: no such tie rule.
+    """
     if ties not in TIES:
         raise UnknownName(f"no tie rule called {ties!r}", fix=did_you_mean(ties, TIES))
     numbers = np.issubdtype(scores_IT.dtype, np.floating) or np.issubdtype(scores_IT.dtype, np.integer)

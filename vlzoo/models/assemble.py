@@ -115,6 +115,11 @@ class System(nn.Module):
         """The objectives by name."""
         return {name: cast(Objective, objective) for name, objective in self.objectives.items()}
 
+    def offered(self, name: str, default: Any = ...) -> Any:
+        """What an objective offers."""
+        found = [o.offers()[name] for o in self.named_objectives().values() if name in o.offers()]
+        return found[0] if found else default
+
 
 def build_system(
     recipe: Recipe,

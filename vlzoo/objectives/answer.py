@@ -24,6 +24,10 @@ class Answer(Objective):
     `extra["answer_weight"]` [A].
     """
 
+    def offers(self) -> dict[str, object]:
+        """What others may use."""
+        return {"answers": self}
+
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
         plan.read("all")

@@ -45,6 +45,10 @@ class Classify(Objective):
             raise VlzooError("objective 'classify' needs classes", fix="use it in a task whose samples have labels")
         self.head = Mlp(spec.fused_width * (len(self.views) if self.two_pass else 1), spec.classes)
 
+    def offers(self) -> dict[str, object]:
+        """What others may use."""
+        return {"classes": self.logits}
+
     def plan(self, plan: Plan) -> None:
         """The first position is read."""
         for views in [(view,) for view in self.views] if self.two_pass else [self.views]:

@@ -40,6 +40,10 @@ class ITM(Objective):
                 nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, 2)
             )
 
+    def offers(self) -> dict[str, object]:
+        """What others may use."""
+        return {"match": self.head}
+
     def plan(self, plan: Plan) -> None:
         """The first position of both passes is read; others may use the head."""
         plan.offer("match", self.head)

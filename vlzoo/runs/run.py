@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -21,6 +22,8 @@ from vlzoo.config.tree import leaves, written
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.door.plugins import door
 from vlzoo.files import write_text, writing
+from vlzoo.runs.checkpoint import latest
+from vlzoo.text.tokenizer import Tokenizer
 
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow", "safetensors")
 
@@ -79,6 +82,27 @@ class Run:
                 f"{str(self.folder)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made"
             )
         return check(read_extended(file, ()), str(file)).recipe
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer kept in the folder."""
+        wanted = self.recipe().tokenizer
+        file = self.folder / "tokenizer" / "vocab.txt"
+        return Tokenizer.from_file(file, sep=wanted.sep, max_length=wanted.max_length)
+
+    def task_state(self) -> dict[str, Any]:
+        """What the run's task learned of the training data; empty where it learned nothing."""
+        file = self.folder / "task.json"
+        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return state
+
+    def weights_hash(self) -> str:
+        """A hash of the newest weights, 16 hex digits."""
+        with (latest(self.folder).folder / "system.safetensors").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+    def finetuned(self, task: str) -> Run:
+        """The run that was fine-tuned for a task inside this one; it may not be there."""
+        return Run(self.folder / "finetune" / task)
 
     def same_recipe(self, recipe: Recipe) -> None:
         """Refuse to go on with another recipe.

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from vlzoo.bench.engine import read_tokenizer, usual_device
-from vlzoo.bench.task import Task
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data.collate import Collator, Reader
@@ -24,9 +22,11 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.files import write_text, writing
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.precision import default_device
 from vlzoo.models.teacher import Teacher
 from vlzoo.runs.checkpoint import checkpoints, latest
 from vlzoo.runs.run import Run
+from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab, write_vocab
@@ -93,7 +93,7 @@ def _made(
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
-    chosen = device or usual_device()
+    chosen = device or default_device()
     stopped = checkpoints(run.folder)
     early = None
     if recipe.teacher is not None and recipe.teacher.start == "fresh":
@@ -152,10 +152,10 @@ def _tokenizer(run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | N
     kept = run.folder / "tokenizer" / "vocab.txt"
     if not kept.is_file():
         if start is not None:
-            write_vocab(read_tokenizer(start, Run(start).recipe()).words, kept)
+            write_vocab(Run(start).tokenizer().words, kept)
         else:
             write_vocab(_words(recipe, sources), kept)
-    return read_tokenizer(run.folder, recipe)
+    return run.tokenizer()
 
 
 def _words(recipe: Recipe, sources: Sequence[Any]) -> Sequence[str]:

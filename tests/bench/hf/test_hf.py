@@ -13,9 +13,10 @@ import transformers as hf
 
 from vlzoo.bench.hf.load import load_foreign
 from vlzoo.bench.packed import unpack
-from vlzoo.bench.task import Settings
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
+from vlzoo.task import Effort
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz?0123456789"]
 WORDS += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
@@ -101,10 +102,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 def rows_of(folder: Path, task: str, source: Any, **settings: Any) -> dict[str, Any]:
     engine = load_foreign(folder, device=torch.device("cpu"))
-    made = registry().build("task", task)
-    chosen = Settings(**{"protocol": made.protocols[0], "k": 4, **settings})
-    with torch.no_grad():
-        return {row["name"]: row for rows in made.predict(engine, source, chosen, frozenset()) for row in rows}
+    effort, known = Effort(batch=settings.pop("batch", 64)), schema_of(registry().find("task", task)).names
+    made = registry().build("task", task, **{key: value for key, value in {"k": 4, **settings}.items() if key in known})
+    return {row["name"]: row for rows in made.predict(engine, source, frozenset(), effort) for row in rows}
 
 
 CAN = [
@@ -125,7 +125,7 @@ CAN = [
 @pytest.mark.parametrize(("model", "task", "protocol", "mode"), CAN)
 def test_what_a_model_can_do_is_measured_whatever_the_batch(model, task, protocol, mode, saved, sources):
     rows = rows_of(saved(model), task, sources[task], protocol=protocol, mode=mode, batch=3)
-    scored = registry().build("task", task).score(sources[task], rows, protocol)
+    scored = registry().build("task", task, protocol=protocol).score(sources[task], rows)
     assert scored.scores[0].protocol == f"{task}/{'accuracy' if task == 'nlvr2' else protocol}"
     assert len(rows) == len(sources[task])
     alone = rows_of(saved(model), task, sources[task], protocol=protocol, mode=mode, batch=1)

@@ -6,25 +6,25 @@ Legend: B rows, P pairs, N image tokens, L text tokens, D width, E joint size.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.bench.features import Encoded
-from vlzoo.bench.hf.engine import ForeignEngine
-from vlzoo.bench.task import Row, Settings
+from vlzoo.bench.hf.model import ForeignModel
+from vlzoo.bench.retrieval.features import Encoded
+from vlzoo.bench.retrieval.pairs import PairModel, pair_model
+from vlzoo.bench.vqa.answers import Answerer, answerer
+from vlzoo.bench.vqa.task import ANSWER_LENGTH, Vqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
 from vlzoo.objectives.itm import MATCH
-
-ANSWER_LENGTH = 12
-"""Most ids of an answer."""
+from vlzoo.task import Row
 
 
-class Blip(ForeignEngine):
+class Blip(ForeignModel):
     """The class for retrieval does all three protocols; the class for questions does vqa and gqa by free decoding."""
 
     contrasts = matches = True
@@ -35,12 +35,6 @@ class Blip(ForeignEngine):
         """What this class of BLIP does."""
         retrieves = self.name == "BlipForImageTextRetrieval"
         return ("retrieval", "image-retrieval") if retrieves else ("vqa and gqa with --mode generate",)
-
-    def pair_model(self) -> Blip:
-        """Itself, where it has the heads."""
-        if self.name != "BlipForImageTextRetrieval":
-            self.cannot("retrieval")
-        return self
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Tokens and unit vectors of pictures."""
@@ -77,20 +71,8 @@ class Blip(ForeignEngine):
             logit_P: Tensor = self.model.itm_head(x_PLD[:, 0])[:, MATCH].float()
         return logit_P
 
-    def answerer(self, answers: Sequence[str], settings: Settings) -> Callable[[list[Sample]], list[Row]]:
-        """Answers by free decoding.
-
-        Raises:
-            CheckpointError: the class answers no questions, or another mode was asked for.
-        """
-        if self.name != "BlipForQuestionAnswering":
-            self.cannot("vqa")
-        if settings.mode not in ("", "generate"):
-            raise CheckpointError(f"{self.name} can't do --mode {settings.mode}", fix="give --mode generate")
-        return lambda samples: self._answers(samples, settings.beams)
-
-    def _answers(self, samples: list[Sample], beams: int) -> list[Row]:
-        """Questions of one length at a time: the class reads the padding of shorter ones."""
+    def answer(self, samples: list[Sample], beams: int) -> list[Row]:
+        """Answers by free decoding, questions of one length at a time: the class reads the padding of shorter ones."""
         by_length: dict[int, list[int]] = defaultdict(list)
         for row, sample in enumerate(samples):
             by_length[len(self.foreign.tokenizer(sample.texts[0])["input_ids"])].append(row)
@@ -108,3 +90,25 @@ class Blip(ForeignEngine):
             told = self.foreign.tokenizer.batch_decode(made, skip_special_tokens=True)
             answers |= {row: text.strip() for row, text in zip(rows, told, strict=True)}
         return [{"answer": answers[row]} for row in range(len(samples))]
+
+
+@pair_model.register
+def _(model: Blip) -> PairModel:
+    if model.name != "BlipForImageTextRetrieval":
+        model.cannot("retrieval")
+    return model
+
+
+@answerer.register
+def _(model: Blip, task: Vqa) -> Answerer:
+    if model.name != "BlipForQuestionAnswering":
+        model.cannot("vqa")
+    if task.mode not in ("", "generate"):
+        raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode generate")
+
+    @torch.no_grad()
+    def answer(samples: list[Sample]) -> list[Row]:
+        with model.autocast():
+            return model.answer(samples, task.beams)
+
+    return answer

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.bench.features import Encoded
-from vlzoo.bench.hf.engine import ForeignEngine
+from vlzoo.bench.hf.model import ForeignModel
+from vlzoo.bench.retrieval.features import Encoded
+from vlzoo.bench.retrieval.pairs import PairModel, pair_model
 
 
-class Dual(ForeignEngine):
+class Dual(ForeignModel):
     """Retrieval by the cosine, zero-shot: protocol `itc`; picture to picture likewise."""
 
     able = ("retrieval with --protocol itc", "image-retrieval")
@@ -26,10 +27,6 @@ class Dual(ForeignEngine):
     def scale(self) -> float:
         """One over the temperature."""
         return float(self.model.logit_scale.detach().exp())
-
-    def pair_model(self) -> Dual:
-        """Itself."""
-        return self
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Unit vectors of pictures; no tokens are kept, as nothing reads them."""
@@ -57,6 +54,11 @@ class Dual(ForeignEngine):
     def match(self, prepared: Any, text_PLW: Tensor, mask_PL: Tensor) -> Tensor:
         """Not asked for: the model does not match."""
         self.cannot("retrieval with --protocol itm")
+
+
+@pair_model.register
+def _(model: Dual) -> PairModel:
+    return model
 
 
 def _without_tokens(embed_BE: Tensor) -> Encoded:

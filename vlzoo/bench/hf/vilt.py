@@ -7,17 +7,23 @@ Legend: P pairs, C classes, H and W height and width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from vlzoo.bench.features import Encoded
-from vlzoo.bench.hf.engine import ForeignEngine
-from vlzoo.bench.task import Row, Settings
+from vlzoo.bench.hf.model import ForeignModel
+from vlzoo.bench.labeller import Labeller, labeller
+from vlzoo.bench.retrieval.features import Encoded
+from vlzoo.bench.retrieval.pairs import PairModel, pair_model
+from vlzoo.bench.vqa.answers import Answerer, answerer
+from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
+from vlzoo.task import Row
 
 ABLE = {
     "ViltForImageAndTextRetrieval": ("retrieval with --protocol itm (every pair: it has no first stage)",),
@@ -26,7 +32,7 @@ ABLE = {
 }
 
 
-class Vilt(ForeignEngine):
+class Vilt(ForeignModel):
     """Retrieval over all pairs, questions by its own classes, NLVR2: each with the class made for it."""
 
     contrasts, matches = False, True
@@ -36,12 +42,6 @@ class Vilt(ForeignEngine):
     def able(self) -> tuple[str, ...]:  # type: ignore[override]
         """What this class of ViLT does."""
         return ABLE.get(self.name, ())
-
-    def pair_model(self) -> Vilt:
-        """Itself, where it ranks."""
-        if self.name != "ViltForImageAndTextRetrieval":
-            self.cannot("retrieval")
-        return self
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """The pixels of each picture in a column, height and width before them."""
@@ -75,42 +75,58 @@ class Vilt(ForeignEngine):
         logit_P: Tensor = out.logits[:, 0].float()
         return logit_P
 
-    def answerer(self, answers: Sequence[str], settings: Settings) -> Callable[[list[Sample]], list[Row]]:
-        """Answers by the model's own classes.
-
-        Raises:
-            CheckpointError: the class answers no questions, or another mode was asked for.
-        """
-        if self.name != "ViltForQuestionAnswering":
-            self.cannot("vqa")
-        if settings.mode not in ("", "classify"):
-            raise CheckpointError(f"{self.name} can't do --mode {settings.mode}", fix="give --mode classify")
-        return lambda samples: [self._answer(sample) for sample in samples]
-
-    def _answer(self, sample: Sample) -> Row:
+    def answer(self, sample: Sample) -> Row:
+        """The likeliest of the model's own classes."""
         words = self.words(sample.texts[:1], max_length=self.model.config.max_position_embeddings)
         logit_C = self.model(**words, **self.pixels(sample.images[:1])).logits[0].float().log_softmax(-1)
         best = int(logit_C.argmax())
         return {"answer": str(self.model.config.id2label[best]), "score": float(logit_C[best])}
 
-    def labeller(self, task: str, labels: Sequence[str]) -> Callable[[list[Sample]], Tensor]:
-        """Logits of `labels`, found by their names in the model's own classes.
-
-        Raises:
-            CheckpointError: the class does another task, or has other classes.
-        """
-        if self.name != "ViltForImagesAndTextClassification" or task != "nlvr2":
-            self.cannot(task)
-        number = {str(name).lower(): int(at) for at, name in self.model.config.id2label.items()}
-        strange = [label for label in labels if label not in number]
-        if strange:
-            raise CheckpointError(f"{self.name} has classes {sorted(number)}, not {strange[0]!r}")
-        columns = [number[label] for label in labels]
-        return lambda samples: torch.stack([self._judge(sample)[columns] for sample in samples])
-
-    def _judge(self, sample: Sample) -> Tensor:
+    def judge(self, sample: Sample) -> Tensor:
+        """Logits of the model's own classes, [C]."""
         words = self.words(sample.texts[:1], max_length=self.model.config.max_position_embeddings)
         # Both pictures together: their processor pads the smaller one and says where.
         pixels = {name: value[None] for name, value in self.pixels(sample.images).items()}
         logit_C: Tensor = self.model(**words, **pixels).logits[0].float()
         return logit_C
+
+
+@pair_model.register
+def _(model: Vilt) -> PairModel:
+    if model.name != "ViltForImageAndTextRetrieval":
+        model.cannot("retrieval")
+    return model
+
+
+@answerer.register
+def _(model: Vilt, task: Vqa) -> Answerer:
+    if model.name != "ViltForQuestionAnswering":
+        model.cannot("vqa")
+    if task.mode not in ("", "classify"):
+        raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode classify")
+
+    @torch.no_grad()
+    def answer(samples: list[Sample]) -> list[Row]:
+        with model.autocast():
+            return [model.answer(sample) for sample in samples]
+
+    return answer
+
+
+@labeller.register
+def _(model: Vilt, task: str, labels: Sequence[str]) -> Labeller:
+    if model.name != "ViltForImagesAndTextClassification" or task != "nlvr2":
+        model.cannot(task)
+    number = {str(name).lower(): int(at) for at, name in model.model.config.id2label.items()}
+    strange = [label for label in labels if label not in number]
+    if strange:
+        raise CheckpointError(f"{model.name} has classes {sorted(number)}, not {strange[0]!r}")
+    columns = [number[label] for label in labels]
+
+    @torch.no_grad()
+    def logits(samples: list[Sample]) -> NDArray[np.float32]:
+        with model.autocast():
+            made: NDArray[np.float32] = torch.stack([model.judge(s)[columns] for s in samples]).cpu().numpy()
+        return made
+
+    return logits

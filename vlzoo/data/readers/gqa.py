@@ -14,6 +14,7 @@ from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
 from vlzoo.data.reading import Record, identifier, need, read_json, read_text, typed
 from vlzoo.data.records import Sample
+from vlzoo.data.rows import read_rows, text_id
 from vlzoo.data.sources import Expected
 from vlzoo.errors import DataError
 
@@ -119,6 +120,40 @@ class Gqa(TaskSource):
         record["image"] = joined(self.picture_folder(), f"{image_id}.jpg")
         told = {"structural": types.get("structural"), "semantic": types.get("semantic")}
         return {**record, **told, "balanced": row.get("isBalanced"), "full_answer": row.get("fullAnswer")}
+
+
+def annotated(file: Path) -> Iterator[Sample]:
+    """What a file of questions says of their answers, without texts and pictures: for judging predictions.
+
+    Args:
+        file: the official form, id -> question with its `answer`, or rows of `{"question_id", "answer"}`.
+
+    Raises:
+        DataError: a question without an answer, or an id twice.
+    """
+    official = ".jsonl" not in file.name and ".csv" not in file.name and _official(file)
+    pairs = [(name, row, f"{file}:{name}") for name, row in official.items()] if official else []
+    pairs = pairs or [(text_id(row, "question_id"), dict(row), where) for row, where in read_rows(file, "questions")]
+    seen: set[str] = set()
+    for name, row, where in pairs:
+        if not isinstance(row, dict) or not isinstance(row.get("answer"), str):
+            raise DataError(f"question {name} has no answer", where=where, fix="GQA's test split has none to score by")
+        if name in seen:
+            raise DataError(f"question {name} is annotated twice", where=where, fix="drop one of the two")
+        seen.add(name)
+        told = {"structural": row.get("types", {}).get("structural"), "balanced": str(row.get("isBalanced")) != "False"}
+        yield Sample(
+            name=name,
+            image_id=str(row.get("imageId", row.get("image", name))),
+            answers=(row["answer"],),
+            fields={"question_id": name, **{key: value for key, value in told.items() if value is not None}},
+        )
+
+
+def _official(file: Path) -> Record:
+    """The questions of the official form; empty where the file has another."""
+    whole = read_json(file)
+    return whole if isinstance(whole, dict) and "questions" not in whole else {}
 
 
 VG_QA_CARD = Card(

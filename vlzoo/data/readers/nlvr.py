@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +14,9 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, typed
 from vlzoo.data.records import Sample
+from vlzoo.data.rows import read_rows
 from vlzoo.data.sources import Expected
-from vlzoo.errors import DataError
+from vlzoo.errors import DataError, VlzooError
 from vlzoo.metrics.nlvr import nlvr2_sentence
 
 NLVR2_CARD = Card(
@@ -111,6 +113,16 @@ class Nlvr2(TaskSource):
         stem = name.rpartition("-")[0]
         return joined(folder, f"{stem}-img0.png"), joined(folder, f"{stem}-img1.png")
 
+    def subsets(self) -> dict[str, list[str]]:
+        """Names of the samples in the official subsets of a split, where their files lie beside it."""
+        found = {}
+        for kind in ("balanced", "unbalanced"):
+            if f"{kind}-{self.split}" in self.splits:
+                with suppress(VlzooError):
+                    inside = type(self)(self.root, split=f"{kind}-{self.split}", pictures=False)
+                    found[kind] = [sample.name for sample in inside]
+        return found
+
     def sample(self, row: Any) -> Sample:
         """The sentence, left and right picture, and `true` or `false`."""
         fields = {} if row["listed"] else {"identifier": row["id"]}
@@ -174,6 +186,31 @@ class Nlvr2Albef(Nlvr2):
             record = {"id": f"{self.split}-{index}", "sentence": text, "label": truth(row, where)}
             places = {"left": joined(self.images, left), "right": joined(self.images, right)}
             yield {**record, **places, "group": f"{found.group(1)} {text}" if found else None, "listed": True}
+
+
+def annotated(file: Path) -> Iterator[Sample]:
+    """What a file of sentences says of their truth, without texts and pictures: for judging predictions.
+
+    Raises:
+        DataError: an identifier twice or of another form, or a label that is neither True nor False.
+    """
+    for name, row, where in identified(file):
+        yield Sample(name, label=truth(row, where), group=nlvr2_sentence(name), fields={"identifier": name})
+
+
+def identified(file: Path) -> Iterator[tuple[str, Record, str]]:
+    """The rows of a file with their identifiers and places.
+
+    Raises:
+        DataError: a row without an identifier, or one twice.
+    """
+    seen: set[str] = set()
+    for row, where in read_rows(file):
+        name = identifier(row, "identifier", where)
+        if name in seen:
+            raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")
+        seen.add(name)
+        yield name, dict(row), where
 
 
 def truth(row: Record, where: str) -> str:

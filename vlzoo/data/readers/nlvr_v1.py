@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
-from vlzoo.data.readers.nlvr import truth
+from vlzoo.data.readers.nlvr import identified, truth
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, typed
 from vlzoo.data.records import Region, Sample
@@ -136,3 +137,18 @@ def _drawn(item: Record, slot: int, where: str) -> Region:
     return Region(
         (SLOT * slot + x, y, size, size), f"{COLOURS_V1.get(colour, colour)} {need(item, 'type', str, where)}"
     )
+
+
+def annotated(file: Path) -> Iterator[Sample]:
+    """What a file of examples says of their truth, without texts and pictures: for judging predictions.
+
+    One sample for each of an example's six pictures, or as many as its `images` names.
+
+    Raises:
+        DataError: an identifier twice, or a label that is neither true nor false.
+    """
+    for name, row, where in identified(file):
+        label = truth(row, where)
+        for image in range(len(row.get("images", ())) or len(LAYOUT_V1)):
+            fields = {"identifier": name, "image": image}
+            yield Sample(f"{name}-{image}", label=label, group=nlvr_sentence(name), fields=fields)

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,3 +127,13 @@ def _regions(entry: Mapping[str, Any], where: str, faults: Faults) -> tuple[Regi
             kind = typed(region.get("kind", "object"), str, place)
             found.append(Region(box, texts[0], kind, crowd, tuple(_texts(region, "attributes", place)), texts[1:]))
     return tuple(found)
+
+
+def annotated(file: Path) -> Iterator[Sample]:
+    """The samples of a file in this format, without pictures: for judging predictions.
+
+    Raises:
+        DataError: an unknown or missing key, a value of another kind, or an id that is there twice.
+    """
+    source = JsonLines(file.parent, file=file.name)
+    return (replace(sample, images=()) for sample in source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 from vlzoo.data.cleaning import Box, clean_box
 from vlzoo.data.faults import Faults
+from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
 from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
+from vlzoo.data.records import Region, Sample
+from vlzoo.data.rows import read_bytes, read_rows
 from vlzoo.errors import DataError
 
 
@@ -95,3 +99,59 @@ def placed(target: Target, folder: str) -> Record:
     box = dict(zip("xywh", target.box, strict=True))
     row = {"image": joined(folder, target.file_name), "image_id": target.image_id, "category": target.category}
     return {**row, **box, "width": target.size[0], "height": target.size[1]}
+
+
+def annotated(file: Path, *, instances: Path | None = None, expressions: bool = False) -> Iterator[Sample]:
+    """What a file of references says of their boxes, without texts and pictures: for judging predictions.
+
+    Args:
+        file: rows of `{"ref_id", "box" or "bbox"}`, with `image_id` and `split` if there are any, or REFER's
+            `refs(...).p` with `instances.json` beside it.
+        instances: REFER's boxes, where they do not lie beside the file.
+        expressions: one sample an expression (`sent_id`), not one a reference.
+
+    Raises:
+        DataError: a reference without a box, or an id twice.
+    """
+    rows = _refs(file) if file.name.removesuffix(".gz").endswith(".p") else read_rows(file, "refs")
+    boxes = _all_boxes(instances or file.parent / "instances.json") if "ann_id" in rows[0][0] else {}
+    seen: set[str] = set()
+    for row, where in rows:
+        box = row.get("box", row.get("bbox", boxes.get(row.get("ann_id"))))
+        if "ref_id" not in row or not are_numbers(box, 4):
+            fix = "a row reads {ref_id, bbox: [x, y, w, h]}, or {ref_id, ann_id} with refer's instances.json"
+            raise DataError("no ref_id with a box here", where=where, fix=fix)
+        sentences = [str(one["sent_id"]) for one in row.get("sentences", ())] or [str(row.get("sent_id", ""))]
+        for name in sentences if expressions else [str(row["ref_id"])]:
+            if name in seen:
+                raise DataError(
+                    f"{'expression' if expressions else 'reference'} {name} is annotated twice", where=where
+                )
+            seen.add(name)
+            image = str(row.get("image_id", row.get("image", row["ref_id"])))
+            fields = {"split": str(row.get("split", "")), "ref_id": str(row["ref_id"])}
+            yield Sample(name, image_id=image, regions=(Region(tuple(box), "", "expression"),), fields=fields)
+
+
+def are_numbers(value: Any, count: int) -> bool:
+    """Whether a value is a list of so many finite numbers."""
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        return False
+    return all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in value)
+
+
+def _refs(file: Path) -> list[tuple[Mapping[str, Any], str]]:
+    """REFER's pickled list, read without running any code in it."""
+    rows = safe_pickle.loads(read_bytes(file), where=str(file))
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError("not a list of references", where=str(file), fix="give REFER's refs(...).p")
+    return [(row, f"{file}:[{number}]") for number, row in enumerate(rows)]
+
+
+def _all_boxes(file: Path) -> dict[Any, Any]:
+    """Annotation id -> box, from a COCO instances file."""
+    whole = read_json(file)
+    notes = whole.get("annotations") if isinstance(whole, dict) else None
+    if not isinstance(notes, list):
+        raise DataError("no list of annotations", where=str(file), fix="give refer's instances.json as --questions")
+    return {note["id"]: note["bbox"] for note in notes}

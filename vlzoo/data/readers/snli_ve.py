@@ -6,6 +6,7 @@ Which labels a number was measured on must be said with it: `label_set` of the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
@@ -14,6 +15,7 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, read_table
 from vlzoo.data.records import Sample
+from vlzoo.data.rows import read_rows
 from vlzoo.data.sources import Expected
 from vlzoo.errors import DataError, did_you_mean
 
@@ -264,3 +266,21 @@ def entailment(row: Record, key: str, where: str) -> str:
 def hypothesis_key(row: Record) -> str:
     """`sentence2` in the official files, `hypothesis` in e-SNLI-VE."""
     return "sentence2" if "sentence2" in row or "hypothesis" not in row else "hypothesis"
+
+
+def annotated(file: Path) -> Iterator[Sample]:
+    """What a file of hypotheses says of their classes, without texts and pictures: for judging predictions.
+
+    Raises:
+        DataError: a pairID twice, or a label that is no class.
+    """
+    seen: set[str] = set()
+    for row, where in read_rows(file):
+        name, label = identifier(row, "pairID", where), entailment(dict(row), "gold_label", where)
+        if name in seen:
+            raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")
+        if label == NO_LABEL:
+            fix = "leave out the pairs that annotators did not agree on"
+            raise DataError(f"values that are not one of {', '.join(CLASSES)}: {label!r}", where=where, fix=fix)
+        seen.add(name)
+        yield Sample(name, label=label, image_id=name.partition("#")[0])

@@ -12,6 +12,7 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, need, read_json, read_records, typed, unique
 from vlzoo.data.records import Sample
+from vlzoo.data.rows import read_rows, text_id
 from vlzoo.data.sources import Expected
 from vlzoo.errors import DataError
 
@@ -208,6 +209,39 @@ class VqaAlbef(TaskSource):
 
     def _list(self) -> str:
         return self.located("vg_qa.json" if self.split == "vg" else f"vqa_{self.split}.json")
+
+
+def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
+    """What a file of answers says, without questions' texts and pictures: for judging predictions.
+
+    Args:
+        file: the official `{"annotations": [...]}`, or rows of `{"question_id", "answer": [texts]}` as ALBEF's.
+        questions: a second file with what the first lacks: answer types.
+
+    Raises:
+        DataError: a row without id or answers, or an id twice.
+    """
+    more = {text_id(row, "question_id"): row for row, _ in read_rows(questions, "questions")} if questions else {}
+    seen: set[str] = set()
+    for row, where in read_rows(file, "annotations"):
+        try:
+            name, given = text_id(row, "question_id"), row["answers"] if "answers" in row else row["answer"]
+        except KeyError as error:
+            raise DataError(f"no {error.args[0]!r} here", where=where, fix="give VQA's annotation file") from None
+        if name in seen:
+            raise DataError(f"question {name} is annotated twice", where=where, fix="drop one of the two")
+        seen.add(name)
+        about = {**more.get(name, {}), **row}
+        yield Sample(
+            name=name,
+            image_id=str(about.get("image_id", about.get("image", name))),
+            answers=tuple(str(each["answer"] if isinstance(each, dict) else each) for each in _listed(given)),
+            fields={"question_id": name, **{k: str(about[k]) for k in ("question_type", "answer_type") if k in about}},
+        )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _entries(file: Path, key: str) -> Iterator[tuple[str, Record]]:

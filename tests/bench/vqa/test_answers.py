@@ -1,0 +1,196 @@
+"""Ranking, decoding and classifying answers against slow references."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from vlzoo.bench.vqa.answers import answerer
+from vlzoo.bench.vqa.generate import generate
+from vlzoo.bench.vqa.rank import rank_answers
+from vlzoo.bench.vqa.task import Gqa, Vqa
+from vlzoo.data.records import Sample
+from vlzoo.errors import CheckpointError, DataError, PredictionError
+from vlzoo.models.decoder import CausalDecoder
+from vlzoo.task import Effort
+from vlzoo.types import Text, Tokens
+
+SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+VOCAB = 7
+
+
+@pytest.fixture
+def decoder() -> CausalDecoder:
+    torch.manual_seed(0)
+    made = CausalDecoder(width=8, layers=2, heads=2, intermediate=16, vocab=VOCAB, max_length=8, dropout=0.0)
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.5)
+    return made.eval()
+
+
+@pytest.fixture
+def memory() -> Tokens:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(3, 4, 8, generator=generator)
+    return Tokens(x, torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 3 + [False]]), x[:, 0])
+
+
+def log_probability(decoder: CausalDecoder, memory: Tokens, row: int, ids: list[int]) -> float:
+    """The sum over the tokens after [CLS], one whole pass and no cache."""
+    alone = memory.gather(torch.tensor([row]))
+    at = torch.tensor([ids[:-1]])
+    logits = decoder(at, torch.ones_like(at, dtype=torch.bool), decoder.prepare(alone))[0].log_softmax(-1)
+    return float(sum(logits[i, token] for i, token in enumerate(ids[1:])))
+
+
+def every_text(length: int) -> list[list[int]]:
+    """All texts of at most `length` ids that end with [SEP], and those cut off without one."""
+    words = [i for i in range(VOCAB) if i not in (SPECIAL["sep"], SPECIAL["pad"])]
+    found = []
+    for words_in in range(length - 1):
+        found += [[2, *chosen, 3] for chosen in itertools.product(words, repeat=words_in)]
+    return found + [[2, *chosen] for chosen in itertools.product(words, repeat=length - 1)]
+
+
+@torch.no_grad()
+def test_a_beam_as_wide_as_the_language_finds_the_likeliest_text(decoder, memory):
+    texts = every_text(4)
+    made = generate(decoder, memory, SPECIAL, beams=len(texts), length=4)
+    for row, (ids, score) in enumerate(made):
+        best = max(texts, key=lambda each: log_probability(decoder, memory, row, each))
+        assert [i for i in ids if i != 0] == best
+        assert score == pytest.approx(log_probability(decoder, memory, row, best), abs=1e-4)
+
+
+@torch.no_grad()
+def test_one_beam_takes_the_likeliest_token_at_each_step(decoder, memory):
+    for row, (ids, score) in enumerate(generate(decoder, memory, SPECIAL, beams=1, length=5)):
+        greedy = [2]
+        while len(greedy) < 5 and greedy[-1] != 3:
+            scored = {t: log_probability(decoder, memory, row, [*greedy, t]) for t in range(VOCAB) if t != 0}
+            greedy.append(max(scored, key=scored.__getitem__))
+        assert [i for i in ids if i != 0] == greedy
+        assert score == pytest.approx(log_probability(decoder, memory, row, greedy), abs=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beams", [1, 3])
+def test_other_rows_of_the_batch_change_no_text(decoder, memory, beams):
+    together = generate(decoder, memory, SPECIAL, beams=beams, length=6)
+    for row in range(3):
+        (alone,) = generate(decoder, memory.gather(torch.tensor([row])), SPECIAL, beams=beams, length=6)
+        assert [i for i in alone[0] if i] == [i for i in together[row][0] if i]
+
+
+@torch.no_grad()
+def test_ranking_all_candidates_orders_them_by_their_log_probability(decoder, memory):
+    listed = [[2, 5, 3], [2, 5, 6, 3], [2, 6, 3], [2, 4, 4, 4, 3]]
+    longest = max(map(len, listed))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in listed])
+    mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in listed])
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.decoder = decoder
+    ranked = rank_answers(holder, memory, Text(ids, mask, ids == 0), 4)
+    for row in range(3):
+        for place in range(4):
+            expected = log_probability(decoder, memory, row, listed[int(ranked.candidate[row, place])])
+            assert float(ranked.whole[row, place]) == pytest.approx(expected, abs=1e-4)
+
+
+@torch.no_grad()
+def test_candidates_that_share_their_first_token_are_taken_in_the_lists_order(decoder, memory):
+    ids = torch.tensor([[2, 5, 3, 0], [2, 5, 6, 3], [2, 5, 4, 3]])
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.decoder = decoder
+    ranked = rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), 2)
+    assert ranked.candidate.tolist() == [[0, 1]] * 3
+
+
+def test_a_mode_the_run_was_not_trained_for_is_refused(engine_for):
+    decoding = engine_for({"answer": {}}, task="vqa")
+    with pytest.raises(CheckpointError, match="head over answers"):
+        answerer(decoding, Vqa(mode="classify"))
+
+
+def test_a_head_over_answers_says_one_of_them(engine_for, sources):
+    engine = engine_for({"classify": {}}, task="vqa")
+    rows = [row for rows in engine.task.predict(engine, sources["vqa"], frozenset(), Effort()) for row in rows]
+    assert {row["answer"] for row in rows} <= set(engine.task.classes())
+
+
+def test_classes_are_trained_on_the_annotators_shares(engine_for, sources):
+    engine = engine_for({"classify": {}}, task="vqa")
+    task = engine.task
+    samples = [
+        Sample("a", answers=(task.listed[0],) * 3 + (task.listed[1],)),
+        Sample("b", answers=("an answer nobody else gave",)),
+    ]
+    extra = task.fields(samples, engine.tokenizer).extra
+    assert extra["answer_class"].tolist() == [0, 1, -1]
+    assert extra["answer_weight"].tolist() == [0.75, 0.25, 1.0]
+    assert extra["answer_row"].tolist() == [0, 0, 1]
+
+
+class Questions:
+    """Two questions of VQA's test split."""
+
+    name = "vqa-v2/test-dev"
+
+    def __init__(self, answers: tuple[str, ...] = ()) -> None:
+        self.samples = [Sample(str(n), answers=answers, fields={"question_id": str(n)}) for n in (262148000, 7)]
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self):
+        return iter(self.samples)
+
+    def fingerprint(self) -> str:
+        return "f"
+
+
+def test_the_server_gets_numbers_and_answers_in_the_questions_order():
+    """The format of the VQA server: a list of {question_id: int, answer: str}."""
+    rows = {"7": {"name": "7", "answer": "yes"}, "262148000": {"name": "262148000", "answer": "2"}}
+    assert Vqa().submission(Questions(), rows) == [
+        {"question_id": 262148000, "answer": "2"},
+        {"question_id": 7, "answer": "yes"},
+    ]
+    assert Gqa().submission(Questions(), rows)[1] == {"questionId": "7", "prediction": "yes"}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"7": {"answer": "yes"}},
+        {"7": {"answer": "yes"}, "262148000": {"answer": 2}},
+        {"7": {"answer": "yes"}, "262148000": {"answer": "2"}, "8": {"answer": "no"}},
+    ],
+    ids=["missing", "no text", "unknown"],
+)
+def test_a_submission_the_server_would_refuse_is_not_written(rows):
+    with pytest.raises(PredictionError):
+        Vqa().submission(Questions(), rows)
+
+
+def test_questions_without_public_answers_are_not_scored():
+    rows = {"7": {"answer": "yes"}, "262148000": {"answer": "2"}}
+    with pytest.raises(DataError, match="no public answers") as refused:
+        Vqa().score(Questions(), rows)
+    assert "--submission" in refused.value.fix
+
+
+def test_gqa_refuses_questions_of_several_annotators(predicted, sources):
+    with pytest.raises(DataError, match="several annotators"):
+        Gqa().score(sources["vqa"], predicted("vqa"))

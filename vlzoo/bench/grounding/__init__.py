@@ -1,0 +1,1 @@
+"""Grounding: everything of the task in one folder."""

@@ -1,0 +1,96 @@
+"""Picture to picture: find the other pictures of the same class by their embeddings.
+
+Legend: Q pictures, E joint size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlzoo.bench.packed import pack, unpack
+from vlzoo.data.records import Sample
+from vlzoo.errors import CheckpointError, DataError
+from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.ranking import ByClass, rank_by_class
+from vlzoo.task import Effort, Row, Task, in_order
+
+if TYPE_CHECKING:
+    from vlzoo.bench.model import BenchModel
+
+KS = (1, 5, 10)
+
+
+class ImageRetrieval(Task):
+    """R@1, 5, 10 and mean average precision by class; a query does not find itself, a tie is a miss.
+
+    A picture's class is its sample's group, else its label, else its image_id: the same emoji in other drawing styles.
+
+    Args:
+        protocol: `itc`, the only one: by embeddings in the joint space.
+    """
+
+    name = "image-retrieval"
+    protocols = ("itc",)
+    finetuned = False
+
+    def __init__(self, *, protocol: str = "") -> None:
+        super().__init__(protocol=protocol)
+
+    def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
+        """Each picture's unit vector.
+
+        Raises:
+            CheckpointError: the model has no joint space.
+        """
+        from vlzoo.bench.retrieval.pairs import pair_model
+
+        pairs = pair_model(model)
+        if not pairs.contrasts:
+            raise CheckpointError("this model gives pictures no embedding", fix="use one that was trained with `itc`")
+        left = [row for row in range(len(source)) if source[row].name not in done]
+        for start in range(0, len(left), effort.batch):
+            samples = [source[row] for row in left[start : start + effort.batch]]
+            embed_BE = pairs.images([sample.images[0] for sample in samples]).embed
+            assert embed_BE is not None
+            yield [
+                {"name": sample.name, "vector": pack(vector, "<f4")}
+                for sample, vector in zip(samples, embed_BE.cpu().numpy(), strict=True)
+            ]
+
+    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
+        """Recalls and mAP, with intervals over classes; per style where samples name one."""
+        pairs = in_order(samples, rows)
+        vector_QE = np.stack([unpack(row["vector"], "<f4") for _, row in pairs]).astype(np.float64)
+        classes = [_class(sample) for sample, _ in pairs]
+        found = rank_by_class(vector_QE @ vector_QE.T, classes, classes, same_pictures=True)
+        owners = [classes[query] for query in found.query]
+        figures = Figures(self.name, f"{self.name}/{self.protocol}")
+        scores = [figures.hits(f"R@{k}", found.first < k, owners) for k in KS]
+        styles = [str(pairs[query][0].fields.get("style", "")) for query in found.query]
+        precision_Q = 100.0 * found.average_precision
+        scores.append(figures.mean("mAP", precision_Q, owners, detail=_by_style(precision_Q, styles)))
+        return Scored(tuple(scores), notes=(_sizes(found, classes),))
+
+
+def _class(sample: Sample) -> str:
+    named = sample.group or sample.label or sample.image_id
+    if named is None:
+        raise DataError("a picture without a class", where=f"sample {sample.name}", fix="give data with groups: emoji")
+    return named
+
+
+def _by_style(precision_Q: NDArray[np.float64], styles: Sequence[str]) -> dict[str, float]:
+    told = np.array(styles)
+    return {f"mAP of {style}": float(precision_Q[told == style].mean()) for style in sorted(set(styles) - {""})}
+
+
+def _sizes(found: ByClass, classes: Sequence[str]) -> str:
+    alone = len(classes) - len(found.query)
+    left = f"; {alone} pictures have no other of their class and are no queries" if alone else ""
+    return (
+        f"{len(classes)} pictures of {len(set(classes))} classes, {int(found.tied.sum())} ties (a tie is a miss){left}"
+    )

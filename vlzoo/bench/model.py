@@ -1,0 +1,134 @@
+"""What is measured: a model of any family, opened by its reference. What it can do, tasks ask by generic functions.
+
+A task's folder holds a generic function (`functools.singledispatch` over the model's class) for what it asks of a
+model: `pair_model` of retrieval, `labeller` of sentences, `answerer` of questions, `box_predictor` and `mapper`
+of grounding. A family registers what it has. So no task is named here, a new task may ask for something new, and a new
+family answers what it can.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import torch
+
+from vlzoo.door.plugins import registry
+from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
+from vlzoo.models.precision import autocast
+
+if TYPE_CHECKING:
+    from vlzoo.config.schema import Recipe
+    from vlzoo.task import Task
+
+logger = logging.getLogger("vlzoo.bench")
+
+
+class BenchModel:
+    """A model ready to be measured. Sub-class it in a family of your own, and register what it can do:
+
+        >>> @pair_model.register
+        ... def _(model: MyModel) -> PairModel:
+        ...     return MyPairs(model)
+
+    Attributes:
+        name: what messages call it.
+        able: what it can be measured on, for messages.
+        weights: a hash of its weights, for the predictions' key.
+        precision: of the forward passes: `fp32`, `bf16` or `fp16`.
+        device: where it is.
+        say: told what happens, line by line.
+        recipe: the recipe it was trained by; None where there is none.
+        task: the task it was trained for, with what it learned of the training data; None where there is none.
+    """
+
+    name: str
+    able: tuple[str, ...] = ()
+    weights: str
+    precision: str
+    device: torch.device
+    say: Callable[[str], None]
+    recipe: Recipe | None
+    task: Task | None
+
+    def __init__(self, name: str, weights: str, *, precision: str = "fp32", device: torch.device | None = None) -> None:
+        self.name, self.weights, self.precision = name, weights, precision
+        self.device, self.say = device or torch.device("cpu"), logger.info
+        self.recipe, self.task = None, None
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of every forward pass."""
+        return autocast(self.device, self.precision)
+
+    def described(self) -> dict[str, Any]:
+        """What the predictions' key must know of the model beside its weights, as plain values."""
+        raise NotImplementedError
+
+    def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Any]]:
+        """Samples that are not done yet, a batch at a time, with what the model reads of them."""
+        rows = [i for i in range(len(source)) if not done or source[i].name not in done]
+        for start in range(0, len(rows), batch):
+            samples = [source[row] for row in rows[start : start + batch]]
+            yield samples, samples
+
+    def cannot(self, what: str) -> NoReturn:
+        """Say that the model has no part for something.
+
+        Raises:
+            CheckpointError: always.
+        """
+        fix = f"it does {', '.join(self.able) or 'nothing that is measured here'}"
+        raise CheckpointError(f"{self.name} can't do {what}", fix=fix)
+
+
+class ModelFamily:
+    """Opens models of one kind by a reference, `NAME:PLACE`. Sub-class it and register it as kind `model_family`.
+
+    >>> registry().build("model_family", "hf").check("clip-vit-base", task)
+    """
+
+    name: ClassVar[str]
+
+    def check(self, place: str, task: Task) -> None:
+        """Whether there is such a model for the task; quick, before any work.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        raise NotImplementedError
+
+    def open(self, place: str, task: Task, *, precision: str, device: torch.device) -> BenchModel:
+        """The model, ready.
+
+        Raises:
+            CheckpointError: it can't be read.
+        """
+        raise NotImplementedError
+
+    def folder(self, place: str, task: Task) -> Path:
+        """Where predictions go unless the command says otherwise."""
+        return Path(f"bench-{Path(place).name}")
+
+    def bench(self, place: str, task: Task) -> Any:
+        """The recipe's section `bench` that holds for the model; None where there is no recipe."""
+        return None
+
+
+def family_of(reference: str) -> tuple[ModelFamily, str]:
+    """The family that a reference `NAME:PLACE` names, and the place.
+
+    Raises:
+        CheckpointError: it is of another form.
+        UnknownName: there is no such family.
+    """
+    name, colon, place = reference.partition(":")
+    if not colon or not place:
+        raise CheckpointError(f"{reference!r} names no model", fix="write hf:FOLDER, or --run RUN for a run of vlzoo")
+    known = [part.name for part in registry().of("model_family")]
+    if name.rpartition(":")[2] not in known:
+        raise UnknownName(f"no model family called {name!r}", fix=did_you_mean(name, known, what="known families"))
+    family: ModelFamily = registry().build("model_family", name)
+    return family, place

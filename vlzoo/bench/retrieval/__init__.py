@@ -1,0 +1,1 @@
+"""Retrieval: everything of the task in one folder."""

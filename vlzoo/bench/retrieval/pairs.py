@@ -1,0 +1,143 @@
+"""What retrieval asks of a model: features of pictures and texts, and how well the two of a pair match.
+
+Legend: B rows, I images, N image tokens, L text tokens, W numbers a token, E joint size, P pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from vlzoo.bench.engine import Engine
+from vlzoo.bench.model import BenchModel
+from vlzoo.bench.retrieval.features import Encoded
+from vlzoo.models.assemble import Model
+from vlzoo.models.fusion_cross import CrossAttentionFusion
+from vlzoo.models.fusion_packed import can_pack, first_states
+from vlzoo.objectives.itm import MATCH
+from vlzoo.types import Tokens
+
+
+class PairModel(Protocol):
+    """A model that retrieval can measure.
+
+    Attributes:
+        contrasts: whether pictures and texts have embeddings in one space.
+        matches: whether it scores pairs.
+        scale: what a cosine is multiplied by (one over the temperature).
+        device: where its tensors are.
+        packs: whether padding costs it next to nothing, so that texts of different length may go together.
+    """
+
+    packs: bool
+    contrasts: bool
+    matches: bool
+    device: torch.device
+
+    @property
+    def scale(self) -> float:
+        """One over the temperature."""
+        ...
+
+    def images(self, pictures: Sequence[Any]) -> Encoded:
+        """Features of pictures (`ImageRef`s)."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> Encoded:
+        """Features of texts, as they are in the data."""
+        ...
+
+    def prepare(self, image_1NW: Tensor) -> Any:
+        """All that matching needs of one picture and that does not depend on the text."""
+        ...
+
+    def match(self, prepared: Any, text_PLW: Tensor, mask_PL: Tensor) -> Tensor:
+        """Matching logits of texts with the prepared picture, [P] float32."""
+        ...
+
+
+@singledispatch
+def pair_model(model: BenchModel) -> PairModel:
+    """What retrieval asks of a model; a family registers its own.
+
+    Raises:
+        CheckpointError: the model encodes no pictures and texts.
+    """
+    model.cannot("retrieval")
+
+
+@pair_model.register
+def _(model: Engine) -> PairModel:
+    return NativePairs(model)
+
+
+class NativePairs:
+    """A vlzoo system: joint space, and the fusion with the matching head that an objective offers as `match`.
+
+    Args:
+        engine: the system, ready.
+    """
+
+    contrasts = True
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.model, self.device = engine, engine.system.model, engine.device
+        self.matching = engine.offered("match")
+        self.matches = self.matching is not None
+        self.packs = can_pack(self.model.fusion)
+        self.scale = 1.0 / self.model.temperature.item()
+
+    def images(self, pictures: Sequence[Any]) -> Encoded:
+        """Tokens and unit vectors of pictures."""
+        with torch.no_grad(), self.engine.autocast():
+            tokens = self.model.image_encoder(self.engine.pixels(pictures))
+            embed = self.model.embed_image(tokens).float()
+        return Encoded(real_rows(tokens, half=self.engine.precision == "fp16"), embed)
+
+    def texts(self, texts: Sequence[str]) -> Encoded:
+        """Tokens and unit vectors of texts."""
+        text = self.engine.tokenise(texts)
+        with torch.no_grad(), self.engine.autocast():
+            tokens = self.model.text_encoder(text.ids, text.mask)
+            embed = self.model.embed_text(tokens).float()
+        return Encoded(real_rows(tokens), embed)
+
+    def prepare(self, image_1NW: Tensor) -> Any:
+        """Keys and values of every fusion layer, projected once for all texts."""
+        with torch.no_grad(), self.engine.autocast():
+            return prepare_image(self.model, image_1NW)
+
+    def match(self, prepared: Any, text_PLW: Tensor, mask_PL: Tensor) -> Tensor:
+        """Logits of class 1, [P]."""
+        assert self.matching is not None
+        with torch.no_grad(), self.engine.autocast():
+            return match_texts(self.model, self.matching, prepared, text_PLW, mask_PL)
+
+
+def prepare_image(model: Model, image_1NW: Tensor) -> Any:
+    """What the fusion makes of one picture's tokens."""
+    mask = torch.ones(image_1NW.shape[:2], dtype=torch.bool, device=image_1NW.device)
+    return model.fusion.prepare(Tokens(image_1NW, mask, image_1NW[:, 0]))
+
+
+def match_texts(
+    model: Model, matching: Callable[[Tensor], Tensor], prepared: Any, text_PLW: Tensor, mask_PL: Tensor
+) -> Tensor:
+    """Matching logits of texts with one prepared picture, [P]; the last layer computes [CLS] alone."""
+    if can_pack(model.fusion):
+        cls_PD = first_states(cast(CrossAttentionFusion, model.fusion), text_PLW, mask_PL, prepared)
+        return matching(cls_PD)[:, MATCH].float()
+    text = Tokens(text_PLW, mask_PL, text_PLW[:, 0])
+    cls_P1 = torch.zeros(len(text_PLW), 1, dtype=torch.long, device=text_PLW.device)
+    fused = model.fusion.fuse(text, [prepared], positions_PK=cls_P1)
+    return matching(fused.cls)[:, MATCH].float()
+
+
+def real_rows(tokens: Tokens, *, half: bool = False) -> list[Tensor]:
+    """Each row's real tokens, [n, D] float32, or float16 where `half`."""
+    kind = torch.float16 if half else torch.float32
+    return [x[mask].to(kind) for x, mask in zip(tokens.x, tokens.mask, strict=True)]

@@ -1,0 +1,138 @@
+"""Image-text retrieval: find a picture's captions, and a caption's picture; in one stage or two.
+
+Legend: I images, T texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from vlzoo.bench.retrieval.matrices import Captions, matrices, require_captions, split_of, unreached
+from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName
+from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
+from vlzoo.task import Effort, Files, Row, Task
+
+if TYPE_CHECKING:
+    from vlzoo.bench.model import BenchModel
+    from vlzoo.bench.retrieval.pairs import PairModel
+
+HOW = ("itm", "itm+itc", "itc")
+
+
+class Retrieval(Task):
+    """TR and IR recall@1, 5, 10.
+
+    Protocols: `itm`: the top k by cosine, re-scored by the matching logit alone (ALBEF, X-VLM, TCL); `itm+itc`: the
+    logit plus the cosine over the temperature (LAVIS); `itc`: the cosine alone, without a second stage. A tie is a
+    miss; with `/argsort` behind the protocol ties fall as numpy's argsort leaves them, as in published numbers. Scores
+    from a file that do not say how they were made are measured by `strict` or `argsort`, the tie rule.
+
+    Args:
+        protocol: how scores are made; see above.
+        k: candidates kept by the first stage, for each picture and for each text.
+        ties: `strict`: a tie is a miss; `argsort`; empty: as the protocol says.
+        karpathy: assert the sizes of this Karpathy test split: coco or flickr30k; empty: where the data's name says so.
+    """
+
+    name = "retrieval"
+    protocols = (*HOW, *(f"{how}/argsort" for how in HOW), *TIES)
+    finetuned = False
+
+    def __init__(
+        self, *, protocol: str = "", k: int = 128, ties: Literal["", "strict", "argsort"] = "", karpathy: str = ""
+    ) -> None:
+        super().__init__(protocol=protocol)
+        how, _, rule = self.protocol.partition("/")
+        self.how, self.unsaid = how, not protocol
+        self.k, self.karpathy = self.count("k", k), karpathy
+        self.ties = self.choice("tie rule", ties, TIES) if ties else rule or (how if how in TIES else TIES[0])
+
+    def kept(self) -> Mapping[str, Any]:
+        """Both protocols with a second stage read the same predictions."""
+        return {"k": self.k, "matched": "itm" in self.protocol}
+
+    def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
+        """For each picture the pairs that were scored: their texts, cosines and matching logits.
+
+        Raises:
+            CheckpointError: the model can't do what the protocol asks.
+            UnknownName: the protocol does not say how scores are made.
+        """
+        from vlzoo.bench.retrieval.pairs import pair_model
+        from vlzoo.bench.retrieval.predict import Search
+
+        if self.how not in HOW:
+            fix = f"give --protocol {', '.join(HOW[:-1])} or {HOW[-1]}"
+            raise UnknownName(f"{self.name}/{self.protocol} does not say how a model's scores are made", fix=fix)
+        require_captions(source)
+        pairs = pair_model(model)
+        self.check_able(pairs)
+        yield from Search(pairs, source, self.k, "itm" in self.how, effort, model.say).predict(done)
+
+    def check_able(self, model: PairModel) -> None:
+        """Refuse a protocol that the model has no part for.
+
+        Raises:
+            CheckpointError: which part is missing.
+        """
+        if "itm" in self.how and not model.matches:
+            fix = "train it with an objective that offers `match`, such as `itm`, or give --protocol itc"
+            raise CheckpointError("this model has no matching head", fix=fix)
+        if "itc" in self.how and not model.contrasts:
+            raise CheckpointError("this model has no joint space of pictures and texts", fix="give --protocol itm")
+
+    def read(self, files: Files) -> tuple[Any, dict[str, Row], int]:
+        """A matrix of scores as `vlzoo.bench.retrieval.files` documents it."""
+        from vlzoo.bench.retrieval.files import read_scores
+
+        if self.unsaid:  # a file does not say how its scores were made
+            self.protocol = self.how = self.ties
+        samples, rows = read_scores(files)
+        return samples, rows, 0
+
+    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
+        """Recalls with intervals: pictures are drawn, and with them their captions."""
+        captions = Captions.of(samples)
+        known = self.karpathy or split_of(str(getattr(samples, "name", "")))
+        if known:
+            self.check_sizes(known, samples, captions)
+        missing = [name for name in captions.names if name not in rows]
+        if missing:
+            where = getattr(samples, "name", None)
+            raise PredictionError(f"{len(missing)} pictures are not scored yet ({missing[0]})", where=where)
+        scores_IT, scores_TI = matrices(captions.names, captions.texts, rows, self.how)
+        found = recall(scores_IT, captions.owners, scores_of_texts=scores_TI, ties=self.ties)
+        notes = self._notes(found, captions, known, unreached(scores_IT, scores_TI, captions))
+        return Scored(self._figures(found, captions), notes=notes)
+
+    def check_sizes(self, known: str, samples: Any, captions: Captions) -> None:
+        """Refuse a Karpathy split of other sizes than everybody reports on.
+
+        Raises:
+            DataError: the sizes differ.
+        """
+        try:
+            check_karpathy(known, len(captions.names), captions.texts)
+        except DataError as error:
+            where = getattr(samples, "name", None) or getattr(samples, "data", None)
+            raise DataError(error.what, where=where, fix="is a file cut short, or of another split?") from None
+
+    def _figures(self, found: Recall, captions: Captions) -> tuple[Any, ...]:
+        figures, owners = Figures(self.name, f"{self.name}/{self.protocol}"), captions.owners.tolist()
+        scores = [figures.hits(f"TR R@{k}", found.text.hits(k), value=found.text.recall(k)) for k in KS]
+        scores += [figures.hits(f"IR R@{k}", found.image.hits(k), owners, value=found.image.recall(k)) for k in KS]
+        samples = len(captions.names) + captions.texts
+        means = {name: value for name, value in found.figures().items() if "mean" in name}
+        return (*scores, *(figures.derived(name, value, samples) for name, value in means.items()))
+
+    def _notes(self, found: Recall, captions: Captions, known: str, left_out: tuple[int, int]) -> tuple[str, ...]:
+        karpathy = f", the Karpathy test split of {known}" if known else ""
+        rule = "ties as numpy's argsort leaves them" if self.ties == "argsort" else "a tie is a miss"
+        # What the first stage left out is level with everything else it left out; that is no tie of scores.
+        tied = [int(each.tied.sum()) - left for each, left in zip((found.text, found.image), left_out, strict=True)]
+        said = f"ties: {tied[0]} image and {tied[1]} text queries ({rule})"
+        missed = f"; the first stage missed {sum(left_out)} right answers" if self.how in HOW else ""
+        without = (f"{captions.bare} pictures have no text and count as misses",) if captions.bare else ()
+        return (f"{len(captions.names)} pictures, {captions.texts} texts{karpathy}", said + missed, *without)

@@ -1,1 +1,0 @@
-"""The downstream tasks: how each is trained and measured."""

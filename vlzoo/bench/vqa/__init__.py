@@ -1,0 +1,1 @@
+"""Questions about pictures: everything of VQA and GQA in one folder."""

@@ -1,0 +1,99 @@
+"""How a model answers questions; a run of vlzoo: by ranking a list, free decoding, or a head over the list.
+
+Legend: B questions, A answers, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlzoo.bench.engine import Engine
+from vlzoo.bench.model import BenchModel
+from vlzoo.bench.vqa.generate import generate
+from vlzoo.bench.vqa.rank import rank_answers
+from vlzoo.bench.vqa.task import ANSWER_LENGTH, FIRST_TWICE, Vqa
+from vlzoo.errors import CheckpointError
+from vlzoo.objectives.answer import decoder_of
+from vlzoo.step.step import Step
+from vlzoo.task import Row
+from vlzoo.types import Batch, Text, Tokens
+
+Answerer = Callable[[Any], list[Row]]
+"""From a batch of questions to a row each: `answer` and `score`."""
+
+
+@singledispatch
+def answerer(model: BenchModel, task: Vqa) -> Answerer:
+    """How a model answers questions, as the task's options ask; a family registers its own.
+
+    Raises:
+        CheckpointError: the model can't answer in the mode asked for.
+    """
+    model.cannot("vqa")
+
+
+@answerer.register
+def _(model: Engine, task: Vqa) -> Answerer:
+    head = model.offered("classes")
+    mode = task.mode or ("classify" if head is not None else "rank")
+    if mode == "classify":
+        if head is None:
+            fix = "`vlzoo finetune vqa --recipe tasks/vqa-classify` makes a run that has; or give another --mode"
+            raise CheckpointError("this run has no head over answers", fix=fix)
+        answering = _classifying(model, head, task.candidates)
+    else:
+        decoder_of(model.system.model)
+        answering = _ranking(model, task.candidates, task.k) if mode == "rank" else _generating(model, task.beams)
+
+    @torch.no_grad()
+    def answer(batch: Batch) -> list[Row]:
+        with model.autocast():
+            return answering(batch)
+
+    return answer
+
+
+def _memory(engine: Engine, batch: Batch) -> Tokens:
+    fused = engine.step(batch).fused()
+    return Tokens(fused.x, fused.mask, fused.cls)
+
+
+def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
+    text = engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH)
+    listed = Text(*(tensor.to(engine.device) for tensor in (text.ids, text.mask, text.special)))
+
+    def ranking(batch: Batch) -> list[Row]:
+        ranked = rank_answers(engine.system.model, _memory(engine, batch), listed, min(k, len(answers)))
+        (best_B, score_B), (twice_B, _) = ranked.best(), ranked.best(first_twice=True)
+        columns = zip(best_B.tolist(), score_B.tolist(), twice_B.tolist(), strict=True)
+        return [
+            {"answer": answers[best], "score": score, FIRST_TWICE: answers[twice]} for best, score, twice in columns
+        ]
+
+    return ranking
+
+
+def _generating(engine: Engine, beams: int) -> Answerer:
+    def generating(batch: Batch) -> list[Row]:
+        model = engine.system.model
+        made = generate(decoder_of(model), _memory(engine, batch), model.special, beams=beams, length=ANSWER_LENGTH)
+        return [{"answer": engine.tokenizer.decode(ids), "score": score} for ids, score in made]
+
+    return generating
+
+
+def _classifying(engine: Engine, head: Callable[[Step], Tensor], answers: Sequence[str]) -> Answerer:
+    def classifying(batch: Batch) -> list[Row]:
+        logit_BC: Tensor = head(engine.step(batch)).float()[:, : len(answers)]
+        score_B, best_B = logit_BC.log_softmax(-1).max(-1)
+        return [
+            {"answer": answers[best], "score": score}
+            for best, score in zip(best_B.tolist(), score_B.tolist(), strict=True)
+        ]
+
+    return classifying

@@ -1,0 +1,312 @@
+"""VQA v2 and GQA: answer a question about a picture (Goyal et al., CVPR 2017; Hudson and Manning, CVPR 2019)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from vlzoo.bench.predictions import Refused
+from vlzoo.data.answers import AnswerList, answer_weights, build_answer_list
+from vlzoo.data.readers import gqa, vqa
+from vlzoo.data.records import Sample
+from vlzoo.data.rows import text_id
+from vlzoo.errors import DataError, PredictionError
+from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.vqa import PROTOCOLS, accuracies
+from vlzoo.task import Effort, Fields, Row, Task, in_order
+from vlzoo.types import Score
+
+if TYPE_CHECKING:
+    from vlzoo.bench.model import BenchModel
+    from vlzoo.text.tokenizer import Tokenizer
+
+CLASSES = 3_129
+"""Classes of `classify`: the most frequent answers, as many as UNITER, ViLT and METER take."""
+
+ANSWER_LENGTH = 12
+"""Most ids of an answer, [CLS] and [SEP] included."""
+
+FIRST_TWICE = "answer (first token twice)"
+"""What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
+
+MODES = ("rank", "generate", "classify")
+
+
+class Vqa(Task):
+    """Trained on the annotators' answers; measured by ranking a list, by free decoding, or by a head over the list.
+
+    The answer list is built from the training annotations: by count, ties by text; it is kept in the run folder.
+
+    Args:
+        protocol: how an answer is compared with those of annotators.
+        mode: `rank` a list, `generate` freely, or `classify` over the list; empty: what the model was trained for.
+        k: candidates kept by the first stage of ranking.
+        beams: beams of free decoding; 1 is greedy.
+        answers: at most this many answers of the list; None: all.
+        questions: a second file with the answer types that a file of annotations lacks.
+    """
+
+    name = "vqa"
+    protocols = tuple(PROTOCOLS)
+    id_key = "question_id"
+    answer_key = "answer"
+
+    def __init__(
+        self,
+        *,
+        protocol: str = "",
+        mode: Literal["", "rank", "generate", "classify"] = "",
+        k: int = 128,
+        beams: int = 1,
+        answers: int | None = None,
+        questions: str = "",
+    ) -> None:
+        super().__init__(protocol=protocol)
+        self.mode = self.choice("mode", mode, MODES) if mode else ""
+        self.k, self.beams = self.count("k", k), self.count("beams", beams)
+        self.answers = None if answers is None else self.count("answers", answers)
+        self.questions = questions
+        self.listed: tuple[str, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The answers that may be given."""
+        return self.listed[: self.answers]
+
+    def classes(self) -> tuple[str, ...]:
+        """What a head over answers can say."""
+        return self.listed[:CLASSES]
+
+    def learn(self, samples: Sequence[Sample]) -> None:
+        """Build the answer list."""
+        self.listed = build_answer_list([sample.answers for sample in samples]).answers
+
+    def state(self) -> Mapping[str, Any]:
+        """The answer list."""
+        return {"answers": list(self.listed)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The answer list of a run."""
+        self.listed = tuple(state["answers"])
+
+    def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
+        """Every distinct answer once: its text, its question's row, its share of the annotators, and its class.
+
+        `extra["answer_class"]` is -1 where the list does not hold the answer.
+
+        Raises:
+            DataError: a question has no answer.
+        """
+        number = {answer: i for i, answer in enumerate(self.classes())}
+        rows, answers, weights = [], [], []
+        for row, sample in enumerate(samples):
+            if not sample.answers:
+                raise DataError(f"{self.name}: a question without an answer", where=f"sample {sample.name}")
+            total = float(sample.fields.get("weight", 1.0))
+            for answer, weight in answer_weights(sample.answers, total=total).items():
+                rows.append(row)
+                answers.append(answer)
+                weights.append(weight)
+        text = tokenizer(answers, sep=True, max_length=ANSWER_LENGTH)
+        extra = {
+            "answer_row": np.array(rows, dtype=np.int64),
+            "answer_weight": np.array(weights, dtype=np.float32),
+            "answer_class": np.array([number.get(answer, -1) for answer in answers], dtype=np.int64),
+        }
+        return Fields(texts={"answer": text}, extra=extra)
+
+    def kept(self) -> Mapping[str, Any]:
+        """The length of the answer list counts too: it comes from the training data."""
+        kept = {"mode": self.mode, "k": self.k, "beams": self.beams, "answers": self.answers}
+        return {**kept, "listed": len(self.candidates)}
+
+    def blank(self, sample: Sample) -> Row | None:
+        """An empty answer."""
+        return {"name": sample.name, "answer": ""}
+
+    def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
+        """An answer to each question, with its score."""
+        from vlzoo.bench.vqa.answers import answerer
+
+        answer = answerer(model, self)
+        if self.candidates:
+            covered = AnswerList(self.candidates, (0,) * len(self.candidates))
+            reachable = covered.coverage(sample.answers for sample in source)
+            model.say(f"{self.name}: a list of {len(self.candidates):,} answers; {reachable}")
+        for samples, batch in model.batches(source, effort.batch, done):
+            yield [{"name": sample.name, **row} for sample, row in zip(samples, answer(batch), strict=True)]
+
+    def submission(self, source: Any, rows: Mapping[str, Row]) -> list[Row]:
+        """The server's format, one answer a question, in the questions' order.
+
+        Raises:
+            PredictionError: questions without an answer, answers without a question, or answers that are no text.
+        """
+        pairs = in_order(source, rows)
+        silent = [sample.name for sample, row in pairs if not isinstance(row.get("answer"), str)]
+        if silent:
+            raise PredictionError(f"{len(silent)} answers are no text, first of question {silent[0]}")
+        named = [(str(sample.fields.get("question_id", sample.name)), row["answer"]) for sample, row in pairs]
+        if len({name for name, _ in named}) != len(named):
+            raise PredictionError("a question_id stands twice in the data", where=source.name)
+        return [{self.id_key: self.server_id(name), self.answer_key: answer} for name, answer in named]
+
+    def server_id(self, name: str) -> int | str:
+        """A question's id as the server writes it: a number."""
+        return int(name) if name.isdigit() else name
+
+    def annotated(self, file: Path) -> Iterable[Sample]:
+        """The official `{"annotations": [...]}`, or a list of `{"question_id", "answer": [ten texts]}` as ALBEF's.
+
+        Raises:
+            DataError: a question with fewer than two answers, from which nobody can be put aside.
+        """
+        for sample in vqa.annotated(file, Path(self.questions) if self.questions else None):
+            if len(sample.answers) < 2:
+                fix = "VQA accuracy needs several annotators; score exact matches with `vlzoo score gqa`"
+                raise DataError(f"question {sample.name} has {len(sample.answers)} answers", where=str(file), fix=fix)
+            yield sample
+
+    def sample_key(self, sample: Sample) -> str:
+        """The question's id."""
+        return str(sample.fields.get("question_id", sample.name))
+
+    def row_key(self, row: Mapping[str, Any]) -> str:
+        """The server's results format: `{"question_id", "answer"}`."""
+        return text_id(row, "question_id")
+
+    def row(self, row: Mapping[str, Any]) -> Row:
+        """The answer."""
+        return {"answer": _string(row, "answer")}
+
+    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
+        """Accuracy in all and per answer type; intervals over pictures.
+
+        With a single annotator a question (easy-VQA, GQA) it is plain equality.
+        """
+        pairs = in_order(samples, rows)
+        # The protocol of ALBEF's code includes its ranking; predictions from elsewhere have one answer alone.
+        said = [str((self.protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"]) for _, row in pairs]
+        truths = [sample.answers for sample, _ in pairs]
+        unknown = sum(not truth for truth in truths)
+        if unknown:
+            what, where = f"{unknown} questions of {len(truths)} have no public answers", getattr(samples, "name", None)
+            raise DataError(what, where=where, fix="--submission FILE writes what the server scores")
+        values_N, protocol = self.judged(truths, said)
+        return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol))
+
+    def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
+        """Each answer's accuracy in percent, [N], and what the protocol is called."""
+        if all(len(truth) == 1 for truth in truths):
+            return exact(truths, said), "exact"
+        return accuracies(truths, said, self.protocol), self.protocol
+
+    def figures(self, samples: Sequence[Sample], values_N: np.ndarray, protocol: str) -> tuple[Score, ...]:
+        """Accuracy of all, then of each group of the first kind; other kinds stand in the first one's detail."""
+        clusters = [sample.image_id or sample.name for sample in samples]
+        inside: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, sample in enumerate(samples):
+            for kind, name in self.kinds(sample).items():
+                inside[kind, name].append(number)
+        groups = sorted((group, rows) for group, rows in inside.items() if group[1])
+        detail = {f"{kind}: {name}": float(values_N[rows].sum()) / len(rows) for (kind, name), rows in groups}
+        figures = Figures(self.name, f"{self.name}/{protocol}")
+        by_answer = [
+            figures.mean(f"accuracy ({name})", values_N[rows], [clusters[i] for i in rows])
+            for (kind, name), rows in groups
+            if kind == "answer type"
+        ]
+        return (figures.mean("accuracy", values_N, clusters, detail=detail), *by_answer)
+
+    def kinds(self, sample: Sample) -> Mapping[str, str]:
+        """The groups of a question whose accuracy is given apart: VQA's answer type and question type."""
+        kinds = {"answer type": "answer_type", "question type": "question_type"}
+        return {kind: str(sample.fields[key]) for kind, key in kinds.items() if key in sample.fields}
+
+
+class Gqa(Vqa):
+    """GQA: one right answer; accuracy of all balanced questions, binary and open ones apart.
+
+    Args:
+        protocol: `accuracy`, the only one.
+        mode: as for vqa.
+        k: candidates kept by the first stage of ranking.
+        beams: beams of free decoding; 1 is greedy.
+        answers: at most this many answers of the list; None: all.
+    """
+
+    name = "gqa"
+    protocols = ("accuracy",)
+    id_key = "questionId"
+    answer_key = "prediction"
+
+    def __init__(
+        self,
+        *,
+        protocol: str = "",
+        mode: Literal["", "rank", "generate", "classify"] = "",
+        k: int = 128,
+        beams: int = 1,
+        answers: int | None = None,
+    ) -> None:
+        super().__init__(protocol=protocol, mode=mode, k=k, beams=beams, answers=answers)
+
+    def server_id(self, name: str) -> int | str:
+        """Text, as GQA's files have it."""
+        return name
+
+    def annotated(self, file: Path) -> Iterable[Sample]:
+        """The official file, id -> question with its `answer`, or a list of `{"question_id", "answer"}`."""
+        return gqa.annotated(file)
+
+    def row_key(self, row: Mapping[str, Any]) -> str:
+        """`{"questionId", "prediction"}` (the server's) or `{"question_id", "answer"}`."""
+        return text_id(row, "questionId" if "questionId" in row else "question_id")
+
+    def row(self, row: Mapping[str, Any]) -> Row:
+        """The answer."""
+        return {"answer": _string(row, "prediction" if "prediction" in row else "answer")}
+
+    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
+        """Accuracy; binary and open questions apart.
+
+        The official figure counts balanced questions alone: where the data say which those are, the others must be
+        predicted but are not scored.
+        """
+        pairs = in_order(samples, rows)
+        counted = {sample.name: sample for sample, _ in pairs if sample.fields.get("balanced") is not False}
+        scored = super().score(list(counted.values()), {name: rows[name] for name in counted})
+        notes = (f"{len(counted)} balanced questions of {len(pairs)} are scored",) if len(counted) < len(pairs) else ()
+        return Scored(scored.scores, notes=notes)
+
+    def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
+        """Right where the answer is the annotated string.
+
+        Raises:
+            DataError: a question has several annotators.
+        """
+        if any(len(truth) != 1 for truth in truths):
+            raise DataError("these questions have several annotators' answers; GQA's have one", fix="bench vqa instead")
+        return exact(truths, said), self.protocol
+
+    def kinds(self, sample: Sample) -> Mapping[str, str]:
+        """`open` for questions of structure `query`, else `binary`, as GQA's evaluator calls them."""
+        structure = sample.fields.get("structural")
+        if structure is None:
+            return {}
+        return {"answer type": "open" if structure == "query" else "binary", "structure": str(structure)}
+
+
+def exact(truths: Sequence[Sequence[str]], said: Sequence[str]) -> np.ndarray:
+    """100 where an answer is the first annotated string, else 0, [N]."""
+    return np.array([100.0 * (truth[0] == answer) for truth, answer in zip(truths, said, strict=True)])
+
+
+def _string(row: Mapping[str, Any], name: str) -> str:
+    if not isinstance(row[name], str):
+        raise Refused("answers that are not strings", row[name])
+    return str(row[name])

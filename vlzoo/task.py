@@ -1,0 +1,251 @@
+"""What a downstream task is: its options, how to train it, how to measure it, and its one score. No torch here.
+
+Legend: B batch rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vlzoo.errors import PredictionError, UnknownName, VlzooError, did_you_mean
+from vlzoo.metrics.figures import Scored
+from vlzoo.types import Text
+
+if TYPE_CHECKING:
+    from vlzoo.bench.model import BenchModel
+    from vlzoo.data.records import Sample
+    from vlzoo.text.tokenizer import Tokenizer
+
+Row = dict[str, Any]
+"""One prediction, as it is written to disk."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a task adds to a training batch; the collator makes tensors of arrays.
+
+    Attributes:
+        labels: class numbers, [B] int64.
+        texts: tokenised text by name: `answer`.
+        extra: further arrays by name.
+    """
+
+    labels: Any = None
+    texts: Mapping[str, Text] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What predicting may take; none of it changes a figure.
+
+    Attributes:
+        batch: rows of a forward pass.
+        memory: bytes that features held for speed may take.
+        share: this process's number and how many share the work.
+        features: a folder for features that processes share and a resumed bench finds; None: a temporary one.
+    """
+
+    batch: int = 64
+    memory: int = 2_000_000_000
+    share: tuple[int, int] = (0, 1)
+    features: Path | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `vlzoo score` was given.
+
+    Attributes:
+        predictions: the file of predictions.
+        annotations: the file of annotations in its official format; None where the task can do without.
+        allow_missing: samples without a prediction count as wrong, and their number is given.
+        source: a data source in place of annotations; None: the file.
+    """
+
+    predictions: Path
+    annotations: Path | None = None
+    allow_missing: bool = False
+    source: Any = None
+
+
+class Task:
+    """A downstream task. Sub-class it and register it as kind `task`; its options are its constructor's arguments.
+
+        >>> task = registry().build("task", "retrieval", k=16)
+        >>> task.score(samples, rows).scores[0].metric
+        'TR R@1'
+
+    An option is kept as an attribute of its own name. Recipes set it under `bench: {TASK: {OPTION: ...}}`, the command
+    line by `--set bench.TASK.OPTION=...` or, for every task named that takes it, by `--OPTION ...`.
+
+    Attributes:
+        name: the registered name.
+        protocols: how it can be measured; the first is the default. Printed with every number.
+        finetuned: whether a model must be trained for it; retrieval also runs zero-shot.
+
+    Args:
+        protocol: one of `protocols`, the task's name before it or not; empty: the first.
+
+    Raises:
+        UnknownName: no such protocol.
+    """
+
+    name: ClassVar[str]
+    protocols: ClassVar[tuple[str, ...]]
+    finetuned: ClassVar[bool] = True
+
+    def __init__(self, *, protocol: str = "") -> None:
+        self.protocol = self.choice("protocol", protocol.removeprefix(f"{self.name}/"), self.protocols)
+
+    def choice(self, option: str, value: str, choices: Sequence[str]) -> str:
+        """`value` if it is among the choices of an option, the first of them where it is empty.
+
+        Raises:
+            UnknownName: it is none of them; names the nearest.
+        """
+        if value and value not in choices:
+            fix = did_you_mean(value, choices, what=f"{option}s")
+            raise UnknownName(f"{self.name} has no {option} {value!r}", fix=fix)
+        return value or choices[0]
+
+    def count(self, option: str, value: int) -> int:
+        """`value` if it is a number of things, one at least.
+
+        Raises:
+            VlzooError: it is less.
+        """
+        if value < 1:
+            raise VlzooError(
+                f"{self.name}: {option} is {value}, and must be 1 or more", fix="leave it out for the default"
+            )
+        return value
+
+    # Training.
+
+    def classes(self) -> tuple[str, ...]:
+        """The classes of its labels, in the order of their numbers; none where it has no labels."""
+        return ()
+
+    def learn(self, samples: Sequence[Sample]) -> None:
+        """Take what must be known of the training annotations: the answer list."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What `learn` found, as plain values; kept in the run folder."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+
+    def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
+        """What the task adds to a training batch: labels, answers."""
+        return Fields()
+
+    # Predicting.
+
+    def kept(self) -> Mapping[str, Any]:
+        """The options that change predictions, for their key; what only changes scores is not among them."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "protocol"]
+        return {name: getattr(self, name) for name in names}
+
+    def blank(self, sample: Sample) -> Row | None:
+        """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
+        return None
+
+    def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
+        """Predictions as they come, a list a batch; each row names its sample under `name`.
+
+        Args:
+            model: what is measured, ready.
+            source: the data.
+            done: names of samples that an interrupted run has predicted already.
+            effort: what predicting may take.
+
+        Raises:
+            CheckpointError: the model can't do what the task asks.
+        """
+        raise NotImplementedError
+
+    def submission(self, source: Any, rows: Mapping[str, Row]) -> list[Row]:
+        """Predictions in the format of the task's server.
+
+        Raises:
+            PredictionError: the task has no server, or predictions do not fit the data.
+        """
+        raise PredictionError(f"{self.name} has no server format", fix="--submission is for vqa and gqa")
+
+    # Scoring.
+
+    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
+        """Figures of predictions by sample name; needs no model and no picture.
+
+        Args:
+            samples: the data: a source, or what `read` gave.
+            rows: a prediction for every sample, by its name.
+        """
+        raise NotImplementedError
+
+    def annotated(self, file: Path) -> Iterable[Sample]:
+        """The samples of a file of annotations, without pictures: what `vlzoo score --annotations` reads.
+
+        The default reads vlzoo's own line format.
+
+        Raises:
+            DataError: it is of no format of this task.
+        """
+        from vlzoo.data.readers.own import annotated
+
+        return annotated(file)
+
+    def sample_key(self, sample: Sample) -> str:
+        """The id that a file of predictions calls a sample by."""
+        return sample.name
+
+    def row_key(self, row: Mapping[str, Any]) -> str:
+        """The sample that a row of a file of predictions is about.
+
+        Raises:
+            KeyError: the row does not say.
+        """
+        return str(row["name"])
+
+    def row(self, row: Mapping[str, Any]) -> Row:
+        """A row of a file of predictions as `predict` would have made it.
+
+        Raises:
+            KeyError: it lacks a field.
+            Refused: a value that can't be scored.
+        """
+        return dict(row)
+
+    def read(self, files: Files) -> tuple[Any, dict[str, Row], int]:
+        """What `vlzoo score` was given: samples, their predictions by name, and how many had none.
+
+        Raises:
+            DataError: annotations that are missing, or of no format of this task.
+            PredictionError: predictions that do not fit the annotations.
+        """
+        from vlzoo.bench.predictions import read_predictions
+
+        return read_predictions(self, files)
+
+
+def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
+    """Each sample with its prediction.
+
+    Raises:
+        PredictionError: predictions are missing, or are of samples the data does not have.
+    """
+    listed = list(samples)
+    missing = [sample.name for sample in listed if sample.name not in rows]
+    if missing or len(rows) != len(listed):
+        strange = sorted(rows.keys() - {sample.name for sample in listed})
+        said = [f"{len(missing)} predictions missing ({', '.join(missing[:3])})"] if missing else []
+        said += [f"{len(strange)} unknown ({', '.join(strange[:3])})"] if strange else []
+        where = getattr(samples, "name", None)
+        raise PredictionError(", ".join(said), where=where, fix="run the bench again; it goes on where it stopped")
+    return [(sample, rows[sample.name]) for sample in listed]
