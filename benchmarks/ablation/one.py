@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.cli.main import run as vlzoo
-from vlzoo.files import write_text
+from vlzoo.files import replacing, write_text
 
 
 def describe(job: Any) -> dict[str, Any]:
@@ -55,9 +55,8 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     arrays = retrieval(folder / "run", job["domains"], job["k"])
     if job["words"]:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
-    part = folder / "values.part.npz"
-    np.savez_compressed(part, **arrays)
-    part.replace(folder / "values.npz")
+    with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added
+        np.savez_compressed(file, **arrays)
     clock = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     facts = {
         **job["facts"],

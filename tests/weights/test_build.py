@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from vlzoo.errors import CheckpointError
 from vlzoo.weights.albef import AlbefAdapter
-from vlzoo.weights.build import POSITIONS, complete, resize
+from vlzoo.weights.build import complete, resize
 
+POSITIONS = "model.image_encoder.model.pos_embed"
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 

@@ -6,11 +6,10 @@ Legend: B batch rows, N image tokens, L text tokens.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +28,9 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation, Objective
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.precision import autocast, default_device
 from vlzoo.objectives.classify import Classify
-from vlzoo.runs.checkpoint import Checkpoint, latest, load_into
+from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -42,7 +42,6 @@ logger = logging.getLogger("vlzoo.bench")
 T = TypeVar("T", bound=Objective)
 KNOWN_CODE = ("vlzoo", "torch", "timm", "transformers")
 """Packages that the key knows by other means: vlzoo by a hash of its code, the others by their versions."""
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -55,7 +54,7 @@ class Engine:
         tokenizer: words to ids.
         task: the run's task, with what it learned of the training data; None for a pre-trained run.
         weights: a hash of the weights, for the predictions' key.
-        precision: a key of `PRECISIONS`.
+        precision: `fp32`, `bf16` or `fp16`.
         device: where the model is.
         say: told what happens, line by line.
     """
@@ -83,8 +82,7 @@ class Engine:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of every forward pass."""
-        kind = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, kind) if kind else nullcontext()
+        return autocast(self.device, self.precision)
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
@@ -200,39 +198,22 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     Raises:
         CheckpointError: the folder is no run, or holds no checkpoint.
     """
-    checkpoint, recipe = latest(folder), Run(folder).recipe()
-    tokenizer = read_tokenizer(folder, recipe)
-    task = read_task(folder, recipe)
+    run = Run(folder)
+    checkpoint, recipe = run.latest(), run.recipe()
+    tokenizer = run.tokenizer(recipe)
+    task = read_task(run, recipe)
     classes = len(task.classes()) if task else 0
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or usual_device())
+    return Engine(recipe, system, tokenizer, task, checkpoint.weights_hash(), precision, device or default_device())
 
 
-def usual_device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def read_tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:
-    """The tokenizer kept in a run folder."""
-    wanted = recipe.tokenizer
-    return Tokenizer.from_file(folder / "tokenizer" / "vocab.txt", sep=wanted.sep, max_length=wanted.max_length)
-
-
-def read_task(folder: Path, recipe: Recipe) -> Task | None:
+def read_task(run: Run, recipe: Recipe) -> Task | None:
     """The task of a fine-tuned run with what it learned; None for a pre-trained run."""
     if recipe.task is None:
         return None
     task: Task = registry().build("task", recipe.task)
-    file = folder / "task.json"
-    task.restore(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+    task.restore(run.task_state() or {})
     return task
-
-
-def weights_hash(checkpoint: Checkpoint) -> str:
-    """A hash of the weights a checkpoint holds, 16 hex digits."""
-    with (checkpoint.folder / "system.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

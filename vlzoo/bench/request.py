@@ -16,7 +16,6 @@ from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
-from vlzoo.runs.checkpoint import latest
 from vlzoo.runs.run import Run
 
 FOREIGN = "hf:"
@@ -78,8 +77,9 @@ def check_request(request: Request) -> None:
         settings_of(request, task, Bench())
         return
     folder = find_run(request.run, task)
-    latest(folder)
-    settings_of(request, task, Run(folder).recipe().bench)
+    run = Run(folder)
+    run.latest()
+    settings_of(request, task, run.recipe().bench)
 
 
 def opened(request: Request) -> tuple[Engine, Task, Path]:
@@ -124,7 +124,7 @@ def find_run(run: Path, task: Task) -> Path:
         CheckpointError: nothing was trained for the task.
     """
     recipe = Run(run).recipe()
-    inside = run / "finetune" / task.name
+    inside = Run(run).finetuned(task.name).folder
     if recipe.task == task.name:
         return run
     if inside.is_dir():

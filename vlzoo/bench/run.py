@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.bench.engine import Engine
-from vlzoo.bench.forecast import Forecast
 from vlzoo.bench.request import Request, Wishes, absent_pictures, check_request, opened, settings_of, source_of
 from vlzoo.bench.score_base import Scored
 from vlzoo.bench.store import Store, key_of
@@ -18,8 +17,8 @@ from vlzoo.bench.task import Row, Settings, Task
 from vlzoo.config.schema import Bench
 from vlzoo.errors import DataError
 from vlzoo.files import write_text, writing
+from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
-from vlzoo.train.progress import Progress
 
 Say = Callable[[str], None]
 __all__ = ["Measured", "Request", "Wishes", "bench", "check_request", "measure"]
@@ -66,10 +65,10 @@ def measure(request: Request, say: Say = print) -> Measured:
     source = source_of(request, recipe)
     absent = _absent(request, task, source)
     about = _about(request, engine, source)
-    features = folder / "bench" / "features" / key_of(**about)
+    features = Run(folder).bench_folder("features", key_of(**about))
     settings = replace(settings, features=features)
     about |= {"task": task.name, "settings": {**task.kept(settings), "proposals": _proposals(settings)}}
-    store = Store(folder / "bench" / task.name / key_of(**about), about, shard=settings.share[0])
+    store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=settings.share[0])
     _predict(engine, task, source, settings, store, frozenset(absent), say)
     rows = store.rows()
     left = len(source) - len(rows.keys() | absent.keys())
@@ -145,13 +144,11 @@ def _predict(
     if count == total:
         say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    progress = Progress(task.name, total, done=count, unit="samples")
-    forecast = Forecast(task.name, total, say, done=count)
+    progress = Progress(task.name, total, done=count, unit="samples", forecast=say)
     for rows in task.predict(engine, source, settings, skip):
         store.append(rows)
         count += len(rows)
         progress.update(count)
-        forecast.update(count)
     progress.close()
 
 
@@ -161,5 +158,5 @@ def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored
     file = store.folder / f"score-{protocol.replace('/', '-')}.json"
     with writing(file, "the figures"):
         write_text(file, json.dumps(report, indent=1))
-    if (folder / "recipe.yaml").is_file():
+    if Run(folder).exists():
         Run(folder).watch("score", {"task": about["task"], "scores": scores})

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from vlzoo.bench.engine import PRECISIONS, libraries
+from vlzoo.bench.engine import libraries
 from vlzoo.bench.task import Row, Settings
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
+from vlzoo.models.precision import PRECISIONS
 
 logger = logging.getLogger("vlzoo.bench")
 

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from vlzoo.bench.candidates import Candidates, candidates, every_pair
 from vlzoo.bench.features import Encoded, Features, TextRows
-from vlzoo.bench.forecast import Forecast, size_text
 from vlzoo.bench.lengths import PACKED, WASTE, buckets
 from vlzoo.bench.packed import pack
 from vlzoo.bench.pairs import PairModel
 from vlzoo.bench.store import not_finite
 from vlzoo.bench.task import Row, Settings
+from vlzoo.progress import Progress, size_text
 
 Say = Callable[[str], None]
 IMAGE_BLOCK, TEXT_BLOCK = 32, 1024
@@ -55,9 +55,10 @@ def encode(model: PairModel, source: Any, settings: Settings, folder: Path, say:
     texts = Features(folder / "texts", len(captions), TEXT_BLOCK, of_texts)
     images = Features(folder / "images", len(source), IMAGE_BLOCK, of_images)
     for what, features in (("texts", texts), ("pictures", images)):
-        forecast = Forecast(f"features of {what}", features.total, say)
+        progress = Progress(f"features of {what}", features.total, unit=what, brief=True, forecast=say)
         for count in features.make(settings.share):
-            forecast.update(count)
+            progress.update(count)
+        progress.close()
     return images, texts
 
 
