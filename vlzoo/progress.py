@@ -33,6 +33,8 @@ class Progress:
     >>> progress.done, progress.left_s
     (2, 0.0)
 
+    Close it at the end (`contextlib.closing`), also where the work fails.
+
     Args:
         what: what is running.
         total: units in all.

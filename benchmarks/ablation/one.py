@@ -13,6 +13,7 @@ from typing import Any
 
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.files import replacing, write_text
+from vlzoo.runs.run import Run
 
 
 def describe(job: Any) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def main(file: Path, parent: int) -> int:
     folder, started = Path(job["folder"]), time.perf_counter()
     run, clock = folder / "run", folder / "trained.json"
     if not clock.is_file():
-        resumed = ["--resume"] if (run / "recipe.yaml").is_file() else []
+        resumed = ["--resume"] if Run(run).exists() else []
         if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), "--out", str(run), *resumed]):
             return code
         write_text(clock, json.dumps({"seconds": time.perf_counter() - started, "resumed": bool(resumed)}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -144,12 +145,11 @@ def _predict(
     if count == total:
         say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    progress = Progress(task.name, total, done=count, unit="samples", forecast=say)
-    for rows in task.predict(engine, source, settings, skip):
-        store.append(rows)
-        count += len(rows)
-        progress.update(count)
-    progress.close()
+    with closing(Progress(task.name, total, done=count, unit="samples", forecast=say)) as progress:
+        for rows in task.predict(engine, source, settings, skip):
+            store.append(rows)
+            count += len(rows)
+            progress.update(count)
 
 
 def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:

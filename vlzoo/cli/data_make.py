@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,9 @@ def make(
     def advance(drawn: int) -> None:
         progress.update(progress.done + drawn)
 
-    try:
+    with closing(progress):
         count = workers if workers is not None else _cores()
         card = make_scenes(out, sizes, seed=seed, side=side, workers=count, force=force, progress=advance)
-    finally:
-        progress.close()
     parts = ", ".join(f"{split} {size}" for split, size in card["sizes"].items())
     click.echo(f"{out}: {card['images']} pictures of {side} px ({parts}), {card['licence']}")
     click.echo(f"fingerprint {card['fingerprint']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
@@ -14,14 +15,12 @@ from vlzoo.progress import Progress
 
 def check_images(source: Sequence[Sample], faults: Faults) -> int:
     """Decode every picture once and note in `faults` those that can't be read; the number of pictures."""
-    total, progress = 0, Progress("reading pictures", len(source), unit="samples", brief=True)
-    try:
+    total = 0
+    with closing(Progress("reading pictures", len(source), unit="samples", brief=True)) as progress:
         for index, image in _pictures(source, faults):
             _tried(image, lambda it: it.open(), faults)
             total += 1
             progress.update(index)
-    finally:
-        progress.close()
     return total
 
 

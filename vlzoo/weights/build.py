@@ -98,7 +98,7 @@ def complete(
         converted: an adapter's result.
         special: ids of the special tokens.
         where: the file, for messages.
-        resized: what `resize` told.
+        resized: what `resize` changed.
 
     Raises:
         CheckpointError: a weight's shape is not the one its model has.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,9 +57,9 @@ def encode(model: PairModel, source: Any, settings: Settings, folder: Path, say:
     images = Features(folder / "images", len(source), IMAGE_BLOCK, of_images)
     for what, features in (("texts", texts), ("pictures", images)):
         progress = Progress(f"features of {what}", features.total, unit=what, brief=True, forecast=say)
-        for count in features.make(settings.share):
-            progress.update(count)
-        progress.close()
+        with closing(progress):
+            for count in features.make(settings.share):
+                progress.update(count)
     return images, texts
 
 
