@@ -26,6 +26,7 @@ from vlzoo.config.schema import PartRef
 from vlzoo.data.roots import open_source
 from vlzoo.door.plugins import registry
 from vlzoo.files import write_text
+from vlzoo.runs.run import Run
 
 TASKS = ("retrieval", "vqa", "nlvr2", "snli-ve")
 IMAGES = 9000
@@ -64,7 +65,7 @@ def main() -> None:
     _once(data / "scenes" / "card.json", f"data make scenes --images {images} --seed 0 --out {data / 'scenes'}")
     _train(model, f"pretrain {recipe} --data-root {data} --out {model}")
     for task in TASKS:
-        _train(model / "finetune" / task, f"finetune {task} --from {model} --data-root {data}")
+        _train(Run(model).finetuned(task).folder, f"finetune {task} --from {model} --data-root {data}")
     _call(f"bench {' '.join(TASKS)} --run {model} --data-root {data} --json {scores}")
     claims = judge(json.loads(scores.read_text(encoding="utf-8")), data)
     seconds = time.perf_counter() - started
@@ -79,7 +80,7 @@ def _once(proof: Path, command: str) -> None:
 
 
 def _train(run: Path, command: str) -> None:
-    _call(f"{command} --resume" if (run / "recipe.yaml").is_file() else command)
+    _call(f"{command} --resume" if Run(run).exists() else command)
 
 
 def _call(command: str) -> None:

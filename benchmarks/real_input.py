@@ -24,6 +24,7 @@ import click
 
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.files import write_text
+from vlzoo.runs.run import Run
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -84,7 +85,7 @@ def _done(job: Job, data: Path, out: Path) -> tuple[float, list[dict[str, Any]]]
     """Minutes of training, and the figures."""
     folder, clock = out / job.name, out / f"{job.name}-seconds.json"
     started = time.perf_counter()
-    resumed = " --resume" if (folder / "recipe.yaml").is_file() else ""
+    resumed = " --resume" if Run(folder).exists() else ""
     _call(job.train.format(data=data, out=out) + resumed)
     if not clock.is_file():
         write_text(clock, json.dumps(time.perf_counter() - started))

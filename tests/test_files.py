@@ -1,10 +1,20 @@
-"""Files written whole."""
+"""Files and folders written whole."""
 
 from __future__ import annotations
 
+import doctest
+import hashlib
+
 import pytest
 
-from vlzoo.files import write_text
+from vlzoo import files
+from vlzoo.errors import CheckpointError
+from vlzoo.files import new_folder, replacing, sha256_of, write_text
+
+
+def test_the_examples_work(tmp_path):
+    found = doctest.testmod(files, extraglobs={"folder": tmp_path})
+    assert (found.failed, found.attempted) == (0, 4)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -14,3 +24,42 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         write_text(file, "new \ud800")
     assert file.read_text() == "old"
     assert [each.name for each in file.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_file_is_not_seen_before_it_is_whole(tmp_path):
+    with replacing(tmp_path / "a.bin") as fresh:
+        fresh.write_bytes(b"half")
+        assert not (tmp_path / "a.bin").exists()
+        fresh.write_bytes(b"whole")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.bin", b"whole")]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(UnicodeEncodeError), new_folder(tmp_path / "made", flush=True) as fresh:
+        write_text(fresh / "a.txt", "half \ud800")
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "made", flush=True) as fresh:
+        (fresh / "deep").mkdir()
+        (fresh / "deep" / "a.txt").write_text("whole")
+        assert not (tmp_path / "made").exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "deep" / "a.txt").read_text() == "whole"
+
+
+def test_only_who_asks_for_it_replaces_what_is_there(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old.txt").write_text("old")
+    with pytest.raises(OSError), new_folder(tmp_path / "made") as fresh:
+        (fresh / "new.txt").write_text("new")
+    assert [each.name for each in (tmp_path / "made").iterdir()] == ["old.txt"]
+    with new_folder(tmp_path / "made", replace=True) as fresh:
+        (fresh / "new.txt").write_text("new")
+    assert [each.name for each in (tmp_path / "made").iterdir()] == ["new.txt"]
+    assert [each.name for each in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_files_hash(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    with pytest.raises(CheckpointError, match="can't be read"):
+        sha256_of(tmp_path / "b")

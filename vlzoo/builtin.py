@@ -154,6 +154,16 @@ PARTS = {
             "",
         ),
     ),
+    "schedule": (
+        ("cosine", "vlzoo.train.schedule:cosine", "half a cosine after a warm-up", "Loshchilov and Hutter, ICLR 2017"),
+        ("linear", "vlzoo.train.schedule:linear", "a straight line after a warm-up", "Devlin et al. 2019"),
+        ("constant", "vlzoo.train.schedule:constant", "one rate after a warm-up", ""),
+        ("albef-2021", "vlzoo.train.schedule:albef_2021", "the official code's: one value an epoch on a cosine", ALBEF),
+    ),
+    "decay": (
+        ("matrices", "vlzoo.train.optim:matrices", "weights of two dimensions or more decay", ""),
+        ("albef-2021", "vlzoo.train.optim:albef_2021", "the official code's: the temperature decays too", ALBEF),
+    ),
     "adapter": (
         (
             "albef",

@@ -1,25 +1,85 @@
-"""Files that a reader sees whole or not at all."""
+"""Files and folders that a reader sees whole or not at all, and their hashes."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import CheckpointError, VlzooError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a half."""
+    """Write a file so that a reader sees the old one or the new one, never a half.
+
+    >>> write_text(folder / "deep" / "a.txt", "whole")
+    >>> (folder / "deep" / "a.txt").read_text()
+    'whole'
+    """
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to: flushed and renamed to `path` at the end, removed after an error.
+
+    >>> with replacing(folder / "a.bin") as fresh:
+    ...     _ = fresh.write_bytes(b"whole")
+    >>> [file.name for file in folder.glob("a.*")]
+    ['a.bin']
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fresh = _beside(path, "tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        yield fresh
+        _flush(fresh)
+        fresh.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False, flush: bool = False) -> Iterator[Path]:
+    """An empty folder beside `path` to fill: renamed to `path` at the end, removed after an error.
+
+    Args:
+        path: the folder to make; there is none of the name yet, or an empty one.
+        replace: take the place of a folder that holds something.
+        flush: have the disk hold every file before it is renamed: for what can't be made again.
+    """
+    fresh, old = _beside(path, "tmp"), _beside(path, "old.tmp")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)  # of a process of the same number that was killed
+        fresh.mkdir(parents=True)
+        yield fresh
+        for file in fresh.rglob("*") if flush else ():
+            _flush(file)
+        if replace and path.exists():
+            path.replace(old)
+        fresh.replace(path)
+        if flush:
+            _flush(path.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold what was written, before a rename makes it be seen."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -37,3 +97,16 @@ def writing(
         full = refused.errno == errno.ENOSPC
         said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
         raise error(said, where=str(path), fix=fix) from refused
+
+
+def sha256_of(file: Path) -> str:
+    """A file's sha256, 64 hex digits.
+
+    Raises:
+        CheckpointError: it can't be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"it can't be read: {error.strerror}", where=str(file)) from error

@@ -23,15 +23,34 @@ if TYPE_CHECKING:
     from vlzoo.step.step import Step
 
 
-class ImageEncoder(nn.Module):
+class Startable(nn.Module):
+    """A part whose weights may start from another model's."""
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What this part takes of another model's state, by the part's own names.
+
+        Not overridden: what has the same names. What has no place here, or another shape, is left out by the caller,
+        and reported.
+
+        Args:
+            name: this part's place in the model: `model.fusion`, `objectives.itm`.
+            tensors: the other model's state by full names: `model.fusion.stack.0.key.weight`.
+        """
+        inside = f"{name}."
+        return {full.removeprefix(inside): tensor for full, tensor in tensors.items() if full.startswith(inside)}
+
+
+class ImageEncoder(Startable):
     """Pictures to image tokens.
 
     Attributes:
         width: D of the tokens it gives.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
+        patch: side of a patch in pixels: the sides of pictures are multiples of it.
     """
 
     width: int
+    patch: int = 1
     input: ClassVar[Literal["image", "regions"]] = "image"
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
@@ -39,7 +58,7 @@ class ImageEncoder(nn.Module):
         raise NotImplementedError
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Startable):
     """Token ids to text tokens.
 
     Attributes:
@@ -68,7 +87,7 @@ class Prepared(Protocol):
         ...
 
 
-class Fusion(nn.Module):
+class Fusion(Startable):
     """Text and image tokens to fused text states.
 
     Attributes:
@@ -110,7 +129,7 @@ class Fusion(nn.Module):
         raise NotImplementedError
 
 
-class Decoder(nn.Module):
+class Decoder(Startable):
     """Text word by word, reading a memory.
 
     Attributes:
@@ -170,7 +189,7 @@ class Spec:
     words: Sequence[str] = ()
 
 
-class Objective(nn.Module):
+class Objective(Startable):
     """A training step to a loss. Sub-class it, take options as keyword arguments, write `forward`.
 
     An objective never steps, logs or touches the optimiser.

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.cli.main import run as vlzoo
-from vlzoo.files import write_text
+from vlzoo.files import replacing, write_text
+from vlzoo.runs.run import Run
 
 
 def describe(job: Any) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def main(file: Path, parent: int) -> int:
     folder, started = Path(job["folder"]), time.perf_counter()
     run, clock = folder / "run", folder / "trained.json"
     if not clock.is_file():
-        resumed = ["--resume"] if (run / "recipe.yaml").is_file() else []
+        resumed = ["--resume"] if Run(run).exists() else []
         if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), "--out", str(run), *resumed]):
             return code
         write_text(clock, json.dumps({"seconds": time.perf_counter() - started, "resumed": bool(resumed)}))
@@ -55,9 +56,8 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     arrays = retrieval(folder / "run", job["domains"], job["k"])
     if job["words"]:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
-    part = folder / "values.part.npz"
-    np.savez_compressed(part, **arrays)
-    part.replace(folder / "values.npz")
+    with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added
+        np.savez_compressed(file, **arrays)
     clock = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     facts = {
         **job["facts"],

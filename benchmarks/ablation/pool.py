@@ -15,7 +15,7 @@ from pathlib import Path
 from ablation.one import describe
 from ablation.plan import Job
 from vlzoo.files import write_text
-from vlzoo.train.progress import clock
+from vlzoo.progress import clock
 
 SCRIPT = Path(__file__).resolve().parent / "one.py"
 GRACE_S = 60.0

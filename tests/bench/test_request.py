@@ -1,10 +1,9 @@
-"""Requests, shares, forecasts and the sum of eight figures."""
+"""Requests, shares and the sum of eight figures."""
 
 from __future__ import annotations
 
 import pytest
 
-from vlzoo.bench.forecast import Forecast, size_text
 from vlzoo.bench.hf.load import model_folder
 from vlzoo.bench.model import family_of
 from vlzoo.bench.report import with_meta_sum
@@ -52,31 +51,6 @@ def test_a_share_is_a_number_and_how_many():
 def test_another_share_is_refused(text):
     with pytest.raises(UnknownName, match="no share"):
         parse_share(text)
-
-
-def test_a_long_bench_is_announced_once(monkeypatch):
-    now, said = [0.0], []
-    monkeypatch.setattr("vlzoo.bench.forecast.time.perf_counter", lambda: now[0])
-    forecast = Forecast("vqa", 1_000, said.append)
-    for done, second in ((1, 1.0), (40, 4.0), (80, 8.0)):
-        now[0] = second
-        forecast.update(done)
-    assert len(said) == 1
-    # 40 of 1,000 in 4 s: the other 960 take 96 s.
-    assert said[0].startswith("vqa: 40 of 1,000 done, about 1:36 min left")
-
-
-def test_a_short_one_is_not(monkeypatch):
-    now, said = [0.0], []
-    monkeypatch.setattr("vlzoo.bench.forecast.time.perf_counter", lambda: now[0])
-    forecast = Forecast("vqa", 100, said.append)
-    now[0] = 4.0
-    forecast.update(90)
-    assert said == []
-
-
-def test_sizes_are_readable():
-    assert (size_text(8_863_000_000), size_text(57_000_000)) == ("8.9 GB", "57 MB")
 
 
 def test_a_foreign_model_is_a_folder_with_a_config(tmp_path):

@@ -35,7 +35,7 @@ def test_mistakes_are_named_without_traceback(tmp_path):
         (("make", "scenes", "--out", "x", "--size", "32"), "a side of 32 px"),
         (("make", "scenes", "--out", "x", "--split-sizes", "10,b"), "not three numbers: '10,b'"),
         (("make", "scenes", "--out", "file"), "a file is where the folder should be"),
-        (("make", "scenes", "--out", "file/x"), "cannot write"),
+        (("make", "scenes", "--out", "file/x"), "the corpus can't be written"),
         (("make", "scenes"), "Missing option '--out'"),
         (("mak", "scenes"), "did you mean 'make'?"),
     ):

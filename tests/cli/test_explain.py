@@ -14,10 +14,8 @@ from PIL import Image
 
 from vlzoo.config.check import load
 from vlzoo.models.assemble import build_system
-from vlzoo.runs.checkpoint import save, tensors_of
+from vlzoo.runs.checkpoint import tensors_of
 from vlzoo.runs.run import Run
-from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.text.vocabulary import write_vocab
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
 RECIPE = """
@@ -38,10 +36,11 @@ def make_run(folder: Path, *sets: str, seed: int = 0) -> Path:
     recipe.write_text(RECIPE)
     checked = load(str(recipe), sets=sets)
     run = Run.start(folder, checked, resume=False)
-    tokenizer = Tokenizer.from_file(write_vocab(WORDS, folder / "tokenizer" / "vocab.txt"))
+    run.keep_words(WORDS)
+    tokenizer = run.tokenizer()
     torch.manual_seed(seed)
     system = build_system(checked.recipe, vocab=tokenizer.vocab, special=tokenizer.special)
-    save(run.folder, 1, {"system": tensors_of(system)}, {"step": 1}, keep=1)
+    run.save(1, {"system": tensors_of(system)}, {"step": 1}, keep=1)
     return folder
 
 

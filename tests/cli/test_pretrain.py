@@ -200,6 +200,42 @@ def test_a_strangers_objective_trains(zoo, trained):
     assert not torch.equal(a["system/model.text_projection.weight"], b["system/model.text_projection.weight"])
 
 
+RATES = """
+from vlzoo import hookimpl
+
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.schedule("halves", "rates:halves", summary="half the rate for the second half of a run")
+    registry.decay("nothing", "rates:nothing", summary="no weight decays")
+
+
+def halves(train, step, length):
+    return train.lr if 2 * step < length.steps else train.lr / 2
+
+
+def nothing(name, parameter):
+    return False
+"""
+
+
+def test_a_strangers_schedule_and_decay_train_by_name(zoo, trained):
+    zoo.write("rates.py", RATES)
+    mine = ["--plugin", "rates.py", "pretrain", "micro.yaml", "--set", "train.lr=1e-3"]
+    result = zoo.run(*mine, "--out", "run", "--set", "train.schedule=halves", "--set", "train.decay=nothing")
+    assert result.code == 0, result.err
+    rows = [json.loads(line) for line in (zoo.folder / "run/metrics.jsonl").read_text().splitlines()]
+    # Ten updates, logged every second: the rate of updates 1, 3, 5, 7, 9, and the half begins with the fifth.
+    assert [row["lr"] for row in rows] == [1e-3, 1e-3, 5e-4, 5e-4, 5e-4]
+    assert "schedule: halves" in (zoo.folder / "run/recipe.yaml").read_text()
+    again = zoo.run(*mine, "--out", "other", "--set", "train.schedule=halves")
+    assert again.code == 0, again.err
+    a, b = weights(zoo.folder / "run"), weights(zoo.folder / "other")
+    assert not torch.equal(a["system/model.text_projection.weight"], b["system/model.text_projection.weight"])
+    missing = zoo.run(*mine, "--out", "third", "--set", "train.schedule=halvs")
+    assert missing.code == 2 and "no schedule called 'halvs'" in missing.err and "did you mean 'halves'?" in missing.err
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

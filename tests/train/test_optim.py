@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from vlzoo.config.schema import Train
+from vlzoo.door.plugins import registry
+from vlzoo.errors import UnknownName
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.train.optim import decays, make_optimizer, set_rate, trained
+from vlzoo.train.optim import make_optimizer, set_rate, trained
 
 
 def groups(made, train):
@@ -31,8 +33,13 @@ def groups(made, train):
 )
 def test_what_decays(name, shape, matrices, albef):
     parameter = torch.nn.Parameter(torch.zeros(shape))
-    assert decays(name, parameter, "matrices") is matrices
-    assert decays(name, parameter, "albef-2021") is albef
+    for rule, decays in (("matrices", matrices), ("albef-2021", albef)):
+        assert registry().find("decay", rule).load()(name, parameter) is decays
+
+
+def test_a_rule_that_there_is_not(toy):
+    with pytest.raises(UnknownName, match=r"no decay called 'matrixes'(.|\n)*did you mean 'matrices'"):
+        make_optimizer(toy.system({"itm": ITM()}), Train(decay="matrixes"))
 
 
 def test_every_trained_parameter_is_in_one_group_once(toy):

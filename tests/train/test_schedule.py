@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 
 import pytest
 
 from vlzoo.config.schema import Teacher, Train
+from vlzoo.errors import UnknownName
+from vlzoo.train import schedule as module
 from vlzoo.train.schedule import Length, learning_rate, length_of, soft_weight
 
 
@@ -58,6 +61,16 @@ def test_after_the_warm_up(schedule, middle, near_end):
     assert rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(middle)
     assert rates[109] == pytest.approx(near_end)
+
+
+def test_a_schedule_that_there_is_not():
+    with pytest.raises(UnknownName, match=r"no schedule called 'cosin'(.|\n)*did you mean 'cosine'"):
+        learning_rate(Train(schedule="cosin"), 0, LENGTH)
+
+
+def test_the_example_works():
+    found = doctest.testmod(module)
+    assert (found.failed, found.attempted) == (0, 1)
 
 
 def test_lengths_are_in_samples():

@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from vlzoo.errors import CheckpointError
+from vlzoo.weights.adapter import Converted
 from vlzoo.weights.albef import AlbefAdapter
-from vlzoo.weights.build import POSITIONS, complete, resize
+from vlzoo.weights.build import complete, resize
 
+POSITIONS = "model.image_encoder.model.pos_embed"
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
@@ -40,6 +42,19 @@ def test_positions_are_resized_as_interpolate_does(convert):
 def test_the_same_resolution_changes_nothing(convert):
     before = convert("pretrain")
     assert resize(before, 12) == (before, ())
+
+
+def test_an_encoder_without_a_position_table_is_resized_by_its_recipe_alone():
+    """A Swin: patches of 4 pixels, and no word of a vision transformer's options."""
+    arguments = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2]}
+    encoder = {"part": "timm", "name": "swin_tiny_patch4_window7_224", "image_size": 32, "arguments": arguments}
+    recipe = {"model": {"image_encoder": encoder}, "augment": {"eval": {"part": "plain", "size": 32}}}
+    before = Converted("pretrain", recipe, vocab=30, classes=0, system={}, teacher={})
+    after, notes = resize(before, 64)
+    assert notes == ()
+    assert after.recipe["model"]["image_encoder"] == {**encoder, "image_size": 64}
+    with pytest.raises(CheckpointError, match=r"patches of 4(.|\n)*multiple of 4: 64"):
+        resize(before, 65)
 
 
 def test_a_resolution_that_no_patches_fill_is_refused(convert):

@@ -11,10 +11,9 @@ from safetensors.torch import save_file
 
 from vlzoo.bench.engine import load_run
 from vlzoo.errors import CheckpointError
-from vlzoo.runs.card import read_card, sha256_of
-from vlzoo.runs.checkpoint import latest
-from vlzoo.weights import convert as module
-from vlzoo.weights.convert import Request, convert
+from vlzoo.files import sha256_of
+from vlzoo.runs.run import Run
+from vlzoo.weights.convert import Conversion, convert
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def request_of(tmp_path, vocab_file, checkpoint):
     def make(kind: str = "pretrain", file=None, **changes):
         options = {"heads": 4, "image_heads": 4}
         wishes = {"vocab": str(vocab_file), "options": options, **changes}
-        return Request("albef", str(file or checkpoint(kind)), tmp_path / "run", **wishes)
+        return Conversion("albef", str(file or checkpoint(kind)), tmp_path / "run", **wishes)
 
     return make
 
@@ -37,7 +36,7 @@ def test_a_converted_checkpoint_is_a_run(request_of, tmp_path, kind):
     engine = load_run(tmp_path / "run")
     assert engine.recipe.task == (kind if kind in ("retrieval", "vqa", "nlvr2", "snli-ve") else None)
     assert engine.tokenizer.vocab == 30
-    (resumed,) = [latest(tmp_path / "run").step]
+    (resumed,) = [Run(tmp_path / "run").latest().step]
     assert resumed == 0
 
 
@@ -54,10 +53,10 @@ def test_a_safetensors_file_gives_the_same(request_of, tmp_path, checkpoint):
     plain = tmp_path / "vqa.safetensors"
     save_file({name: tensor.clone() for name, tensor in state.items()}, plain)
     convert(request_of(file=plain), quiet)
-    first = latest(tmp_path / "run").tensors("system")
+    first = Run(tmp_path / "run").latest().tensors("system")
     (tmp_path / "run").rename(tmp_path / "other")
     convert(request_of("vqa"), quiet)
-    second = latest(tmp_path / "run").tensors("system")
+    second = Run(tmp_path / "run").latest().tensors("system")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -65,10 +64,10 @@ def test_a_safetensors_file_gives_the_same(request_of, tmp_path, checkpoint):
 def test_the_card_says_where_weights_come_from(request_of, tmp_path):
     wishes = request_of("retrieval", resolution=20, licence="MIT", origin="somebody")
     convert(wishes, quiet)
-    card = read_card(tmp_path / "run")
+    card = Run(tmp_path / "run").card()
     assert card is not None
     assert (card.origin, card.licence, card.resolution, card.tasks) == ("somebody", "MIT", (12, 20), ("retrieval",))
-    folder = latest(tmp_path / "run").folder
+    folder = Run(tmp_path / "run").latest().folder
     for name, value in card.sha256.items():
         source = tmp_path / name if name.endswith(".pth") else folder / name
         assert sha256_of(source) == value
@@ -98,7 +97,7 @@ def test_a_full_disk_leaves_nothing_behind(request_of, tmp_path, monkeypatch):
     def refuse(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_vocab", refuse)
+    monkeypatch.setattr("vlzoo.runs.run.write_vocab", refuse)
     wishes = request_of()
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(CheckpointError, match="no room"):

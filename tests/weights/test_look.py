@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from vlzoo.errors import CheckpointError
-from vlzoo.runs.card import Card, read_card
-from vlzoo.weights.convert import Request, convert
+from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.run import Run
+from vlzoo.weights.convert import Conversion, convert
 from vlzoo.weights.look import describe
 
 
@@ -29,7 +30,7 @@ def test_a_file_of_something_else_says_so(tmp_path):
 def test_a_run_shows_its_card(tmp_path, checkpoint, vocab_file):
     options = {"heads": 4, "image_heads": 4}
     convert(
-        Request("albef", str(checkpoint()), tmp_path / "run", vocab=str(vocab_file), options=options), lambda _: None
+        Conversion("albef", str(checkpoint()), tmp_path / "run", vocab=str(vocab_file), options=options), lambda _: None
     )
     lines = describe(tmp_path / "run")
     assert lines[0].startswith("origin: ALBEF")
@@ -46,18 +47,18 @@ def test_a_damaged_file_and_a_missing_one_are_errors(tmp_path):
 
 
 def test_a_card_survives_the_disk(tmp_path):
-    card = Card("who", ("a", "b"), "pretrain", ("vqa",), (256, 384), "MIT", {"x": "00"}, 7, ("loaded: all",))
+    card = WeightsCard("who", ("a", "b"), "pretrain", ("vqa",), (256, 384), "MIT", {"x": "00"}, 7, ("loaded: all",))
     (tmp_path / "card.json").write_text(card.text(), encoding="utf-8")
-    assert read_card(tmp_path) == card
+    assert Run(tmp_path).card() == card
     assert "resolution: 384, in the original 256" in card.lines()
 
 
 def test_a_folder_without_a_card_has_none(tmp_path):
-    assert read_card(tmp_path) is None
+    assert Run(tmp_path).card() is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"origin": "who"})])
 def test_a_broken_card_is_an_error(tmp_path, content):
     (tmp_path / "card.json").write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match="no card"):
-        read_card(tmp_path)
+        Run(tmp_path).card()

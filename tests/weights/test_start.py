@@ -88,3 +88,27 @@ def test_position_tables_are_resized_to_the_new_pictures():
     # 2 x 2 places and [CLS] to 4 x 4: by the function that is held against ALBEF's own in test_positions.py.
     torch.testing.assert_close(large.model.image_encoder.model.pos_embed, resize_positions(table, (4, 4)))
     assert report.reshaped == () and report.missing == ()
+
+
+def test_a_strangers_part_says_what_it_takes(toy):
+    """A fusion that takes another part's weights under its own names, and an objective that takes nothing."""
+
+    class FromDecoder(CrossAttentionFusion):
+        def start_from(self, name, tensors):
+            theirs = "model.decoder."
+            return {n.removeprefix(theirs): t for n, t in tensors.items() if n.startswith(theirs)}
+
+    class Fresh(MLM):
+        def start_from(self, name, tensors):
+            assert name == "objectives.mlm"
+            return {}
+
+    before = pretrained(toy, decoder=True)
+    after = toy.system({"itc": ITC(queue=4), "mlm": MLM()})
+    after.model.fusion.__class__ = FromDecoder
+    after.objectives["mlm"].__class__ = Fresh
+    report = start_from(after, tensors_of(before))
+    wanted = before.model.decoder.stack[0].state_dict()
+    assert all(torch.equal(tensor, wanted[n]) for n, tensor in after.model.fusion.stack[0].state_dict().items())
+    assert {name.split(".")[0:2][1] for name in report.missing} == {"fusion", "mlm"}
+    assert torch.equal(after.model.image_projection.weight, before.model.image_projection.weight)

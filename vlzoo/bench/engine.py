@@ -25,7 +25,7 @@ from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.precision import default_device
-from vlzoo.runs.checkpoint import latest, load_into
+from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -120,18 +120,19 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     Raises:
         CheckpointError: the folder is no run, or holds no checkpoint.
     """
-    checkpoint, run = latest(folder), Run(folder)
-    recipe, tokenizer = run.recipe(), run.tokenizer()
+    run = Run(folder)
+    checkpoint, recipe = run.latest(), run.recipe()
+    tokenizer = run.tokenizer(recipe)
     task: Task | None = None
     if recipe.task is not None:
         task = registry().build("task", recipe.task)
-        task.restore(run.task_state())
+        task.restore(run.task_state() or {})
     classes = len(task.classes()) if task else 0
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, run.weights_hash(), precision, device or default_device())
+    return Engine(recipe, system, tokenizer, task, checkpoint.weights_hash(), precision, device or default_device())
 
 
 class Runs(ModelFamily):
@@ -141,7 +142,7 @@ class Runs(ModelFamily):
 
     def check(self, place: str, task: Task) -> None:
         """Whether something in the folder was trained for the task, and has a checkpoint."""
-        latest(find_run(Path(place), task))
+        Run(find_run(Path(place), task)).latest()
 
     def open(self, place: str, task: Task, *, precision: str, device: torch.device) -> Engine:
         """The run, or what was fine-tuned for the task inside it."""

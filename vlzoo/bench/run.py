@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vlzoo.bench.code import code_hash
-from vlzoo.bench.forecast import Forecast
 from vlzoo.bench.model import BenchModel
 from vlzoo.bench.request import Request, absent_pictures, opened, source_of
 from vlzoo.bench.store import Store, key_of
 from vlzoo.errors import DataError
 from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
+from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
 from vlzoo.task import Effort, Row, Task
-from vlzoo.train.progress import Progress
 
 Say = Callable[[str], None]
 
@@ -64,9 +64,9 @@ def measure(request: Request, say: Say = print) -> Measured:
     absent = _absent(request, task, source)
     about = _about(request, model, source)
     batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)
-    effort = replace(request.effort, batch=batch, features=folder / "bench" / "features" / key_of(**about))
+    effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
     about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
-    store = Store(folder / "bench" / task.name / key_of(**about), about, shard=effort.share[0])
+    store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
     _predict(model, task, source, effort, store, frozenset(absent), say)
     rows = store.rows()
     left = len(source) - len(rows.keys() | absent.keys())
@@ -138,14 +138,11 @@ def _predict(
     if count == total:
         say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    progress = Progress(task.name, total, done=count, unit="samples")
-    forecast = Forecast(task.name, total, say, done=count)
-    for rows in task.predict(model, source, skip, effort):
-        store.append(rows)
-        count += len(rows)
-        progress.update(count)
-        forecast.update(count)
-    progress.close()
+    with closing(Progress(task.name, total, done=count, unit="samples", forecast=say)) as progress:
+        for rows in task.predict(model, source, skip, effort):
+            store.append(rows)
+            count += len(rows)
+            progress.update(count)
 
 
 def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
@@ -154,5 +151,5 @@ def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored
     file = store.folder / f"score-{protocol.replace('/', '-')}.json"
     with writing(file, "the figures"):
         write_text(file, json.dumps(report, indent=1))
-    if (folder / "recipe.yaml").is_file():
+    if Run(folder).exists():
         Run(folder).watch("score", {"task": about["task"], "scores": scores})

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vlzoo.errors import DataError, did_you_mean
+from vlzoo.progress import Progress
 
 if TYPE_CHECKING:
-    from vlzoo.data.scenes.make import Progress, Sizes
+    from vlzoo.data.scenes.make import Sizes
 
 CORPORA = ("scenes",)
 MOST_WORKERS = 8
@@ -47,7 +47,12 @@ def make(
     if name not in CORPORA:
         raise DataError(f"no generated corpus called {name!r}", fix=did_you_mean(name, CORPORA))
     sizes = _split(split_sizes) if split_sizes else Sizes.of(images)
-    with _bar(len(sizes.orders())) as advance:
+    progress = Progress("drawing", len(sizes.orders()), unit="pictures", brief=True)
+
+    def advance(drawn: int) -> None:
+        progress.update(progress.done + drawn)
+
+    with closing(progress):
         count = workers if workers is not None else _cores()
         card = make_scenes(out, sizes, seed=seed, side=side, workers=count, force=force, progress=advance)
     parts = ", ".join(f"{split} {size}" for split, size in card["sizes"].items())
@@ -70,15 +75,3 @@ def _split(text: str) -> Sizes:
 def _cores() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, MOST_WORKERS)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Progress]:
-    """A progress bar on standard error, so that standard output holds the result alone."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing", total=total)
-        yield lambda done: bar.advance(task, done)

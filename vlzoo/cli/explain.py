@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,68 @@ from vlzoo.errors import VlzooError
 
 if TYPE_CHECKING:
     from vlzoo.data.records import ImageRef
-    from vlzoo.explain.explain import Explained, Explainer
+    from vlzoo.explain.explain import Explainer
     from vlzoo.explain.figure import Sheet
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is to be drawn, as the command line says it.
+
+    Attributes:
+        image: the picture's file.
+        caption: its text.
+        run: the run to explain.
+        against: a run whose maps are put beside.
+        softmask: show what the soft mask of one word hides.
+        word: of the soft mask; None: a drawn one.
+        seed: decides the word drawn.
+        layer: the fusion layer, from 0; None: the usual one.
+        style: how a map is laid on the picture.
+        pieces: show sub-word pieces one by one.
+        precision: of the forward pass.
+        out: the file to write.
+        json_: print figures as JSON.
+    """
+
+    image: Path
+    caption: str
+    run: Path
+    against: Path | None
+    softmask: bool
+    word: str | None
+    seed: int
+    layer: int | None
+    style: str
+    pieces: bool
+    precision: str
+    out: Path | None
+    json_: bool
+
+    def check(self) -> None:
+        """Refuse at once what would fail after loading a model.
+
+        Raises:
+            VlzooError: options that don't go together, or a suffix that can't be drawn to.
+        """
+        from vlzoo.explain.figure import format_of
+
+        if self.out is None and not self.json_:
+            raise VlzooError("nowhere to draw to", fix="add --out FILE.png, or --json for the figures alone")
+        if self.out is not None:
+            format_of(self.out)
+        if self.softmask and self.against:
+            raise VlzooError("--softmask and --against don't go together", fix="draw each run's soft mask by itself")
+        if self.word and not self.softmask:
+            raise VlzooError(
+                "--word says what the soft mask is of", fix="add --softmask; maps are drawn for every word"
+            )
+
+    def names(self) -> list[str]:
+        """The runs' names, as short as tells them apart."""
+        runs = [each.resolve() for each in (self.run, self.against) if each]
+        same = len(runs) == 2 and runs[0].name == runs[1].name
+        return [str(Path(each.parent.name, each.name)) if same else each.name for each in runs]
 
 
 @click.command("explain")
@@ -29,62 +91,37 @@ if TYPE_CHECKING:
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="The picture to write.")
 @click.option("--json", "json_", is_flag=True, help="Print scores and every word's peak as JSON.")
-def command(
-    image: Path,
-    caption: str,
-    run: Path,
-    against: Path | None,
-    softmask: bool,
-    word: str | None,
-    seed: int,
-    layer: int | None,
-    style: str,
-    pieces: bool,
-    precision: str,
-    out: Path | None,
-    json_: bool,
-) -> None:
+def command(**options: Any) -> None:
     """Draw where the model RUN looks in IMAGE for every word of CAPTION, with its matching score.
 
     The last fusion layer has no word maps and is refused. `cells` shows the raw patches, `overlay` smooth colours as
     ALBEF draws them.
     """
-    _check(out, against, softmask, word, json_)
+    wanted = Drawing(**options)
+    wanted.check()
     from vlzoo.cli.output import as_json
     from vlzoo.explain.figure import write
 
-    picture = _picture(image)
-    explainers = [_explainer(each, layer, precision) for each in (run, against) if each]
-    if softmask:
-        sheet, told = _softmask(explainers[0], picture, caption, run, word, seed, style)
-    else:
-        shown = [each.explain(picture, caption) for each in explainers]
-        sheet, told = _maps(shown, caption, _names(run, against), style, pieces)
-    if out:
-        write(sheet, out)
-    if json_:
-        as_json({"image": str(image), "caption": caption, **told})
+    picture = open_picture(wanted.image)
+    explainers = [load_explainer(each, wanted) for each in (wanted.run, wanted.against) if each]
+    draw = mask_of_a_word if wanted.softmask else maps_of_words
+    sheet, figures = draw(wanted, explainers, picture)
+    if wanted.out:
+        write(sheet, wanted.out)
+    if wanted.json_:
+        as_json({"image": str(wanted.image), "caption": wanted.caption, **figures})
         return
     for line in sheet.lines:
         click.echo(line)
-    click.echo(f"written to {out}")
+    click.echo(f"written to {wanted.out}")
 
 
-def _check(out: Path | None, against: Path | None, softmask: bool, word: str | None, json_: bool) -> None:
-    """Refuse at once what would fail after loading a model."""
-    from vlzoo.explain.figure import format_of
+def open_picture(image: Path) -> ImageRef:
+    """The picture, which has been read once.
 
-    if out is None and not json_:
-        raise VlzooError("nowhere to draw to", fix="add --out FILE.png, or --json for the figures alone")
-    if out is not None:
-        format_of(out)
-    if softmask and against:
-        raise VlzooError("--softmask and --against don't go together", fix="draw each run's soft mask by itself")
-    if word and not softmask:
-        raise VlzooError("--word says what the soft mask is of", fix="add --softmask; maps are drawn for every word")
-
-
-def _picture(image: Path) -> ImageRef:
+    Raises:
+        DataError: there is none, or it can't be read.
+    """
     from vlzoo.data.images import FileImage
 
     picture = FileImage(str(image.parent), image.name)
@@ -97,49 +134,40 @@ def _picture(image: Path) -> ImageRef:
     return picture
 
 
-def _explainer(run: Path, layer: int | None, precision: str) -> Explainer:
+def load_explainer(run: Path, wanted: Drawing) -> Explainer:
     """The run, ready to explain; an error names the run, because there may be two."""
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
 
-    engine = load_run(run, precision=precision)
+    engine = load_run(run, precision=wanted.precision)
     try:
-        return Explainer(engine, layer)
+        return Explainer(engine, wanted.layer)
     except VlzooError as error:
         raise type(error)(error.what, where=str(run), fix=error.fix) from error
 
 
-def _maps(
-    shown: list[Explained], caption: str, names: list[str], style: str, pieces: bool
-) -> tuple[Sheet, dict[str, Any]]:
+def maps_of_words(wanted: Drawing, explainers: Sequence[Explainer], picture: ImageRef) -> tuple[Sheet, dict[str, Any]]:
+    """The maps of every word, of one run or of two side by side, and their figures."""
     from dataclasses import replace
 
     from vlzoo.explain.sheets import against_sheet, figures, words_sheet
     from vlzoo.explain.words import shared_words, split_pieces
 
-    if pieces:
+    shown = [each.explain(picture, wanted.caption) for each in explainers]
+    if wanted.pieces:
         shown = [replace(each, words=split_pieces(each.words)) for each in shown]
     words = shared_words([each.words for each in shown])
-    told = {"runs": [figures(n, each, each.words) for n, each in zip(names, shown, strict=True)]}
+    named = list(zip(wanted.names(), shown, strict=True))
+    found = {"runs": [figures(name, each, each.words) for name, each in named]}
     if len(shown) == 1:
-        return words_sheet(shown[0], caption, words, style), told
-    return against_sheet(list(zip(names, shown, strict=True)), caption, words, style), told
+        return words_sheet(shown[0], wanted.caption, words, wanted.style), found
+    return against_sheet(named, wanted.caption, words, wanted.style), found
 
 
-def _softmask(
-    explainer: Explainer, picture: ImageRef, caption: str, run: Path, word: str | None, seed: int, style: str
-) -> tuple[Sheet, dict[str, Any]]:
+def mask_of_a_word(wanted: Drawing, explainers: Sequence[Explainer], picture: ImageRef) -> tuple[Sheet, dict[str, Any]]:
+    """What the soft mask of one word hides, and its figures."""
     from vlzoo.explain.sheets import figures, mask_figures, mask_sheet
 
-    shown, hidden = explainer.masked(picture, caption, seed=seed, word=word)
-    told = {"runs": [figures(run.name, shown, shown.words)], "softmask": mask_figures(hidden)}
-    return mask_sheet(shown, hidden, caption, style), told
-
-
-def _names(run: Path, against: Path | None) -> list[str]:
-    """The runs' names, as short as tells them apart."""
-    if against is None:
-        return [run.resolve().name]
-    pair = [run.resolve(), against.resolve()]
-    same = pair[0].name == pair[1].name
-    return [str(Path(each.parent.name, each.name)) if same else each.name for each in pair]
+    shown, hidden = explainers[0].masked(picture, wanted.caption, seed=wanted.seed, word=wanted.word)
+    found = {"runs": [figures(wanted.run.name, shown, shown.words)], "softmask": mask_figures(hidden)}
+    return mask_sheet(shown, hidden, wanted.caption, wanted.style), found

@@ -1,9 +1,11 @@
-"""What `pretrain` and `finetune` share."""
+"""What `pretrain` and `finetune` share: their options, and what they say at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +15,45 @@ if TYPE_CHECKING:
     import torch
 
     from vlzoo.config.check import Checked
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What was given on the command line.
+
+    Attributes:
+        out: the run folder; None: where the command puts it.
+        start: a run to start from.
+        data_root: where data lies.
+        sets: `--set` changes.
+        extra: `--with` objectives.
+        resume: go on where an interrupted run stopped.
+        device: its name; None: a GPU where there is one.
+    """
+
+    out: Path | None
+    start: Path | None
+    data_root: str | None
+    sets: tuple[str, ...]
+    extra: tuple[str, ...]
+    resume: bool
+    device: str | None
+
+
+def train_options(command: Command) -> Command:
+    """Give a command the options that every training takes."""
+    options = (
+        click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data."),
+        click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.lr=1e-4."),
+        click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective."),
+        click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
+        click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def device_of(name: str | None) -> torch.device | None:
@@ -34,17 +75,16 @@ def device_of(name: str | None) -> torch.device | None:
     return device
 
 
-def train_checked(
-    checked: Checked, out: Path, root: str | None, start: Path | None, resume: bool, device: torch.device | None
-) -> None:
+def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     """Train, and say what came of it."""
-    from vlzoo.train.launch import train
+    device = device_of(given.device)
+    from vlzoo.train.launch import Job, train
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
     try:
-        run = train(checked, out, root=root, start=start, resume=resume, device=device, say=say)
+        run = train(Job(checked, out, given.data_root, given.start, given.resume, device, say))
     except KeyboardInterrupt as stopped:
         if stopped.args:
             say(f"{out}: stopped by {stopped.args[0]}; go on with --resume")

@@ -39,39 +39,18 @@ def command() -> None:
 @click.option("--origin", default="", metavar="TEXT", help="Who trained the weights, for the card.")
 @click.option("--licence", default="", metavar="TEXT", help="Their licence, for the card.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
-def convert_(
-    adapter: str,
-    file: str,
-    out: Path,
-    task: str | None,
-    resolution: int | None,
-    vocab: str | None,
-    answers: Path | None,
-    origin: str,
-    licence: str,
-    options: tuple[str, ...],
-) -> None:
+def convert_(options: tuple[str, ...], **given: Any) -> None:
     """Turn FILE into a run folder, by ADAPTER (albef, or a plugin's).
 
     FILE is a path, or hf:OWNER/NAME/FILE@COMMIT from the local cache. The folder works like any run: vlzoo finetune,
     bench, explain. Prints what was loaded, what is missing, what was unexpected and what was resized.
     """
-    from vlzoo.weights.convert import BERT_VOCAB, Request, convert
+    from vlzoo.weights.convert import Conversion, convert
 
-    wishes = Request(
-        adapter,
-        file,
-        out,
-        task=task,
-        resolution=resolution,
-        vocab=vocab or BERT_VOCAB,
-        answers=answers,
-        origin=origin,
-        licence=licence,
-        options=dict(_option(each) for each in options),
-    )
-    card = convert(wishes, click.echo)
-    click.echo(f"{out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
+    said = {name: value for name, value in given.items() if value is not None}
+    wanted = Conversion(**said, options=dict(map(_option, options)))
+    card = convert(wanted, click.echo)
+    click.echo(f"{wanted.out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
 
 
 @command.command("show")
@@ -90,7 +69,7 @@ def show(path: Path) -> None:
 @click.option("--sha256", metavar="HEX", help="What the file must hash to.")
 def fetch_(reference: str, online: bool, sha256: str | None) -> None:
     """Bring hf:OWNER/NAME/FILE@COMMIT into the local cache, check it, and print its path."""
-    from vlzoo.runs.card import sha256_of
+    from vlzoo.files import sha256_of
     from vlzoo.weights.hub import fetch, parse
 
     file = fetch(parse(reference), online=online, sha256=sha256)

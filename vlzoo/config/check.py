@@ -190,12 +190,12 @@ def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
 def _finetune_problems(tree: Tree, finetune: dict[str, Any]) -> Iterator[Problem]:
     """Mistakes in what a method changes of its tasks' recipes; what those recipes hold can't be told from here."""
     tasks = [part.name for part in registry().of("task")]
-    for task, wishes in finetune.items():
+    for task, asked in finetune.items():
         path: Path_ = ("finetune", task)
         if task not in tasks:
             fix = did_you_mean(task, tasks, what="tasks")
             yield Problem(tree.origin(path), dotted(path), f"no task called {task!r}", fix)
-        changed = {key: value for key, value in _mapping(wishes).items() if key != "extends"}
+        changed = {key: value for key, value in _mapping(asked).items() if key != "extends"}
         inner = Tree(changed, {each[2:]: where for each, where in tree.origins.items() if each[:2] == path})
         for problem in (*schema_problems(inner), *_part_problems(inner, whole=False)):
             yield dataclasses.replace(problem, path=f"{dotted(path)}.{problem.path}")

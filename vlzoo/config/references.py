@@ -38,6 +38,10 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
         if isinstance(value, dict):
             options = {key: v for key, v in value.items() if key not in ("part", "weight")}
             yield "objective", ("objectives", name), str(value.get("part") or name), options
+    train = data.get("train")
+    for kind in ("schedule", "decay"):
+        if isinstance(train, dict) and isinstance(train.get(kind), str):
+            yield kind, ("train", kind), train[kind], {}
     if isinstance(data.get("task"), str):
         yield "task", ("task",), data["task"], {}
 

@@ -124,8 +124,8 @@ class Train(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     betas: tuple[float, float] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
-    decay: Literal["matrices", "albef-2021"] = "matrices"
-    schedule: Literal["cosine", "linear", "constant", "albef-2021"] = "cosine"
+    decay: str = "matrices"
+    schedule: str = "cosine"
     warmup_samples: Annotated[int, Field(ge=0)] = 0
     warmup_lr: Annotated[float, Field(ge=0)] = 1e-5
     min_lr: Annotated[float, Field(ge=0)] = 1e-5

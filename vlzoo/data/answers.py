@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from vlzoo.errors import DataError
+from vlzoo.files import write_text
 
 Normalise = Callable[[str], str]
 
@@ -127,9 +128,7 @@ def soft_accuracy(answers: Sequence[str], answer: str) -> float:
 
 def write_answer_list(path: Path, answers: AnswerList) -> None:
     """Write the answers as one JSON list, the form of ALBEF's `answer_list.json`."""
-    fresh = path.with_name(path.name + ".part")
-    fresh.write_text(json.dumps(list(answers.answers), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_text(path, json.dumps(list(answers.answers), ensure_ascii=False, indent=0) + "\n")
 
 
 def read_answer_list(path: Path) -> tuple[str, ...]:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.paths import inside
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.errors import DataError
+from vlzoo.progress import Progress
 
 
 def check_images(source: Sequence[Sample], faults: Faults) -> int:
     """Decode every picture once and note in `faults` those that can't be read; the number of pictures."""
-    return sum(1 for image in _pictures(source, faults) if _tried(image, lambda it: it.open(), faults) or True)
+    total = 0
+    with closing(Progress("reading pictures", len(source), unit="samples", brief=True)) as progress:
+        for index, image in _pictures(source, faults):
+            _tried(image, lambda it: it.open(), faults)
+            total += 1
+            progress.update(index)
+    return total
 
 
 def absent_images(source: Sequence[Sample], faults: Faults) -> int:
     """Look for every picture's file once and note in `faults` those that are not there; their number."""
     before = sum(faults.skipped.values())
-    for image in _pictures(source, faults):
+    for _, image in _pictures(source, faults):
         if isinstance(image, FileImage):
             _tried(image, _exists, faults)
     return sum(faults.skipped.values()) - before
@@ -30,17 +38,15 @@ def _exists(image: ImageRef) -> None:
         raise DataError("there is no such picture", where=image.name)
 
 
-def _tried(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> bool:
+def _tried(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> None:
     try:
         test(image)
     except DataError as error:
         faults.skip("unreadable picture", image.name, error.what)
-        return False
-    return True
 
 
-def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[ImageRef]:
-    """Every picture once; a sample that can't be made, as its picture gives no size, is noted."""
+def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[tuple[int, ImageRef]]:
+    """Every picture once, with its row; a sample that can't be made, as its picture gives no size, is noted."""
     seen: set[str] = set()
     for index in range(len(source)):
         try:
@@ -51,4 +57,4 @@ def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[ImageRef]:
         for image in images:
             if image.name not in seen:
                 seen.add(image.name)
-                yield image
+                yield index, image

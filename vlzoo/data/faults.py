@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlzoo.errors import DataError
+from vlzoo.files import write_text
 
 KEPT = 10_000
 """How many faults are kept with their place; the counts go on."""
@@ -112,11 +112,8 @@ class Faults:
 
     def write(self, path: str | Path) -> None:
         """Write the list as json lines `{kind, where, value}`; the whole file or nothing."""
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}")
         rows = (json.dumps(vars(fault), ensure_ascii=False) for fault in self.listed)
-        part.write_text("".join(row + "\n" for row in rows), encoding="utf-8")
-        part.replace(target)
+        write_text(Path(path), "".join(row + "\n" for row in rows))
 
     def _keep(self, kind: str, where: str, value: object) -> None:
         if len(self.listed) < KEPT or not any(fault.kind == kind for fault in self.listed):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from vlzoo import __version__
 from vlzoo.errors import DataError
+from vlzoo.files import replacing, write_text
 from vlzoo.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -108,20 +108,13 @@ def mapped(rows: Iterable[Row], columns: Mapping[str, str], file: Path, notes: M
     """
     import pyarrow as pa
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
     schema = arrow_schema(columns)
-    try:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with replacing(file) as fresh:
+        with pa.OSFile(str(fresh), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for batch in _batches(rows, schema):
                 writer.write_batch(batch)
-        _notes_file(part).write_text(json.dumps(notes, ensure_ascii=False), encoding="utf-8")
         # The notes first: a table is never seen without them.
-        _notes_file(part).replace(_notes_file(file))
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-        _notes_file(part).unlink(missing_ok=True)
+        write_text(_notes_file(file), json.dumps(notes, ensure_ascii=False))
     return _open(file)
 
 

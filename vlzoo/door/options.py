@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vlzoo.door.parts import Option, Part
+from vlzoo.door.parts import FUNCTIONS, Option, Part
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 
 Definition = ast.ClassDef | ast.FunctionDef
@@ -49,8 +49,8 @@ def schema_of(part: Part) -> Schema:
     node, file = found
     where = f"{file}:{node.lineno}"
     doc = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
-    if part.options is not None:
-        return Schema(part.options, doc=doc, where=where)
+    if part.options is not None or part.kind in FUNCTIONS:
+        return Schema(part.options or (), doc=doc, where=where)
     options, is_open = _signature(node, module, _DEPTH)
     return Schema(options, is_open, doc, where)
 

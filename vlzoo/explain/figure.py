@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.explain.draw import Levels
+from vlzoo.files import replacing, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,16 +86,8 @@ def write(sheet: Sheet, file: Path) -> None:
     """
     kind = format_of(file)
     figure = draw(sheet)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, format=kind, dpi=DPI, facecolor="white")
-        temporary.replace(file)
-    except OSError as error:
-        raise VlzooError(f"{str(file)!r} can't be written: {error.strerror}", fix="choose another --out") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with writing(file, "the picture", fix="choose another --out"), replacing(file) as fresh:
+        figure.savefig(fresh, format=kind, dpi=DPI, facecolor="white")
 
 
 def draw(sheet: Sheet) -> Figure:

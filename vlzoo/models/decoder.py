@@ -6,7 +6,7 @@ width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -20,6 +20,22 @@ from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Tokens
+
+_STARTS = {
+    "model.fusion.stack.": "stack.",
+    "objectives.mlm.head.": "head.",
+    "model.text_encoder.embedding.": "embedding.",
+}
+"""Where a decoder starts that the other model does not have -> its own names."""
+_BERT = "model.text_encoder.bert.embeddings."
+_TYPES = "token_type_embeddings.weight"
+_EMBEDDING = {
+    "word_embeddings.weight": "word.weight",
+    "position_embeddings.weight": "position.weight",
+    "LayerNorm.weight": "norm.weight",
+    "LayerNorm.bias": "norm.bias",
+}
+"""transformers' names of a BERT's embeddings -> ours."""
 
 
 @dataclass
@@ -92,6 +108,24 @@ class CausalDecoder(Decoder):
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.apply(partial(init_bert, std=initializer_range))
         self.head = MlmHead(width, self.embedding.word.weight)
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its own names; without them the fusion's layers, the text encoder's embeddings and the head of masked words.
+
+        So ALBEF's `VQA.py` starts its answer decoder.
+        """
+        made = {}
+        for full, tensor in tensors.items():
+            for theirs, ours in _STARTS.items():
+                if full.startswith(theirs):
+                    made[ours + full.removeprefix(theirs)] = tensor
+        for theirs, ours in _EMBEDDING.items():
+            if f"{_BERT}{theirs}" in tensors:
+                made[f"embedding.{ours}"] = tensors[f"{_BERT}{theirs}"]
+        if f"{_BERT}{_TYPES}" in tensors:
+            # Of BERT's two token types the decoder knows the first.
+            made["embedding.kind"] = tensors[f"{_BERT}{_TYPES}"][0]
+        return made | super().start_from(name, tensors)
 
     def prepare(self, memory: Tokens) -> KV:
         """The memory's keys and values of every layer, computed once for all candidates."""

@@ -5,7 +5,8 @@ Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -16,6 +17,8 @@ from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.blocks import Layer, init_bert
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Fused, Tokens
+
+_FIRST_BLOCK = re.compile(r"(stack\.\d+)\.blocks\.0\.(.+)")
 
 
 class CrossAttentionFusion(Fusion):
@@ -57,6 +60,17 @@ class CrossAttentionFusion(Fusion):
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.layers = layers
         self.apply(partial(init_bert, std=initializer_range))
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its own names; a fusion of two pictures starts each pair of blocks from one (ALBEF's `NLVR.py`)."""
+        own = super().start_from(name, tensors)
+        first = {match.groups(): tensor for each, tensor in own.items() if (match := _FIRST_BLOCK.fullmatch(each))}
+        more = {
+            f"{layer}.blocks.{picture}.{rest}": tensor
+            for picture in range(1, self.images)
+            for (layer, rest), tensor in first.items()
+        }
+        return more | own
 
     def prepare(self, image: Tokens) -> KV:
         """Keys and values of every layer, [M, H, N, d] each, and their biases, so that `KV.scaled` works."""

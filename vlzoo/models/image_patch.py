@@ -32,7 +32,7 @@ class PatchEncoder(ImageEncoder):
                 where="image_encoder patch",
                 fix=f"set image_size to {image_size // patch * patch or patch}",
             )
-        self.width, self.image_size = width, image_size
+        self.width, self.patch, self.image_size = width, patch, image_size
         side = image_size // patch
         self.projection = nn.Conv2d(3, width, kernel_size=patch, stride=patch)
         self.position = nn.Parameter(0.02 * torch.randn(1, side * side, width))

@@ -13,14 +13,19 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vlzoo.errors import UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
-from vlzoo.models.image_weights import load_image_weights, package_weights
+from vlzoo.models.local_weights import fill, read_weights
+from vlzoo.models.positions import resize_positions
+from vlzoo.resources import package_file
 from vlzoo.types import Tokens
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """What pictures are normalised with everywhere in vlzoo, as in ALBEF and X-VLM, DeiT and Swin included."""
+
+_HEADS = ("head", "fc", "classifier")
+"""Beginnings of names that belong to a classifier, or to the norm in front of it."""
 
 
 class TimmEncoder(ImageEncoder):
@@ -59,11 +64,11 @@ class TimmEncoder(ImageEncoder):
     ) -> None:
         super().__init__()
         self.model = _create(name, image_size, arguments or {})
-        self.width = int(self.model.num_features)
+        self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
         self.norm = nn.LayerNorm(self.width) if norm else nn.Identity()
         file = pretrained_path or (package_weights(package) if package else None)
         if file:
-            load_image_weights(self.model, file, grid=own_grid(self.model))
+            load_image_weights(self.model, file)
         self.frozen = frozen
         self.model.requires_grad_(not frozen)
         scale, shift = _colours(self.model) if own_colours else (torch.ones(3), torch.zeros(3))
@@ -94,6 +99,11 @@ class TimmEncoder(ImageEncoder):
         has_class_token = prefix > 0 and getattr(self.model, "global_pool", "token") == "token"
         pooled = x_MND[:, 0] if has_class_token else x_MND[:, prefix:].mean(dim=1)
         return Tokens(x_MND, mask, pooled, prefix, grid)
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its own names; a ViT's position table at the grid of its own pictures (ALBEF's `interpolate_pos_embed`)."""
+        own = super().start_from(name, tensors)
+        return {each: _at_own_grid(self.model, t) if each == "model.pos_embed" else t for each, t in own.items()}
 
     def train(self, mode: bool = True) -> TimmEncoder:
         """Training mode; frozen weights stay in evaluation mode, so that batch statistics rest too."""
@@ -166,14 +176,20 @@ def _as_tokens(model: Any, features: Tensor) -> tuple[Tensor, int, tuple[int, in
     return features.flatten(2).transpose(1, 2), 0, (features.shape[2], features.shape[3])
 
 
-def own_grid(model: Any) -> tuple[int, int] | None:
+def _patch_of(model: Any) -> int:
+    """Side of a patch in pixels; 1 for models that have none."""
+    size = getattr(getattr(model, "patch_embed", None), "patch_size", 1)
+    return int(size[0] if isinstance(size, tuple | list) else size)
+
+
+def _own_grid(model: Any) -> tuple[int, int] | None:
     """Rows and columns of the patches a timm ViT was made for; None for models without a patch grid."""
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     return None if grid is None else (int(grid[0]), int(grid[1]))
 
 
 def _vit_grid(model: Any, tokens: int) -> tuple[int, int] | None:
-    grid = own_grid(model)
+    grid = _own_grid(model)
     if grid is not None and math.prod(grid) == tokens:
         return grid
     side = math.isqrt(tokens)
@@ -195,3 +211,50 @@ def _placed(x_MND: Tensor, position_1GD: Tensor, prefix: int) -> Tensor:
             fix="set the encoder's image_size to the size of the pictures",
         )
     return torch.cat([x_MND[:, :prefix], x_MND[:, prefix:] + position_1GD], dim=1)
+
+
+def package_weights(package: str) -> str:
+    """The weights file inside an installed pip package.
+
+    Raises:
+        CheckpointError: the package is not installed, or holds neither a .safetensors nor a .pth file.
+    """
+    try:
+        return str(package_file(package, ".safetensors"))
+    except CheckpointError:
+        return str(package_file(package, ".pth"))
+
+
+def load_image_weights(model: nn.Module, file: str) -> None:
+    """Fill a timm model from a local file; a position table of another grid is resized.
+
+    Raises:
+        CheckpointError: the file can't be read, or lacks a weight of the model.
+    """
+    weights = read_weights(file)
+    if any(name.startswith("_conv_stem") for name in weights):
+        weights = _from_efficientnet_pytorch(model, weights, file)
+    if "pos_embed" in weights:
+        weights["pos_embed"] = _at_own_grid(model, weights["pos_embed"])
+    fill(model, weights, where=file, optional=_HEADS)
+
+
+def _at_own_grid(model: Any, table: Tensor) -> Tensor:
+    """A ViT's position table for the size of pictures that the model was made for."""
+    grid, own = _own_grid(model), getattr(model, "pos_embed", None)
+    if grid is None or not isinstance(own, Tensor) or table.ndim != 3 or table.shape[1] == own.shape[1]:
+        return table
+    return resize_positions(table, grid, prefix=own.shape[1] - math.prod(grid))
+
+
+def _from_efficientnet_pytorch(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+    """EfficientNets of the `efficientnet_pytorch` line by timm's names: both list their layers in running order."""
+    body = [value for name, value in weights.items() if not name.startswith("_fc")]
+    names = list(model.state_dict())
+    if len(body) != len(names):
+        raise CheckpointError(
+            f"it holds {len(body)} weights of an EfficientNet, and the model has {len(names)}",
+            where=file,
+            fix="choose the timm model of the same size: tf_efficientnet_lite0 for lite0",
+        )
+    return dict(zip(names, body, strict=True))

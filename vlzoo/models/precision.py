@@ -1,4 +1,4 @@
-"""The precision of forward passes, and the device they run on where nobody says."""
+"""How precisely a forward pass computes, and on which device."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Name -> what autocast computes in; None: as the weights are."""
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precisions by name; None: as the weights are."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Forward passes inside run in this precision."""
+    """Around forward passes on a device: what may be computed in `precision` is."""
     kind = PRECISIONS[precision]
     return torch.autocast(device.type, kind) if kind else nullcontext()
 

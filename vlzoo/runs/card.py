@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any
 
 from vlzoo.errors import CheckpointError
 
-NAME = "card.json"
-
 
 @dataclass(frozen=True)
-class Card:
+class WeightsCard:
     """What must be known of weights to use and to cite them.
 
     Attributes:
@@ -39,6 +36,21 @@ class Card:
     parameters: int
     report: tuple[str, ...]
 
+    @classmethod
+    def read(cls, file: Path) -> WeightsCard:
+        """The card in a file that holds what `text` gives.
+
+        Raises:
+            CheckpointError: it can't be read.
+        """
+        try:
+            held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            known = {field.name for field in fields(cls)}
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items() if k in known}
+            return cls(**given)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"it is no card of weights: {error}", where=str(file), fix="convert again") from error
+
     def text(self) -> str:
         """The card as JSON."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
@@ -51,34 +63,3 @@ class Card:
         rows += [f"resolution: {now}" if was == now else f"resolution: {now}, in the original {was}"]
         rows += [f"licence: {self.licence}", f"parameters: {self.parameters:,}"]
         return [*rows, *(f"sha256: {value}  {name}" for name, value in self.sha256.items())]
-
-
-def read_card(folder: Path) -> Card | None:
-    """The card of a folder; None where it has none.
-
-    Raises:
-        CheckpointError: it can't be read.
-    """
-    file = folder / NAME
-    if not file.is_file():
-        return None
-    try:
-        held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Card)}
-        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items() if k in known}
-        return Card(**made)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"it is no card of weights: {error}", where=str(file), fix="convert again") from error
-
-
-def sha256_of(file: Path) -> str:
-    """A file's sha256, 64 hex digits.
-
-    Raises:
-        CheckpointError: it can't be read.
-    """
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"it can't be read: {error.strerror}", where=str(file)) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.files import new_folder, sha256_of
 
 _FOLDER = re.compile(r"step-(\d{9})")
 
@@ -59,66 +59,50 @@ class Checkpoint:
             raise _unreadable(error, file) from error
         return found
 
+    def files(self) -> list[Path]:
+        """Its files of tensors."""
+        return sorted(self.folder.glob("*.safetensors"))
 
-def checkpoints(run: Path) -> list[Checkpoint]:
-    """The complete checkpoints of a run, oldest first."""
+    def weights_hash(self) -> str:
+        """A hash of the weights of model and objectives, 16 hex digits.
+
+        Raises:
+            CheckpointError: they are missing.
+        """
+        return sha256_of(self.folder / "system.safetensors")[:16]
+
+
+def checkpoints(folder: Path) -> list[Checkpoint]:
+    """The complete checkpoints in a folder of them, oldest first."""
     found = []
-    for folder in (run / "checkpoints").glob("step-*"):
-        match = _FOLDER.fullmatch(folder.name)
-        if match and (folder / "state.json").is_file():
-            found.append(Checkpoint(folder, int(match.group(1))))
+    for each in folder.glob("step-*"):
+        match = _FOLDER.fullmatch(each.name)
+        if match and (each / "state.json").is_file():
+            found.append(Checkpoint(each, int(match.group(1))))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
-def latest(run: Path) -> Checkpoint:
-    """The newest checkpoint.
-
-    Raises:
-        CheckpointError: the folder is no run, or holds none.
-    """
-    if not (run / "recipe.yaml").is_file():
-        what = "there is no such folder" if not run.exists() else "is not a run: it has no recipe.yaml"
-        raise CheckpointError(f"{str(run)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made")
-    found = checkpoints(run)
-    if not found:
-        raise CheckpointError(f"{str(run)!r} holds no checkpoint yet", fix="train it first, with --resume")
-    return found[-1]
-
-
-def save(run: Path, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int) -> Path:
-    """Write a checkpoint: to a temporary folder, flushed, then renamed; older ones than `keep` are removed.
+def save(
+    folder: Path, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int
+) -> Checkpoint:
+    """Write a checkpoint into a folder of them, all of it or nothing; older ones than `keep` are removed.
 
     Raises:
         TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
     """
-    target = run / "checkpoints" / f"step-{step:09d}"
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    target = folder / f"step-{step:09d}"
+    for left in folder.glob(".step-*.tmp"):  # of a process that was killed while it wrote
+        shutil.rmtree(left, ignore_errors=True)
     try:
-        for left in target.parent.glob(".step-*.tmp"):  # of a process that was killed while it wrote
-            shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, tensors in files.items():
-            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / f"{name}.safetensors")
-        (temporary / "state.json").write_text(json.dumps(dict(state), indent=1), encoding="utf-8")
-        for file in temporary.iterdir():
-            _flush(file)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
-        _flush(target.parent)
+        with new_folder(target, replace=True, flush=True) as fresh:
+            for name, tensors in files.items():
+                save_file({k: v.contiguous() for k, v in tensors.items()}, fresh / f"{name}.safetensors")
+            (fresh / "state.json").write_text(json.dumps(dict(state), indent=1), encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritable(error, target) from error
-    for old in checkpoints(run)[:-keep]:
+    for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old.folder, ignore_errors=True)
-    return target
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return Checkpoint(target, step)
 
 
 def _unreadable(error: Exception, file: Path) -> CheckpointError:

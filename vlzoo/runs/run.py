@@ -1,31 +1,30 @@
-"""The run folder: recipe, environment, metrics, checkpoints; everything needed to know what a run was."""
+"""The run folder: everything a run was made with and has made, asked by name; no path in it is known elsewhere."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlzoo import __version__
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import read_extended
 from vlzoo.config.schema import Recipe
-from vlzoo.config.tree import leaves, written
-from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.config.tree import Tree, leaves, written
 from vlzoo.door.plugins import door
+from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.files import write_text, writing
-from vlzoo.runs.checkpoint import latest
+from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.manifest import manifest
 from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import write_vocab
 
-PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow", "safetensors")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlzoo.runs.checkpoint import Checkpoint
 
 GO_ON = "make room, then go on with --resume"
 
@@ -33,12 +32,22 @@ GO_ON = "make room, then go on with --resume"
 class Run:
     """One run's folder.
 
+    >>> Run(Path("nowhere")).exists()
+    False
+    >>> Run(Path("runs/a")).finetuned("vqa").folder.as_posix()
+    'runs/a/finetune/vqa'
+
     Attributes:
         folder: where it lies.
+        unreadable: the list of samples that data workers could not read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.unreadable = folder / "unreadable.jsonl"
+        self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
+        self._words, self._task = folder / "tokenizer" / "vocab.txt", folder / "task.json"
+        self._metrics, self._checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
 
     @classmethod
     def start(cls, folder: Path, checked: Checked, *, resume: bool) -> Run:
@@ -50,7 +59,7 @@ class Run:
         """
         run = cls(folder)
         there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-        if there and not (folder / "recipe.yaml").is_file():
+        if there and not run.exists():
             raise TrainingError(f"{str(folder)!r} is there already and is no run", fix="choose another --out")
         if there and not resume:
             raise TrainingError(
@@ -60,14 +69,53 @@ class Run:
             run.same_recipe(checked.recipe)
             return run
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / "recipe.yaml", _header(checked) + dump(checked.recipe))
-            write_text(folder / "run.json", json.dumps(_manifest(checked), indent=1))
+            run.describe(checked, "resolved", manifest(checked))
         except OSError as error:
             raise TrainingError(
                 f"{str(folder)!r} can't be written: {error.strerror}", fix="choose another --out"
             ) from error
         return run
+
+    def exists(self) -> bool:
+        """Whether the folder is a run's."""
+        return self._recipe.is_file()
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # What the run was made with.
+
+    def describe(self, checked: Checked, how: str, about: Mapping[str, Any]) -> None:
+        """Write the recipe and what else is known at the start.
+
+        Args:
+            checked: the recipe.
+            how: what became of it: `resolved`, `converted`.
+            about: plain values.
+
+        Raises:
+            OSError: the system refused.
+        """
+        header = f"# {checked.name}, {how} by vlzoo {__version__}: every value written out.\n"
+        write_text(self._recipe, header + written(checked.recipe.model_dump(mode="json")))
+        write_text(self._about, json.dumps(dict(about), indent=1))
+
+    def tree(self) -> Tree:
+        """The recipe as plain data with its lines.
+
+        Raises:
+            CheckpointError: the folder is no run.
+        """
+        self._require()
+        return read_extended(self._recipe, ())
+
+    def _require(self) -> None:
+        if not self.exists():
+            what = "there is no such folder" if not self.folder.exists() else "is not a run: it has no recipe.yaml"
+            raise CheckpointError(
+                f"{str(self.folder)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made"
+            )
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with.
@@ -75,34 +123,7 @@ class Run:
         Raises:
             CheckpointError: the folder is no run.
         """
-        file = self.folder / "recipe.yaml"
-        if not file.is_file():
-            what = "there is no such folder" if not self.folder.exists() else "is not a run: it has no recipe.yaml"
-            raise CheckpointError(
-                f"{str(self.folder)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made"
-            )
-        return check(read_extended(file, ()), str(file)).recipe
-
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer kept in the folder."""
-        wanted = self.recipe().tokenizer
-        file = self.folder / "tokenizer" / "vocab.txt"
-        return Tokenizer.from_file(file, sep=wanted.sep, max_length=wanted.max_length)
-
-    def task_state(self) -> dict[str, Any]:
-        """What the run's task learned of the training data; empty where it learned nothing."""
-        file = self.folder / "task.json"
-        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return state
-
-    def weights_hash(self) -> str:
-        """A hash of the newest weights, 16 hex digits."""
-        with (latest(self.folder).folder / "system.safetensors").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-    def finetuned(self, task: str) -> Run:
-        """The run that was fine-tuned for a task inside this one; it may not be there."""
-        return Run(self.folder / "finetune" / task)
+        return check(self.tree(), str(self._recipe)).recipe
 
     def same_recipe(self, recipe: Recipe) -> None:
         """Refuse to go on with another recipe.
@@ -111,9 +132,13 @@ class Run:
             CheckpointError: names what differs, with both values.
         """
         old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (self.recipe(), recipe))
-        # What moves no weight: how a run is kept, and what is said about it.
+        # What moves no weight: how a run is kept and measured, and what is said about it.
         free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
-        keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in ("about", "paper", "needs")]
+        keys = [
+            key
+            for key in old.keys() | new.keys()
+            if key not in free and key[0] not in ("about", "paper", "needs", "bench")
+        ]
         differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]
         if differs:
             lines = [f"{'.'.join(map(str, k))}: {old.get(k)!r} there, {new.get(k)!r} here" for k in differs[:5]]
@@ -122,81 +147,145 @@ class Run:
                 fix="resume with the recipe it was started with, or choose another --out",
             )
 
+    def noted(self) -> dict[str, Any]:
+        """What is known of the run beside its recipe."""
+        held: dict[str, Any] = json.loads(self._about.read_text(encoding="utf-8")) if self._about.is_file() else {}
+        return held
+
+    def note(self, **values: Any) -> None:
+        """Add to what is known of the run."""
+        known = self.noted()
+        with writing(self._about, "the run's description", TrainingError, GO_ON):
+            write_text(self._about, json.dumps({**known, **values}, indent=1))
+
+    def card(self) -> WeightsCard | None:
+        """The card of converted weights; None where vlzoo trained them.
+
+        Raises:
+            CheckpointError: it can't be read.
+        """
+        return WeightsCard.read(self._card) if self._card.is_file() else None
+
+    def keep_card(self, card: WeightsCard) -> None:
+        """Write the card.
+
+        Raises:
+            OSError: the system refused.
+        """
+        write_text(self._card, card.text())
+
+    # What it learned of its data before the first update.
+
+    def has_words(self) -> bool:
+        """Whether the vocabulary is kept already."""
+        return self._words.is_file()
+
+    def keep_words(self, words: Sequence[str]) -> None:
+        """Keep the vocabulary.
+
+        Raises:
+            DataError: the system refused.
+        """
+        write_vocab(words, self._words)
+
+    def tokenizer(self, recipe: Recipe | None = None) -> Tokenizer:
+        """The tokenizer of the words that are kept, with the settings of the run's recipe.
+
+        Args:
+            recipe: the run's, where it has been read already.
+
+        Raises:
+            CheckpointError: the folder is no run.
+            DataError: no words are kept, or they can't be read.
+        """
+        wanted = (recipe or self.recipe()).tokenizer
+        return Tokenizer.from_file(self._words, sep=wanted.sep, max_length=wanted.max_length)
+
+    def task_state(self) -> dict[str, Any] | None:
+        """What the run's task learned of the training data; None where nothing is kept."""
+        if not self._task.is_file():
+            return None
+        state: dict[str, Any] = json.loads(self._task.read_text(encoding="utf-8"))
+        return state
+
+    def keep_task(self, state: Mapping[str, Any]) -> None:
+        """Keep what the task learned of the training data.
+
+        Raises:
+            TrainingError: the system refused.
+        """
+        with writing(self._task, "what the task learned of the data", TrainingError):
+            write_text(self._task, json.dumps(dict(state), indent=1))
+
+    # What training makes.
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The complete checkpoints, oldest first."""
+        from vlzoo.runs.checkpoint import checkpoints  # here and below: a recipe is read without torch
+
+        return checkpoints(self._checkpoints)
+
+    def latest(self) -> Checkpoint:
+        """The newest checkpoint.
+
+        Raises:
+            CheckpointError: the folder is no run, or holds none.
+        """
+        self._require()
+        found = self.checkpoints()
+        if not found:
+            raise CheckpointError(f"{str(self.folder)!r} holds no checkpoint yet", fix="train it first, with --resume")
+        return found[-1]
+
+    def save(
+        self, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], *, keep: int
+    ) -> Checkpoint:
+        """Write a checkpoint, all of it or nothing; older ones than `keep` are removed.
+
+        Raises:
+            TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
+        """
+        from vlzoo.runs.checkpoint import save
+
+        return save(self._checkpoints, step, files, state, keep)
+
+    def weights_hash(self) -> str:
+        """A hash of the newest weights, 16 hex digits.
+
+        Raises:
+            CheckpointError: as `latest`.
+        """
+        return self.latest().weights_hash()
+
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to metrics.jsonl."""
-        path = self.folder / "metrics.jsonl"
+        """Append one row to the metrics."""
+        path = self._metrics
         with writing(path, "the metrics", TrainingError, GO_ON), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(row)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a line cut off by a kill is left out."""
-        file = self.folder / "metrics.jsonl"
-        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+        """The rows of the metrics; a line cut off by a kill is left out."""
+        lines = self._metrics.read_text(encoding="utf-8").split("\n") if self._metrics.is_file() else []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
     def rewind(self, step: int) -> None:
         """Drop the metrics of updates that a resumed run makes again."""
-        if not (self.folder / "metrics.jsonl").is_file():
+        if not self._metrics.is_file():
             return
         kept = [row for row in self.metrics() if row.get("step", 0) <= step]
-        path = self.folder / "metrics.jsonl"
-        with writing(path, "the metrics", TrainingError, GO_ON):
-            write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
-
-    def noted(self) -> dict[str, Any]:
-        """What run.json holds."""
-        file = self.folder / "run.json"
-        held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return held
-
-    def note(self, **values: Any) -> None:
-        """Add to run.json."""
-        file, known = self.folder / "run.json", self.noted()
-        with writing(file, "the run's description", TrainingError, GO_ON):
-            write_text(file, json.dumps({**known, **values}, indent=1))
+        with writing(self._metrics, "the metrics", TrainingError, GO_ON):
+            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
         """Tell observers (`vlzoo_watch`); one that fails does not stop the run."""
         door().notify("vlzoo_watch", event=event, run=self.folder, values=values)
 
+    # Where others write.
 
-def dump(recipe: Recipe) -> str:
-    """A recipe as YAML, every value written out."""
-    return written(recipe.model_dump(mode="json"))
+    def finetuned(self, task: str) -> Run:
+        """The run that was, or is to be, fine-tuned for a task from this one."""
+        return Run(self.folder / "finetune" / task)
 
-
-def _header(checked: Checked) -> str:
-    return f"# {checked.name}, resolved by vlzoo {__version__}: every value written out.\n"
-
-
-def _manifest(checked: Checked) -> dict[str, Any]:
-    plugins = {p.owner.entry: str(p.owner) for p in door().plugins if p.loaded}
-    return {
-        "recipe": checked.name,
-        "vlzoo": __version__,
-        "commit": _commit(),
-        "command": sys.argv,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": checked.recipe.train.seed,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "plugins": plugins,
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    here = Path(__file__).resolve().parent
-    try:
-        told = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return told.stdout.strip()
+    def bench_folder(self, *parts: str) -> Path:
+        """Where predictions and figures lie: of a task, under a key."""
+        return self.folder.joinpath("bench", *parts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from vlzoo.errors import DataError
+from vlzoo.files import write_text, writing
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 """BERT's special tokens by the name vlzoo calls them."""
@@ -75,15 +74,6 @@ def write_vocab(words: Sequence[str], path: str | Path) -> Path:
         DataError: the folder can't be written to.
     """
     file = Path(path)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise DataError(
-            f"the vocabulary can't be written: {error}", where=str(path), fix="choose a folder with room and access"
-        ) from error
+    with writing(file, "the vocabulary", DataError, "choose a folder with room and access"):
+        write_text(file, "".join(f"{word}\n" for word in words))
     return file

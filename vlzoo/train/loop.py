@@ -20,13 +20,13 @@ from vlzoo.hashing import mix, name_word
 from vlzoo.interfaces import Augmentation, Objective, TokenMask
 from vlzoo.models.assemble import System
 from vlzoo.models.teacher import Teacher
-from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, save, tensors_of
+from vlzoo.progress import Progress
+from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
 from vlzoo.step.draws import Draws
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer, set_rate, trained
-from vlzoo.train.progress import Progress
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.types import Batch
 
@@ -197,8 +197,8 @@ class Trainer:
         if self.teacher is not None:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
-        folder = save(self.run.folder, self.step, files, state, self.recipe.train.keep)
-        self.run.watch("checkpoint", {"step": self.step, "folder": str(folder)})
+        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep)
+        self.run.watch("checkpoint", {"step": self.step, "folder": str(kept.folder)})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.optim import AdamW
 
 from vlzoo.config.schema import Train
+from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import System
+
+Decay = Callable[[str, nn.Parameter], bool]
+"""A parameter's name and the parameter to whether weight decay applies to it."""
 
 
 def make_optimizer(system: System, train: Train) -> AdamW:
     """AdamW over every trained parameter, in groups of equal weight decay and learning-rate factor.
 
-    `decay: matrices` spares everything of fewer than two dimensions; `albef-2021` decays the temperature too, as
-    the official code does (`optim_factory.py` spares 1-D parameters, and the temperature has none).
+    Which of them decay, the rule that the recipe names says (`vlzoo list decay`).
+
+    Raises:
+        UnknownName: there is no such rule.
     """
+    decays: Decay = registry().find("decay", train.decay).load()
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trained(system).items():
-        place = (train.weight_decay if decays(name, parameter, train.decay) else 0.0, factor_of(system, name))
+        place = (train.weight_decay if decays(name, parameter) else 0.0, factor_of(system, name))
         groups.setdefault(place, []).append(parameter)
     settings = [
         {"params": params, "weight_decay": decay, "factor": factor, "lr": train.lr * factor}
@@ -34,11 +43,14 @@ def trained(system: System) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in system.named_parameters() if parameter.requires_grad}
 
 
-def decays(name: str, parameter: nn.Parameter, rule: str) -> bool:
-    """Whether a parameter decays."""
-    if rule == "albef-2021":
-        return parameter.ndim != 1 and not name.endswith(".bias")
+def matrices(name: str, parameter: nn.Parameter) -> bool:
+    """Everything of two dimensions or more decays."""
     return parameter.ndim >= 2
+
+
+def albef_2021(name: str, parameter: nn.Parameter) -> bool:
+    """The temperature decays too: `optim_factory.py` spares 1-D parameters and biases, and it has no dimension."""
+    return parameter.ndim != 1 and not name.endswith(".bias")
 
 
 def factor_of(system: System, name: str) -> float:

@@ -1,11 +1,16 @@
-"""Learning rate and distillation weight as pure functions of how far a run is."""
+"""Learning rate and distillation weight as pure functions of how far a run is.
+
+A schedule is a registered part, `(train, step, length) -> rate`: `vlzoo list schedule` names them.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vlzoo.config.schema import Teacher, Train
+from vlzoo.door.plugins import registry
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class Length:
     batch: int
 
 
+Schedule = Callable[[Train, int, Length], float]
+"""A recipe's section `train`, the number of an update from 0, and the run's length, to the update's learning rate."""
+
+
 def length_of(train: Train, per_epoch: int) -> Length:
     """A run's length from its recipe: `epochs` or `samples`; one epoch where neither is given."""
     if train.samples is not None:
@@ -31,37 +40,69 @@ def length_of(train: Train, per_epoch: int) -> Length:
 
 
 def learning_rate(train: Train, step: int, length: Length) -> float:
-    """The learning rate of update `step`, counted from 0.
+    """The learning rate of update `step`, counted from 0, by the schedule that the recipe names.
 
-    `albef-2021` follows the official code (`scheduler/cosine_lr.py`): in the first epoch a linear warm-up that
-    moves every 100 updates, then one value an epoch on a cosine.
+    >>> learning_rate(Train(schedule="linear", lr=1.0, min_lr=0.0), 5, Length(steps=10, per_epoch=10, batch=64))
+    0.5
+
+    Raises:
+        UnknownName: there is no such schedule.
     """
-    warm = train.warmup_samples // length.batch
-    if train.schedule == "albef-2021":
-        return _albef(train, step, length, warm)
+    schedule: Schedule = registry().find("schedule", train.schedule).load()
+    return schedule(train, step, length)
+
+
+def cosine(train: Train, step: int, length: Length) -> float:
+    """Half a cosine from `lr` to `min_lr` after a linear warm-up (Loshchilov and Hutter, ICLR 2017)."""
+    warm = _warm_steps(train, length)
+    return _warming(train, step, warm) if step < warm else _on_cosine(train, _done(step, warm, length))
+
+
+def linear(train: Train, step: int, length: Length) -> float:
+    """A straight line from `lr` to `min_lr` after a linear warm-up (Devlin et al. 2019)."""
+    warm = _warm_steps(train, length)
     if step < warm:
-        return train.warmup_lr + (train.lr - train.warmup_lr) * step / warm
-    done = (step - warm) / max(1, length.steps - warm)
-    if train.schedule == "constant":
-        return train.lr
-    if train.schedule == "linear":
-        return train.lr + (train.min_lr - train.lr) * done
-    return _cosine(train, done)
+        return _warming(train, step, warm)
+    return train.lr + (train.min_lr - train.lr) * _done(step, warm, length)
 
 
-def _cosine(train: Train, done: float) -> float:
-    return train.min_lr + (train.lr - train.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
+def constant(train: Train, step: int, length: Length) -> float:
+    """`lr` throughout, after a linear warm-up."""
+    warm = _warm_steps(train, length)
+    return _warming(train, step, warm) if step < warm else train.lr
 
 
-def _albef(train: Train, step: int, length: Length, warm: int) -> float:
+def albef_2021(train: Train, step: int, length: Length) -> float:
+    """The official code's (`scheduler/cosine_lr.py`): one value an epoch on a cosine.
+
+    In the first epoch a linear warm-up that moves every 100 updates.
+    """
     epoch, place = divmod(step, length.per_epoch)
     if epoch > 0:
-        return _cosine(train, epoch / math.ceil(length.steps / length.per_epoch))
+        return _on_cosine(train, epoch / math.ceil(length.steps / length.per_epoch))
+    warm = _warm_steps(train, length)
     # The rate set at the end of iteration i is the one iteration i + 1 runs with.
     moved = max(0, place - 1) // 100 * 100
     if place == 0 or warm == 0:
         return train.warmup_lr if warm else train.lr
-    return train.warmup_lr + (train.lr - train.warmup_lr) * min(moved, warm) / warm
+    return _warming(train, min(moved, warm), warm)
+
+
+def _warm_steps(train: Train, length: Length) -> int:
+    return train.warmup_samples // length.batch
+
+
+def _warming(train: Train, step: int, warm: int) -> float:
+    return train.warmup_lr + (train.lr - train.warmup_lr) * step / warm
+
+
+def _done(step: int, warm: int, length: Length) -> float:
+    """The share of the way after the warm-up that is behind."""
+    return (step - warm) / max(1, length.steps - warm)
+
+
+def _on_cosine(train: Train, done: float) -> float:
+    return train.min_lr + (train.lr - train.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def soft_weight(teacher: Teacher | None, step: int, length: Length) -> float:

@@ -34,7 +34,7 @@ class Converted:
 
     Attributes:
         kind: what it was trained for: `pretrain`, or a task's name.
-        recipe: the recipe of its model, as plain data.
+        recipe: the recipe of its model, as plain data; `augment.eval.size` is the side of its pictures.
         vocab: how many ids its text encoder knows.
         classes: number of classes of its task, 0 where there are none.
         system: weights of model and objectives by vlzoo's names.

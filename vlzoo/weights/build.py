@@ -1,27 +1,26 @@
-"""A converted checkpoint as a system: every weight accounted for.
-
-Legend: N image tokens, D width.
-"""
+"""A converted checkpoint as a system: every weight accounted for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vlzoo.config.check import Checked, check
+from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import Tree
 from vlzoo.errors import CheckpointError
-from vlzoo.models.assemble import System, build_system
-from vlzoo.models.positions import resize_positions
+from vlzoo.interfaces import ImageEncoder
+from vlzoo.models.assemble import System, build_part, build_system
 from vlzoo.models.teacher import Teacher
 from vlzoo.weights.adapter import Converted
-from vlzoo.weights.report import Conversion
+from vlzoo.weights.report import Report
 
-POSITIONS = "model.image_encoder.model.pos_embed"
-"""The vision transformer's position table."""
+ENCODER = "model.image_encoder"
+"""The image encoder's place among a system's names."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Complete:
     checked: Checked
     system: Mapping[str, Tensor]
     teacher: Mapping[str, Tensor]
-    report: Conversion
+    report: Report
 
 
 def resize(converted: Converted, pixels: int) -> tuple[Converted, tuple[str, ...]]:
@@ -47,26 +46,47 @@ def resize(converted: Converted, pixels: int) -> tuple[Converted, tuple[str, ...
     Raises:
         CheckpointError: the size is no multiple of the patch.
     """
-    encoder = converted.recipe["model"]["image_encoder"]
-    patch = encoder["arguments"]["patch_size"]
+    patch = _image_encoder(converted.recipe).patch
     if pixels % patch or pixels <= 0:
         raise CheckpointError(
             f"a resolution of {pixels} is not made of patches of {patch}",
             fix=f"choose a multiple of {patch}: {max(1, round(pixels / patch)) * patch}",
         )
-    grid, old = (pixels // patch, pixels // patch), encoder["image_size"]
-    if pixels == old:
+    if pixels == resolution_of(converted):
         return converted, ()
-    system, teacher, notes = dict(converted.system), dict(converted.teacher), []
+    recipe = _at_resolution(converted.recipe, pixels)
+    encoder, notes = _image_encoder(recipe), []
+    system, teacher = dict(converted.system), dict(converted.teacher)
     for holder, owner in ((system, "student"), (teacher, "teacher")):
-        if POSITIONS in holder:
-            before = holder[POSITIONS]
-            holder[POSITIONS] = resize_positions(before.float(), grid)
-            notes.append(f"{POSITIONS} of the {owner} {list(before.shape)} -> {list(holder[POSITIONS].shape)}")
-    recipe = dict(converted.recipe)
-    recipe["model"] = {**recipe["model"], "image_encoder": {**encoder, "image_size": pixels}}
-    recipe["augment"] = {when: {**ref, "size": pixels} for when, ref in recipe["augment"].items()}
+        # Which tables depend on the size of pictures, and how, the encoder knows.
+        given = {name: tensor.float() for name, tensor in holder.items() if name.startswith(f"{ENCODER}.")}
+        for own, tensor in encoder.start_from(ENCODER, given).items():
+            name, before = f"{ENCODER}.{own}", holder[f"{ENCODER}.{own}"]
+            if before.shape != tensor.shape:
+                holder[name] = tensor
+                notes.append(f"{name} of the {owner} {list(before.shape)} -> {list(tensor.shape)}")
     return replace(converted, recipe=recipe, system=system, teacher=teacher), tuple(notes)
+
+
+def resolution_of(converted: Converted) -> int:
+    """Side of the pictures that a checkpoint was made for, in pixels."""
+    return int(converted.recipe["augment"]["eval"]["size"])
+
+
+def _at_resolution(recipe: Mapping[str, Any], pixels: int) -> dict[str, Any]:
+    """The recipe for pictures of another size."""
+    encoder = {**recipe["model"]["image_encoder"], "image_size": pixels}
+    augment = {when: {**ref, "size": pixels} for when, ref in recipe["augment"].items()}
+    return {**recipe, "model": {**recipe["model"], "image_encoder": encoder}, "augment": augment}
+
+
+def _image_encoder(recipe: Mapping[str, Any]) -> ImageEncoder:
+    """The image encoder of a recipe, with shapes and no numbers."""
+    with torch.device("meta"):
+        encoder: ImageEncoder = build_part(
+            "image_encoder", PartRef.model_validate(recipe["model"]["image_encoder"]), {}
+        )
+    return encoder
 
 
 def complete(
@@ -78,7 +98,7 @@ def complete(
         converted: an adapter's result.
         special: ids of the special tokens.
         where: the file, for messages.
-        resized: what `resize` told.
+        resized: what `resize` changed.
 
     Raises:
         CheckpointError: a weight's shape is not the one its model has.
@@ -96,7 +116,7 @@ def complete(
         system |= {name: fresh[name] for name in missing}
     teacher = _teacher(checked, converted, special, system, where) if converted.teacher else {}
     left = [n for n in converted.system if n not in wanted]
-    report = Conversion(
+    report = Report(
         loaded=tuple(n for n in wanted if n in converted.system) + tuple(f"teacher.{n}" for n in converted.teacher),
         missing=tuple(missing),
         unexpected=(*converted.unexpected, *left),
@@ -139,5 +159,5 @@ def _check_shapes(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size],
             raise CheckpointError(
                 f"{name} has the shape {list(tensor.shape)}, and a model of these sizes has {list(wanted[name])}",
                 where=where,
-                fix="the file is damaged, or of a model that ALBEF's code does not make",
+                fix="the file is damaged, or of a model that the adapter does not know",
             )

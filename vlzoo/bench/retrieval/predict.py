@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlzoo.bench.forecast import Forecast, size_text
 from vlzoo.bench.packed import pack
 from vlzoo.bench.retrieval.candidates import Candidates, candidates, every_pair
 from vlzoo.bench.retrieval.features import Encoded, Features, TextRows
 from vlzoo.bench.retrieval.pairs import PairModel
 from vlzoo.bench.store import not_finite
+from vlzoo.progress import Progress, size_text
 from vlzoo.task import Effort, Row
 
 Say = Callable[[str], None]
@@ -77,9 +78,10 @@ class Search:
         texts = Features(folder / "texts", len(captions), TEXT_BLOCK, of_texts)
         images = Features(folder / "images", len(source), IMAGE_BLOCK, of_images)
         for what, features in (("texts", texts), ("pictures", images)):
-            forecast = Forecast(f"features of {what}", features.total, self.say)
-            for count in features.make(self.effort.share):
-                forecast.update(count)
+            about = f"features of {what}"
+            with closing(Progress(about, features.total, unit=what, brief=True, forecast=self.say)) as progress:
+                for count in features.make(self.effort.share):
+                    progress.update(count)
         return images, texts
 
     def score_pairs(self, images: Features, texts: Features, done: frozenset[str]) -> Iterator[list[Row]]:

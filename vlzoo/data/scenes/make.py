@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -18,14 +16,13 @@ from vlzoo.data.scenes.picture import Order, Picture, make_pictures
 from vlzoo.data.scenes.words import SPLITS, TEST_PAIRS
 from vlzoo.data.scenes.write import dump, fingerprint, is_of, write_annotations, write_unpaired
 from vlzoo.errors import DataError
+from vlzoo.files import new_folder, writing
 
 VERSION = 1
 """Of the generator: it rises when the same seed gives other pictures or texts."""
 FEWEST = 24
 SIDES = (64, 256)
 CHUNK = 64
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def make_scenes(
     side: int = 64,
     workers: int = 1,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Write the corpus to the folder `out` and return its card.
 
@@ -98,7 +95,7 @@ def make_scenes(
     if not SIDES[0] <= side <= SIDES[1]:
         raise DataError(f"a side of {side} px", where="--size", fix=f"choose {SIDES[0]} to {SIDES[1]}")
     _refuse(out, force)
-    with _whole_or_nothing(out) as folder:
+    with writing(out, "the corpus", DataError, "check room and rights"), new_folder(out, replace=True) as folder:
         (folder / "images").mkdir()
         pictures = _draw_all(sizes.orders(), seed, side, folder / "images", workers, progress)
         with _no_collection():
@@ -143,28 +140,13 @@ def _is_corpus(out: Path) -> bool:
         return False
 
 
-@contextmanager
-def _whole_or_nothing(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place in the end, or vanishes."""
-    folder = out.parent / f".{out.name}.{os.getpid()}.part"
-    old = out.parent / f".{out.name}.{os.getpid()}.old"
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        if out.exists():
-            out.replace(old)
-        folder.replace(out)
-    except OSError as error:
-        raise DataError(
-            f"cannot write: {error.strerror or error}", where=str(out), fix="check room and rights"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
 def _draw_all(
-    orders: Sequence[Order], seed: int, side: int, folder: Path, workers: int, progress: Progress | None
+    orders: Sequence[Order],
+    seed: int,
+    side: int,
+    folder: Path,
+    workers: int,
+    progress: Callable[[int], None] | None,
 ) -> list[Picture]:
     chunks = [list(orders[start : start + CHUNK]) for start in range(0, len(orders), CHUNK)]
     pictures: list[Picture] = []

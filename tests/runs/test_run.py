@@ -1,0 +1,108 @@
+"""The run folder: everything in it asked by name."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlzoo.config.check import load
+from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.runs import run as module
+from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.run import Run
+from vlzoo.text.vocabulary import SPECIAL
+
+WORDS = [*SPECIAL.values(), "a", "cat"]
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run.start(tmp_path / "run", load("albef-tiny"), resume=False)
+
+
+def test_the_examples_work():
+    found = doctest.testmod(module)
+    assert found.failed == 0 and found.attempted == 2
+
+
+def test_the_recipe_is_written_whole_and_read_back(run):
+    assert run.exists()
+    assert run.recipe() == load("albef-tiny").recipe
+    assert run.tree().data["train"]["seed"] == 0
+    assert run.tree().origin(("train", "seed")).startswith(str(run.folder / "recipe.yaml"))
+    run.same_recipe(load("albef-tiny", sets=("train.keep=7",)).recipe)
+    with pytest.raises(CheckpointError, match=r"train\.seed: 0 there, 1 here"):
+        run.same_recipe(load("albef-tiny", sets=("train.seed=1",)).recipe)
+
+
+def test_what_is_no_run_is_refused_by_everything_that_reads(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no such folder"):
+        Run(tmp_path / "nowhere").latest()
+    for read in (Run(tmp_path).latest, Run(tmp_path).recipe, Run(tmp_path).tree, Run(tmp_path).tokenizer):
+        with pytest.raises(CheckpointError, match=r"is not a run: it has no recipe\.yaml"):
+            read()
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="is there already and is no run"):
+        Run.start(tmp_path, load("albef-tiny"), resume=True)
+
+
+def test_a_run_that_is_there_is_only_taken_up_when_asked(run):
+    with pytest.raises(TrainingError, match="add --resume"):
+        Run.start(run.folder, load("albef-tiny"), resume=False)
+    assert Run.start(run.folder, load("albef-tiny"), resume=True).folder == run.folder
+
+
+def test_checkpoints(run):
+    with pytest.raises(CheckpointError, match="holds no checkpoint yet"):
+        run.latest()
+    for step in (1, 2):
+        run.save(step, {"system": {"a": torch.full((1,), step)}}, {"step": step}, keep=2)
+    assert [kept.step for kept in run.checkpoints()] == [1, 2]
+    assert run.latest().tensors("system")["a"].item() == 2
+    assert run.weights_hash() == run.latest().weights_hash() != run.checkpoints()[0].weights_hash()
+
+
+def test_words_and_what_the_task_learned(run):
+    assert not run.has_words() and run.task_state() is None
+    run.keep_words(WORDS)
+    run.keep_task({"answers": ["yes"]})
+    assert run.has_words() and run.tokenizer().words == WORDS
+    assert run.tokenizer().max_length == run.recipe().tokenizer.max_length
+    assert run.task_state() == {"answers": ["yes"]}
+
+
+def test_metrics_of_updates_that_are_made_again_are_dropped(run):
+    for step in (1, 2, 3):
+        run.log({"step": step})
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')  # a kill
+    assert [row["step"] for row in run.metrics()] == [1, 2, 3]
+    run.rewind(2)
+    assert [row["step"] for row in run.metrics()] == [1, 2]
+
+
+def test_notes_are_added_to_what_is_known_of_the_start(run):
+    run.note(parameters=7)
+    held = json.loads((run.folder / "run.json").read_text())
+    assert run.noted() == held
+    assert (held["recipe"], held["seed"], held["parameters"]) == ("albef-tiny", 0, 7)
+    assert set(held["packages"]) >= {"torch", "timm", "numpy"}
+
+
+def test_a_card(run):
+    assert run.card() is None
+    card = WeightsCard("who", ("a",), "pretrain", ("vqa",), (256, 384), "MIT", {"x": "00"}, 7, ("loaded: all",))
+    run.keep_card(card)
+    assert run.card() == card
+
+
+def test_where_others_write(run):
+    assert run.finetuned("vqa").folder == run.folder / "finetune" / "vqa"
+    assert run.bench_folder("vqa", "key") == run.folder / "bench" / "vqa" / "key"
+    assert run.unreadable.parent == run.folder
+    run.remove()
+    assert not Path(run.folder).exists()
