@@ -8,6 +8,7 @@ from vlzoo.resources import zoo_configs
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 READERS = "vlzoo.data.readers"
+AGREE = "vlzoo.agree"
 
 PARTS = {
     "image_encoder": (
@@ -175,6 +176,23 @@ PARTS = {
     "model_family": (
         ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),
         ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP or ViLT of transformers: hf:FOLDER", ""),
+    ),
+    "agreement": (
+        ("albef-pretrain", f"{AGREE}.albef_goldens:Pretrain", "a pre-training step of ALBEF, three with AdamW", ALBEF),
+        ("albef-text-assignment", f"{AGREE}.albef_goldens:TextAssignment", "ALBEF's pre-training for NLVR2", ALBEF),
+        ("albef-retrieval", f"{AGREE}.albef_goldens:Retrieval", "a step of ALBEF's retrieval fine-tuning", ALBEF),
+        ("albef-retrieval-eval", f"{AGREE}.albef_goldens:RetrievalEval", "ALBEF's two-stage score matrices", ALBEF),
+        ("albef-entailment", f"{AGREE}.albef_goldens:Entailment", "a step of ALBEF's SNLI-VE fine-tuning", ALBEF),
+        ("albef-nlvr", f"{AGREE}.albef_goldens:Nlvr", "a step of ALBEF's NLVR2 fine-tuning", ALBEF),
+        ("albef-vqa", f"{AGREE}.albef_goldens:Vqa", "a step of ALBEF's VQA fine-tuning, and its ranking", ALBEF),
+        ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
+        ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
+        ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
+        ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
+        ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
+        ("box-overlap", f"{AGREE}.evaluators:BoxOverlap", "overlaps by refer's rule", "Yu et al., ECCV 2016"),
+        ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),
+        ("coco-recall", f"{AGREE}.recall:CocoRecall", "recall by eccv-caption", "Chun et al., ECCV 2022"),
     ),
 }
 """Kind -> name, target, summary, paper."""

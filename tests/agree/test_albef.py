@@ -37,9 +37,9 @@ def test_a_golden_agrees(reports, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_that_official_code_gave_is_left_out(reports, name, shared):
-    """All outputs, gradients and after-values of the files are compared; recalls decided by ties can't be."""
-    left = [row.quantity for _, row in reports(name).uncovered if not row.quantity.startswith("recall/")]
-    assert left == []
+    """All outputs, losses, gradients and after-values of the files are compared; recalls decided by ties can't be."""
+    assert reports(name).uncovered == () and reports(name).exit_code == 0
+    assert all(row.quantity.startswith("recall/") for _, row in reports(name).skipped)
 
 
 def test_full_size_names_all_have_a_place(shared, tmp_path):
@@ -102,8 +102,13 @@ def test_what_is_not_compared_is_said(shared, tmp_path):
     def change(held):
         held["eval/out/something_else#0"] = torch.zeros(2)
 
-    report = run(changed(shared, tmp_path, "ve", tensors=change))
-    assert [row.quantity for _, row in report.uncovered] == ["albef_ve/eval/out/something_else#0"]
+    def add(facts):
+        facts["scalars"] |= {"eval/loss": 0.5, "eval/alpha": 0.4}
+
+    report = run(changed(shared, tmp_path, "ve", tensors=change, about=add))
+    left = ["albef_ve/eval/out/something_else#0", "albef_ve/eval/loss"]
+    assert [row.quantity for _, row in report.uncovered] == left
+    assert report.misses == 0 and report.exit_code == 1
 
 
 def test_a_missing_file_of_tensors_is_an_error(shared, tmp_path):

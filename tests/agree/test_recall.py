@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from vlzoo.agree.check import Check, Uncovered
-from vlzoo.agree.recall import agree
+from vlzoo.agree.agreement import Check, Skipped, Uncovered
+from vlzoo.agree.recall import RetrievalRecall
 from vlzoo.errors import DataError
 
 
@@ -34,11 +34,11 @@ def test_another_golden_of_the_kind(tmp_path, images):
     owner = np.repeat(np.arange(images), 3)
     i2t, t2i = rng.random((images, 3 * images)), rng.random((3 * images, images))
     path = golden(tmp_path, i2t, t2i, by_sorting(i2t, t2i, owner), owner)
-    (check,) = agree(path)
+    (check,) = RetrievalRecall().compare(path)
     assert (check.quantity, check.compared, check.ok) == ("recall/c", 9, True)
     wrong = by_sorting(i2t, t2i, owner)
     wrong["txt_r5"] += 1
-    (check,) = agree(golden(tmp_path, i2t, t2i, wrong, owner))
+    (check,) = RetrievalRecall().compare(golden(tmp_path, i2t, t2i, wrong, owner))
     assert check.difference == pytest.approx(1) and not check.ok
 
 
@@ -46,13 +46,25 @@ def test_what_only_a_tie_decides_is_left_out_and_said(tmp_path):
     owner = np.arange(4)
     i2t = np.full((4, 4), -100.0)
     i2t[0, 0] = i2t[1, 1] = 1.0
-    rows = list(agree(golden(tmp_path, i2t, np.eye(4), {"txt_r1": 75.0, "txt_r5": 100.0, "img_r1": 100.0}, owner)))
+    rows = list(
+        RetrievalRecall().compare(
+            golden(tmp_path, i2t, np.eye(4), {"txt_r1": 75.0, "txt_r5": 100.0, "img_r1": 100.0}, owner)
+        )
+    )
     assert isinstance(rows[0], Check) and rows[0].ok and rows[0].compared == 2
-    assert isinstance(rows[1], Uncovered) and rows[1].why.endswith(": txt_r1")
+    assert isinstance(rows[1], Skipped) and rows[1].why.endswith(": txt_r1")
 
 
 def test_tensors_that_are_not_there(tmp_path):
     path = golden(tmp_path, np.eye(2), np.eye(2), {}, np.arange(2))
     path.with_suffix(".safetensors").unlink()
     with pytest.raises(DataError, match="tensors cannot be read"):
-        list(agree(path))
+        list(RetrievalRecall().compare(path))
+
+
+def test_a_figure_of_an_unknown_name_is_uncovered(tmp_path):
+    i2t = np.array([[1.0, 0.5], [0.25, 2.0]])
+    path = golden(tmp_path, i2t, i2t.T.copy(), {"txt_r1": 100.0, "txt_r20": 100.0}, np.arange(2))
+    rows = list(RetrievalRecall().compare(path))
+    assert [row.quantity for row in rows if isinstance(row, Uncovered)] == ["recall/c/txt_r20"]
+    assert not any(isinstance(row, Skipped) for row in rows)

@@ -13,7 +13,6 @@ from vlzoo.data.images import FileImage
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.explain import Explainer, explain
 from vlzoo.models.assemble import build_system
-from vlzoo.models.contrast_map import contrast_map
 from vlzoo.models.gradcam import soft_mask
 from vlzoo.objectives.itm import ITM
 from vlzoo.text.tokenizer import Tokenizer
@@ -140,16 +139,3 @@ def test_runs_without_word_maps(engine):
         Explainer(engine("model.fusion.part=merged"))
     with pytest.raises(VlzooError, match="last one"):
         Explainer(engine(), layer=2)
-
-
-def test_contrast_map_puts_the_fast_kernel_back(engine, picture):
-    """Non-negative, one value a patch; the encoder is as before; a block that is not there is named."""
-    made = engine()
-    model, text = made.system.model, made.tokenise(["a red cat"])
-    attention = model.image_encoder.model.blocks[0].attn
-    before = attention.fused_attn
-    map_BP, grid = contrast_map(model, made.pixels([picture]), text, 0)
-    assert map_BP.shape == (1, 64) and grid == (8, 8) and (map_BP >= 0).all() and not map_BP.requires_grad
-    assert attention.fused_attn == before and not attention.attn_drop._forward_pre_hooks
-    with pytest.raises(VlzooError, match="no image block 5"):
-        contrast_map(model, made.pixels([picture]), text, 5)

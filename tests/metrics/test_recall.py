@@ -130,10 +130,10 @@ def test_karpathy_sizes():
 
 def test_eccv_caption_agrees_on_coco_ids():
     eccv = pytest.importorskip("eccv_caption")
-    from vlzoo.agree.coco import compare
+    from vlzoo.agree.recall import against_eccv
 
     oracle = eccv.Metrics()
     some = dict(sorted(oracle.coco_gts["i2t"].items())[-300:])
-    checks = list(compare(oracle, some, seed=7))
+    checks = list(against_eccv(oracle, some, seed=7))
     assert [check.compared for check in checks] == [300, sum(map(len, some.values()))]
     assert all(check.ok for check in checks)

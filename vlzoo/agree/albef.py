@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vlzoo.agree.check import Check
+from vlzoo.agree.agreement import Check
 from vlzoo.agree.golden import GRADIENTS, LOGITS, Golden, gap, relative_gap, worst
 from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.config.schema import Recipe
@@ -125,7 +125,7 @@ def check_norms(golden: Golden, case: str, found: Mapping[str, Tensor]) -> Itera
     if f"{case}/total_grad_norm" in golden.about["scalars"]:
         unique = {id(grad): grad for grad in found.values()}
         total = torch.stack([grad.double().square().sum() for grad in unique.values()]).sum().sqrt()
-        expected = torch.tensor(golden.about["scalars"][f"{case}/total_grad_norm"])
+        expected = golden.expected_scalar(f"{case}/total_grad_norm")
         yield Check(f"{golden.name}/{case}/total_grad_norm", relative_gap(total, expected), GRADIENTS)
 
 

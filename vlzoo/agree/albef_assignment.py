@@ -12,8 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import batch_of, build, check_gradients, gradients, text_of
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, one_thread
 from vlzoo.agree.recorded import Recorded, shares
 from vlzoo.objectives.text_assignment import FIRST, TextAssignment
@@ -21,7 +21,7 @@ from vlzoo.step.step import Step
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Loss, logits, states, sampling weights and gradients."""
     golden = Golden(path)
     for case in golden.cases("rng/"):

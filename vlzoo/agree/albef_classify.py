@@ -11,8 +11,8 @@ from typing import cast
 
 import torch
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.objectives.classify import Classify
 from vlzoo.step.step import Step
@@ -20,7 +20,7 @@ from vlzoo.types import Batch
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Loss and gradients of each case, and the predictions of evaluation."""
     golden = Golden(path)
     for case in golden.cases("grad/"):

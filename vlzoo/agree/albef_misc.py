@@ -1,4 +1,4 @@
-"""`albef_misc.json`: position tables, learning rates, cleaned texts, token ids.
+"""What takes no step: `albef_misc.json`'s tables, learning rates and texts, and the names of `keys_albef_*.json`.
 
 Legend: N image tokens, D width.
 """
@@ -10,23 +10,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vlzoo.agree.check import Check, Row
+import torch
+from torch import Tensor
+
+from vlzoo.agree.agreement import Check, Result, name_of
 from vlzoo.agree.golden import EMBEDDINGS, Golden, one_thread, worst
 from vlzoo.config.schema import Train
+from vlzoo.data.reading import read_json
+from vlzoo.models.assemble import SPECIAL
 from vlzoo.models.positions import resize_positions
 from vlzoo.text.cleaning import pre_caption, pre_question
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.schedule import Length, learning_rate
+from vlzoo.weights.albef import AlbefAdapter
+from vlzoo.weights.build import complete
 
 RATES = 1e-12
 """Learning rates are computed in double precision on both sides."""
 
+_TIED = ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight")
 _TABLE = re.compile(r"out/pos_embed_(\d+)x(\d+)")
 _CLEANERS = {"pre_caption": pre_caption, "pre_question": pre_question}
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare_functions(path: Path) -> Iterator[Result]:
     """One row a table or a function."""
     golden = Golden(path)
     yield from _positions(golden)
@@ -75,3 +83,20 @@ def _rate_gaps(facts: Mapping[str, Any]) -> Iterator[float]:
         yield abs(learning_rate(train, 100 * i + 1, length) - rate)
     for epoch, rate in enumerate(epochs, start=1):
         yield abs(learning_rate(train, epoch * per_epoch, length) - rate)
+
+
+@one_thread
+def compare_names(path: Path) -> Iterator[Result]:
+    """How many names of the file have no place here, and how many of the model's the file does not fill."""
+    name = name_of(path)
+    converted = AlbefAdapter(where=name).convert(stand_ins(read_json(path)))
+    made = complete(converted, SPECIAL, where=name)
+    given = len(converted.places) + len(converted.unexpected)
+    yield Check(f"{name}/names without a place", len(made.report.unexpected), 0, given)
+    yield Check(f"{name}/weights not filled", len(made.report.missing), 0, len(made.system))
+
+
+def stand_ins(shapes: Mapping[str, list[int]]) -> dict[str, Tensor]:
+    """One number for each tensor, seen in its full shape: names and shapes cost no memory. Tied names share theirs."""
+    state = {name: torch.tensor(float(i)).expand(shape) for i, (name, shape) in enumerate(shapes.items())}
+    return {name: state[name.replace(*_TIED)] if name.endswith(_TIED[0]) else tensor for name, tensor in state.items()}

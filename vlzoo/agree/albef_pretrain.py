@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import (
     Built,
     after_gaps,
@@ -25,7 +26,6 @@ from vlzoo.agree.albef import (
     plan_of,
     text_of,
 )
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.config.schema import Teacher, Train
@@ -46,7 +46,7 @@ LATER = 1e-3
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Losses, states, sampling weights, gradients, queue and teacher of each case; then the trajectory."""
     golden = Golden(path)
     for case in golden.cases("out/"):

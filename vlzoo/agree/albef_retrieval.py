@@ -11,6 +11,7 @@ from typing import cast
 
 import torch
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import (
     Built,
     after_gaps,
@@ -23,7 +24,6 @@ from vlzoo.agree.albef import (
     plan_of,
     text_of,
 )
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.objectives.itm import ITM
@@ -33,7 +33,7 @@ LOSSES = {"loss_ita": "itc", "loss_itm": "itm"}
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Losses, states, sampling weights, gradients, and the queue after each case.
 
     Without distillation the teacher still gives the keys, so that case is ours with `alpha` 0.

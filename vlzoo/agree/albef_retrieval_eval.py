@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, build
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap, one_thread
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.retrieval.matrices import UNSCORED, matrices
@@ -68,7 +68,7 @@ class Recordings:
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Token ids, embeddings, cosines, and the two score matrices of each number of candidates."""
     golden = Golden(path)
     built = build(golden)

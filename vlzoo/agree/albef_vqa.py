@@ -13,8 +13,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.models.assemble import Model
@@ -24,7 +24,7 @@ from vlzoo.types import Batch, Fused, Tokens
 
 
 @one_thread
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Loss, logits and gradients of each case, and both stages of ranking."""
     golden = Golden(path)
     for case in golden.cases("grad/"):

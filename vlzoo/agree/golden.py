@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vlzoo.agree.check import Check, Row, Uncovered
+from vlzoo.agree.agreement import NOTHING, OUTPUT, Check, Result, Uncovered, name_of
 from vlzoo.data.reading import read_json
 from vlzoo.errors import DataError
 
@@ -24,7 +24,6 @@ LOGITS, EMBEDDINGS, GRADIENTS = 2e-5, 1e-5, 1e-4
 """Tolerances of ALBEF_XVLM.md, section 11: losses and logits; embeddings and maps; gradients, relative."""
 
 _ALPHA = re.compile(r"alpha([\d.]+)$")
-_COMPARED = re.compile(r"(^|/)(out|grad|after)/")
 
 
 class Golden:
@@ -37,7 +36,7 @@ class Golden:
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = path.name.split(".")[0]
+        self.name = name_of(path)
         self.about: Mapping[str, Any] = read_json(path)
         self.tensors = _tensors(path)
         self._used: set[str] = set()
@@ -70,28 +69,34 @@ class Golden:
 
     def scalar(self, name: str, ours: Tensor | float, tolerance: float = LOGITS) -> Check:
         """Compare with the golden's scalar `name`."""
-        expected = torch.tensor(self.about["scalars"][name])
-        return Check(f"{self.name}/{name}", gap(torch.as_tensor(ours), expected), tolerance)
+        return Check(f"{self.name}/{name}", gap(torch.as_tensor(ours), self.expected_scalar(name)), tolerance)
+
+    def expected_scalar(self, name: str) -> Tensor:
+        """A scalar by its full name, []; it counts as compared."""
+        self._used.add(name)
+        return torch.tensor(self.about["scalars"][name])
 
     def leftovers(self) -> Iterator[Uncovered]:
-        """Values that were not compared."""
-        left = [name for name in self.tensors if _COMPARED.search(name) and name not in self._used]
-        for name in left:
-            yield Uncovered(f"{self.name}/{name}", "nothing here computes it")
+        """Outputs of the official code that were not compared: tensors and scalars, but for the `alpha` it took."""
+        outputs = [name for name in self.tensors if OUTPUT.search(name)]
+        outputs += [name for name in self.about.get("scalars", ()) if not name.endswith("/alpha")]
+        for name in outputs:
+            if name not in self._used:
+                yield Uncovered(f"{self.name}/{name}", NOTHING)
 
 
-def one_thread(agree: Callable[[Path], Iterator[Row]]) -> Callable[[Path], Iterator[Row]]:
-    """Let an agreement run on one thread: goldens are tiny, and waking a second thread costs more than it computes.
+def one_thread(compare: Callable[[Path], Iterator[Result]]) -> Callable[[Path], Iterator[Result]]:
+    """Let a comparison run on one thread: goldens are tiny, and waking a second thread costs more than it computes.
 
     Sums come out in one order, too, whatever the machine has.
     """
 
-    @wraps(agree)
-    def alone(path: Path) -> Iterator[Row]:
+    @wraps(compare)
+    def alone(path: Path) -> Iterator[Result]:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            yield from agree(path)
+            yield from compare(path)
         finally:
             torch.set_num_threads(before)
 

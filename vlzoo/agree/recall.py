@@ -1,45 +1,110 @@
-"""`albef_retrieval_eval.json`: the recalls that ALBEF's `itm_eval` gave for the recorded score matrices."""
+"""Recalls, as ALBEF's `itm_eval` gave them for recorded matrices and as the package `eccv-caption` does. No torch."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from vlzoo.agree.check import Check, Row, Uncovered
+from vlzoo.agree.agreement import NOTHING, Agreement, Check, Result, Skipped, Uncovered
 from vlzoo.data.reading import read_json
 from vlzoo.errors import DataError
 from vlzoo.metrics.recall import KS, Ranks, recall
 
+IMAGES = 1000
+"""How many images of the Karpathy 5K test split are ranked; enough to meet every code path, in a second."""
+
 _SUFFIX = "_itm_eval"
 _ROUNDING = 1e-9
+_NAMES = {f"{side}_r{k}" for side in ("txt", "img") for k in (*KS, "_mean")} | {"r_mean"}
 
 
-def agree(path: Path) -> Iterator[Row]:
-    """One row a case: the largest difference of a recall in percent.
+class RetrievalRecall(Agreement):
+    """`albef_retrieval_eval.json`: the recalls that ALBEF's `itm_eval` gave for the recorded score matrices."""
 
-    A recall that depends on how equal scores are ordered (cells that were never scored, at -100) is no fact about the
-    scores and is left out.
+    pattern = "*albef_retrieval_eval*.json"
+    prefix = "recall/"
+
+    def compare(self, path: Path) -> Iterator[Result]:
+        """One row a case: the largest difference of a recall in percent.
+
+        A recall that depends on how equal scores are ordered (cells that were never scored, at -100) is no fact about
+        the scores and is left out.
+        """
+        golden, tensors = read_json(path), _tensors(path)
+        texts = golden["txt2img"]
+        owner_T = np.array([texts[str(text)] for text in range(len(texts))])
+        for key in (key for key in golden if key.endswith(_SUFFIX)):
+            case = key.removesuffix(_SUFFIX)
+            i2t, t2i = _matrix(tensors, case, "i2t"), _matrix(tensors, case, "t2i")
+            found = recall(i2t, owner_T, scores_of_texts=t2i)
+            ours = {**_sure("txt", found.text), **_sure("img", found.image)}
+            if "txt_r_mean" in ours and "img_r_mean" in ours:
+                ours["r_mean"] = (ours["txt_r_mean"] + ours["img_r_mean"]) / 2
+            gaps = [abs(value - ours[name]) for name, value in golden[key].items() if name in ours]
+            if gaps:
+                yield Check(f"recall/{case}", max(gaps), _ROUNDING, len(gaps))
+            for name in golden[key].keys() - _NAMES:
+                yield Uncovered(f"recall/{case}/{name}", NOTHING)
+            tied = [name for name in golden[key] if name in _NAMES and name not in ours]
+            if tied:
+                yield Skipped(f"recall/{case}", f"decided by the order of equal scores: {', '.join(tied)}")
+
+
+class CocoRecall(Agreement):
+    """Recall on COCO ids, against the evaluator in the pip package `eccv-caption` (Chun et al. 2022).
+
+    The README.txt of evaluator fixtures names this oracle and holds no figures of its own.
     """
-    golden, tensors = read_json(path), _tensors(path)
-    texts = golden["txt2img"]
-    owner_T = np.array([texts[str(text)] for text in range(len(texts))])
-    for key in (key for key in golden if key.endswith(_SUFFIX)):
-        case = key.removesuffix(_SUFFIX)
-        i2t, t2i = _matrix(tensors, case, "i2t"), _matrix(tensors, case, "t2i")
-        found = recall(i2t, owner_T, scores_of_texts=t2i)
-        ours = {**_sure("txt", found.text), **_sure("img", found.image)}
-        if "txt_r_mean" in ours and "img_r_mean" in ours:
-            ours["r_mean"] = (ours["txt_r_mean"] + ours["img_r_mean"]) / 2
-        gaps = [abs(value - ours[name]) for name, value in golden[key].items() if name in ours]
-        if gaps:
-            yield Check(f"recall/{case}", max(gaps), _ROUNDING, len(gaps))
-        tied = [name for name in golden[key] if name not in ours]
-        if tied:
-            yield Uncovered(f"recall/{case}", f"decided by the order of equal scores: {', '.join(tied)}")
+
+    pattern = "README.txt"
+    holds = "eccv-caption"
+    prefix = "recall/coco"
+
+    def compare(self, path: Path) -> Iterator[Result]:
+        """One row a direction: the largest difference of R@1/5/10 in percent, on made-up scores with COCO's ids."""
+        try:
+            with warnings.catch_warnings(action="ignore"):  # it recommends another JSON library
+                from eccv_caption import Metrics
+        except ImportError:
+            yield Skipped("recall/coco", "the package eccv-caption is not installed")
+            return
+        oracle = Metrics()
+        captions_of = dict(sorted(oracle.coco_gts["i2t"].items())[:IMAGES])
+        yield from against_eccv(oracle, captions_of)
+
+
+def against_eccv(oracle: Any, captions_of: dict[int, list[int]], seed: int = 0) -> Iterator[Check]:
+    """Rank these images and their captions by random scores, and ask both evaluators.
+
+    Args:
+        oracle: an `eccv_caption.Metrics`; what it holds true is narrowed to these images.
+        captions_of: COCO image id -> ids of its captions.
+        seed: of the scores.
+    """
+    images = np.array(list(captions_of))
+    captions = np.array([caption for owned in captions_of.values() for caption in owned])
+    owner_T = np.repeat(np.arange(len(images)), [len(owned) for owned in captions_of.values()])
+    oracle.coco_gts = {
+        "i2t": captions_of,
+        "t2i": {int(text): [int(images[row])] for text, row in zip(captions, owner_T, strict=True)},
+    }
+    scores_IT = _scores(len(images), owner_T, seed)
+    top = max(KS)
+    ranked = {
+        "i2t": dict(zip(images.tolist(), captions[np.argsort(-scores_IT, axis=1)[:, :top]].tolist(), strict=True)),
+        "t2i": dict(zip(captions.tolist(), images[np.argsort(-scores_IT, axis=0)[:top].T].tolist(), strict=True)),
+    }
+    ours = recall(scores_IT, owner_T)
+    for direction, ranks in (("i2t", ours.text), ("t2i", ours.image)):
+        theirs = [100.0 * float(oracle.coco_5k_recalls(ranked, "all", K=k)[direction]) for k in KS]
+        gap = max(abs(ranks.recall(k) - value) for k, value in zip(KS, theirs, strict=True))
+        yield Check(f"recall/coco {direction} against eccv-caption", gap, _ROUNDING, len(ranks.rank))
 
 
 def _sure(name: str, ranks: Ranks) -> dict[str, float]:
@@ -66,3 +131,11 @@ def _matrix(tensors: Mapping[str, np.ndarray], case: str, direction: str) -> np.
         if name.startswith(f"{case}/") and name.endswith(direction):
             return tensor
     raise DataError(f"case {case!r} has no {direction} matrix")
+
+
+def _scores(images: int, owner_T: np.ndarray, seed: int) -> np.ndarray:
+    """Scores [images, texts] that find the right pair now and then; double precision, so that none are equal."""
+    rng = np.random.default_rng(seed)
+    scores_IT = rng.standard_normal((images, len(owner_T)))
+    scores_IT[owner_T, np.arange(len(owner_T))] += 2.5
+    return scores_IT

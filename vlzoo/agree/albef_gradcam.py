@@ -12,8 +12,8 @@ from typing import cast
 
 import torch
 
+from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, text_of
-from vlzoo.agree.check import Check, Row
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden
 from vlzoo.models.contrast_map import contrast_map
 from vlzoo.models.gradcam import lavis_maps, sentence_map, word_maps
@@ -22,7 +22,7 @@ from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 
 
-def agree(path: Path) -> Iterator[Row]:
+def compare(path: Path) -> Iterator[Result]:
     """Logits, attention, its gradient, and the maps as the notebook, the grounding and LAVIS reduce them."""
     golden = Golden(path)
     built = build(golden)

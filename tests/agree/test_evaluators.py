@@ -1,0 +1,87 @@
+import gzip
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from vlzoo.agree.agreement import Check, Skipped, Uncovered
+from vlzoo.agree.evaluators import BoxOverlap, NlvrConsistency
+from vlzoo.errors import DataError
+
+
+def fixture(folder, line):
+    rows = [{"identifier": f"dev-{s}-{p}-0", "label": str(p % 2 == 0)} for s in range(30) for p in range(2)]
+    (folder / "nlvr2_dev.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    path = folder / "README.txt"
+    path.write_text(line)
+    return path, rows
+
+
+def test_other_rules_and_figures(tmp_path):
+    path, rows = fixture(tmp_path, "")
+    flipped = [int(hashlib.md5(row["identifier"].encode()).hexdigest(), 16) % 3 == 0 for row in rows]
+    right = 1 - sum(flipped) / len(rows)
+    whole = sum(not (a or b) for a, b in zip(flipped[::2], flipped[1::2], strict=True)) / 30
+    path.write_text(f"NLVR2 dev  allfalse accuracy 0.5 consistency 0 | flip3 {right} / {whole}\n")
+    checks = list(NlvrConsistency().compare(path))
+    assert [check.quantity.split("/", 2)[2] for check in checks] == [
+        "allfalse/accuracy", "allfalse/consistency", "flip3/accuracy", "flip3/consistency"
+    ]  # fmt: skip
+    assert all(check.ok for check in checks)
+
+
+def test_annotations_that_are_not_there(tmp_path):
+    path, _ = fixture(tmp_path, "NLVR v1 dev alltrue 0.5 / 0.5\nNLVR2 test alltrue 0.5 / 0.5")
+    assert [type(row) for row in NlvrConsistency().compare(path)] == [Skipped, Skipped]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("NLVR2 dev somerule 0.5 / 0.5", "no rule called 'somerule'"),
+        ("NLVR2 dev alltrue 0.5", "accuracy and consistency"),
+    ],
+)
+def test_lines_that_cannot_be_read(tmp_path, line, words):
+    path, _ = fixture(tmp_path, line)
+    with pytest.raises(DataError, match=words):
+        list(NlvrConsistency().compare(path))
+
+
+def test_a_task_that_nothing_scores_is_uncovered(tmp_path):
+    path, _ = fixture(tmp_path, "SugarCrepe swap_att 607/666\n")
+    (row,) = NlvrConsistency().compare(path)
+    assert isinstance(row, Uncovered) and row.quantity == "sugarcrepe"
+
+
+def boxes(folder):
+    path = folder / "xvlm_bbox_other.json"
+    path.write_text(
+        json.dumps({"computeIoU": [[[0, 0, 10, 10], [0, 0, 10, 5], 0.5], [[0, 0, 2, 2], [5, 5, 2, 2], 0.25]]})
+    )
+    return path
+
+
+def test_the_worst_example_counts(tmp_path):
+    (check,) = BoxOverlap().compare(boxes(tmp_path))
+    assert (check.quantity, check.difference, check.compared, check.ok) == (
+        "xvlm_bbox_other/computeIoU",
+        0.25,
+        2,
+        False,
+    )
+
+
+def test_the_outputs_beside_the_boxes_are_not_passed_over(tmp_path):
+    """What the official model was given and held needs no comparison; what it gave does."""
+    path = boxes(tmp_path)
+    names = ("in/image", "state/head.weight", "out/output_coord", "bbox/grad/head.weight")
+    save_file({name: np.zeros(1) for name in names}, path.with_suffix(".safetensors"))
+    rows = list(BoxOverlap().compare(path))
+    assert [type(row) for row in rows] == [Check, Uncovered, Uncovered]
+    assert {row.quantity for row in rows[1:]} == {
+        "xvlm_bbox_other/out/output_coord",
+        "xvlm_bbox_other/bbox/grad/head.weight",
+    }

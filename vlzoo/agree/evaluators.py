@@ -1,0 +1,160 @@
+"""Goldens of official evaluators: VQA's accuracies, NLVR's scripts, boxes' overlaps. No model and no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from vlzoo.agree.agreement import NOTHING, OUTPUT, Agreement, Check, Result, Skipped, Uncovered, name_of
+from vlzoo.data.reading import read_json, read_jsonl, read_text
+from vlzoo.errors import DataError
+from vlzoo.metrics.grounding import iou
+from vlzoo.metrics.nlvr import judge, nlvr2_sentence, nlvr_sentence
+from vlzoo.metrics.vqa import PROTOCOLS, accuracy
+
+Item = tuple[str, bool]
+"""A prediction's id and the true label."""
+
+DRAWINGS = 6
+"""NLVR v1 permutes a sentence's drawing six ways; its json lines do not name them."""
+
+_LINE = re.compile(r"^\s*(NLVR2|NLVR v1)\s+(\w+)\s+(.+)$", re.MULTILINE)
+_PART = re.compile(r"^\s*([a-z]+\d*)\b(.*)$")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+class VqaAccuracy(Agreement):
+    """`vqa_cases.json`: questions as three VQA evaluators score them."""
+
+    pattern = "*.json"
+    holds = '"always_normalised"'
+    prefix = "vqa/"
+
+    def reads(self, path: Path) -> bool:
+        """Whether its name says that it holds cases, or its content."""
+        return fnmatch(path.name.removesuffix(".gz"), "*vqa_cases*.json") or super().reads(path)
+
+    def compare(self, path: Path) -> Iterator[Check]:
+        """One row a protocol: the largest difference of a question's accuracy, in percent; it must be none at all."""
+        cases = read_json(path)["cases"]
+        for protocol in PROTOCOLS:
+            key = protocol.replace("-", "_")
+            gaps = [
+                abs(accuracy(case["answers"], case["prediction"], protocol) - case[key])
+                for case in cases
+                if key in case
+            ]
+            if not gaps:
+                raise DataError(f"no case has {key!r}", where=str(path))
+            yield Check(f"vqa/{protocol}", max(gaps), 0.0, len(gaps))
+
+
+class BoxOverlap(Agreement):
+    """`xvlm_bbox_*.json`: overlaps as X-VLM's `computeIoU` (refer's rule) gives them."""
+
+    pattern = "*xvlm_bbox*.json"
+
+    def compare(self, path: Path) -> Iterator[Result]:
+        """The largest difference of an overlap; the model's values beside it are not compared."""
+        examples = read_json(path)["computeIoU"]
+        ours = iou([a for a, _, _ in examples], [b for _, b, _ in examples])
+        gaps = np.abs(ours - np.array([overlap for _, _, overlap in examples]))
+        yield Check(f"{name_of(path)}/computeIoU", float(gaps.max()), 1e-9, len(examples))
+        for name in _tensor_names(path):
+            if OUTPUT.search(name):
+                yield Uncovered(f"{name_of(path)}/{name}", NOTHING)
+
+
+class NlvrConsistency(Agreement):
+    """The README.txt of evaluator fixtures: what NLVR's official scripts print for predictions made by a rule."""
+
+    pattern = "README.txt"
+    holds = "NLVR2 "
+    prefix = "nlvr"
+
+    def compare(self, path: Path) -> Iterator[Result]:
+        """Accuracy and consistency of each line's rules, which must equal the recorded numbers to the last digit."""
+        text = read_text(path)
+        if "SugarCrepe" in text:
+            yield Uncovered("sugarcrepe", "vlzoo has no such task")
+        for line in _LINE.finditer(text):
+            name, split, rest = line.groups()
+            title = f"{'nlvr2' if name == 'NLVR2' else 'nlvr'}/{split}"
+            file = _annotations(path.parent, name, split)
+            if file is None:
+                yield Skipped(title, "its annotations are not there")
+                continue
+            items, sentence = _items(file, name)
+            for part in rest.split("|"):
+                yield from _rule_checks(title, part, items, sentence, path)
+
+
+def _rule_checks(
+    title: str, part: str, items: list[Item], sentence: Callable[[str], str], path: Path
+) -> Iterator[Check]:
+    found = _PART.match(part)
+    numbers = _NUMBER.findall(found[2]) if found else []
+    if found is None or len(numbers) != 2:
+        raise DataError(f"expected a rule with accuracy and consistency, found {part.strip()!r}", where=str(path))
+    predict = _rule(found[1], path)
+    judged = judge([predict(name, label) == label for name, label in items], [sentence(name) for name, _ in items])
+    expected_accuracy, expected_consistency = map(float, numbers)
+    yield Check(f"{title}/{found[1]}/accuracy", abs(judged.accuracy - expected_accuracy), 0.0, len(items))
+    gap = abs(judged.consistency - expected_consistency)
+    yield Check(f"{title}/{found[1]}/consistency", gap, 0.0, len(judged.consistent))
+
+
+def _rule(name: str, path: Path) -> Callable[[str, bool], bool]:
+    """A rule of prediction by its name: `alltrue`, `allfalse`, `flipN` (see the fixture's README)."""
+    flip = re.fullmatch(r"flip(\d+)", name)
+    if flip and int(flip[1]):
+        every = int(flip[1])
+        return lambda item, label: label != (int(hashlib.md5(item.encode()).hexdigest(), 16) % every == 0)
+    if name in ("alltrue", "allfalse"):
+        return lambda _item, _label: name == "alltrue"
+    raise DataError(f"no rule called {name!r}", where=str(path), fix="known: alltrue, allfalse, flipN")
+
+
+def _annotations(folder: Path, name: str, split: str) -> Path | None:
+    places = (
+        [folder / f"nlvr2_{split}"]
+        if name == "NLVR2"
+        else [base / "nlvr_v1" / split for base in (folder.resolve().parent, folder)]
+        + [folder / f"nlvr_{split}", folder / f"nlvr_v1_{split}"]
+    )
+    files = (place.with_name(place.name + end) for place in places for end in (".jsonl", ".jsonl.gz", ".json"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _items(file: Path, name: str) -> tuple[list[Item], Callable[[str], str]]:
+    """Each prediction's id with its label, and what gives an id's sentence."""
+    rows = [row for _, row in read_jsonl(file)]
+    if name == "NLVR2":
+        return [(row["identifier"], _label(row)) for row in rows], nlvr2_sentence
+    items = [
+        (f"{row['identifier']}-{k}", _label(row)) for row in rows for k in range(len(row.get("images", ())) or DRAWINGS)
+    ]
+    return items, nlvr_sentence
+
+
+def _label(row: Any) -> bool:
+    return str(row["label"]).lower() == "true"
+
+
+def _tensor_names(path: Path) -> list[str]:
+    """The names in the safetensors beside a golden; none where it has no such file."""
+    beside = path.with_name(f"{name_of(path)}.safetensors")
+    if not beside.is_file():
+        return []
+    try:
+        with safe_open(beside, framework="numpy") as file:
+            return list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"its tensors cannot be read: {error}", where=str(beside)) from None
