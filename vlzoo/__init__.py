@@ -13,11 +13,25 @@ if TYPE_CHECKING:
     from vlzoo.interfaces import Objective
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
+    from vlzoo.task import Task
     from vlzoo.types import Batch, Fused, Loss, Score, Tokens
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "Fused", "Loss", "Objective", "Option", "Plan", "Score", "Step", "Tokens", "VlzooError", "hookimpl"]
+__all__ = [
+    "Batch",
+    "Fused",
+    "Loss",
+    "Objective",
+    "Option",
+    "Plan",
+    "Score",
+    "Step",
+    "Task",
+    "Tokens",
+    "VlzooError",
+    "hookimpl",
+]
 
 _LAZY = {
     "Batch": "types",
@@ -28,6 +42,7 @@ _LAZY = {
     "Plan": "step.plan",
     "Score": "types",
     "Step": "step.step",
+    "Task": "task",
     "Tokens": "types",
     "VlzooError": "errors",
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,9 @@ from vlzoo import hookimpl
 @hookimpl
 def vlzoo_register(registry):
     registry.objective("pair-rank", "stranger_parts:PairRank", summary="own pairs above mined ones, by a margin")
-    registry.task("nearness", "stranger_task:Nearness", summary="how many captions lie near their picture")
-    registry.model_family("mean", "stranger_family:Means", summary="mean colours; texts by their letters")
-    registry.agreement("stranger-sums", "stranger_agree:Sums", summary="sums of the stranger's method")
+    registry.task("nearness", "near_task:Nearness", summary="how many captions lie near their picture")
+    registry.model_family("mean", "near_family:Means", summary="mean colours; texts by their letters")
+    registry.agreement("stranger-sums", "near_agree:Sums", summary="sums of the stranger's method")
 """
 
 PARTS = '''
@@ -50,105 +52,15 @@ class PairRank(Objective):
         return Loss(total, {"pair-rank": total.detach()})
 '''
 
-TASK = '''
-from vlzoo.metrics.figures import Figures, Scored
-from vlzoo.task import Task, in_order
+
+DOCUMENTED = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
 
 
-class Nearness(Task):
-    """The share of pictures whose first caption has a cosine above a bound.
-
-    Args:
-        protocol: `cosine`, the only one.
-        bound: the least cosine that counts as near.
-    """
-
-    name = "nearness"
-    protocols = ("cosine",)
-    finetuned = False
-
-    def __init__(self, *, protocol: str = "", bound: float = 0.0):
-        super().__init__(protocol=protocol)
-        self.bound = bound
-
-    def kept(self):
-        return {}  # the bound only changes the figure
-
-    def predict(self, model, source, done, effort):
-        import torch
-
-        for samples, batch in model.batches(source, effort.batch, done):
-            step = model.step(batch)
-            with torch.no_grad(), model.autocast():
-                near = (step.image_embed() * step.text_embed()).sum(1)
-            yield [{"name": s.name, "cosine": value} for s, value in zip(samples, near.tolist(), strict=True)]
-
-    def score(self, samples, rows):
-        near = [row["cosine"] >= self.bound for _, row in in_order(samples, rows)]
-        return Scored((Figures(self.name, "nearness/cosine").hits("near", near),))
-'''
-
-FAMILY = '''
-import numpy as np
-import torch
-
-from vlzoo.bench.model import BenchModel, ModelFamily
-from vlzoo.bench.retrieval.features import Encoded
-from vlzoo.bench.retrieval.pairs import pair_model
-
-
-class MeanColour(BenchModel):
-    """Pictures by their mean colour, texts by how many of three letters they have."""
-
-    able = ("retrieval with --protocol itc",)
-    contrasts, matches, packs, scale = True, False, False, 1.0
-
-    def described(self):
-        return {"stranger": "mean colour"}
-
-    def images(self, pictures):
-        return self._encoded([np.asarray(picture.open()).mean((0, 1)) for picture in pictures])
-
-    def texts(self, texts):
-        return self._encoded([[text.count(letter) for letter in "rgb"] for text in texts])
-
-    def _encoded(self, rows):
-        embed = torch.tensor(np.array(rows), dtype=torch.float32)
-        return Encoded([torch.zeros(1, 1)] * len(rows), torch.nn.functional.normalize(embed, dim=-1))
-
-
-@pair_model.register
-def _(model: MeanColour):
-    return model
-
-
-class Means(ModelFamily):
-    """`mean:ANYTHING`."""
-
-    name = "mean"
-
-    def check(self, place, task):
-        pass
-
-    def open(self, place, task, *, precision, device):
-        return MeanColour("a mean colour", "none", precision=precision, device=device)
-'''
-
-AGREE = '''
-import json
-
-from vlzoo.agree.agreement import Agreement, Check
-
-
-class Sums(Agreement):
-    """Sums recorded by the stranger's own code."""
-
-    pattern = "stranger_*.json"
-
-    def compare(self, path):
-        held = json.loads(path.read_text())
-        yield Check("stranger/sum", abs(sum(held["numbers"]) - held["sum"]), 1e-9, len(held["numbers"]))
-'''
+def documented(name: str) -> str:
+    """A module that docs/plugins.md shows, by the comment in its first line."""
+    blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENTED.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (found,) = [block for block in blocks if block.startswith(f"# {name}.py\n")]
+    return found
 
 
 @pytest.fixture
@@ -157,9 +69,7 @@ def stranger(zoo, trained):
     for name, text in (
         ("stranger", HOOKS),
         ("stranger_parts", PARTS),
-        ("stranger_task", TASK),
-        ("stranger_family", FAMILY),
-        ("stranger_agree", AGREE),
+        *((name, documented(name)) for name in ("near_task", "near_family", "near_agree")),
     ):
         zoo.write(f"{name}.py", text)
     shutil.copytree(trained.folder / "run", zoo.folder / "run")
