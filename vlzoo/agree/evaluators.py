@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vlzoo.agree.agreement import NOTHING, OUTPUT, Agreement, Check, Result, Skipped, Uncovered, name_of
+from vlzoo.data.readers.nlvr_v1 import LAYOUT_V1
 from vlzoo.data.reading import read_json, read_jsonl, read_text
 from vlzoo.errors import DataError
 from vlzoo.metrics.grounding import iou
@@ -21,9 +22,6 @@ from vlzoo.metrics.vqa import PROTOCOLS, accuracy
 
 Item = tuple[str, bool]
 """A prediction's id and the true label."""
-
-DRAWINGS = 6
-"""NLVR v1 permutes a sentence's drawing six ways; its json lines do not name them."""
 
 _LINE = re.compile(r"^\s*(NLVR2|NLVR v1)\s+(\w+)\s+(.+)$", re.MULTILINE)
 _PART = re.compile(r"^\s*([a-z]+\d*)\b(.*)$")
@@ -139,7 +137,9 @@ def _items(file: Path, name: str) -> tuple[list[Item], Callable[[str], str]]:
     if name == "NLVR2":
         return [(row["identifier"], _label(row)) for row in rows], nlvr2_sentence
     items = [
-        (f"{row['identifier']}-{k}", _label(row)) for row in rows for k in range(len(row.get("images", ())) or DRAWINGS)
+        (f"{row['identifier']}-{k}", _label(row))
+        for row in rows
+        for k in range(len(row.get("images", ())) or len(LAYOUT_V1))
     ]
     return items, nlvr_sentence
 
