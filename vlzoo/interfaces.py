@@ -187,11 +187,14 @@ class Objective(nn.Module):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must keep: an attention map, a masked text view, positions. Runs before any forward.
+        """Say what the step must make (a masked text view) and what will be read, so that passes are shared.
 
-        Not overridden, it asks for all positions of every pass, so that an objective that names none is right.
+        Runs before any forward. An objective that names no pass is right, too: what it reads is computed then.
         """
-        plan.read_everything()
+
+    def offers(self) -> Mapping[str, Any]:
+        """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
+        return {}
 
     def forward(self, step: Step) -> Loss:
         """The loss of one step."""

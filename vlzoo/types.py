@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -121,10 +122,39 @@ class Loss:
     Attributes:
         total: scalar with autograd history, [].
         parts: detached scalars, [] each.
+        count: how many rows, pairs or words `total` is a mean over, a number or []; None: not known.
     """
 
     total: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    count: int | Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of one step: what each objective gave, and their weighted sum.
+
+    Attributes:
+        by_name: each objective's loss by the objective's name.
+        total: the sum that is minimised, with autograd history, [].
+    """
+
+    by_name: Mapping[str, Loss]
+    total: Tensor
+
+    def __getitem__(self, name: str) -> Loss:
+        return self.by_name[name]
+
+    @property
+    def counts(self) -> dict[str, int | Tensor | None]:
+        """What each objective's loss is a mean over, by the objective's name."""
+        return {name: loss.count for name, loss in self.by_name.items()}
+
+    @property
+    def figures(self) -> dict[str, Tensor]:
+        """What is logged: each objective's loss under its name, then all parts; detached, [] each."""
+        totals = {name: loss.total.detach() for name, loss in self.by_name.items()}
+        return totals | {part: value for loss in self.by_name.values() for part, value in loss.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -144,6 +174,10 @@ class Text:
     def gather(self, rows: Tensor) -> Text:
         """The rows `rows` [P] int64."""
         return Text(self.ids[rows], self.mask[rows], self.special[rows])
+
+    def to(self, device: torch.device | str) -> Text:
+        """The text on a device; on the host, a copy is not waited for."""
+        return Text(*(value.to(device, non_blocking=True) for value in (self.ids, self.mask, self.special)))
 
 
 @dataclass(frozen=True)
@@ -171,6 +205,23 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.key)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with every tensor on a device; the host does not wait for the copies.
+
+        >>> batch.to("cpu").images["image"].device
+        device(type='cpu')
+        """
+
+        def there(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {name: there(each) for name, each in value.items()}
+            if isinstance(value, Text):
+                return value.to(device)
+            return value.to(device, non_blocking=True) if hasattr(value, "to") else value
+
+        names = ("key", "images", "texts", "image_id", "labels", "extra")
+        return replace(self, **{name: there(getattr(self, name)) for name in names})
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -29,20 +29,20 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation, Objective
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.precision import autocast, default_device
 from vlzoo.objectives.classify import Classify
+from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import Checkpoint, latest, load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.loop import moved
 from vlzoo.types import Batch, Text
 
 logger = logging.getLogger("vlzoo.bench")
 T = TypeVar("T", bound=Objective)
 KNOWN_CODE = ("vlzoo", "torch", "timm", "transformers")
 """Packages that the key knows by other means: vlzoo by a hash of its code, the others by their versions."""
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Engine:
         tokenizer: words to ids.
         task: the run's task, with what it learned of the training data; None for a pre-trained run.
         weights: a hash of the weights, for the predictions' key.
-        precision: a key of `PRECISIONS`.
+        precision: a key of `vlzoo.models.precision.PRECISIONS`.
         device: where the model is.
         say: told what happens, line by line.
     """
@@ -76,15 +76,14 @@ class Engine:
         self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.model.clamp_temperature()  # the last update may have left the bounds
-        self.plan = Plan()
+        self.plan = Plan(offers=Offers(self.system.named_objectives()))
         for objective in self.system.named_objectives().values():
             objective.plan(self.plan)
         self.plan.mask_nothing()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of every forward pass."""
-        kind = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, kind) if kind else nullcontext()
+        return autocast(self.device, self.precision)
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
@@ -92,7 +91,7 @@ class Engine:
         rows = [i for i in range(len(source)) if not done or source[i].name not in done]
         for start in range(0, len(rows), batch):
             items = [reader[(0, row)] for row in rows[start : start + batch]]
-            yield [item.sample for item in items], moved(self.collator(items), self.device)
+            yield [item.sample for item in items], self.collator(items).to(self.device)
 
     def step(self, batch: Batch) -> Step:
         """A step that only reads: no teacher, no masks."""
@@ -208,12 +207,7 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
     load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or usual_device())
-
-
-def usual_device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Engine(recipe, system, tokenizer, task, weights_hash(checkpoint), precision, device or default_device())
 
 
 def read_tokenizer(folder: Path, recipe: Recipe) -> Tokenizer:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vlzoo.bench.engine import read_tokenizer, usual_device
+from vlzoo.bench.engine import read_tokenizer
 from vlzoo.bench.task import Task
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import PartRef, Recipe
@@ -24,6 +24,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.files import write_text, writing
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.precision import default_device
 from vlzoo.models.teacher import Teacher
 from vlzoo.runs.checkpoint import checkpoints, latest
 from vlzoo.runs.run import Run
@@ -93,7 +94,7 @@ def _made(
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
-    chosen = device or usual_device()
+    chosen = device or default_device()
     stopped = checkpoints(run.folder)
     early = None
     if recipe.teacher is not None and recipe.teacher.start == "fresh":

@@ -70,5 +70,6 @@ class GradCam(TokenMask):
 
     def maps(self, step: Step) -> Tensor:
         """The maps of every word of the positive pairs, [B, L, P], without autograd history."""
-        score_B = step.match()[:, MATCH]
-        return word_maps(score_B, step.fused(), step.ids().mask, prefix=step.image().prefix)
+        layer = self.chosen_layer
+        score_B, fused = step.match(attention=layer)[:, MATCH], step.fused(reads="cls", attention=layer)
+        return word_maps(score_B, fused, step.ids().mask, prefix=step.image().prefix)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from vlzoo.bench.engine import PRECISIONS, libraries
+from vlzoo.bench.engine import libraries
 from vlzoo.bench.task import Row, Settings
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
+from vlzoo.models.precision import autocast
 
 logger = logging.getLogger("vlzoo.bench")
 
@@ -60,8 +61,7 @@ class ForeignEngine:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of every forward pass."""
-        kind = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, kind) if kind else nullcontext()
+        return autocast(self.device, self.precision)
 
     def batches(
         self, source: Any, batch: int, done: frozenset[str] = frozenset()

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import transformers
 
-from vlzoo.bench.engine import usual_device
 from vlzoo.bench.hf.engine import Foreign
 from vlzoo.errors import CheckpointError
+from vlzoo.models.precision import default_device
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def load_foreign(folder: Path, *, precision: str = "fp32", device: torch.device 
         pictures=_read(transformers.AutoImageProcessor, folder),
         weights=folder_hash(folder),
         precision=precision,
-        device=device or usual_device(),
+        device=device or default_device(),
     )
     module, attribute = kind.target.split(":")
     return getattr(import_module(module), attribute)(foreign)
