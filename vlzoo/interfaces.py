@@ -1,7 +1,6 @@
 """The interfaces parts implement, in shapes. Base classes only where they save the author work.
 
-Legend: B batch rows, M image rows, P text-image pairs, N image tokens, L text tokens, K kept text
-positions, D width, E joint size, H heads, V vocabulary.
+Legend: B rows, M image rows, P pairs, N image tokens, L text tokens, K kept positions, D width, E joint, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 class ImageEncoder(nn.Module):
     """Pictures to image tokens.
 
+    >>> system.model.image_encoder(batch.images["image"]).x.shape
+    torch.Size([4, 16, 96])
+
     Attributes:
         width: D of the tokens it gives.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
@@ -41,6 +43,9 @@ class ImageEncoder(nn.Module):
 
 class TextEncoder(nn.Module):
     """Token ids to text tokens.
+
+    >>> system.model.text_encoder(batch.texts["text"].ids, batch.texts["text"].mask).x.shape
+    torch.Size([4, 6, 96])
 
     Attributes:
         width: D of the tokens it gives.
@@ -70,6 +75,10 @@ class Prepared(Protocol):
 
 class Fusion(nn.Module):
     """Text and image tokens to fused text states.
+
+    >>> prepared = system.model.fusion.prepare(step.image())
+    >>> system.model.fusion.fuse(step.text(), [prepared]).x.shape
+    torch.Size([4, 6, 96])
 
     Attributes:
         width: D of the states it gives.
@@ -101,17 +110,18 @@ class Fusion(nn.Module):
         Args:
             text: tokens of P texts.
             images: prepared pictures, one entry for each picture a text reads.
-            row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: row p,
-                or the only row there is.
+            row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: p, or the only.
             attention: keep the cross-attention map of this layer, counted from 0.
-            positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last layer then
-                computes these rows only.
+            positions_PK: text positions that will be read, [P, K] int64 (-1: none): all that the last layer computes.
         """
         raise NotImplementedError
 
 
 class Decoder(nn.Module):
     """Text word by word, reading a memory.
+
+    >>> decoder(batch.texts["text"].ids, batch.texts["text"].mask, decoder.prepare(step.text())).shape
+    torch.Size([4, 6, 50])
 
     Attributes:
         width: D of its states.
@@ -175,6 +185,12 @@ class Objective(nn.Module):
 
     An objective never steps, logs or touches the optimiser.
 
+    >>> class Small(Objective):
+    ...     def forward(self, step):
+    ...         return Loss(step.fused(reads="cls").cls.square().mean())
+    >>> Small()(step).total.shape
+    torch.Size([])
+
     Attributes:
         mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
         lr_factor: learning-rate factor of its new weights.
@@ -187,10 +203,7 @@ class Objective(nn.Module):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must make (a masked text view) and what will be read, so that passes are shared.
-
-        Runs before any forward. An objective that names no pass is right, too: what it reads is computed then.
-        """
+        """Before any forward: say what must be made (a masked text) and what will be read, so that passes are shared."""
 
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
@@ -207,8 +220,13 @@ class Objective(nn.Module):
 class TokenMask(nn.Module):
     """A training step to weights on image tokens: soft, random or none. A recipe names one: `token_mask: gradcam`.
 
-    Any objective may read what it gives: it says `plan.mask_image()`, and then `step.fused(image="soft")` or
-    `step.image_weights`. A mask that nobody asks for costs nothing.
+    Any objective may read it: `plan.mask_image()`, then `step.fused(image="soft")` or `step.image_weights`.
+
+    >>> class Half(TokenMask):
+    ...     def forward(self, step):
+    ...         return torch.full(step.image().x.shape[:2], 0.5)
+    >>> Half()(step).shape
+    torch.Size([4, 16])
     """
 
     def build(self, spec: Spec) -> None:
@@ -224,6 +242,12 @@ class TokenMask(nn.Module):
 
 class Augmentation:
     """A picture or a text to a changed one, in a data worker.
+
+    >>> class Shout(Augmentation):
+    ...     def text(self, text, rng):
+    ...         return text.upper()
+    >>> Shout().pair(picture, ["a cat"], np.random.default_rng(0))[1]
+    ('A CAT',)
 
     Attributes:
         stage: `sample` (one PIL picture, one text) or `batch` (tensors, on the device).
@@ -249,6 +273,9 @@ class Augmentation:
 
 class DataSource(Protocol):
     """Where samples come from. Map-style; pickles for data workers; importing it does not import torch.
+
+    >>> len(source), source[0].texts
+    (2, ('a red square',))
 
     Attributes:
         name: the registered name, with the split: `coco/test`.

@@ -94,7 +94,7 @@ class Offers:
     >>> offers = Offers(system.named_objectives())
     >>> "match" in offers, "boxes" in offers
     (True, False)
-    >>> offers.one("match")(torch.zeros(3, 64)).shape
+    >>> offers.one("match")(torch.zeros(3, 96)).shape
     torch.Size([3, 2])
 
     Args:

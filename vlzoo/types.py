@@ -119,6 +119,9 @@ class Fused:
 class Loss:
     """What an objective gives: the value to minimise and its named parts for the log.
 
+    >>> Loss(step.temperature, {"temperature": step.temperature.detach()}, count=len(step)).count
+    4
+
     Attributes:
         total: scalar with autograd history, [].
         parts: detached scalars, [] each.
@@ -133,6 +136,10 @@ class Loss:
 @dataclass(frozen=True)
 class Losses:
     """The losses of one step: what each objective gave, and their weighted sum.
+
+    >>> losses = system(step)
+    >>> losses["itm"].total.shape, losses.counts["itm"]
+    (torch.Size([]), 12)
 
     Attributes:
         by_name: each objective's loss by the objective's name.

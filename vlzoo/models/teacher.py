@@ -15,6 +15,9 @@ from vlzoo.models.assemble import Model, System
 class Teacher(nn.Module):
     """Copies that follow the student by an exponential moving average (MoCo, He et al. 2020; ALBEF, section 3.3).
 
+    >>> teacher = Teacher(system, momentum=0.9)
+    >>> teacher.update(system)  # after each step of the student
+
     Args:
         system: the student; its weights are the start.
         momentum: share of the old value kept at each update.

@@ -54,7 +54,7 @@ class Passes:
     """What one model, student or teacher, makes of a step's batch; each value is computed once, when first asked for.
 
     >>> step.student.fused(reads="cls").cls.shape  # each text has read its own picture
-    torch.Size([4, 64])
+    torch.Size([4, 96])
     >>> step.student.match("negative").shape  # does a mined pair belong together?
     torch.Size([8, 2])
 

@@ -47,7 +47,7 @@ class Step:
 
     >>> step = Step(batch, system.model, plan=Plan().gather(system.named_objectives()))
     >>> step.fused(reads="cls").cls.shape, step.similarity.i2t.shape
-    (torch.Size([4, 64]), torch.Size([4, 4]))
+    (torch.Size([4, 96]), torch.Size([4, 4]))
 
     Args:
         batch: the batch.
