@@ -1,17 +1,16 @@
 """The interfaces parts implement, in shapes. Base classes only where they save the author work.
 
-Legend: B rows, M image rows, P pairs, N image tokens, L text tokens, K kept positions, D width, E joint, V vocabulary.
+Legend: B rows, M image rows, P pairs, N image tokens, L text tokens, K kept positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from vlzoo.types import Fused, Loss, Tokens
+from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,39 +146,6 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Spec:
-    """What an objective may know of the model when it makes its heads.
-
-    Attributes:
-        image_width: D of image tokens.
-        text_width: D of text tokens.
-        fused_width: D of fused states.
-        joint: E, the size of the shared embedding space.
-        vocab: V.
-        fusion_layers: number of fusion layers.
-        special: ids by name: `pad`, `unk`, `cls`, `sep`, `mask`.
-        teacher: whether there is a momentum teacher.
-        embedding: the text encoder's word table [V, D], for tied heads.
-        classes: number of classes of the task, 0 where there are none.
-        cross_attention: whether the fusion can give an attention map of text over image tokens.
-        words: the vocabulary, a token at the place of its id; empty where it is not known.
-    """
-
-    image_width: int
-    text_width: int
-    fused_width: int
-    joint: int
-    vocab: int
-    fusion_layers: int
-    special: Mapping[str, int]
-    teacher: bool
-    embedding: nn.Parameter | None = None
-    classes: int = 0
-    cross_attention: bool = False
-    words: Sequence[str] = ()
-
-
 class Objective(nn.Module):
     """A training step to a loss. Sub-class it, take options as keyword arguments, write `forward`.
 
@@ -203,7 +169,10 @@ class Objective(nn.Module):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Before any forward: say what must be made (a masked text) and what will be read, so that passes are shared."""
+        """Say what the step must make (a masked text view) and what will be read, so that passes are shared.
+
+        Runs before any forward. An objective that names no pass is right, too: what it reads is computed then.
+        """
 
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""

@@ -53,7 +53,7 @@ class MaskedWords(Protocol):
 class Classes(Protocol):
     """`classes`: which class of the task's closed list."""
 
-    def logits(self, step: Step) -> Tensor:
+    def __call__(self, step: Step) -> Tensor:
         """Class logits, [B, C]."""
         ...
 
@@ -110,11 +110,11 @@ class Offers:
     def __contains__(self, name: str) -> bool:
         return name in self._lent
 
-    def one(self, name: str) -> Any:
-        """The one thing that is lent under a name.
+    def one(self, name: str, *default: T) -> Any | T:
+        """The one thing that is lent under a name; a second argument is given back where nobody lends it.
 
         Raises:
-            VlzooError: nobody lends it, or several do.
+            VlzooError: nobody lends it and there is no default, or several do.
         """
         found = self._lent.get(name, {})
         if len(found) == 1:
@@ -122,15 +122,9 @@ class Offers:
         if found:
             what = f"{len(found)} objectives offer {name!r} ({', '.join(found)}), and which one is meant can't be told"
             raise VlzooError(what, fix="switch all but one of them off: `objectives: {NAME: false}`")
+        if default:
+            return default[0]
         raise VlzooError(f"no objective of this recipe offers {name!r}", fix=self._remedy(name))
-
-    def get(self, name: str, default: T) -> Any | T:
-        """The one thing that is lent under a name; `default` where nobody lends it.
-
-        Raises:
-            VlzooError: several lend it.
-        """
-        return self.one(name) if name in self else default
 
     def _remedy(self, name: str) -> str:
         streams = "to `objectives` (with several streams: to those of this stream)"

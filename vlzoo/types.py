@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,39 @@ class Batch:
 
         names = ("key", "images", "texts", "image_id", "labels", "extra")
         return replace(self, **{name: there(getattr(self, name)) for name in names})
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an objective may know of the model when it makes its heads.
+
+    Attributes:
+        image_width: D of image tokens.
+        text_width: D of text tokens.
+        fused_width: D of fused states.
+        joint: E, the size of the shared embedding space.
+        vocab: V.
+        fusion_layers: number of fusion layers.
+        special: ids by name: `pad`, `unk`, `cls`, `sep`, `mask`.
+        teacher: whether there is a momentum teacher.
+        embedding: the text encoder's word table [V, D], for tied heads.
+        classes: number of classes of the task, 0 where there are none.
+        cross_attention: whether the fusion can give an attention map of text over image tokens.
+        words: the vocabulary, a token at the place of its id; empty where it is not known.
+    """
+
+    image_width: int
+    text_width: int
+    fused_width: int
+    joint: int
+    vocab: int
+    fusion_layers: int
+    special: Mapping[str, int]
+    teacher: bool
+    embedding: nn.Parameter | None = None
+    classes: int = 0
+    cross_attention: bool = False
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Legend: B rows, D width, E joint size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,14 @@ from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder, TokenMask
+from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
 from vlzoo.offers import Offers
-from vlzoo.types import Losses, Tokens
+from vlzoo.types import Losses, Spec, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.step.step import Step
+
+T = TypeVar("T")
 
 SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 """Ids of the special tokens where no tokenizer says otherwise."""
@@ -136,13 +138,17 @@ class System(nn.Module):
         """Whether an objective lends something under a name (`vlzoo.offers`)."""
         return name in Offers(self.named_objectives())
 
-    def offered(self, name: str) -> Any:
+    def offered(self, name: str, *default: T) -> Any | T:
         """What an objective lends under a name: `match`, `contrast`, `classes`, `answers`, `boxes`, ...
 
+        Args:
+            name: the offer's name.
+            default: given back where nobody lends it.
+
         Raises:
-            VlzooError: nobody lends it, or several do; names what to add or which to switch off.
+            VlzooError: nobody lends it and there is no default, or several do; says what to add or to switch off.
         """
-        return Offers(self.named_objectives()).one(name)
+        return Offers(self.named_objectives()).one(name, *default)
 
     def named_objectives(self) -> dict[str, Objective]:
         """The objectives by name."""

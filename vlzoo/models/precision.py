@@ -1,4 +1,4 @@
-"""Where forward passes run, and in which numbers."""
+"""How precisely a forward pass computes, and on which device."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from typing import Any
 import torch
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Names of precisions -> what autocast computes in; None: as the weights are."""
+"""Precisions by name; None: as the weights are."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context of forward passes in a precision, a key of `PRECISIONS`.
-
-    >>> with autocast(torch.device("cpu"), "bf16"):
-    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
-    torch.bfloat16
-    """
+    """Around forward passes on a device: what may be computed in `precision` is."""
     kind = PRECISIONS[precision]
     return torch.autocast(device.type, kind) if kind else nullcontext()
 

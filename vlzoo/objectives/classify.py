@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.models.heads import Mlp
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 
 class Classify(Objective):
@@ -54,8 +54,8 @@ class Classify(Objective):
             plan.read("cls", image=views)
 
     def offers(self) -> Mapping[str, Any]:
-        """`classes`: itself."""
-        return {"classes": self}
+        """`classes`: its logits."""
+        return {"classes": self.logits}
 
     def logits(self, step: Step) -> Tensor:
         """Class logits, [B, C]."""

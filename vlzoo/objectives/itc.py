@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.objectives.queue import FeatureQueue
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 
 class ITC(Objective):

@@ -11,13 +11,13 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.models.heads import MlmHead
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.passes import Passes, select
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Fused, Loss
+from vlzoo.types import Fused, Loss, Spec
 
 
 class MLM(Objective):

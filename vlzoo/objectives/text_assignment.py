@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.step.negatives import negative_weights
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 FIRST, SECOND, NEITHER = 0, 1, 2
 """The classes: the text's own picture comes first, comes second, or is not there."""
