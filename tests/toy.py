@@ -113,8 +113,7 @@ def taken(made: Batch, rows: Sequence[int]) -> Batch:
 
 def plan(made: System, *, augmentation: Augmentation | None = None) -> Plan:
     """What the system's objectives ask for."""
-    objectives = made.named_objectives().values()
-    return Plan().gather(objectives, augmentation=augmentation, token_mask=made.token_mask)
+    return Plan().gather(made.named_objectives(), augmentation=augmentation, token_mask=made.token_mask)
 
 
 def step(

@@ -1,18 +1,16 @@
 """The interfaces parts implement, in shapes. Base classes only where they save the author work.
 
-Legend: B batch rows, M image rows, P text-image pairs, N image tokens, L text tokens, K kept text
-positions, D width, E joint size, H heads, V vocabulary.
+Legend: B rows, M image rows, P pairs, N image tokens, L text tokens, K kept positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from vlzoo.types import Fused, Loss, Tokens
+from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +41,9 @@ class Startable(nn.Module):
 class ImageEncoder(Startable):
     """Pictures to image tokens.
 
+    >>> system.model.image_encoder(batch.images["image"]).x.shape
+    torch.Size([4, 16, 96])
+
     Attributes:
         width: D of the tokens it gives.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
@@ -60,6 +61,9 @@ class ImageEncoder(Startable):
 
 class TextEncoder(Startable):
     """Token ids to text tokens.
+
+    >>> system.model.text_encoder(batch.texts["text"].ids, batch.texts["text"].mask).x.shape
+    torch.Size([4, 6, 96])
 
     Attributes:
         width: D of the tokens it gives.
@@ -89,6 +93,10 @@ class Prepared(Protocol):
 
 class Fusion(Startable):
     """Text and image tokens to fused text states.
+
+    >>> prepared = system.model.fusion.prepare(step.image())
+    >>> system.model.fusion.fuse(step.text(), [prepared]).x.shape
+    torch.Size([4, 6, 96])
 
     Attributes:
         width: D of the states it gives.
@@ -120,17 +128,18 @@ class Fusion(Startable):
         Args:
             text: tokens of P texts.
             images: prepared pictures, one entry for each picture a text reads.
-            row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: row p,
-                or the only row there is.
+            row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: p, or the only.
             attention: keep the cross-attention map of this layer, counted from 0.
-            positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last layer then
-                computes these rows only.
+            positions_PK: text positions that will be read, [P, K] int64 (-1: none): all that the last layer computes.
         """
         raise NotImplementedError
 
 
 class Decoder(Startable):
     """Text word by word, reading a memory.
+
+    >>> decoder(batch.texts["text"].ids, batch.texts["text"].mask, decoder.prepare(step.text())).shape
+    torch.Size([4, 6, 50])
 
     Attributes:
         width: D of its states.
@@ -156,43 +165,16 @@ class Decoder(Startable):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Spec:
-    """What an objective may know of the model when it makes its heads.
-
-    Attributes:
-        image_width: D of image tokens.
-        text_width: D of text tokens.
-        fused_width: D of fused states.
-        joint: E, the size of the shared embedding space.
-        vocab: V.
-        fusion_layers: number of fusion layers.
-        special: ids by name: `pad`, `unk`, `cls`, `sep`, `mask`.
-        teacher: whether there is a momentum teacher.
-        embedding: the text encoder's word table [V, D], for tied heads.
-        classes: number of classes of the task, 0 where there are none.
-        cross_attention: whether the fusion can give an attention map of text over image tokens.
-        words: the vocabulary, a token at the place of its id; empty where it is not known.
-    """
-
-    image_width: int
-    text_width: int
-    fused_width: int
-    joint: int
-    vocab: int
-    fusion_layers: int
-    special: Mapping[str, int]
-    teacher: bool
-    embedding: nn.Parameter | None = None
-    classes: int = 0
-    cross_attention: bool = False
-    words: Sequence[str] = ()
-
-
 class Objective(Startable):
     """A training step to a loss. Sub-class it, take options as keyword arguments, write `forward`.
 
     An objective never steps, logs or touches the optimiser.
+
+    >>> class Small(Objective):
+    ...     def forward(self, step):
+    ...         return Loss(step.fused(reads="cls").cls.square().mean())
+    >>> Small()(step).total.shape
+    torch.Size([])
 
     Attributes:
         mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
@@ -206,14 +188,13 @@ class Objective(Startable):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must keep: an attention map, a masked text view, positions. Runs before any forward.
+        """Say what the step must make (a masked text view) and what will be read, so that passes are shared.
 
-        Not overridden, it asks for all positions of every pass, so that an objective that names none is right.
+        Runs before any forward. An objective that names no pass is right, too: what it reads is computed then.
         """
-        plan.read_everything()
 
     def offers(self) -> Mapping[str, Any]:
-        """What others may use, by name."""
+        """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
         return {}
 
     def forward(self, step: Step) -> Loss:
@@ -227,8 +208,13 @@ class Objective(Startable):
 class TokenMask(nn.Module):
     """A training step to weights on image tokens: soft, random or none. A recipe names one: `token_mask: gradcam`.
 
-    Any objective may read what it gives: it says `plan.mask_image()`, and then `step.fused(image="soft")` or
-    `step.image_weights`. A mask that nobody asks for costs nothing.
+    Any objective may read it: `plan.mask_image()`, then `step.fused(image="soft")` or `step.image_weights`.
+
+    >>> class Half(TokenMask):
+    ...     def forward(self, step):
+    ...         return torch.full(step.image().x.shape[:2], 0.5)
+    >>> Half()(step).shape
+    torch.Size([4, 16])
     """
 
     def build(self, spec: Spec) -> None:
@@ -244,6 +230,12 @@ class TokenMask(nn.Module):
 
 class Augmentation:
     """A picture or a text to a changed one, in a data worker.
+
+    >>> class Shout(Augmentation):
+    ...     def text(self, text, rng):
+    ...         return text.upper()
+    >>> Shout().pair(picture, ["a cat"], np.random.default_rng(0))[1]
+    ('A CAT',)
 
     Attributes:
         stage: `sample` (one PIL picture, one text) or `batch` (tensors, on the device).
@@ -269,6 +261,9 @@ class Augmentation:
 
 class DataSource(Protocol):
     """Where samples come from. Map-style; pickles for data workers; importing it does not import torch.
+
+    >>> len(source), source[0].texts
+    (2, ('a red square',))
 
     Attributes:
         name: the registered name, with the split: `coco/test`.

@@ -76,9 +76,10 @@ class Files:
 class Task:
     """A downstream task. Sub-class it and register it as kind `task`; its options are its constructor's arguments.
 
-        >>> task = registry().build("task", "retrieval", k=16)
-        >>> task.score(samples, rows).scores[0].metric
-        'TR R@1'
+    >>> class Counting(Task):
+    ...     name, protocols = "counting", ("exact", "off-by-one")
+    >>> Counting(protocol="off-by-one").protocol
+    'off-by-one'
 
     An option is kept as an attribute of its own name. Recipes set it under `bench: {TASK: {OPTION: ...}}`, the command
     line by `--set bench.TASK.OPTION=...` or, for every task named that takes it, by `--OPTION ...`.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,49 @@ class Fused:
 class Loss:
     """What an objective gives: the value to minimise and its named parts for the log.
 
+    >>> Loss(step.temperature, {"temperature": step.temperature.detach()}, count=len(step)).count
+    4
+
     Attributes:
         total: scalar with autograd history, [].
         parts: detached scalars, [] each.
+        count: how many rows, pairs or words `total` is a mean over, a number or []; None: not known.
     """
 
     total: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    count: int | Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of one step: what each objective gave, and their weighted sum.
+
+    >>> losses = system(step)
+    >>> losses["itm"].total.shape, losses.counts["itm"]
+    (torch.Size([]), 12)
+
+    Attributes:
+        by_name: each objective's loss by the objective's name.
+        total: the sum that is minimised, with autograd history, [].
+    """
+
+    by_name: Mapping[str, Loss]
+    total: Tensor
+
+    def __getitem__(self, name: str) -> Loss:
+        return self.by_name[name]
+
+    @property
+    def counts(self) -> dict[str, int | Tensor | None]:
+        """What each objective's loss is a mean over, by the objective's name."""
+        return {name: loss.count for name, loss in self.by_name.items()}
+
+    @property
+    def figures(self) -> dict[str, Tensor]:
+        """What is logged: each objective's loss under its name, then all parts; detached, [] each."""
+        totals = {name: loss.total.detach() for name, loss in self.by_name.items()}
+        return totals | {part: value for loss in self.by_name.values() for part, value in loss.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -144,6 +181,10 @@ class Text:
     def gather(self, rows: Tensor) -> Text:
         """The rows `rows` [P] int64."""
         return Text(self.ids[rows], self.mask[rows], self.special[rows])
+
+    def to(self, device: torch.device | str) -> Text:
+        """The text on a device; on the host, a copy is not waited for."""
+        return Text(*(value.to(device, non_blocking=True) for value in (self.ids, self.mask, self.special)))
 
 
 @dataclass(frozen=True)
@@ -171,6 +212,56 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.key)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with every tensor on a device; the host does not wait for the copies.
+
+        >>> batch.to("cpu").images["image"].device
+        device(type='cpu')
+        """
+
+        def there(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {name: there(each) for name, each in value.items()}
+            if isinstance(value, Text):
+                return value.to(device)
+            return value.to(device, non_blocking=True) if hasattr(value, "to") else value
+
+        names = ("key", "images", "texts", "image_id", "labels", "extra")
+        return replace(self, **{name: there(getattr(self, name)) for name in names})
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an objective may know of the model when it makes its heads.
+
+    Attributes:
+        image_width: D of image tokens.
+        text_width: D of text tokens.
+        fused_width: D of fused states.
+        joint: E, the size of the shared embedding space.
+        vocab: V.
+        fusion_layers: number of fusion layers.
+        special: ids by name: `pad`, `unk`, `cls`, `sep`, `mask`.
+        teacher: whether there is a momentum teacher.
+        embedding: the text encoder's word table [V, D], for tied heads.
+        classes: number of classes of the task, 0 where there are none.
+        cross_attention: whether the fusion can give an attention map of text over image tokens.
+        words: the vocabulary, a token at the place of its id; empty where it is not known.
+    """
+
+    image_width: int
+    text_width: int
+    fused_width: int
+    joint: int
+    vocab: int
+    fusion_layers: int
+    special: Mapping[str, int]
+    teacher: bool
+    embedding: nn.Parameter | None = None
+    classes: int = 0
+    cross_attention: bool = False
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +38,7 @@ class Side:
         saved_bytes: kept for backward by one step.
     """
 
-    update: Callable[[], dict[str, float]]
+    update: Callable[[], Mapping[str, float | Tensor]]
     held: list[nn.Module]
     seconds: list[float] = field(default_factory=list)
     saved_bytes: int = 0
@@ -46,7 +46,7 @@ class Side:
     def first(self) -> dict[str, float]:
         """The losses of the first step, which also counts what is saved for backward."""
         with saved_for_backward(self.held) as saved:
-            losses = self.update()
+            losses = {name: float(value) for name, value in self.update().items()}
         self.saved_bytes = sum(saved.values())
         return losses
 

@@ -84,7 +84,7 @@ def sides(sizes: Sizes, folder: Path) -> tuple[Side, Side]:
     literal = Literal(model, lr=LR, weight_decay=WEIGHT_DECAY)
 
     def ours() -> dict[str, float]:
-        return trainer.update(feeds)
+        return {name: float(value) for name, value in trainer.update(feeds).items()}
 
     def reference() -> dict[str, float]:
         return literal.update(batch, Draws(recipe.train.seed, trainer.step))

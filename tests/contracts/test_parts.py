@@ -69,7 +69,7 @@ def weights(toy, mask, rows=None, *, number=0, pad=0):
     made = toy.system({"itm": ITM()}, token_mask=mask)
     plan = Plan()
     plan.mask_image()
-    plan.gather(made.named_objectives().values(), token_mask=mask)
+    plan.gather(made.named_objectives(), token_mask=mask)
     whole = toy.batch(5, pad=pad)
     of = whole if rows is None else toy.taken(whole, rows)
     draws = toy.step(made, whole, number=number).draws
@@ -105,5 +105,4 @@ def test_an_augmentation_gives_a_picture_of_its_size_and_the_same_again(name):
 def test_what_an_augmentation_asks_of_a_step_can_be_done(toy, name):
     made = toy.system({"itm": ITM(), "mlm": MLM()})
     step = toy.step(made, toy.batch(4), augmentation=registry().build("augmentation", name))
-    losses = [objective(step).total for objective in made.named_objectives().values()]
-    assert all(bool(torch.isfinite(loss)) for loss in losses)
+    assert all(bool(torch.isfinite(loss.total)) for loss in made(step).by_name.values())

@@ -8,6 +8,9 @@ import torch
 from vlzoo.config.schema import Recipe
 from vlzoo.errors import VlzooError
 from vlzoo.models.assemble import build_system
+from vlzoo.objectives.itc import ITC
+from vlzoo.objectives.itm import ITM
+from vlzoo.objectives.mlm import MLM
 
 
 def recipe(**changes) -> Recipe:
@@ -41,6 +44,22 @@ def test_one_part_under_two_names():
     wanted = {"near": {"part": "itc", "queue": 4}, "far": {"part": "itc", "weight": 2.0}}
     system = build_system(recipe(objectives=wanted))
     assert len(system.objectives["near"].queue.ids) == 4 and system.objectives["far"].queue is None
+
+
+def test_a_systems_forward_weighs_adds_and_counts(toy):
+    """By hand, for all objectives and for those that a stream names."""
+    made = toy.system({"itc": ITC(), "itm": ITM(), "mlm": MLM(probability=0.4)})
+    made.weights |= {"itm": 0.5, "mlm": 2.0}
+    step = toy.step(made, toy.batch(4))
+    each = {name: objective(step).total for name, objective in made.named_objectives().items()}
+    losses = made(step)
+    assert {name: loss.total for name, loss in losses.by_name.items()} == each
+    assert torch.equal(losses.total, each["itc"] + 0.5 * each["itm"] + 2.0 * each["mlm"])
+    # B rows; B positive and 2B negative pairs; the words that were masked.
+    assert losses.counts == {"itc": 4, "itm": 12, "mlm": int((step.texts["masked"].ids != -1)[step.masked].sum())}
+    some = made(step, ["mlm", "itc"])
+    assert list(some.by_name) == ["mlm", "itc"]
+    assert torch.equal(some.total, 2.0 * each["mlm"] + each["itc"])
 
 
 def test_unit_vectors_and_temperature_bounds():

@@ -57,5 +57,5 @@ def test_its_values_have_no_history_and_its_dropout_is_the_students(toy):
     made = toy.system({"mlm": MLM()}, teacher=True, dropout=0.5)
     assert Teacher(made).training
     step = toy.step(made, toy.batch(2), teacher=Teacher(made))
-    assert not step.taught(text="masked").x.requires_grad
+    assert not step.teacher.fused(text="masked").x.requires_grad
     assert not Teacher(made.eval()).training

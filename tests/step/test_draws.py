@@ -134,3 +134,14 @@ def test_padding_changes_no_mask(probability, pad):
     assert bool((wide_labels[:, 12:] == IGNORED).all())
     everything = Draws(2).corrupt(wide, key, probability=1.0, vocab=50, mask_id=4)[1]
     assert torch.equal(everything != IGNORED, ~wide.special)
+
+
+def test_keys_that_are_held_on_the_host_are_not_read_from_the_device():
+    """Here the device is `meta`, of which nothing can be read."""
+    host = torch.arange(4) + 10
+    there = host.to("meta")
+    draws = Draws(3, 5, (there, host))
+    assert draws.uniform("any", there, 6).device.type == "meta"
+    assert torch.equal(Draws(3, 5, (host, host)).uniform("any", host, 6), Draws(3, 5).uniform("any", host, 6))
+    with pytest.raises(NotImplementedError):
+        Draws(3, 5).uniform("any", there, 6)

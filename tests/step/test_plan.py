@@ -5,43 +5,60 @@ from __future__ import annotations
 import pytest
 
 from vlzoo.errors import VlzooError
-from vlzoo.step.plan import MASKED, Plan, pass_key
+from vlzoo.step.plan import MASKED, Need, Plan, pass_key
 
 
-def test_the_main_view_is_settled_when_all_have_spoken():
+def test_the_main_view_is_known_when_all_have_spoken():
     plan = Plan()
     plan.read("cls")
     plan.keep_map(2)
     plan.mask_text(0.15, everywhere=True)
-    key = plan.settle(pass_key())
+    key = pass_key().resolved(plan.main_text)
     assert key.text == MASKED
-    assert plan.reads_of(key) == {"cls"}
-    assert plan.map_of(key) == 2
-    assert plan.map_of(plan.settle(pass_key(pairs="negative"))) is None
+    assert plan.need_of(key) == Need("cls", 2)
+    assert plan.need_of(pass_key(text=MASKED, pairs="negative")) is None
 
 
 def test_requests_add_up_whatever_their_order():
     plan = Plan()
     plan.read("masked", text=MASKED)
     plan.read("cls", text=MASKED)
-    assert plan.reads_of(pass_key(text=MASKED)) == {"cls", "masked"}
-    assert plan.reads_of(pass_key(text="text")) == {"all"}
+    assert plan.need_of(pass_key(text=MASKED)) == Need("masked")
+    assert plan.need_of(pass_key(text="text")) is None
+    plan.read("all", text=MASKED)
+    assert plan.need_of(pass_key(text=MASKED)) == Need("all")
 
 
-def test_who_may_read_anything_is_given_everything():
+def test_a_pass_of_which_a_map_alone_was_planned_holds_every_state():
     plan = Plan()
-    plan.read("cls")
-    plan.read_everything()
-    assert plan.reads_of(plan.settle(pass_key())) == {"all"}
+    plan.keep_map(1)
+    assert plan.need_of(pass_key(text="text")) == Need("all", 1)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "serves"),
+    [
+        (Need("all"), Need("cls"), True),
+        (Need("masked"), Need("cls"), True),
+        (Need("cls"), Need("masked"), False),
+        (Need("masked"), Need("all"), False),
+        (Need("all", 1), Need("all"), True),
+        (Need("all", 1), Need("cls", 1), True),
+        (Need("all", 1), Need("cls", 2), False),
+        (Need("all"), Need("cls", 1), False),
+    ],
+)
+def test_a_pass_serves_who_reads_no_more_than_it_holds(held, asked, serves):
+    assert held.covers(asked) is serves
 
 
 def test_passes_over_other_pictures_are_other_passes():
     plan = Plan()
     plan.keep_map(1, image="soft")
     plan.read("cls", image=("image", "image1"))
-    assert plan.map_of(plan.settle(pass_key())) is None
-    assert plan.map_of(plan.settle(pass_key(image="soft"))) == 1
-    assert plan.reads_of(plan.settle(pass_key(image=("image", "image1")))) == {"cls"}
+    assert plan.need_of(pass_key(text="text")) is None
+    assert plan.need_of(pass_key(image="soft", text="text")) == Need("all", 1)
+    assert plan.need_of(pass_key(image=("image", "image1"), text="text")) == Need("cls")
 
 
 def test_two_layers_for_one_pass_are_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -20,7 +22,7 @@ from vlzoo.objectives.mlm import MLM
 from vlzoo.step.draws import Draws
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Tokens
 
 
 class Calls:
@@ -43,7 +45,7 @@ class Twice(ITC):
 
 
 def run(made, step):
-    return {name: objective(step).total for name, objective in made.named_objectives().items()}
+    return {name: loss.total for name, loss in made(step).by_name.items()}
 
 
 def test_each_pass_runs_once_however_many_objectives_ask(toy, monkeypatch):
@@ -97,13 +99,15 @@ def test_rows_computed_for_readers_alone_equal_the_full_pass(toy):
     batch, found = toy.batch(5), []
     everything = Plan()
     everything.mask_text(0.4)
+    for passed in ({}, {"pairs": "negative"}, {"text": MASKED}):
+        everything.read("all", **passed)
     for plan in (toy.plan(made), everything):
         made.zero_grad()
         step = Step(batch, made.model, plan=plan)
         losses = run(made, step)
         sum(losses.values()).backward()
         grads = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
-        found.append((losses, grads, step.fused(text=MASKED).positions))
+        found.append((losses, grads, step.fused(text=MASKED, reads="masked").positions))
     (few, few_grads, positions), (all_, all_grads, none) = found
     assert positions is not None and none is None
     assert positions.shape[1] < batch.texts["text"].ids.shape[1]
@@ -114,15 +118,141 @@ def test_rows_computed_for_readers_alone_equal_the_full_pass(toy):
         torch.testing.assert_close(few_grads[name], all_grads[name], rtol=1e-3, atol=1e-5)
 
 
-def test_an_objective_that_plans_nothing_reads_everything(toy):
-    class Stranger(Objective):
-        def forward(self, step):
-            fused = step.fused()
-            assert fused.x.shape[:2] == step.batch.texts["text"].ids.shape
-            return Loss(fused.x.mean())
+class Stranger(Objective):
+    """Plans nothing and reads every state."""
 
+    def forward(self, step):
+        fused = step.fused()
+        assert fused.x.shape[:2] == step.batch.texts["text"].ids.shape
+        return Loss(fused.x.mean())
+
+
+def test_an_objective_that_plans_nothing_reads_everything(toy):
     made = toy.system({"itm": ITM(), "stranger": Stranger()})
     assert torch.isfinite(sum(run(made, toy.step(made, toy.batch(4))).values()))
+
+
+def last_rows(made, monkeypatch):
+    """Rows x positions that the last fusion layer computed, pass by pass."""
+    found, fuse = [], made.model.fusion.fuse
+
+    def counted(*args, **kwargs):
+        fused = fuse(*args, **kwargs)
+        found.append(tuple(fused.x.shape[:2]))
+        return fused
+
+    monkeypatch.setattr(made.model.fusion, "fuse", counted)
+    return found
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_an_objective_without_a_plan_leaves_the_others_their_saving(toy, monkeypatch, first):
+    """Before, one of them made every pass compute every position."""
+    parts = {"itm": ITM(), "mlm": MLM(probability=0.3), "stranger": Stranger()}
+    made = toy.system(dict(reversed(parts.items())) if first else parts)
+    rows, step = last_rows(made, monkeypatch), toy.step(made, toy.batch(4))
+    losses = run(made, step)
+    masked, length = step.masked_positions.shape[1], step.ids().ids.shape[1]
+    assert 1 < masked < length
+    # [CLS] of B positives and 2B negatives, masked words of B, and one pass more that holds all the stranger reads.
+    assert sorted(rows) == sorted([(4, 1), (8, 1), (4, masked), (4, length)])
+    alone = toy.system({"itm": ITM(), "mlm": MLM(probability=0.3)})
+    alone.load_state_dict(made.state_dict())
+    without = run(alone, toy.step(alone, toy.batch(4)))
+    assert all(torch.equal(losses[name], without[name]) for name in without)
+
+
+class Forgetful(Objective):
+    """Plans the first state of two passes, and reads more of them."""
+
+    def plan(self, plan):
+        plan.read("cls")
+        plan.read("cls", pairs="negative")
+
+    def forward(self, step):
+        whole, mapped = step.fused("negative"), step.fused(attention=0)
+        assert mapped.attention is not None
+        return Loss(whole.x.square().mean() + mapped.x.mean() + mapped.attention.square().mean())
+
+
+class Careful(Forgetful):
+    """The same, planned."""
+
+    def plan(self, plan):
+        plan.read("all")
+        plan.keep_map(0)
+        plan.read("all", pairs="negative")
+
+
+def test_who_plans_too_little_gets_the_same_values(toy):
+    made = [toy.system({"itm": ITM(), "mine": kind()}) for kind in (Forgetful, Careful)]
+    made[1].load_state_dict(made[0].state_dict())
+    short, full = (run(each, toy.step(each, toy.batch(4))) for each in made)
+    for name in full:
+        torch.testing.assert_close(short[name], full[name])
+
+
+def test_two_who_plan_nothing_share_what_the_first_computed(toy, monkeypatch):
+    made = toy.system({"one": Stranger(), "two": Stranger()})
+    rows = last_rows(made, monkeypatch)
+    step = toy.step(made, toy.batch(4))
+    run(made, step)
+    assert len(rows) == 1
+    assert step.fused(reads="cls") is step.fused()  # a pass that holds more serves
+    assert step.fused(attention=0).attention is not None
+    assert len(rows) == 2
+
+
+def test_the_teacher_answers_as_the_student_does(toy):
+    """One class; equal weights give equal values, of negative pairs and soft pictures, too."""
+
+    class Matching(ITM):
+        mirrored = ("head",)
+
+    made = toy.system({"itm": Matching(), "mlm": MLM(probability=0.4)})
+    step = toy.step(made, toy.batch(4), teacher=Teacher(made))
+    step.weigh_image("soft", torch.rand(4, 4, generator=torch.Generator().manual_seed(1)))
+    assert type(step.teacher) is type(step.student)
+    for asked in ({}, {"pairs": "negative"}, {"image": "soft"}, {"text": MASKED}):
+        ours, theirs = step.student.fused(**asked), step.teacher.fused(**asked)
+        torch.testing.assert_close(theirs.x, ours.x)
+        assert ours.x.requires_grad and not theirs.x.requires_grad
+        torch.testing.assert_close(step.teacher.match(**asked), step.student.match(**asked))
+    assert step.student.fused() is step.fused() is not step.teacher.fused()
+
+
+def test_a_teacher_keeps_only_the_map_it_is_asked_for(toy):
+    class Mapped(ITM):
+        def plan(self, plan):
+            super().plan(plan)
+            plan.keep_map(0)
+
+    made = toy.system({"itm": Mapped()})
+    step = toy.step(made, toy.batch(3), teacher=Teacher(made))
+    assert step.fused(reads="cls").attention is not None
+    assert step.teacher.fused(reads="cls").attention is None
+    torch.testing.assert_close(step.teacher.fused(attention=0).attention, step.fused(attention=0).attention)
+
+
+def test_a_teacher_without_a_copy_of_the_head_says_so(toy):
+    made = toy.system({"itm": ITM()})
+    step = toy.step(made, toy.batch(2), teacher=Teacher(made))
+    with pytest.raises(VlzooError, match="no copy of the head that this step offers\n  -> name it in `mirrored`"):
+        step.teacher.match()
+
+
+def test_a_step_is_gone_with_its_last_reader(toy):
+    """Its values fill a GPU: they must not wait for Python to look for circles."""
+    made = toy.system({"itc": ITC(), "itm": ITM(), "mlm": MLM()})
+    step = toy.step(made, toy.batch(3), teacher=Teacher(made), alpha=0.4)
+    run(made, step)
+    state = weakref.ref(step.fused().x)
+    gc.disable()
+    try:
+        del step
+        assert state() is None
+    finally:
+        gc.enable()
 
 
 def objectives(toy, classes=3):
@@ -173,18 +303,23 @@ def test_a_batch_of_one_equals_a_batch_of_eight(toy):
         torch.testing.assert_close(alone.text_embed()[0], whole.text_embed()[row], rtol=1e-4, atol=1e-5)
 
 
-def mined_often(step, times):
-    """The negatives of a step under many draws; its features are computed once."""
-    for number in range(times):
-        step.draws = Draws(7, number)
-        step._memo.pop("negatives", None)
-        yield step.negatives
+def mined_often(toy, made, batch, times):
+    """The negatives of a batch in many steps; its features are computed once."""
+    held = toy.step(made, batch)
+    image, text = held.image_embed().detach(), held.text_embed().detach()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(made.model, "embed_image", lambda tokens: image)
+        patched.setattr(made.model, "embed_text", lambda tokens: text)
+        patched.setattr(made.model.image_encoder, "forward", lambda pixels: None)
+        patched.setattr(made.model.text_encoder, "forward", lambda ids, mask: Tokens(text, mask, text))
+        for number in range(times):
+            yield Step(batch, made.model, draws=Draws(7, number)).negatives
 
 
 def test_negatives_never_show_the_own_picture(toy):
     made = objectives(toy)
     batch = replace(toy.batch(6), image_id=torch.tensor([1, 1, 2, 2, 3, 3]))
-    for mined in mined_often(toy.step(made, batch), 50):
+    for mined in mined_often(toy, made, batch, 50):
         ids = batch.image_id
         assert bool((ids[mined.image_for_text] != ids).all())
         assert bool((ids[mined.text_for_image] != ids).all())
@@ -200,7 +335,7 @@ def test_hard_negatives_are_drawn_by_similarity(toy):
     weights = torch.exp(logits[1:] - logits[1:].max())
     expected = weights / weights.sum()
     count = torch.zeros(4)
-    for mined in mined_often(toy.step(made, batch), 400):
+    for mined in mined_often(toy, made, batch, 400):
         count[mined.image_for_text[0]] += 1
     assert count[0] == 0
     # The literal softmax over the three others; a share of 400 deviates by at most 0.025.
@@ -210,8 +345,9 @@ def test_hard_negatives_are_drawn_by_similarity(toy):
 def test_a_confident_model_still_draws_legal_negatives(toy):
     # At temperature 0.001 the diagonal is ahead by so much that exp underflows for every legal pair.
     made = toy.system({"itm": ITM()}, temperature=0.001)
+    made.model.embed_image = made.model.embed_text = lambda tokens: torch.eye(4, toy.JOINT)
     step = toy.step(made, toy.batch(4))
-    step._memo["similarity"] = type(step.similarity)(torch.eye(4) * 1e4, torch.eye(4) * 1e4)
+    assert bool((torch.softmax(step.similarity.i2t, dim=1)[~torch.eye(4, dtype=torch.bool)] == 0).all())
     drawn = torch.stack([step.negatives.image_for_text, step.negatives.text_for_image])
     assert bool((drawn != torch.arange(4)).all())
 
@@ -220,7 +356,7 @@ def test_one_picture_for_all_draws_uniformly_among_the_others(toy):
     made = toy.system({"itm": ITM()})
     batch = replace(toy.batch(4), image_id=torch.zeros(4, dtype=torch.long))
     seen = torch.zeros(4, 4)
-    for mined in mined_often(toy.step(made, batch), 300):
+    for mined in mined_often(toy, made, batch, 300):
         seen[torch.arange(4), mined.image_for_text] += 1
     assert bool((seen.diagonal() == 0).all())
     # Each of the three others: 100 of 300, deviation sqrt(300 * 1/3 * 2/3) = 8.2.
@@ -245,5 +381,10 @@ def test_unknown_views_are_named(toy):
         step.image("imagee")
     with pytest.raises(VlzooError, match="no text 'txt'"):
         step.text("txt")
+    with pytest.raises(VlzooError, match=r"no text 'masked'\n  -> say `plan\.mask_text"):
+        step.text(MASKED)
+    with pytest.raises(VlzooError, match="no words are masked"):
+        step.fused(reads="masked")
+    assert step.teacher is None
     with pytest.raises(VlzooError, match="no momentum teacher"):
-        step.taught()
+        step.twin(ITM(), "head")

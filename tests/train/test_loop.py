@@ -1,10 +1,26 @@
-"""Which streams a step draws."""
+"""Which streams a step draws, and how seldom the host waits for the device."""
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import count, repeat
+from pathlib import Path
 
-from vlzoo.train.loop import drawn_streams
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from vlzoo.config.schema import Recipe
+from vlzoo.errors import TrainingError
+from vlzoo.interfaces import Objective
+from vlzoo.models.embedding import EmbeddingEncoder
+from vlzoo.objectives.itc import ITC
+from vlzoo.objectives.itm import ITM
+from vlzoo.runs.run import Run
+from vlzoo.train.finite import FiniteLosses
+from vlzoo.train.loop import Feed, Trainer, drawn_streams
+from vlzoo.train.schedule import Length
+from vlzoo.types import Loss
 
 
 def test_shares_and_the_stand_in():
@@ -26,3 +42,62 @@ def test_a_step_draws_the_same_alone_and_in_a_range():
         assert {name: each[0] for name, each in alone.items()} == {name: each[step] for name, each in whole.items()}
     assert drawn_streams(3, {"b": 0.5}, 0, 0)["b"].shape == (0,)
     assert not np.array_equal(whole["b"], drawn_streams(4, {"b": 0.5, "c": 0.25}, 0, 50)["b"])
+
+
+class Waits(TorchFunctionMode):
+    """Notes what reads a number of a tensor: on a GPU, the host would wait there for all that is queued."""
+
+    READS = ("item", "__float__", "__int__", "__bool__", "__index__", "tolist", "cpu", "nonzero")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in self.READS:
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def trainer(toy, folder: Path, parts, *, steps=4, **train) -> tuple[Trainer, list[Feed]]:
+    """A trainer that treats the CPU as if looking at it meant waiting for it."""
+    recipe = Recipe.model_validate({"teacher": {"momentum": 0.9}, "train": {"batch": 4, "clip": 1.0, **train}})
+    system = toy.system(parts, teacher=True)
+    # The BERT of transformers asks at each pass whether its mask is true everywhere.
+    system.model.text_encoder = EmbeddingEncoder(width=toy.WIDTH, vocab=toy.VOCAB, max_length=16)
+    made = Trainer(recipe, Run(folder), system, Length(steps, steps, 4))
+    made.finite = FiniteLosses(torch.device("cuda"))
+    return made, [Feed("main", repeat(toy.batch(4)), system.named_objectives())]
+
+
+def test_no_step_waits_for_the_device(toy, tmp_path):
+    """Before, every value was read at every step, and the samples' keys at every draw."""
+    made, feeds = trainer(toy, tmp_path, {"itc": ITC(queue=8), "itm": ITM()})
+    with Waits() as waits:
+        values = [made.update(feeds) for _ in range(2)]
+    assert waits.seen == []
+    assert all(isinstance(value, torch.Tensor) for value in values[0].values())
+    with waits:
+        made.finite.look()
+    assert waits.seen == ["__int__"] * 2  # once for each objective, not for each step
+
+
+class Breaks(Objective):
+    """Its loss is nan from its fourth step on."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = count()
+
+    def forward(self, step):
+        return Loss(step.image_embed().sum() * (float("nan") if next(self.steps) > 2 else 0.0))
+
+
+def test_a_nan_between_two_looks_is_named_by_its_own_step_and_never_saved(toy, tmp_path):
+    made, feeds = trainer(toy, tmp_path, {"itc": ITC(), "breaks": Breaks()}, steps=8, log_every=6, save_every=2)
+    with pytest.raises(TrainingError, match=r"the loss of objective 'breaks' is nan at step 3") as found:
+        made.fit(feeds)
+    assert "samples sample-0, sample-1, sample-2, sample-3" in str(found.value)
+    assert made.step == 4  # it is looked for before the save that is due there
+    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-000000002"]

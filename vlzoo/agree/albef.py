@@ -94,7 +94,7 @@ def batch_of(image: Mapping[str, Tensor], text: Text, **more: Tensor | None) -> 
 
 def plan_of(system: System) -> Plan:
     """What the system's objectives ask for."""
-    return Plan().gather(system.named_objectives().values())
+    return Plan().gather(system.named_objectives())
 
 
 def gradients(built: Built, loss: Tensor) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer
 from vlzoo.train.schedule import Length, soft_weight
-from vlzoo.types import Loss
+from vlzoo.types import Losses
 
 LOSSES = {"loss_mlm": "mlm", "loss_ita": "itc", "loss_itm": "itm"}
 """Official names of the losses -> our objectives."""
@@ -64,13 +64,12 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
     yield from check_weights(golden, case, cast(Recorded, step.draws))
     for theirs, ours in LOSSES.items():
         yield from check_norms(golden, f"{case}.{theirs}", gradients(built, losses[ours].total))
-    total = sum((loss.total for loss in losses.values()), torch.zeros(()))
-    yield from check_gradients(golden, built, case, gradients(built, total))
+    yield from check_gradients(golden, built, case, gradients(built, losses.total))
     after_step(built, step)
     yield worst(f"{golden.name}/{case}/queue and teacher after", after_gaps(golden, built, case), EMBEDDINGS)
 
 
-def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: float) -> tuple[Step, dict[str, Loss]]:
+def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: float) -> tuple[Step, Losses]:
     """One step as the training loop makes it, up to the losses."""
     text = text_of(built, golden[f"in/input_ids{batch}"], golden[f"in/attention_mask{batch}"])
     drawn = negatives(golden[f"{case}/rng/neg_image_for_text"], golden[f"{case}/rng/neg_text_for_image"])
@@ -86,7 +85,7 @@ def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: flo
         plan=plan_of(built.system),
         alpha=alpha,
     )
-    return step, {name: objective(step) for name, objective in built.system.named_objectives().items()}
+    return step, built.system(step)
 
 
 def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Check]:
@@ -99,7 +98,7 @@ def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Che
     for name, value in _passes(built, whole).items():
         yield golden.close(f"{case}/out/{name}", value, EMBEDDINGS)
     yield golden.close(f"{case}/out/text_encoder.cls#0", mlm.head(whole.fused(text=MASKED).x), LOGITS)
-    taught = step.twin(cast(Objective, mlm), "head")(whole.taught(text=MASKED).x)
+    taught = step.twin(cast(Objective, mlm), "head")(whole.teacher.fused(text=MASKED).x)
     yield golden.close(f"{case}/out/text_encoder_m.cls#0", taught, LOGITS)
 
 
@@ -121,7 +120,7 @@ def _passes(built: Built, step: Step) -> dict[str, Tensor]:
         "text_encoder.bert#2": step.fused("negative", text="text").x,
         "text_encoder.bert#3": step.fused(text=MASKED).x,
         "text_encoder_m.bert#0": step.teacher.text("text").x,
-        "text_encoder_m.bert#1": step.taught(text=MASKED).x,
+        "text_encoder_m.bert#1": step.teacher.fused(text=MASKED).x,
         "vision_proj#0": built.model.image_projection(step.image().pooled),
         "text_proj#0": built.model.text_projection(step.text("text").pooled),
         "vision_proj_m#0": taught.image_projection(step.teacher.image().pooled),
@@ -153,7 +152,7 @@ def _trajectory(golden: Golden) -> Iterator[Check]:
         for theirs, ours in LOSSES.items():
             yield golden.scalar(f"{case}/{theirs}", losses[ours].total, LATER if i else LOGITS)
         optimizer.zero_grad()
-        sum((loss.total for loss in losses.values()), torch.zeros(())).backward()
+        losses.total.backward()
         optimizer.step()
         after_step(built, step)
     gaps = after_gaps(golden, built, steps[-1])

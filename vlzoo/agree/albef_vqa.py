@@ -45,8 +45,8 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
     if f"{case}/out/text_encoder#0" in golden:
         yield golden.close(f"{case}/out/text_encoder#0", step.fused().x, EMBEDDINGS)
         yield golden.close(f"{case}/out/text_decoder#0", _logits(built.model, step.fused(), step.batch), LOGITS)
-    if f"{case}/out/text_decoder_m.cls#0" in golden and built.teacher is not None:
-        taught = _logits(built.teacher.model, step.taught(), step.batch)
+    if f"{case}/out/text_decoder_m.cls#0" in golden and step.teacher is not None:
+        taught = _logits(step.teacher.model, step.teacher.fused(), step.batch)
         yield golden.close(f"{case}/out/text_decoder_m.cls#0", taught, LOGITS)
 
 

@@ -25,13 +25,13 @@ from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import Augmentation
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.precision import default_device
+from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.loop import moved
 from vlzoo.types import Batch, Text
 
 
@@ -39,8 +39,9 @@ from vlzoo.types import Batch, Text
 class Engine(BenchModel):
     """A system in evaluation mode with what it needs to read samples.
 
-        >>> engine = load_run(Path("runs/tiny"))
-        >>> for samples, batch in engine.batches(source, 64): states = engine.step(batch).fused()
+    >>> engine = Engine(recipe, system, tokenizer, task=None, weights="none")
+    >>> engine.step(batch).fused(reads="cls").cls.shape, engine.offered("boxes")
+    (torch.Size([4, 96]), None)
 
     Attributes:
         recipe: the run's recipe.
@@ -48,7 +49,7 @@ class Engine(BenchModel):
         tokenizer: words to ids.
         task: the run's task, with what it learned of the training data; None for a pre-trained run.
         weights: a hash of the weights, for the predictions' key.
-        precision: `fp32`, `bf16` or `fp16`.
+        precision: a key of `vlzoo.models.precision.PRECISIONS`.
         device: where the model is.
         say: told what happens, line by line.
     """
@@ -70,7 +71,7 @@ class Engine(BenchModel):
         self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.model.clamp_temperature()  # the last update may have left the bounds
-        self.plan = Plan()
+        self.plan = Plan(offers=Offers(self.system.named_objectives()))
         for objective in self.system.named_objectives().values():
             objective.plan(self.plan)
         self.plan.mask_nothing()
@@ -81,7 +82,7 @@ class Engine(BenchModel):
         rows = [i for i in range(len(source)) if not done or source[i].name not in done]
         for start in range(0, len(rows), batch):
             items = [reader[(0, row)] for row in rows[start : start + batch]]
-            yield [item.sample for item in items], moved(self.collator(items), self.device)
+            yield [item.sample for item in items], self.collator(items).to(self.device)
 
     def step(self, batch: Batch) -> Step:
         """A step that only reads: no teacher, no masks."""

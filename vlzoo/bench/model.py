@@ -30,9 +30,14 @@ logger = logging.getLogger("vlzoo.bench")
 class BenchModel:
     """A model ready to be measured. Sub-class it in a family of your own, and register what it can do:
 
-        >>> @pair_model.register
-        ... def _(model: MyModel) -> PairModel:
-        ...     return MyPairs(model)
+    >>> class Mine(BenchModel):
+    ...     able = ("snli-ve",)
+    >>> @labeller.register
+    ... def _(model: Mine, task, labels):
+    ...     return lambda samples: np.zeros((len(samples), len(labels)), np.float32)
+    >>> mine = Mine("mine", weights="none")
+    >>> [labeller(mine, "snli-ve", ["yes", "no"])(batch).shape for _, batch in mine.batches(source, 2)]
+    [(2, 2)]
 
     Attributes:
         name: what messages call it.
@@ -87,7 +92,12 @@ class BenchModel:
 class ModelFamily:
     """Opens models of one kind by a reference, `NAME:PLACE`. Sub-class it and register it as kind `model_family`.
 
-    >>> registry().build("model_family", "hf").check("clip-vit-base", task)
+    >>> class Mine(ModelFamily):
+    ...     name = "mine"
+    ...     def open(self, place, task, *, precision, device):
+    ...         return BenchModel(place, weights="none", precision=precision, device=device)
+    >>> Mine().folder("models/one", task=None).as_posix()
+    'bench-one'
     """
 
     name: ClassVar[str]

@@ -41,7 +41,7 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool)
         return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
     if not cost:
         return {"recipe": name, "problems": []}
-    from vlzoo.models.cost import cost_of
+    from vlzoo.step.cost import cost_of
 
     rows = cost_of(checked.recipe)
     return {"recipe": name, "problems": [], "cost": [{**vars(row), "shown": row.shown()} for row in rows]}

@@ -38,8 +38,8 @@ class Scored:
 class Figures:
     """Makes the figures of one task, so that each needs only its own numbers.
 
-        >>> Figures("vqa", "vqa/official").mean("accuracy", [100.0, 50.0]).value
-        75.0
+    >>> Figures("vqa", "vqa/official").mean("accuracy", [100.0, 50.0]).value
+    75.0
 
     Attributes:
         task: task name.

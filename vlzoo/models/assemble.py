@@ -5,8 +5,8 @@ Legend: B rows, D width, E joint size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,14 @@ from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Spec, TextEncoder, TokenMask
-from vlzoo.types import Tokens
+from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+from vlzoo.offers import Offers
+from vlzoo.types import Losses, Spec, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.step.step import Step
+
+T = TypeVar("T")
 
 SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 """Ids of the special tokens where no tokenizer says otherwise."""
@@ -91,6 +97,11 @@ class Model(nn.Module):
 class System(nn.Module):
     """A model with the objectives that train it.
 
+    >>> system(step).total.shape, list(system(step, ["itm"]).by_name)
+    (torch.Size([]), ['itm'])
+    >>> system.offers("match"), system.offered("match")(step.fused(reads="cls").cls).shape
+    (True, torch.Size([4, 2]))
+
     Args:
         model: the model.
         objectives: built objectives by their name in the recipe.
@@ -111,14 +122,37 @@ class System(nn.Module):
         self.weights = dict(weights)
         self.token_mask = token_mask
 
+    def forward(self, step: Step, objectives: Iterable[str] | None = None) -> Losses:
+        """The losses of a step, weighed and added: the one place where this is done.
+
+        Args:
+            step: the step.
+            objectives: names of those that take part, in the order they run; None: all.
+        """
+        known = self.named_objectives()
+        losses = {name: known[name](step) for name in (known if objectives is None else objectives)}
+        total = sum((self.weights[name] * loss.total for name, loss in losses.items()), torch.zeros(()))
+        return Losses(losses, total)
+
+    def offers(self, name: str) -> bool:
+        """Whether an objective lends something under a name (`vlzoo.offers`)."""
+        return name in Offers(self.named_objectives())
+
+    def offered(self, name: str, *default: T) -> Any | T:
+        """What an objective lends under a name: `match`, `contrast`, `classes`, `answers`, `boxes`, ...
+
+        Args:
+            name: the offer's name.
+            default: given back where nobody lends it.
+
+        Raises:
+            VlzooError: nobody lends it and there is no default, or several do; says what to add or to switch off.
+        """
+        return Offers(self.named_objectives()).one(name, *default)
+
     def named_objectives(self) -> dict[str, Objective]:
         """The objectives by name."""
         return {name: cast(Objective, objective) for name, objective in self.objectives.items()}
-
-    def offered(self, name: str, default: Any = ...) -> Any:
-        """What an objective offers."""
-        found = [o.offers()[name] for o in self.named_objectives().values() if name in o.offers()]
-        return found[0] if found else default
 
 
 def build_system(

@@ -15,6 +15,9 @@ from vlzoo.models.assemble import Model, System
 class Teacher(nn.Module):
     """Copies that follow the student by an exponential moving average (MoCo, He et al. 2020; ALBEF, section 3.3).
 
+    >>> teacher = Teacher(system, momentum=0.9)
+    >>> teacher.update(system)  # after each step of the student
+
     Args:
         system: the student; its weights are the start.
         momentum: share of the old value kept at each update.
@@ -37,6 +40,10 @@ class Teacher(nn.Module):
         self.requires_grad_(False)
         self.eval_like(system)
         self._names = {id(objective): name for name, objective in system.named_objectives().items()}
+        self._copies = {
+            name: {id(getattr(objective, head)): head for head in objective.mirrored}
+            for name, objective in system.named_objectives().items()
+        }
 
     def eval_like(self, system: System) -> None:
         """Take the student's train or eval mode: ALBEF's teacher keeps its dropout on, as the student's."""
@@ -64,6 +71,20 @@ class Teacher(nn.Module):
                 fix=f"set `mirrored = ({head!r},)` on the objective",
             )
         return self.heads[name][head]  # type: ignore[index]
+
+    def copy_of(self, head: object) -> nn.Module:
+        """The copy of a head that an objective lends, such as the one offered as `match`.
+
+        Raises:
+            VlzooError: the objective does not name the head in `mirrored`.
+        """
+        for name, copies in self._copies.items():
+            if copies.get(id(head)):
+                return self.heads[name][copies[id(head)]]  # type: ignore[index]
+        raise VlzooError(
+            "the teacher has no copy of the head that this step offers",
+            fix='name it in `mirrored` of the objective that offers it: `mirrored = ("head",)`',
+        )
 
     def _followed(self, system: System) -> dict[str, nn.Parameter]:
         found = {f"model.{name}": p for name, p in system.model.named_parameters()}

@@ -5,6 +5,9 @@ Legend: B questions, A answers, L tokens, D width, V vocabulary, T scored tokens
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -12,9 +15,11 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Objective
 from vlzoo.models.assemble import Model
+from vlzoo.objectives.distillation import distilled
+from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Fused, Loss, Text, Tokens
+from vlzoo.types import Loss, Text, Tokens
 
 
 class Answer(Objective):
@@ -24,32 +29,31 @@ class Answer(Objective):
     `extra["answer_weight"]` [A].
     """
 
-    def offers(self) -> dict[str, object]:
-        """What others may use."""
-        return {"answers": self}
-
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
         plan.read("all")
 
+    def offers(self) -> Mapping[str, Any]:
+        """`answers`: itself."""
+        return {"answers": self}
+
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher's decoder."""
         answer, row_A, weight_A = _answers(step)
-        logit_TV, target_T, row_T = self._scored(step.model, step.fused(), answer, row_A)
-        token_T = F.cross_entropy(logit_TV, target_T, reduction="none")
-        if step.teacher is not None and step.alpha > 0:
-            with torch.no_grad():
-                taught_TV, _, _ = self._scored(step.teacher.model, step.taught(), answer, row_A)
-                soft_TV = F.softmax(taught_TV, dim=-1)
-            soft_T = -(soft_TV * F.log_softmax(logit_TV, dim=-1)).sum(-1)
-            token_T = (1 - step.alpha) * token_T + step.alpha * soft_T
+        logit_TV, target_T, row_T = self._scored(step.student, answer, row_A)
+        hard_T = F.cross_entropy(logit_TV, target_T, reduction="none")
+        token_T = distilled(step, hard_T, logit_TV, lambda teacher: self._scored(teacher, answer, row_A)[0])
         total = (token_T * weight_A[row_T]).sum() / len(step)
-        return Loss(total, {"answer": total.detach()})
+        return Loss(total, {"answer": total.detach()}, len(step))
 
-    def _scored(self, model: Model, fused: Fused, answer: Text, row_A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def memory(self, step: Step) -> Tokens:
+        """What the decoder reads of each question and picture, x [B, L, D]."""
+        return _memory(step.student)
+
+    def _scored(self, passes: Passes, answer: Text, row_A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [T, V] at real tokens, their targets [T], and the answer each belongs to [T]."""
-        decoder = decoder_of(model)
-        memory = decoder.prepare(Tokens(fused.x, fused.mask, fused.cls))
+        decoder = decoder_of(passes.model)
+        memory = decoder.prepare(_memory(passes))
         logit_ALV = decoder(answer.ids[:, :-1], answer.mask[:, :-1], memory, row_A)
         scored_AL = answer.mask[:, 1:]
         row_AL = torch.arange(len(row_A), device=row_A.device)[:, None].expand_as(scored_AL)
@@ -65,6 +69,11 @@ def decoder_of(model: Model) -> Decoder:
     if model.decoder is None:
         raise VlzooError("this model has no decoder", fix="name one in the recipe: `model.decoder: causal`")
     return model.decoder
+
+
+def _memory(passes: Passes) -> Tokens:
+    fused = passes.fused()
+    return Tokens(fused.x, fused.mask, fused.cls)
 
 
 def _answers(step: Step) -> tuple[Text, Tensor, Tensor]:

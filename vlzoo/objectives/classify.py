@@ -5,18 +5,21 @@ Legend: B batch rows, D width, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.models.heads import Mlp
+from vlzoo.objectives.distillation import distilled
+from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Fused, Loss
+from vlzoo.types import Loss, Spec
 
 
 class Classify(Objective):
@@ -45,38 +48,34 @@ class Classify(Objective):
             raise VlzooError("objective 'classify' needs classes", fix="use it in a task whose samples have labels")
         self.head = Mlp(spec.fused_width * (len(self.views) if self.two_pass else 1), spec.classes)
 
-    def offers(self) -> dict[str, object]:
-        """What others may use."""
-        return {"classes": self.logits}
-
     def plan(self, plan: Plan) -> None:
         """The first position is read."""
         for views in [(view,) for view in self.views] if self.two_pass else [self.views]:
             plan.read("cls", image=views)
 
+    def offers(self) -> Mapping[str, Any]:
+        """`classes`: its logits."""
+        return {"classes": self.logits}
+
     def logits(self, step: Step) -> Tensor:
         """Class logits, [B, C]."""
-        return self.head(self._states(step.fused))
+        return self.head(self._states(step.student))
 
-    def _states(self, fused: Callable[..., Fused]) -> Tensor:
+    def _states(self, passes: Passes) -> Tensor:
         """What the head reads: [B, D], or [B, 2 D] of two passes."""
         if not self.two_pass:
-            return fused(image=self.views).cls
-        return torch.cat([fused(image=(view,)).cls for view in self.views], dim=-1)
+            return passes.fused(image=self.views, reads="cls").cls
+        return torch.cat([passes.fused(image=(view,), reads="cls").cls for view in self.views], dim=-1)
 
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher."""
         logit_BC = self.logits(step)
         target = targets(step, logit_BC)
-        total = F.cross_entropy(logit_BC, target)
-        if step.teacher is not None and step.alpha > 0:
-            with torch.no_grad():
-                soft_BC = F.softmax(step.twin(self, "head")(self._states(step.taught)), dim=-1)
-            soft = -(soft_BC * F.log_softmax(logit_BC, dim=-1)).sum(-1).mean()
-            total = (1 - step.alpha) * total + step.alpha * soft
+        hard = F.cross_entropy(logit_BC, target)
+        total = distilled(step, hard, logit_BC, lambda teacher: step.twin(self, "head")(self._states(teacher)))
         likeliest_B = target if target.ndim == 1 else target.argmax(1)
         right = (logit_BC.argmax(1) == likeliest_B).float().mean()
-        return Loss(total, {"classify": total.detach(), "accuracy": right.detach()})
+        return Loss(total, {"classify": total.detach(), "accuracy": right.detach()}, len(step))
 
 
 def targets(step: Step, logit_BC: Tensor) -> Tensor:

@@ -5,17 +5,18 @@ Legend: B batch rows, E joint size, Q queue length.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.objectives.queue import FeatureQueue
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 
 class ITC(Objective):
@@ -43,6 +44,10 @@ class ITC(Objective):
     def plan(self, plan: Plan) -> None:
         """Nothing: no fused state is read."""
 
+    def offers(self) -> Mapping[str, Any]:
+        """`contrast`: itself."""
+        return {"contrast": self}
+
     def forward(self, step: Step) -> Loss:
         """The mean of both directions' cross-entropies."""
         student = self.logits(step, step.image_embed(), step.text_embed())
@@ -50,7 +55,7 @@ class ITC(Objective):
         target_i2t, target_t2i = self.soften(step, hard_BC)
         i2t, t2i = self.cross_entropy(target_i2t, student[0]), self.cross_entropy(target_t2i, student[1])
         total = (i2t + t2i) / 2
-        return Loss(total, {self.logged_as: total.detach(), "temperature": step.temperature.detach()})
+        return Loss(total, {self.logged_as: total.detach(), "temperature": step.temperature.detach()}, len(step))
 
     def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
         """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces."""

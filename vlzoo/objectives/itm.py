@@ -5,16 +5,17 @@ Legend: B batch rows, P pairs, D width.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 MATCH = 1
 """The class that means: this text belongs to this picture."""
@@ -40,15 +41,14 @@ class ITM(Objective):
                 nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, 2)
             )
 
-    def offers(self) -> dict[str, object]:
-        """What others may use."""
-        return {"match": self.head}
-
     def plan(self, plan: Plan) -> None:
-        """The first position of both passes is read; others may use the head."""
-        plan.offer("match", self.head)
+        """The first position of both passes is read."""
         plan.read("cls")
         plan.read("cls", pairs="negative")
+
+    def offers(self) -> Mapping[str, Any]:
+        """`match`: the head."""
+        return {"match": self.head}
 
     def forward(self, step: Step) -> Loss:
         """Cross-entropy over 3B pairs; over the positives alone where a batch of one has no negative."""
@@ -56,13 +56,13 @@ class ITM(Objective):
         label_P = match_labels(logit_P2, len(step))
         total = F.cross_entropy(logit_P2, label_P)
         right = (logit_P2.argmax(1) == label_P).float().mean()
-        return Loss(total, {"itm": total.detach(), "itm_accuracy": right.detach()})
+        return Loss(total, {"itm": total.detach(), "itm_accuracy": right.detach()}, len(label_P))
 
     def logits(self, step: Step) -> Tensor:
         """Logits of the positives, then of the negatives, [3B, 2]."""
-        states = [step.fused().cls]
+        states = [step.fused(reads="cls").cls]
         if len(step) > 1:
-            states.append(step.fused("negative").cls)
+            states.append(step.fused("negative", reads="cls").cls)
         return self.head(torch.cat(states))
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.interfaces import Objective, Spec
+from vlzoo.interfaces import Objective
+from vlzoo.step.negatives import negative_weights
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Spec
 
 FIRST, SECOND, NEITHER = 0, 1, 2
 """The classes: the text's own picture comes first, comes second, or is not there."""
@@ -65,7 +66,7 @@ class TextAssignment(Objective):
         logit_B3 = self.head(self.states(step, assigned, first_only=True)[:, 0])
         total = F.cross_entropy(logit_B3, assigned.labels)
         right = (logit_B3.argmax(1) == assigned.labels).float().mean()
-        return Loss(total, {"text_assignment": total.detach(), "text_assignment_accuracy": right.detach()})
+        return Loss(total, {"text_assignment": total.detach(), "text_assignment_accuracy": right.detach()}, len(step))
 
     def states(self, step: Step, assigned: Assignment, *, first_only: bool = False) -> Tensor:
         """The texts' states after reading their two pictures, [B, L, D]; [B, 1, D] under `first_only`."""
@@ -96,9 +97,4 @@ class TextAssignment(Objective):
     def weights(self, step: Step) -> Tensor:
         """Chances of each picture to be a text's negative, [B, B]: by its likeness to the text's own picture."""
         image_BE = step.image_embed()
-        logit_BB = image_BE @ image_BE.T / self.temperature
-        logit_BB = logit_BB.float().masked_fill(step.same_image, -torch.inf)
-        weight_BB = torch.softmax(logit_BB, dim=1).nan_to_num(0.0)
-        own_BB = torch.eye(len(step), dtype=torch.bool, device=weight_BB.device)
-        lone_B1 = weight_BB.sum(1, keepdim=True) <= 0
-        return torch.where(lone_B1, (~own_BB).to(weight_BB.dtype), weight_BB)
+        return negative_weights(image_BE @ image_BE.T / self.temperature, step.same_image)

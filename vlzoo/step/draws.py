@@ -8,7 +8,7 @@ Legend: B batch rows, L text tokens, N candidates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,21 +21,23 @@ IGNORED = -100
 """Label of positions that carry no loss, as torch's cross-entropy reads it."""
 
 
-def _words(key_B: Tensor) -> np.ndarray:
-    return key_B.detach().cpu().numpy().astype(np.int64).view(np.uint64)
-
-
 @dataclass(frozen=True)
 class Draws:
     """The draws of one step.
 
+    >>> whole = Draws(seed=1).uniform("drop", torch.tensor([7, 8]), count=3)
+    >>> torch.equal(Draws(seed=1).uniform("drop", torch.tensor([8]), count=3), whole[1:])
+    True
+
     Attributes:
         seed: the run's seed.
         step: the step's number.
+        keys: a batch's keys where the model is, and the same on the host: a draw for them waits for no device.
     """
 
     seed: int = 0
     step: int = 0
+    keys: tuple[Tensor, Tensor] | None = field(default=None, repr=False, compare=False)
 
     def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
         """Numbers in [0, 1), `count` for each sample, [B, count] float64 on the key's device."""
@@ -50,14 +52,19 @@ class Draws:
         """
         weight_BN = weight_BN.double()
         weight_BN = torch.where(weight_BN.sum(1, keepdim=True) <= 0, torch.ones_like(weight_BN), weight_BN)
-        keys_N = np.arange(weight_BN.shape[1], dtype=np.uint64) if column_N is None else _words(column_N)
+        keys_N = np.arange(weight_BN.shape[1], dtype=np.uint64) if column_N is None else self._words(column_N)
         # Half a step away from 0, whose logarithm would lose to a column without weight.
         uniform_BN = self._numbers(purpose, key_B, keys_N) + 2.0**-54
         return (weight_BN.log() - (-uniform_BN.log()).log()).argmax(1)
 
     def _numbers(self, purpose: str, key_B: Tensor, column_N: np.ndarray) -> Tensor:
-        bits = mix(self.seed, self.step, name_word(purpose), _words(key_B)[:, None], column_N[None])
-        return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(key_B.device)
+        bits = mix(self.seed, self.step, name_word(purpose), self._words(key_B)[:, None], column_N[None])
+        numbers = torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+        return numbers.to(key_B.device, non_blocking=True)
+
+    def _words(self, key_B: Tensor) -> np.ndarray:
+        held = self.keys[1] if self.keys is not None and key_B is self.keys[0] else key_B.detach().cpu()
+        return held.numpy().astype(np.int64).view(np.uint64)
 
     def corrupt(
         self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int

@@ -6,67 +6,88 @@ Legend: B batch rows, P pairs, N image tokens, L text tokens, K kept positions, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from vlzoo.errors import VlzooError, did_you_mean
-from vlzoo.step.plan import PassKey, Plan
+from vlzoo.step.negatives import Negatives
+from vlzoo.step.plan import MASKED, Need, Pairs, PassKey, Plan, Reads, pass_key
 from vlzoo.types import KV, Batch, Fused, Text, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Prepared
     from vlzoo.models.assemble import Model
+    from vlzoo.models.teacher import Teacher
 
 T = TypeVar("T")
 
 
+class Shared(Protocol):
+    """What the student's and the teacher's passes have in common: their step, as they see it."""
+
+    batch: Batch
+    plan: Plan
+    texts: dict[str, Text]
+
+    @property
+    def negatives(self) -> Negatives:
+        """The pairs of the negative pass."""
+        ...
+
+    @property
+    def masked_positions(self) -> Tensor:
+        """[CLS] and the masked positions of each text, [B, K] int64, padded with -1."""
+        ...
+
+    def weighted(self, view: str) -> tuple[str, Tensor] | None:
+        """The view that `view` is made of and its tokens' weights [B, N]; None where it is a picture of the batch."""
+        ...
+
+    def offered(self, name: str) -> Any:
+        """What an objective of the stream lends."""
+        ...
+
+
 class Passes:
-    """The memoised values of one model (student or teacher) on one batch.
+    """What one model, student or teacher, makes of a step's batch; each value is computed once, when first asked for.
+
+    >>> step.student.fused(reads="cls").cls.shape  # each text has read its own picture
+    torch.Size([4, 96])
+    >>> step.student.match("negative").shape  # does a mined pair belong together?
+    torch.Size([8, 2])
 
     Args:
+        step: what student and teacher share.
+        kept: this model's values so far; they live as long as the step.
         model: the model.
-        batch: the batch.
-        texts: text views by name; shared between student and teacher, so that both read the same masked words.
-        plan: what was asked for.
-        context: entered around every computation: `torch.no_grad` for a teacher.
-        main_text: the text view read where none is named.
-        keeps_maps: whether passes keep the attention maps asked for; a teacher's would serve nobody.
+        grad: whether values keep their history.
+        teacher: whose model it is; None: the student's. A teacher reads its own main text view, keeps only the
+            attention maps it is asked for itself, and encodes texts one view at a time.
     """
 
     def __init__(
-        self,
-        model: Model,
-        batch: Batch,
-        texts: dict[str, Text],
-        plan: Plan,
-        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        *,
-        main_text: str = "",
-        keeps_maps: bool = True,
+        self, step: Shared, kept: dict[Any, Any], model: Model, *, grad: bool, teacher: Teacher | None = None
     ) -> None:
-        self.model, self.batch, self.texts, self.plan = model, batch, texts, plan
-        self.main_text, self._context, self._keeps_maps = main_text or plan.main_text, context, keeps_maps
-        self._memo: dict[Any, Any] = {}
-        self._weights: dict[str, tuple[str, Tensor]] = {}
-
-    def once(self, key: Any, compute: Callable[[], T]) -> T:
-        """The value kept under `key`, computed the first time it is asked for."""
-        if key not in self._memo:
-            with self._context():
-                self._memo[key] = compute()
-        return self._memo[key]
+        self.model = model
+        self.main_text = step.plan.main_text if teacher is None else step.plan.teacher_text or step.plan.main_text
+        self._step, self._kept, self._grad, self._teacher = step, kept, grad, teacher
 
     def image(self, view: str = "image") -> Tokens:
         """Image tokens of a view, x [B, N, D]."""
-        return self.once(("image", view), lambda: self.model.image_encoder(self._pixels(view)))
+        return self._once(("image", view), lambda: self.model.image_encoder(self._pixels(view)))
 
     def text(self, view: str = "") -> Tokens:
-        """Text tokens of a view, x [B, L, D]; an empty name is the main view."""
-        name = view or self.main_text
-        return self.once(("text", name), lambda: self.model.text_encoder(self.ids(name).ids, self.ids(name).mask))
+        """Text tokens of a view, x [B, L, D]; an empty name is the main view.
+
+        The views that planned passes of a student read go through the encoder as one batch: its weights' gradients
+        are then made once, the word table's first of all: [V, D] for each time it is read.
+        """
+        name, together = view or self.main_text, self._step.plan.texts()
+        if self._teacher is None and name in together and self._alike(together):
+            return self._once(("texts", together), lambda: self._encoded(together))[name]
+        return self._once(("text", name), lambda: self._encoded((name,))[name])
 
     def ids(self, view: str = "") -> Text:
         """Token ids of a text view.
@@ -75,83 +96,138 @@ class Passes:
             VlzooError: there is no such view.
         """
         name = view or self.main_text
-        if name not in self.texts:
-            raise VlzooError(f"the batch has no text {name!r}", fix=did_you_mean(name, self.texts, what="texts"))
-        return self.texts[name]
-
-    def weigh_image(self, view: str, weight_BN: Tensor, *, of: str = "image") -> None:
-        """Make `view` the picture `of` with its tokens scaled by `weight_BN` [B, N]; costs no projection."""
-        self._weights[view] = (of, weight_BN)
+        if name not in self._step.texts:
+            asks = "say `plan.mask_text()` in the objective's `plan`"
+            fix = asks if name == MASKED else did_you_mean(name, self._step.texts, what="texts")
+            raise VlzooError(f"the batch has no text {name!r}", fix=fix)
+        return self._step.texts[name]
 
     def prepared(self, view: str = "image") -> Prepared:
         """What the fusion made of a view's image tokens, once for every pass that reads them."""
-        return self.once(("prepared", view), lambda: self._prepare(view))
+        return self._once(("prepared", view), lambda: self._prepare(view))
 
     def image_embed(self, view: str = "image") -> Tensor:
         """Unit vectors of a view's pictures in the joint space, [B, E]."""
-        return self.once(("image_embed", view), lambda: self.model.embed_image(self.image(view)))
+        return self._once(("image_embed", view), lambda: self.model.embed_image(self.image(view)))
 
     def text_embed(self, view: str = "") -> Tensor:
         """Unit vectors of a view's texts in the joint space, [B, E]."""
         name = view or self.main_text
-        return self.once(("text_embed", name), lambda: self.model.embed_text(self.text(name)))
+        return self._once(("text_embed", name), lambda: self.model.embed_text(self.text(name)))
 
-    def settle(self, key: PassKey) -> PassKey:
-        """The pass's name with the main text view written out."""
-        return self.plan.settle(key, self.main_text)
+    def fused(
+        self,
+        pairs: Pairs = "positive",
+        *,
+        image: str | tuple[str, ...] = "image",
+        text: str = "",
+        reads: Reads = "all",
+        attention: int | None = None,
+    ) -> Fused:
+        """Text states that have read the picture.
 
-    def run(self, key: PassKey, text_rows: Tensor | None, image_rows: Tensor | None) -> Fused:
-        """One fusion pass over the rows named; None: all rows in order. Memoised by `key`."""
-        return self.once(key, lambda: self._fuse(key, text_rows, image_rows))
+        Who says what it reads lets the last layer compute no more; who planned it, too, shares the pass with others.
+        A pass that holds more than was asked for may be given.
+
+        Args:
+            pairs: `positive`: each text with its own picture, B rows; `negative`: the 2B mined pairs.
+            image: image view, or one view for each picture a text reads; `soft` is `image` with its tokens weighed
+                by the recipe's token mask.
+            text: text view; empty: the main one.
+            reads: which states are read: `cls` (the first), `masked` (the first and those of masked words), `all`.
+            attention: the fusion layer, counted from 0, whose attention map is read; None: none.
+        """
+        key = pass_key(image=image, text=text, pairs=pairs).resolved(self.main_text)
+        return self._pass(key, self._need(key, Need(reads, attention)))
+
+    def match(
+        self,
+        pairs: Pairs = "positive",
+        *,
+        image: str | tuple[str, ...] = "image",
+        text: str = "",
+        attention: int | None = None,
+    ) -> Tensor:
+        """Matching logits of a pass (named as in `fused`) by the head that an objective offers as `match`, [P, 2].
+
+        A teacher's are by its copy of the head. With `attention`, they are those of the pass that keeps this map, so
+        that a gradient of one by the other can be taken.
+
+        Raises:
+            VlzooError: no objective has one, or several do; or the teacher has no copy of it.
+        """
+        head = self._step.offered("match")
+        if self._teacher is not None:
+            head = self._teacher.copy_of(head)
+        key = pass_key(image=image, text=text, pairs=pairs).resolved(self.main_text)
+        need = self._need(key, Need("cls", attention))
+        return self._once(("match", key, need), lambda: head(self._pass(key, need).cls))
+
+    def _once(self, key: Any, compute: Callable[[], T]) -> T:
+        if key not in self._kept:
+            with torch.set_grad_enabled(self._grad):
+                self._kept[key] = compute()
+        return self._kept[key]
+
+    def _need(self, key: PassKey, asked: Need) -> Need:
+        """What the pass that serves `asked` holds: what was planned, or a pass made before, or no more than asked."""
+        planned = self._step.plan.need_of(key)
+        if planned is not None and self._teacher is not None:
+            planned = planned._replace(attention=None)
+        made = (kept[2] for kept in self._kept if kept[:2] == ("fused", key))
+        return next((need for need in (planned, *made) if need is not None and need.covers(asked)), asked)
 
     def _pixels(self, view: str) -> Tensor:
-        if view not in self.batch.images:
-            known = [*self.batch.images, *self._weights]
-            raise VlzooError(f"the batch has no picture {view!r}", fix=did_you_mean(view, known, what="pictures"))
-        return self.batch.images[view]
+        images = self._step.batch.images
+        if view not in images:
+            raise VlzooError(f"the batch has no picture {view!r}", fix=did_you_mean(view, images, what="pictures"))
+        return images[view]
+
+    def _alike(self, views: tuple[str, ...]) -> bool:
+        texts = self._step.texts
+        return all(view in texts for view in views) and len({texts[view].ids.shape for view in views}) == 1
+
+    def _encoded(self, views: tuple[str, ...]) -> dict[str, Tokens]:
+        texts = [self.ids(view) for view in views]
+        ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
+        return dict(zip(views, self.model.text_encoder(ids, mask).chunk(len(views)), strict=True))
 
     def _prepare(self, view: str) -> Prepared:
-        if view not in self._weights:
+        weighted = self._step.weighted(view)
+        if weighted is None:
             return self.model.fusion.prepare(self.image(view))
-        of, weight_BN = self._weights[view]
-        base = self.prepared(of)
+        base = self.prepared(weighted[0])
         if not isinstance(base, KV) or not base.key_bias:
             raise VlzooError(
                 "this fusion can't read weighted image tokens", fix="use cross_attention, or no token mask"
             )
-        return base.scaled(weight_BN)
+        return base.scaled(weighted[1])
 
-    def _fuse(self, key: PassKey, text_rows: Tensor | None, image_rows: Tensor | None) -> Fused:
-        text, positions_BK = self.text(key.text), self._positions(key)
-        if text_rows is not None:
-            text = text.gather(text_rows)
-            positions_BK = None if positions_BK is None else positions_BK[text_rows]
+    def _pass(self, key: PassKey, need: Need) -> Fused:
+        return self._once(("fused", key, need), lambda: self._fuse(key, need))
+
+    def _fuse(self, key: PassKey, need: Need) -> Fused:
+        mined = self._step.negatives if key.pairs == "negative" else None
+        text, positions_BK = self.text(key.text), self._positions(key, need)
+        if mined is not None:
+            text = text.gather(mined.text_rows)
+            positions_BK = None if positions_BK is None else positions_BK[mined.text_rows]
         return self.model.fusion.fuse(
             text,
             [self.prepared(view) for view in key.images],
-            image_rows,
-            attention=self.plan.map_of(key) if self._keeps_maps else None,
+            None if mined is None else mined.image_rows,
+            attention=need.attention,
             positions_PK=positions_BK,
         )
 
-    def _positions(self, key: PassKey) -> Tensor | None:
-        """The text positions somebody reads of a pass, [B, K] padded with -1; None means all."""
-        reads = self.plan.reads_of(key)
-        if "all" in reads:
+    def _positions(self, key: PassKey, need: Need) -> Tensor | None:
+        """The text positions that are read, [B, K] padded with -1; None means all."""
+        if need.reads == "all":
             return None
+        if need.reads == "masked":
+            return self._step.masked_positions
         text = self.ids(key.text)
-        cls_B1 = torch.zeros(len(text.ids), 1, dtype=torch.long, device=text.ids.device)
-        if "masked" not in reads:
-            return cls_B1
-        return torch.cat([cls_B1, kept_positions(self.batch_masked())], dim=1)
-
-    def batch_masked(self) -> Tensor:
-        """Which tokens were masked, [B, L] bool; set by the step when it makes the masked view."""
-        return self._memo["masked_BL"]
-
-    def share_masked(self, masked_BL: Tensor) -> None:
-        """Say which tokens were masked, [B, L] bool."""
-        self._memo["masked_BL"] = masked_BL
+        return torch.zeros(len(text.ids), 1, dtype=torch.long, device=text.ids.device)
 
 
 def kept_positions(chosen_BL: Tensor) -> Tensor:
@@ -166,7 +242,7 @@ def kept_positions(chosen_BL: Tensor) -> Tensor:
 def select(fused: Fused, chosen_BL: Tensor) -> Tensor:
     """The states of `fused` at the positions marked in `chosen_BL` [B, L], row by row, [T, D].
 
-    The pass must have computed them: it was planned with `read("masked")` or reads all positions.
+    The pass must hold them: it was asked for with `reads="masked"`, or all positions.
     """
     if fused.positions is None:
         return fused.x[chosen_BL]

@@ -1,22 +1,24 @@
-"""What the objectives of a step ask for before anything is computed.
+"""What the objectives of a step ask for before anything is computed, so that they can share it.
 
 A pass that has to keep an attention map keeps it the first time, and the last fusion layer computes only
-the rows that somebody reads.
+the rows that somebody reads. A plan saves time and changes no value: what was not planned is computed when it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
+from vlzoo.offers import Offers
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Augmentation, Objective, TokenMask
 
 Pairs = Literal["positive", "negative"]
 Reads = Literal["cls", "masked", "all"]
+"""Which states of a pass are read: the first; the first and those of masked words; all. Each holds the one before."""
 
 MASKED = "masked"
 """Name of the text view in which words are masked."""
@@ -35,40 +37,73 @@ class PassKey(NamedTuple):
     text: str
     pairs: Pairs
 
+    def resolved(self, main_text: str) -> PassKey:
+        """The pass with the main text view written out."""
+        return self if self.text else self._replace(text=main_text)
+
+
+class Need(NamedTuple):
+    """What is read of a fusion pass.
+
+    Attributes:
+        reads: which states.
+        attention: the fusion layer whose attention map is read; None: no map.
+    """
+
+    reads: Reads = "all"
+    attention: int | None = None
+
+    def covers(self, other: Need) -> bool:
+        """Whether a pass made for this need serves another one, too."""
+        order = get_args(Reads)
+        wide = order.index(self.reads) >= order.index(other.reads)
+        return wide and other.attention in (None, self.attention)
+
 
 @dataclass
 class Plan:
-    """Requests gathered from every objective of a stream, in any order.
+    """Requests gathered from every objective of a stream, in any order, and what they lend each other.
+
+    >>> plan = Plan()
+    >>> plan.read("cls", pairs="negative")
+    >>> plan.need_of(pass_key(text="text", pairs="negative"))
+    Need(reads='cls', attention=None)
 
     Attributes:
         main_text: the text view that objectives read unless they ask for another one.
         teacher_text: the teacher's main text view; empty: the student's.
         masks_image: whether somebody asked for the image view `soft`.
+        offers: what the stream's objectives lend.
     """
 
     main_text: str = "text"
     teacher_text: str = ""
     masks_image: bool = False
+    offers: Offers = field(default_factory=Offers)
     _masks_text: bool = False
     _share: float | None = None
-    _everything: bool = False
-    _offers: dict[str, list[Any]] = field(default_factory=dict)
     _maps: dict[PassKey, int] = field(default_factory=dict)
     _reads: dict[PassKey, set[Reads]] = field(default_factory=dict)
 
     def gather(
         self,
-        objectives: Iterable[Objective],
+        objectives: Mapping[str, Objective],
         *,
         augmentation: Augmentation | None = None,
         token_mask: TokenMask | None = None,
     ) -> Plan:
         """Let everybody who takes part in a step ask; gives itself back.
 
+        Args:
+            objectives: those of the stream by name; what they offer can be had under `offers`.
+            augmentation: of the stream's samples.
+            token_mask: the recipe's; it is asked only where an objective reads what it gives.
+
         Raises:
             VlzooError: what they ask for does not fit together, or there is no token mask for a view `soft`.
         """
-        for objective in objectives:
+        self.offers = Offers(objectives)
+        for objective in objectives.values():
             objective.plan(self)
         if augmentation is not None:
             augmentation.plan(self)
@@ -116,26 +151,6 @@ class Plan:
         """Ask for the image view `soft`: the tokens of `image`, weighed by the recipe's token mask."""
         self.masks_image = True
 
-    def offer(self, name: str, what: Any) -> None:
-        """Lend others what an objective has: `match`, the head from states [P, D] to matching logits [P, 2]."""
-        self._offers.setdefault(name, []).append(what)
-
-    def offered(self, name: str) -> Any:
-        """What was lent under a name.
-
-        Raises:
-            VlzooError: nobody lends it, or several do.
-        """
-        found = self._offers.get(name, [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            what = f"{len(found)} objectives offer {name!r}, and which one is meant can't be told"
-            raise VlzooError(what, fix="switch all but one of them off: `objectives: {NAME: false}`")
-        fix = {"match": "add `itm`", "mlm": "add `mlm`"}.get(name, "add an objective that offers it")
-        fix = f"{fix} to `objectives` (with several streams: to those of this stream)"
-        raise VlzooError(f"no objective of this recipe offers {name!r}", fix=fix)
-
     def keep_map(self, layer: int, **passed: Any) -> None:
         """Ask a pass (named as in `Step.fused`) to keep the attention map of one fusion layer.
 
@@ -150,31 +165,23 @@ class Plan:
             )
 
     def read(self, what: Reads, **passed: Any) -> None:
-        """Say which states of a pass (named as in `Step.fused`) will be read."""
+        """Say which states of a pass (named as in `Step.fused`) will be read, so that one pass serves all readers."""
         self._reads.setdefault(pass_key(**passed), set()).add(what)
 
-    def read_everything(self) -> None:
-        """Say that any state of any pass may be read: what an objective means that says nothing."""
-        self._everything = True
-
-    def settle(self, key: PassKey, main_text: str = "") -> PassKey:
-        """The pass's name with the main text view written out: the student's, or `main_text`."""
-        return key if key.text else key._replace(text=main_text or self.main_text)
-
-    def map_of(self, key: PassKey) -> int | None:
-        """The fusion layer whose map a settled pass keeps."""
-        return next((layer for asked, layer in self._maps.items() if self.settle(asked) == key), None)
-
-    def reads_of(self, key: PassKey) -> set[Reads]:
-        """What is read of a settled pass; everything where nobody said, or where somebody may read anything."""
-        if self._everything:
-            return {"all"}
-        said = {what for asked, reads in self._reads.items() if self.settle(asked) == key for what in reads}
-        return said or {"all"}
+    def need_of(self, key: PassKey) -> Need | None:
+        """What was planned of a resolved pass: all that anybody reads of it; None where nobody planned it."""
+        said = {what for asked, reads in self._reads.items() if self._is(asked, key) for what in reads}
+        layer = next((layer for asked, layer in self._maps.items() if self._is(asked, key)), None)
+        if not said and layer is None:
+            return None
+        return Need(max(said, key=get_args(Reads).index, default="all"), layer)
 
     def texts(self) -> tuple[str, ...]:
         """The text views that passes said to be read, in the order they were asked for."""
-        return tuple(dict.fromkeys(self.settle(key).text for key in self._reads))
+        return tuple(dict.fromkeys(key.resolved(self.main_text).text for key in self._reads))
+
+    def _is(self, asked: PassKey, key: PassKey) -> bool:
+        return asked.resolved(self.main_text) == key
 
 
 def pass_key(*, image: str | tuple[str, ...] = "image", text: str = "", pairs: Pairs = "positive") -> PassKey:

@@ -1,69 +1,66 @@
 """Step: one training step's values, each computed at most once, however many objectives ask.
 
-Legend: B batch rows, P pairs, N image tokens, L text tokens, E joint size.
+Legend: B batch rows, P pairs, N image tokens, L text tokens, K kept positions, E joint size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.step.draws import IGNORED, Draws
-from vlzoo.step.passes import Passes
-from vlzoo.step.plan import MASKED, SOFT, Pairs, Plan, pass_key
-from vlzoo.types import Batch, Fused, Tokens
+from vlzoo.step.negatives import Negatives, Similarity, negative_weights
+from vlzoo.step.passes import Passes, kept_positions
+from vlzoo.step.plan import MASKED, SOFT, Plan
+from vlzoo.types import Batch
 
 if TYPE_CHECKING:
-    from vlzoo.interfaces import Objective, Prepared, TokenMask
+    from vlzoo.interfaces import Objective, TokenMask
     from vlzoo.models.assemble import Model
     from vlzoo.models.teacher import Teacher
 
-
-class Similarity(NamedTuple):
-    """Scaled cosines of a batch: rows are the student's, columns the keys' (the teacher's where there is one).
-
-    Attributes:
-        i2t: each picture against every text, [B, B].
-        t2i: each text against every picture, [B, B].
-    """
-
-    i2t: Tensor
-    t2i: Tensor
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
-@dataclass(frozen=True)
-class Negatives:
-    """Mined hard negatives (ALBEF, section 3.2).
+def _students(method: Callable[Concatenate[Passes, P], T]) -> Callable[Concatenate[Step, P], T]:
+    """The student's method under a short name of the step."""
 
-    Attributes:
-        image_for_text: for each text the row of a picture that is not its own, [B] int64.
-        text_for_image: for each picture the row of a text that is not its own, [B] int64.
-        text_rows: texts of the 2B negative pairs: own texts, then the texts mined, [2B].
-        image_rows: pictures of the 2B negative pairs: the pictures mined, then the own ones, [2B].
-    """
+    @wraps(method)
+    def short(self: Step, *args: P.args, **kwargs: P.kwargs) -> T:
+        return method(self.student, *args, **kwargs)
 
-    image_for_text: Tensor
-    text_for_image: Tensor
-    text_rows: Tensor
-    image_rows: Tensor
+    return short
 
 
-class Step(Passes):
-    """What an objective reads: the student's passes, its teacher, and what both share.
+class Step:
+    """What an objective reads: the passes of the student and of the teacher, and what both share.
+
+    `step.student` and `step.teacher` (None without one) answer to the same names. As most objectives read the student,
+    `step.fused` is short for `step.student.fused`; so are `match`, `image`, `text`, `ids`, `prepared`, `image_embed`,
+    `text_embed` and `model`.
+
+    >>> step = Step(batch, system.model, plan=Plan().gather(system.named_objectives()))
+    >>> step.fused(reads="cls").cls.shape, step.similarity.i2t.shape
+    (torch.Size([4, 96]), torch.Size([4, 4]))
 
     Args:
         batch: the batch.
         model: the student.
         teacher: the momentum teacher, already updated; None where the recipe has none.
         draws: the step's randomness.
-        plan: what the objectives asked for.
+        plan: what the objectives asked for, and lend.
         alpha: the weight of the teacher's soft targets at this step.
         token_mask: what weighs the image tokens of the view `soft`.
+
+    Attributes:
+        texts: text views by name: those of the batch, and `masked` where somebody planned it.
+        labels: the words behind the masked ones, `IGNORED` elsewhere, [B, L] int64; None where nothing is masked.
     """
 
     def __init__(
@@ -77,18 +74,43 @@ class Step(Passes):
         alpha: float = 0.0,
         token_mask: TokenMask | None = None,
     ) -> None:
-        # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
-        history = partial(torch.set_grad_enabled, torch.is_grad_enabled())
-        super().__init__(model, batch, dict(batch.texts), plan or Plan(), history)
-        self.draws, self.alpha = draws or Draws(), alpha
-        self._teacher, self._token_mask = teacher, token_mask
-        self.teacher = self._taught_by(teacher) if teacher else None
+        self.batch, self.model, self.alpha = batch, model, alpha
+        self.draws, self.plan = draws or Draws(), plan or Plan()
+        self.texts = dict(batch.texts)
         self.labels: Tensor | None = None
+        # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
+        self._teacher, self._token_mask, self._grad = teacher, token_mask, torch.is_grad_enabled()
+        self._weights: dict[str, tuple[str, Tensor]] = {}
+        self._kept: dict[str, Any] = {}
+        self._kept_by_student: dict[Any, Any] = {}
+        self._kept_by_teacher: dict[Any, Any] = {}
         if self.plan.mask_probability is not None:
             self._mask_text(self.plan.mask_probability)
 
+    fused = _students(Passes.fused)
+    match = _students(Passes.match)
+    image = _students(Passes.image)
+    text = _students(Passes.text)
+    ids = _students(Passes.ids)
+    prepared = _students(Passes.prepared)
+    image_embed = _students(Passes.image_embed)
+    text_embed = _students(Passes.text_embed)
+
     def __len__(self) -> int:
         return len(self.batch)
+
+    @property
+    def student(self) -> Passes:
+        """The passes of the model that is trained."""
+        # Made anew each time: a step that held what holds it would outlive its last reader, with all its tensors.
+        return Passes(self, self._kept_by_student, self.model, grad=self._grad)
+
+    @property
+    def teacher(self) -> Passes | None:
+        """The passes of the momentum teacher, without history; None where the recipe has none."""
+        if self._teacher is None:
+            return None
+        return Passes(self, self._kept_by_teacher, self._teacher.model, grad=False, teacher=self._teacher)
 
     @property
     def temperature(self) -> Tensor:
@@ -98,12 +120,12 @@ class Step(Passes):
     @property
     def similarity(self) -> Similarity:
         """Student against the batch's keys, divided by the temperature, [B, B] each."""
-        return self.once("similarity", self._similarity)
+        return self._once("similarity", self._similarity)
 
     @property
     def keys(self) -> tuple[Tensor, Tensor]:
         """Image and text features that the batch is compared with, [B, E] each: the teacher's, else the student's."""
-        source = self.teacher or self
+        source = self.teacher or self.student
         return source.image_embed(), source.text_embed()
 
     @property
@@ -120,40 +142,27 @@ class Step(Passes):
 
         A row whose every other row shows the same picture draws uniformly among them.
         """
-        return self.once("negatives", self._mine)
+        return self._once("negatives", self._mine)
 
-    def text(self, view: str = "") -> Tokens:
-        """Text tokens of a view, x [B, L, D]; the views that planned passes read go through the encoder as one batch.
-
-        Its weights' gradients are then made once, the word table's first of all: [V, D] for each time it is read.
-        """
-        name, together = view or self.main_text, self.plan.texts()
-        if name not in together or not self._alike(together):
-            return super().text(name)
-        return self.once(("texts", together), lambda: self._encoded(together))[name]
-
-    def fused(self, pairs: Pairs = "positive", *, image: str | tuple[str, ...] = "image", text: str = "") -> Fused:
-        """Text states that have read the picture.
-
-        Args:
-            pairs: `positive`: each text with its own picture, B rows; `negative`: the 2B mined pairs.
-            image: image view, or one view for each picture a text reads; `soft` is `image` with its tokens weighed
-                by the recipe's token mask.
-            text: text view; empty: the main one.
-        """
-        key = self.settle(pass_key(image=image, text=text, pairs=pairs))
-        rows = (None, None) if pairs == "positive" else (self.negatives.text_rows, self.negatives.image_rows)
-        return self.run(key, *rows)
-
-    def match(self, pairs: Pairs = "positive", *, image: str | tuple[str, ...] = "image", text: str = "") -> Tensor:
-        """Matching logits of a pass (named as in `fused`) by the head that an objective offers as `match`, [P, 2].
+    @property
+    def masked(self) -> Tensor:
+        """Which tokens of the view `masked` are to be predicted, [B, L] bool.
 
         Raises:
-            VlzooError: no objective has one, or several do.
+            VlzooError: no words are masked, because nobody planned it.
         """
-        key = self.settle(pass_key(image=image, text=text, pairs=pairs))
-        head = self.plan.offered("match")
-        return self.once(("match", key), lambda: head(self.fused(pairs, image=image, text=text).cls))
+        if self.labels is None:
+            raise VlzooError("no words are masked in this step", fix="say `plan.mask_text()` in the objective's `plan`")
+        return self.labels != IGNORED
+
+    @property
+    def masked_positions(self) -> Tensor:
+        """[CLS] and the positions of masked words, [B, K] int64, padded with -1.
+
+        Raises:
+            VlzooError: no words are masked.
+        """
+        return self._once("masked_positions", self._masked_positions)
 
     @property
     def image_weights(self) -> Tensor:
@@ -165,17 +174,25 @@ class Step(Passes):
         mask = self._token_mask
         if mask is None:
             raise VlzooError("this step has no token mask", fix="give the recipe one: `token_mask: gradcam`")
-        return self.once("image_weights", lambda: mask(self).detach())
+        return self._once("image_weights", lambda: mask(self).detach())
 
-    def taught(self, *, image: str | tuple[str, ...] = "image", text: str = "") -> Fused:
-        """The teacher's states of the positive pairs.
+    def weigh_image(self, view: str, weight_BN: Tensor, *, of: str = "image") -> None:
+        """Make `view` the picture `of` with its tokens scaled by `weight_BN` [B, N]; costs no projection."""
+        self._weights[view] = (of, weight_BN)
+
+    def weighted(self, view: str) -> tuple[str, Tensor] | None:
+        """The view that `view` is made of and its tokens' weights [B, N]; None where it is a picture of the batch."""
+        if view == SOFT and SOFT not in self._weights:
+            self.weigh_image(SOFT, self.image_weights)
+        return self._weights.get(view)
+
+    def offered(self, name: str) -> Any:
+        """What an objective of the stream lends (`vlzoo.offers`): `match`, `contrast`, `mlm`, ...
 
         Raises:
-            VlzooError: the recipe has no teacher.
+            VlzooError: nobody lends it, or several do.
         """
-        if self.teacher is None:
-            raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
-        return self.teacher.run(self.teacher.settle(pass_key(image=image, text=text)), None, None)
+        return self.plan.offers.one(name)
 
     def twin(self, objective: Objective, head: str) -> nn.Module:
         """The teacher's copy of an objective's head, which the objective named in `mirrored`.
@@ -187,22 +204,11 @@ class Step(Passes):
             raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
         return self._teacher.twin(objective, head)
 
-    def _taught_by(self, teacher: Teacher) -> Passes:
-        main = self.plan.teacher_text
-        return Passes(teacher.model, self.batch, self.texts, self.plan, torch.no_grad, main_text=main, keeps_maps=False)
-
-    def _prepare(self, view: str) -> Prepared:
-        if view == SOFT and SOFT not in self._weights:
-            self.weigh_image(SOFT, self.image_weights)
-        return super()._prepare(view)
-
-    def _alike(self, views: tuple[str, ...]) -> bool:
-        return all(view in self.texts for view in views) and len({self.texts[v].ids.shape for v in views}) == 1
-
-    def _encoded(self, views: tuple[str, ...]) -> dict[str, Tokens]:
-        texts = [self.texts[view] for view in views]
-        ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
-        return dict(zip(views, self.model.text_encoder(ids, mask).chunk(len(views)), strict=True))
+    def _once(self, key: str, compute: Callable[[], T]) -> T:
+        if key not in self._kept:
+            with torch.set_grad_enabled(self._grad):
+                self._kept[key] = compute()
+        return self._kept[key]
 
     def _similarity(self) -> Similarity:
         image_key_BE, text_key_BE = self.keys
@@ -217,21 +223,17 @@ class Step(Passes):
         return Negatives(t2i_B, i2t_B, torch.cat([own_B, i2t_B]), torch.cat([t2i_B, own_B]))
 
     def _mined(self, purpose: str, logit_BB: Tensor, same_BB: Tensor) -> Tensor:
-        # Masking before the softmax: after it, a confident model's legal weights all underflow to zero.
-        weight_BB = torch.softmax(logit_BB.float().masked_fill(same_BB, -torch.inf), dim=1).nan_to_num(0.0)
-        weight_BB = weight_BB.masked_fill(same_BB, 0.0)
-        own_BB = torch.eye(len(self), dtype=torch.bool, device=logit_BB.device)
-        lone_B1 = weight_BB.sum(1, keepdim=True) <= 0
-        weight_BB = torch.where(lone_B1, (~own_BB).to(weight_BB.dtype), weight_BB)
-        return self.draws.choose(purpose, self.batch.key, weight_BB, self.batch.key)
+        return self.draws.choose(purpose, self.batch.key, negative_weights(logit_BB, same_BB), self.batch.key)
 
     def _mask_text(self, probability: float) -> None:
-        special = self.model.special
-        plain = self.texts["text"]
-        masked, self.labels = self.draws.corrupt(
-            plain, self.batch.key, probability=probability, vocab=self.model.vocab, mask_id=special["mask"]
+        self.texts[MASKED], self.labels = self.draws.corrupt(
+            self.texts["text"],
+            self.batch.key,
+            probability=probability,
+            vocab=self.model.vocab,
+            mask_id=self.model.special["mask"],
         )
-        self.texts[MASKED] = masked
-        chosen_BL = self.labels != IGNORED
-        for passes in filter(None, (self, self.teacher)):
-            passes.share_masked(chosen_BL)
+
+    def _masked_positions(self) -> Tensor:
+        cls_B1 = torch.zeros(len(self), 1, dtype=torch.long, device=self.masked.device)
+        return torch.cat([cls_B1, kept_positions(self.masked)], dim=1)

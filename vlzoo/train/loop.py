@@ -1,4 +1,4 @@
-"""The training loop: draw a stream, make a step, sum the objectives, update, log, keep."""
+"""The training loop: draw a stream, make a step, update, log, keep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.interfaces import Augmentation, Objective, TokenMask
 from vlzoo.models.assemble import System
+from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
@@ -26,6 +27,7 @@ from vlzoo.runs.run import Run
 from vlzoo.step.draws import Draws
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.types import Batch
@@ -54,7 +56,7 @@ class Feed:
     plan: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
-        self.plan.gather(self.objectives.values(), augmentation=self.augmentation, token_mask=self.token_mask)
+        self.plan.gather(self.objectives, augmentation=self.augmentation, token_mask=self.token_mask)
 
 
 class Trainer:
@@ -84,6 +86,8 @@ class Trainer:
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         self.optimizer = make_optimizer(system, recipe.train)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
+        self.finite = FiniteLosses(self.device)
+        self._shown: dict[str, float] = {}
         self.step = 0
         self._stop = ""
 
@@ -102,16 +106,22 @@ class Trainer:
                     values = self.update(feeds)
                     self.step += 1
                     self._report(values, progress)
-                    due = self.step % self.recipe.train.save_every == 0 or self.step == self.length.steps
-                    if due or self._stop:
+                    if self._due(self.recipe.train.save_every) or self._stop:
                         self.save()
                     if self._stop:
                         raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
         finally:
             progress.close()
 
-    def update(self, feeds: list[Feed]) -> dict[str, float]:
-        """One training step: an update for each stream that is drawn. Gives the losses' parts by name."""
+    def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
+        """One training step: an update for each stream that is drawn.
+
+        Returns:
+            What is logged, by name, on the device: it may still be at work, and reading a number waits for it.
+
+        Raises:
+            TrainingError: a loss is not finite; when this shows, `FiniteLosses` says.
+        """
         drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
         batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
         # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
@@ -121,19 +131,18 @@ class Trainer:
         values: dict[str, Tensor] = {}
         for feed, batch in batches:
             values |= self._update_on(feed, batch)
-        return {name: float(value) for name, value in values.items()}
+        return values
 
     def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
         self.system.model.clamp_temperature()
         if self.teacher is not None:
             self.teacher.update(self.system)
-        with self._autocast():
-            step = self._step(feed, moved(batch, self.device))
-            losses = {name: objective(step) for name, objective in feed.objectives.items()}
-            total = sum((self.system.weights[name] * loss.total for name, loss in losses.items()), torch.zeros(()))
-        self._check({name: loss.total for name, loss in losses.items()}, batch)
+        with autocast(self.device, self.recipe.train.precision):
+            step = self._step(feed, batch)
+            losses = self.system(step, list(feed.objectives))
+        self.finite.note(losses, step=self.step, samples=batch.names)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
+        self.scaler.scale(losses.total).backward()
         if self.recipe.train.clip is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
@@ -141,42 +150,34 @@ class Trainer:
         self.scaler.update()
         for objective in feed.objectives.values():
             objective.after_step(step)
-        totals = {name: loss.total.detach() for name, loss in losses.items()}
-        return totals | {part: value for loss in losses.values() for part, value in loss.parts.items()}
+        return losses.figures
 
     def _step(self, feed: Feed, batch: Batch) -> Step:
+        there = batch.to(self.device)
         return Step(
-            batch,
+            there,
             self.system.model,
             teacher=self.teacher,
-            draws=Draws(self.recipe.train.seed, self.step),
+            draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key)),
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             token_mask=feed.token_mask,
         )
 
-    def _check(self, totals: Mapping[str, Tensor], batch: Batch) -> None:
-        for name, total in totals.items():
-            if not torch.isfinite(total):
-                ids = ", ".join(batch.names[:8]) + (", ..." if len(batch.names) > 8 else "")
-                raise TrainingError(
-                    f"the loss of objective {name!r} is {float(total.detach())} at step {self.step}",
-                    where=f"samples {ids}",
-                    fix="lower train.lr, set train.clip, or look at these samples; checkpoints before this are whole",
-                )
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.length.steps
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.recipe.train.precision)
-        return torch.autocast(self.device.type, kind) if kind else nullcontext()
-
-    def _report(self, values: Mapping[str, float], progress: Progress) -> None:
-        train = self.recipe.train
-        progress.update(self.step, values)
-        if self.step % train.log_every == 0 or self.step == self.length.steps:
+    def _report(self, values: Mapping[str, Tensor], progress: Progress) -> None:
+        train, logged = self.recipe.train, self._due(self.recipe.train.log_every)
+        if logged or self.finite.at_once:
+            self.finite.look()
+            self._shown = {name: float(value) for name, value in values.items()}
+        progress.update(self.step, self._shown)
+        if logged:
             rate = learning_rate(train, self.step - 1, self.length)
             seen = self.step * train.batch
             about = {"step": self.step, "samples": seen, "lr": rate, "samples_per_s": progress.speed * train.batch}
-            row = {**about, "time": time.time(), **values}
+            row = {**about, "time": time.time(), **self._shown}
             self.run.log(row)
             self.run.watch("step", row)
 
@@ -184,8 +185,9 @@ class Trainer:
         """Write a checkpoint.
 
         Raises:
-            TrainingError: it can't be written, or a gradient has ruined the weights since the last loss.
+            TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
+        self.finite.look()
         ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
         if ruined:
             raise TrainingError(
@@ -248,26 +250,3 @@ def drawn_streams(seed: int, chances: Mapping[str, float], start: int, end: int)
     last = list(chances)[-1]
     drawn[last] = drawn[last] | ~np.logical_or.reduce(list(drawn.values()))
     return drawn
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
-    if device.type == "cpu":
-        return batch
-    from dataclasses import replace
-
-    from vlzoo.types import Text
-
-    def to(value: Any) -> Any:
-        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-
-    texts = {name: Text(to(t.ids), to(t.mask), to(t.special)) for name, t in batch.texts.items()}
-    return replace(
-        batch,
-        key=to(batch.key),
-        images={view: to(image) for view, image in batch.images.items()},
-        texts=texts,
-        image_id=to(batch.image_id),
-        labels=to(batch.labels),
-        extra={name: to(value) for name, value in batch.extra.items()},
-    )

@@ -23,6 +23,9 @@ from vlzoo_gradcam.words import Words, stop_words
 from vlzoo import Loss, Objective
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.itm import ITM
+from vlzoo.offers import Offers
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "a", "the", "of", "on", "cat", "dog", "red", "blue", "mat", "and", "sky", ",", "##s"]
@@ -89,13 +92,23 @@ def test_the_map_is_attention_times_what_it_did_for_the_match(toy):
     """`mean over heads of A max(0, dS/dA)`, each pair's gradient taken by itself."""
     mask = GradCam(layer=0)
     _, step = masked(toy, mask)
-    fused, score_B = step.fused(), step.match()[:, 1]
+    fused, score_B = step.fused(reads="cls", attention=0), step.match(attention=0)[:, 1]
     found = mask.maps(step)
     for row in range(len(step)):
         (gradient,) = torch.autograd.grad(score_B[row], fused.attention, retain_graph=True)
         expected_LP = (fused.attention[row] * gradient[row].clamp(min=0)).mean(0)[:, 1:]
         expected_LP = expected_LP * step.ids().mask[row][:, None]
         torch.testing.assert_close(found[row], expected_LP.detach().float(), atol=1e-8, rtol=1e-4)
+
+
+def test_a_mask_that_nobody_planned_is_the_same(toy):
+    """It asks for the pass that keeps its map; a plan only lets others share it."""
+    mask = GradCam()
+    made, planned = masked(toy, mask)
+    plan = Plan(offers=Offers(made.named_objectives()))
+    step = Step(planned.batch, made.model, draws=planned.draws, plan=plan, token_mask=mask)
+    torch.testing.assert_close(step.image_weights, planned.image_weights)
+    assert planned.image_weights.min() == 0.0
 
 
 def test_a_flat_map_masks_nothing(toy, monkeypatch):

@@ -9,11 +9,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from vlzoo.interfaces import Spec, TokenMask
+from vlzoo.interfaces import TokenMask
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.objectives.itm import MATCH
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.types import Spec
 from vlzoo_gradcam.words import Words
 
 
@@ -70,5 +71,6 @@ class GradCam(TokenMask):
 
     def maps(self, step: Step) -> Tensor:
         """The maps of every word of the positive pairs, [B, L, P], without autograd history."""
-        score_B = step.match()[:, MATCH]
-        return word_maps(score_B, step.fused(), step.ids().mask, prefix=step.image().prefix)
+        layer = self.chosen_layer
+        score_B, fused = step.match(attention=layer)[:, MATCH], step.fused(reads="cls", attention=layer)
+        return word_maps(score_B, fused, step.ids().mask, prefix=step.image().prefix)

@@ -51,7 +51,7 @@ def test_full_text_is_albefs(toy):
     """The same losses, bit for bit, as without the augmentation."""
     made = system(toy)
     with_it, without = (
-        {name: objective(step).total for name, objective in made.named_objectives().items()}
+        {name: loss.total for name, loss in made(step).by_name.items()}
         for step in (
             toy.step(made, toy.batch(6), augmentation=MMDA(size=16, text="full")),
             toy.step(made, toy.batch(6)),
@@ -70,7 +70,7 @@ def test_the_teacher_reads_the_same_masked_words_or_the_full_text(toy):
     assert torch.equal(full.teacher.text_embed(), plain.teacher.text_embed())
     assert not torch.equal(same.teacher.text_embed(), full.teacher.text_embed())
     # Masked words are still predicted from the teacher's reading of the masked text.
-    assert torch.equal(full.taught(text=MASKED).x, same.taught(text=MASKED).x)
+    assert torch.equal(full.teacher.fused(text=MASKED).x, same.teacher.fused(text=MASKED).x)
 
 
 def test_the_share_of_masked_words(toy):

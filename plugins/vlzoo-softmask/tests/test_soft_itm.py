@@ -30,7 +30,7 @@ def whole(toy, *, mask=None, soft=None, mmda=True, **options):
 
 
 def losses(made, step):
-    return {name: objective(step) for name, objective in made.named_objectives().items()}
+    return made(step).by_name
 
 
 def count_rows(model, monkeypatch):
@@ -76,7 +76,7 @@ def test_without_masked_text_for_all_the_map_is_that_of_the_full_text(toy, monke
     step = toy.step(made, toy.batch(4), teacher=teacher, alpha=0.4, augmentation=augmentation)
     losses(made, step)
     assert sorted(student) == [4, 4, 4, 8]
-    assert step.main_text == "text"
+    assert step.student.main_text == "text"
 
 
 def test_no_mask_is_plain_itm_of_the_positives(toy):

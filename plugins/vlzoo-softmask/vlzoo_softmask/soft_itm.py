@@ -62,7 +62,7 @@ class SoftITM(Objective):
         total = matched = self._matching(step)
         parts = {"soft_itm": matched.detach(), "soft_mask": (1.0 - step.image_weights).mean()}
         if self.mlm:
-            said = step.plan.offered("mlm")(step, step.fused(image=SOFT, text=MASKED))
+            said = step.offered("mlm")(step, step.fused(image=SOFT, text=MASKED, reads="masked"))
             total = matched + said
             parts["soft_mlm"] = said.detach()
         return Loss(total, parts)

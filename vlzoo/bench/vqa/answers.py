@@ -59,8 +59,8 @@ def _(model: Engine, task: Vqa) -> Answerer:
 
 
 def _memory(engine: Engine, batch: Batch) -> Tokens:
-    fused = engine.step(batch).fused()
-    return Tokens(fused.x, fused.mask, fused.cls)
+    made: Tokens = engine.system.offered("answers").memory(engine.step(batch))
+    return made
 
 
 def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:

@@ -80,7 +80,7 @@ def _plan(recipe: Recipe, system: System) -> None:
     """Let the objectives of every stream ask, as training does: what does not fit together is refused here already."""
     known = system.named_objectives()
     for names in [stream.objectives for stream in recipe.all_streams] or [None]:
-        Plan().gather([known[name] for name in names or known], token_mask=system.token_mask)
+        Plan().gather({name: known[name] for name in names or known}, token_mask=system.token_mask)
 
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:

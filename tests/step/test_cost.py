@@ -9,7 +9,7 @@ import torch
 
 from vlzoo.config.check import load
 from vlzoo.errors import VlzooError
-from vlzoo.models.cost import cost_of
+from vlzoo.step.cost import cost_of
 
 D, M = 768, 3072  # width and hidden width of BERT base and ViT-B/16
 LAYER = 4 * (D * D + D) + (D * M + M) + (M * D + D) + 4 * D  # attention, feed-forward, two layer norms

@@ -1,0 +1,134 @@
+"""What an objective lends to others (`Objective.offers`), in shapes: a matching head, class logits, boxes.
+
+Losses of other objectives, token masks, tasks and explanations ask for an offer by its name, never for a class: so a
+stranger's matching loss is measured and explained as `itm` is.
+
+Legend: B batch rows, C classes, P text-image pairs, L text tokens, D width, E joint size, Q queue length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from torch import Tensor
+
+from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.types import Fused, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.interfaces import Objective
+    from vlzoo.step.step import Step
+
+T = TypeVar("T")
+
+LENDERS = {"match": "itm", "contrast": "itc", "mlm": "mlm", "classes": "classify", "answers": "answer"}
+"""Offers -> the built-in objective that makes each."""
+
+
+class Match(Protocol):
+    """`match`: does a text belong to a picture?"""
+
+    def __call__(self, state_PD: Tensor) -> Tensor:
+        """Logits [P, 2] of first states [P, D]; class 1 means yes."""
+        ...
+
+
+class Contrast(Protocol):
+    """`contrast`: the embeddings of pictures and of texts were trained to be compared."""
+
+    def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled cosines with the step's keys and Q older ones, [B, B + Q]: picture to text, text to picture."""
+        ...
+
+
+class MaskedWords(Protocol):
+    """`mlm`: predict the masked words of any pass over the view `masked`."""
+
+    def __call__(self, step: Step, fused: Fused) -> Tensor:
+        """The loss of the masked words, []; the pass holds their states (`reads="masked"`)."""
+        ...
+
+
+class Classes(Protocol):
+    """`classes`: which class of the task's closed list."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Class logits, [B, C]."""
+        ...
+
+
+class Answers(Protocol):
+    """`answers`: the model's decoder was trained to answer."""
+
+    def memory(self, step: Step) -> Tokens:
+        """What the decoder reads of each question and picture, x [B, L, D]."""
+        ...
+
+
+class Boxes(Protocol):
+    """`boxes`: where in the picture is what the text speaks of?"""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Centre, width and height in shares of the picture, [B, 4]: cx, cy, w, h."""
+        ...
+
+
+class Generate(Protocol):
+    """`generate`: a text for each picture, word by word."""
+
+    def __call__(self, step: Step, *, beams: int, length: int) -> list[tuple[list[int], float]]:
+        """Token ids and log-probability of each row's best text.
+
+        Args:
+            step: of the pictures, and the texts to go on from where there are any.
+            beams: how many candidates are followed.
+            length: most ids, special ones included.
+        """
+        ...
+
+
+class Offers:
+    """What the objectives of a system or of a stream lend, by name.
+
+    >>> offers = Offers(system.named_objectives())
+    >>> "match" in offers, "boxes" in offers
+    (True, False)
+    >>> offers.one("match")(torch.zeros(3, 96)).shape
+    torch.Size([3, 2])
+
+    Args:
+        objectives: the objectives by name.
+    """
+
+    def __init__(self, objectives: Mapping[str, Objective] | None = None) -> None:
+        self._lent: dict[str, dict[str, Any]] = {}
+        for lender, objective in (objectives or {}).items():
+            for name, what in objective.offers().items():
+                self._lent.setdefault(name, {})[lender] = what
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._lent
+
+    def one(self, name: str, *default: T) -> Any | T:
+        """The one thing that is lent under a name; a second argument is given back where nobody lends it.
+
+        Raises:
+            VlzooError: nobody lends it and there is no default, or several do.
+        """
+        found = self._lent.get(name, {})
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            what = f"{len(found)} objectives offer {name!r} ({', '.join(found)}), and which one is meant can't be told"
+            raise VlzooError(what, fix="switch all but one of them off: `objectives: {NAME: false}`")
+        if default:
+            return default[0]
+        raise VlzooError(f"no objective of this recipe offers {name!r}", fix=self._remedy(name))
+
+    def _remedy(self, name: str) -> str:
+        streams = "to `objectives` (with several streams: to those of this stream)"
+        if name in LENDERS:
+            return f"add `{LENDERS[name]}` {streams}"
+        known = did_you_mean(name, {*LENDERS, *self._lent}, what="offers")
+        return f"{known}; or add an objective that offers it {streams}"

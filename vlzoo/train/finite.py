@@ -1,0 +1,80 @@
+"""Losses that are not finite, found without making the host wait for the device at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vlzoo.errors import TrainingError
+from vlzoo.types import Losses
+
+SHOWN = 8
+"""Most samples named in a message."""
+
+
+@dataclass
+class FiniteLosses:
+    """Remembers on the device which update was the first whose loss was not finite, and says so when it is looked at.
+
+    The rule: on the CPU, where looking costs nothing, each update is looked at before it changes a weight. On another
+    device looking means waiting for all that is queued there, so updates are looked at together: when a step is logged,
+    before a checkpoint is written, and at the end. What the updates between have done to the weights is never saved.
+
+    >>> watch = FiniteLosses(torch.device("cpu"))
+    >>> watch.note(system(step), step=0, samples=batch.names)  # raises where a loss is nan or infinite
+    >>> watch.look()
+
+    Args:
+        device: where losses are.
+    """
+
+    device: torch.device
+    _updates: list[tuple[int, Sequence[str]]] = field(default_factory=list)
+    _first: dict[str, Tensor] = field(default_factory=dict)
+    _value: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether each update is looked at by itself."""
+        return self.device.type == "cpu"
+
+    def note(self, losses: Losses, *, step: int, samples: Sequence[str]) -> None:
+        """Take in an update's losses.
+
+        Raises:
+            TrainingError: as `look`, where each update is looked at.
+        """
+        number = len(self._updates)
+        self._updates.append((step, samples))
+        for name, loss in losses.by_name.items():
+            total = loss.total.detach()
+            before = self._first.get(name, torch.full_like(total, -1, dtype=torch.long))
+            found = (before < 0) & ~torch.isfinite(total)
+            self._first[name] = torch.where(found, number, before)
+            self._value[name] = torch.where(found, total, self._value.get(name, total))
+        if self.at_once:
+            self.look()
+
+    def look(self) -> None:
+        """Wait for the updates noted since the last look, and forget them.
+
+        Raises:
+            TrainingError: a loss was not finite; names the objective, its step and the step's samples.
+        """
+        found = {name: int(first) for name, first in self._first.items()}
+        values, updates = self._value, self._updates
+        self._first, self._value, self._updates = {}, {}, []
+        bad = {name: number for name, number in found.items() if number >= 0}
+        if not bad:
+            return
+        name = min(bad, key=bad.__getitem__)
+        step, samples = updates[bad[name]]
+        shown = ", ".join(samples[:SHOWN]) + (", ..." if len(samples) > SHOWN else "")
+        raise TrainingError(
+            f"the loss of objective {name!r} is {float(values[name])} at step {step}",
+            where=f"samples {shown}",
+            fix="lower train.lr, set train.clip, or look at these samples; checkpoints before this are whole",
+        )
