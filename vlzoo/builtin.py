@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vlzoo.door.hookspecs import hookimpl
 from vlzoo.door.registry import Registrar
 from vlzoo.resources import zoo_configs
+
+if TYPE_CHECKING:
+    import click
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 READERS = "vlzoo.data.readers"
@@ -257,3 +262,12 @@ def vlzoo_register(registry: Registrar) -> None:
     for file in sorted((zoo_configs() / "methods").glob("*.yaml")):
         with file.open(encoding="utf-8") as lines:  # the opening line alone: `vlzoo list` must be quick
             registry.method(file.stem, f"vlzoo:methods/{file.name}", summary=lines.readline().lstrip("# ").strip())
+
+
+@hookimpl
+def vlzoo_commands(group: click.Group) -> None:
+    """Add the command line's own sub-commands, so that nobody else can have their names."""
+    from vlzoo.cli.main import COMMANDS, LazyCommand  # here: the table of parts is read without a command line, too
+
+    for name, about in COMMANDS.items():
+        group.add_command(LazyCommand(name, short_help=about))
