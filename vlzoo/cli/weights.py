@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from vlzoo.config.tree import assignment
 from vlzoo.errors import VlzooError, did_you_mean
 
 SUBCOMMANDS = ("convert", "show", "fetch")
@@ -68,7 +68,7 @@ def convert_(
         answers=answers,
         origin=origin,
         licence=licence,
-        options=dict(_option(each) for each in options),
+        options=dict(assignment(each, "--option") for each in options),
     )
     card = convert(wishes, click.echo)
     click.echo(f"{out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
@@ -95,12 +95,3 @@ def fetch_(reference: str, online: bool, sha256: str | None) -> None:
 
     file = fetch(parse(reference), online=online, sha256=sha256)
     click.echo(f"{file}\nsha256: {sha256_of(file)}")
-
-
-def _option(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise VlzooError(f"--option {text!r} gives no value", fix="write KEY=VALUE: heads=4")
-    return name, yaml.safe_load(value)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from vlzoo.door.parts import Option, Part
+from vlzoo.door.parts import FUNCTIONS, Option, Part
 from vlzoo.door.source import Definition, definition, full_name, is_overload, locate, statements
 from vlzoo.errors import UnknownName, did_you_mean
 
@@ -58,8 +58,8 @@ def schema_of(part: Part) -> Schema:
         return Schema(part.options or (), open=part.options is None)
     where = f"{found.file}:{found.node.lineno}"
     doc = (ast.get_docstring(found.node) or "").partition("\n\n")[0].replace("\n", " ")
-    if part.options is not None:
-        return Schema(part.options, doc=doc, where=where)
+    if part.options is not None or part.kind in FUNCTIONS:
+        return Schema(part.options or (), doc=doc, where=where)
     options, is_open = _signature(found)
     return Schema(options, is_open, doc, where)
 

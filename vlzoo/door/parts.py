@@ -33,6 +33,9 @@ KINDS: Mapping[str, str] = {
 }
 """Every kind of part, with what it turns into what."""
 
+FUNCTIONS = ("schedule", "decay")
+"""Kinds whose part is a function that is called as it is, not built: it takes no options, a recipe gives its name."""
+
 
 @dataclass(frozen=True)
 class Option:
