@@ -56,7 +56,7 @@ def _environment() -> dict[str, str]:
 
 @cache
 def _requirements(*, optional: bool = False) -> list[Requirement]:
-    """What vlzoo's own metadata says it needs; `optional`: what its extras bring, but for those of developers."""
+    """What vlzoo's own metadata says it needs; `optional`: what its extras add, but for the developers'."""
     from packaging.requirements import Requirement
 
     if _version("vlzoo") is None:

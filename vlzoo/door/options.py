@@ -94,7 +94,7 @@ def _signature(found: Definition) -> tuple[Options, bool]:
         if constructor is not None:
             about = {**_documented(each.node), **_documented(constructor)}
             new, is_open = _arguments(constructor, about, method=True), constructor.args.kwarg is not None
-        elif (made := _dataclass(each.node)) and "init=False" not in made:
+        elif (decorator := _dataclass(each.node)) and "init=False" not in decorator:
             new, is_open = _fields(ancestors[place:]), any(isinstance(base, str) for base in ancestors[place:])
         else:
             continue
