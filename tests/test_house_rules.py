@@ -5,10 +5,16 @@ from __future__ import annotations
 import ast
 import re
 import statistics
+import sys
+import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(
@@ -57,3 +63,110 @@ def test_only_public_functions_of_libraries_are_used(file):
         path = f"{origin}.{'.'.join(names)}" if origin else ".".join(names)
         if names and not path.startswith(("vlzoo", "__future__")) and not getattr(node, "level", 0):
             assert not re.search(r"(^|\.)_[a-z]", path), path
+
+
+def runtime(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a file but what stands under `if TYPE_CHECKING`; imports inside functions count."""
+    for child in ast.iter_child_nodes(node):
+        typing_only = isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for each in child.orelse if typing_only and isinstance(child, ast.If) else [child]:
+            yield each
+            yield from runtime(each)
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The full names that a file imports when it runs: modules, and what is taken out of them."""
+    for node in runtime(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def package(folder: Path) -> dict[str, ast.Module]:
+    """The modules of a package by name."""
+    files = {file: file.relative_to(folder.parent).with_suffix("") for file in sorted(folder.rglob("*.py"))}
+    parsed = {".".join(name.parts): ast.parse(file.read_text(encoding="utf-8")) for file, name in files.items()}
+    return {name.removesuffix(".__init__"): tree for name, tree in parsed.items()}
+
+
+def graph(modules: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """Module -> the modules of the same package that it imports."""
+    found = {}
+    for name, tree in modules.items():
+        targets = (each if each in modules else each.rpartition(".")[0] for each in imported(tree))
+        found[name] = {each for each in targets if each in modules and each != name}
+    return found
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports, the first again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def lone_functions(modules: dict[str, ast.Module]) -> dict[str, str]:
+    """Files that hold one function and nothing else, with the one other file that imports them."""
+    imports, found = graph(modules), {}
+    for name, tree in modules.items():
+        held = [node for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+        users = [user for user, targets in imports.items() if name in targets]
+        if len(held) == 1 and isinstance(held[0], Function) and len(users) == 1:
+            found[name] = users[0]
+    return found
+
+
+def test_no_two_files_import_each_other():
+    assert circle(graph(package(ROOT / "vlzoo"))) == []
+
+
+LONE = {
+    "vlzoo.metrics.metasum": "a published figure with a source of its own",
+    "vlzoo.bench.score": "the scoring of files, which imports no torch",
+}
+"""Files of one function that one other file imports and that are an idea of their own, each with its reason."""
+
+
+def test_a_file_of_one_function_has_several_readers_or_a_reason():
+    found = lone_functions(package(ROOT / "vlzoo"))
+    assert {name: user for name, user in found.items() if name not in LONE} == {}
+
+
+def test_circles_and_lone_functions_are_found(tmp_path):
+    files = {
+        "a": "from sample import b\n\ndef one(): ...\ndef two(): ...",
+        "b": "def later():\n    import sample.c",
+        "c": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sample.a import one\n",
+    }
+    (tmp_path / "sample").mkdir()
+    for name, text in files.items():
+        (tmp_path / "sample" / f"{name}.py").write_text(text)
+    modules = package(tmp_path / "sample")
+    assert circle(graph(modules)) == []
+    assert lone_functions(modules) == {"sample.b": "sample.a"}
+    (tmp_path / "sample/c.py").write_text("def last():\n    from sample.a import one")
+    modules = package(tmp_path / "sample")
+    assert set(circle(graph(modules))) == {"sample.a", "sample.b", "sample.c"}
+    assert lone_functions(modules) == {"sample.b": "sample.a", "sample.c": "sample.b"}
+
+
+def test_what_is_imported_is_required_and_what_is_required_is_imported():
+    """Over the package as it ships; extras count as required, those of developers do not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "dev"}
+    needed = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    optional = {canonicalize_name(Requirement(line).name) for lines in extras.values() for line in lines}
+    supplied = packages_distributions()
+    used = set()
+    for tree in package(ROOT / "vlzoo").values():
+        tops = {name.partition(".")[0] for name in imported(tree)} - {"vlzoo", "__future__", *sys.stdlib_module_names}
+        used |= {canonicalize_name(dist) for top in tops for dist in supplied.get(top, [top])}
+    assert sorted(used - needed - optional - OPTIONAL_HERE) == []
+    assert sorted(needed - used) == []
+
+
+OPTIONAL_HERE = {"eccv-caption"}
+"""What an agreement with other people's code imports, where it is installed."""

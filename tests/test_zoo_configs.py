@@ -57,10 +57,34 @@ def test_it_has_no_mistakes(file):
     load(str(file.relative_to(zoo_configs()).with_suffix("")))
 
 
-def test_every_method_is_registered_under_its_files_name_with_its_first_line():
+# Written by hand: a method's name and its line in `vlzoo list`.
+METHODS = {
+    "albef": "ALBEF pre-training at paper size: ITC with momentum queue and distillation, ITM, MLM (Li et al. 2021).",
+    "albef-tiny": "ALBEF small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes.",
+    "easy-vqa": (
+        "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
+        "in minutes on two CPU cores."
+    ),
+    "mini": (
+        "A small pretrained start: MiniLM text and EfficientNet-Lite0 pictures from pip packages, "
+        "aligned by a contrast."
+    ),
+    "nlvr-v1": (
+        "NLVR v1 from nothing: is a sentence true of a drawn picture (Suhr et al. 2017)? "
+        "Small, as little data is at hand."
+    ),
+    "softmaskpp": (
+        "SoftMask++ at paper size: soft masks of words, focal ITC, multi-modal augmentation (Park & Han, CVPR 2023)."
+    ),
+    "softmaskpp-tiny": (
+        "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
+    ),
+}
+
+
+def test_every_method_is_registered_under_its_name_with_one_line_about_it():
     mine = {part.name: part.summary for part in registry().of("method") if part.owner.dist == "vlzoo"}
-    files = [file for file in FILES if file.parent == zoo_configs() / "methods"]
-    assert mine == {file.stem: " ".join(opening(file)[0].split()) for file in files}
+    assert mine == METHODS
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vlzoo.door.hookspecs import hookimpl
 from vlzoo.door.registry import Registrar
 from vlzoo.resources import zoo_configs
 
+if TYPE_CHECKING:
+    import click
+
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
+LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 READERS = "vlzoo.data.readers"
 AGREE = "vlzoo.agree"
 
@@ -199,28 +205,13 @@ PARTS = {
 
 DATA = (
     ("coco", "karpathy:Coco", "COCO captions, Karpathy's splits", "Lin et al. ECCV 2014"),
-    ("coco-albef", "albef_json:CocoAlbef", "COCO captions, ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("coco-albef", "albef_json:CocoAlbef", "COCO captions, ALBEF's json lists", LI),
     ("flickr30k", "karpathy:Flickr30k", "Flickr30K, Karpathy's splits", "Young et al. TACL 2014"),
-    ("flickr30k-albef", "albef_json:Flickr30kAlbef", "Flickr30K, ALBEF's json lists", "Li et al. NeurIPS 2021"),
-    (
-        "albef-json",
-        "albef_json:AlbefJson",
-        "any list of pictures and captions in ALBEF's json",
-        "Li et al. NeurIPS 2021",
-    ),
-    ("visual-genome", "visual_genome:RegionPairs", "Visual Genome's phrases as captions", "Krishna et al. IJCV 2017"),
-    (
-        "visual-genome-regions",
-        "visual_genome:Regions",
-        "Visual Genome's phrases with boxes",
-        "Krishna et al. IJCV 2017",
-    ),
-    (
-        "visual-genome-objects",
-        "visual_genome:Objects",
-        "Visual Genome's objects with boxes",
-        "Krishna et al. IJCV 2017",
-    ),
+    ("flickr30k-albef", "albef_json:Flickr30kAlbef", "Flickr30K, ALBEF's json lists", LI),
+    ("albef-json", "albef_json:AlbefJson", "any list of pictures and captions in ALBEF's json", LI),
+    ("visual-genome", "visual_genome:RegionPairs", "Visual Genome's phrases as captions", KRISHNA),
+    ("visual-genome-regions", "visual_genome:Regions", "Visual Genome's phrases with boxes", KRISHNA),
+    ("visual-genome-objects", "visual_genome:Objects", "Visual Genome's objects with boxes", KRISHNA),
     ("sbu", "web:SBU", "SBU captions from Flickr", "Ordonez et al. NeurIPS 2011"),
     ("cc3m", "web:CC3M", "Conceptual Captions", "Sharma et al. ACL 2018"),
     ("cc12m", "web:CC12M", "Conceptual 12M", "Changpinyo et al. CVPR 2021"),
@@ -244,27 +235,22 @@ DATA = (
     ("scenes-texts", "plain:ScenesTexts", "Scenes texts without pictures", ""),
     ("scenes-images", "plain:ScenesImages", "Scenes pictures without text", ""),
     ("vqa-v2", "vqa:VqaV2", "VQA v2.0, questions about COCO pictures", "Goyal et al. CVPR 2017"),
-    ("vqa-albef", "vqa:VqaAlbef", "VQA v2 and VG-QA as ALBEF's json lists", "Li et al. NeurIPS 2021"),
-    ("vg-qa", "gqa:VgQa", "Visual Genome's questions, one answer each", "Krishna et al. IJCV 2017"),
+    ("vqa-albef", "vqa:VqaAlbef", "VQA v2 and VG-QA as ALBEF's json lists", LI),
+    ("vg-qa", "gqa:VgQa", "Visual Genome's questions, one answer each", KRISHNA),
     ("gqa", "gqa:Gqa", "GQA, compositional questions", "Hudson, Manning. CVPR 2019"),
     ("easy-vqa", "easy_vqa:EasyVqa", "easy-VQA, from its pip package", ""),
     ("nlvr2", "nlvr:Nlvr2", "NLVR2, sentences about two photographs", "Suhr et al. ACL 2019"),
-    ("nlvr2-albef", "nlvr:Nlvr2Albef", "NLVR2 as ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("nlvr2-albef", "nlvr:Nlvr2Albef", "NLVR2 as ALBEF's json lists", LI),
     ("nlvr", "nlvr_v1:Nlvr", "NLVR v1, sentences about drawn pictures", "Suhr et al. ACL 2017"),
     ("snli-ve", "snli_ve:SnliVe", "SNLI-VE, original labels", "Xie et al. 2019"),
-    ("snli-ve-albef", "snli_ve:SnliVeAlbef", "SNLI-VE as ALBEF's json lists", "Li et al. NeurIPS 2021"),
+    ("snli-ve-albef", "snli_ve:SnliVeAlbef", "SNLI-VE as ALBEF's json lists", LI),
     ("e-snli-ve", "snli_ve:ESnliVe", "e-SNLI-VE, cleaned labels, release of e-ViL", "Kayser et al. ICCV 2021"),
     ("e-snli-ve-2.0", "snli_ve:ESnliVe2", "e-SNLI-VE 2.0, corrected neutral labels", "Do et al. 2020"),
     ("refcoco", "refcoco:RefCoco", "RefCOCO, referring expressions", "Yu et al. ECCV 2016"),
     ("refcoco-google", "refcoco:RefCocoGoogle", "RefCOCO with Google's split", "Yu et al. ECCV 2016"),
     ("refcoco-plus", "refcoco:RefCocoPlus", "RefCOCO+, without words of place", "Yu et al. ECCV 2016"),
     ("refcocog", "refcoco:RefCocoG", "RefCOCOg, longer expressions", "Mao et al. CVPR 2016"),
-    (
-        "refcoco-plus-albef",
-        "refcoco_albef:RefCocoPlusAlbef",
-        "RefCOCO+ as ALBEF's json lists",
-        "Li et al. NeurIPS 2021",
-    ),
+    ("refcoco-plus-albef", "refcoco_albef:RefCocoPlusAlbef", "RefCOCO+ as ALBEF's json lists", LI),
     ("scenes-vqa", "scenes_tasks:ScenesVqa", "Scenes, questions (VQA v2's format)", ""),
     ("scenes-nlvr2", "scenes_tasks:ScenesNlvr2", "Scenes, sentences about two pictures (NLVR2's format)", ""),
     ("scenes-snli-ve", "scenes_tasks:ScenesSnliVe", "Scenes, hypotheses (SNLI-VE's format)", ""),
@@ -289,3 +275,12 @@ def vlzoo_register(registry: Registrar) -> None:
     for file in sorted((zoo_configs() / "methods").glob("*.yaml")):
         with file.open(encoding="utf-8") as lines:  # the opening line alone: `vlzoo list` must be quick
             registry.method(file.stem, f"vlzoo:methods/{file.name}", summary=lines.readline().lstrip("# ").strip())
+
+
+@hookimpl
+def vlzoo_commands(group: click.Group) -> None:
+    """Add the command line's own sub-commands, so that nobody else can have their names."""
+    from vlzoo.cli.main import COMMANDS, LazyCommand  # here: the table of parts is read without a command line, too
+
+    for name, about in COMMANDS.items():
+        group.add_command(LazyCommand(name, short_help=about))

@@ -91,8 +91,45 @@ def test_mistakes(vlzoo, tmp_path):
         ("check", "cocoo", "--root", "."): "did you mean 'coco'?",
         ("check", "coco", "--root", ".", "--split", "tset"): "did you mean 'test'?",
         ("check", "coco", "--root", ".", "--set", "unt=image"): "did you mean 'unit'?",
-        ("check", "coco", "--root", ".", "--set", "unit"): "not OPTION=VALUE",
+        ("check", "coco", "--root", ".", "--set", "unit"): "--set: 'unit' is not OPTION=VALUE",
+        ("check", "coco", "--root", ".", "--set", "unit=a: b"): "--set unit=a: b: not YAML",
     }
     for arguments, words in cases.items():
         run = vlzoo(*arguments)
         assert run.returncode == 2 and words in run.stderr and "Traceback" not in run.stderr, arguments
+
+
+def test_a_number_of_an_option_is_read_as_recipes_read_it(tmp_path):
+    """Through a source of a single-file plugin that says what it was given: 1e2 is a number, not a text."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    command = [sys.executable, "-m", "vlzoo", "--plugin", "mine.py", "data", "check", "sized", "--root", "x"]
+    for written, read in (("1e2", "100.0"), ("-5E-1", "-0.5"), ("'1e2'", "'1e2'"), ("[1e1, a]", "[10.0, 'a']")):
+        run = subprocess.run(
+            [*command, "--set", f"size={written}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert f"missing: size is {read}" in run.stdout, run.stderr
+
+
+PLUGIN = """
+from vlzoo import hookimpl
+from vlzoo.data.cards import Card
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.data("sized", "mine:Sized", summary="says its size")
+
+class Sized:
+    card = Card("sized", "nothing", "none")
+    splits = ("all",)
+
+    def __init__(self, root, *, split="all", size=0):
+        self.name, self.size = "sized", size
+
+    def missing(self):
+        return [f"size is {self.size!r}"]
+"""

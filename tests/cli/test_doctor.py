@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from importlib import metadata
 
 import vlzoo
 
@@ -34,6 +35,37 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(world):
     assert done.returncode == 1
     assert "! timm is missing -> pip install timm" in done.stdout
 
+
+def test_what_is_needed_is_what_the_distribution_says(world):
+    """A vlzoo whose metadata state other requirements than the real one's stands before it on the path."""
+    world.write("vlzoo-0.1.0.dist-info/METADATA", STATED)
+    world.write("vlzoo-0.1.0.dist-info/entry_points.txt", "[vlzoo]\ncore = vlzoo.builtin\n")
+    done = world.run("doctor")
+    assert done.returncode == 1
+    faults = [line for line in done.stdout.splitlines() if line.startswith("! ")]
+    assert faults == [
+        "! a-package-nobody-has is missing -> pip install a-package-nobody-has",
+        f"! click {metadata.version('click')} does not fit -> pip install 'click>=999'",
+    ]
+    environment = json.loads(world.run("doctor", "--json").stdout)["environment"]
+    assert environment["a-package-nobody-has"] == "MISSING"
+    assert environment["another-one"] == "not installed (optional)"
+    assert not {"for-developers", "for-another-python", "torch"} & set(environment)
+
+
+STATED = """
+Metadata-Version: 2.1
+Name: vlzoo
+Version: 0.1.0
+Requires-Dist: a-package-nobody-has>=1
+Requires-Dist: click>=999
+Requires-Dist: pluggy>=1
+Requires-Dist: for-another-python; python_version < "3"
+Provides-Extra: more
+Requires-Dist: another-one; extra == "more"
+Provides-Extra: dev
+Requires-Dist: for-developers; extra == "dev"
+"""
 
 MASK = """
 import importlib.metadata as m

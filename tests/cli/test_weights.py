@@ -74,3 +74,25 @@ def test_an_official_checkpoint_becomes_a_run(world, shared):
     shown = world.run("weights", "show", "ve")
     assert "trained for: snli-ve" in shown.stdout
     assert "licence: BSD-3-Clause" in shown.stdout
+
+
+def test_a_number_of_an_adapters_option_is_read_as_recipes_read_it(world, other):
+    """Through a single-file plugin whose adapter says what it was given: 1e2 is a number, not a text."""
+    world.write("mine.py", ADAPTER)
+    line = ("weights", "convert", "said", "other.safetensors", "--out", "run", "--option", "heads=1e2")
+    done = world.run("--plugin", "mine.py", *line)
+    assert done.returncode == 2
+    assert "heads is 100.0" in done.stderr
+
+
+ADAPTER = """
+from vlzoo import VlzooError, hookimpl
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.adapter("said", "mine:Said", summary="says its option")
+
+class Said:
+    def __init__(self, *, heads=0):
+        raise VlzooError(f"heads is {heads!r}")
+"""

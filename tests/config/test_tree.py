@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vlzoo.config.tree import MAX_DEPTH, dotted, leaves, parse, read, scalar, written
-from vlzoo.errors import RecipeError
+from vlzoo.config.tree import MAX_DEPTH, assignment, dotted, leaves, parse, read, scalar, written
+from vlzoo.errors import RecipeError, VlzooError
 
 
 def bomb() -> str:
@@ -76,6 +76,16 @@ def test_values_know_their_lines():
 def test_scalars(text, value):
     assert scalar(text, "here") == value
     assert type(scalar(text, "here")) is type(value)
+
+
+def test_an_option_of_the_command_line_is_read_as_a_recipe_is():
+    assert assignment("heads=1e2", "--option") == ("heads", 100.0)
+    assert assignment("name=a=b", "--option") == ("name", "a=b")
+    for text in ("heads", "=3"):
+        with pytest.raises(VlzooError, match=rf"--option: '{text}' is not OPTION=VALUE\n  -> write KEY=VALUE"):
+            assignment(text, "--option")
+    with pytest.raises(RecipeError, match=r"(?s)--option a=b: c: .*-> quote it: --option 'key=\"a: b\"'"):
+        assignment("a=b: c", "--option")
 
 
 plain = st.recursive(

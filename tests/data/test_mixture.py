@@ -145,3 +145,30 @@ def test_mistakes_of_a_file_are_named(write):
             read_mixture(file)
     with pytest.raises(DataError, match="not YAML"):
         read_mixture(write("y.yaml", "a: [1"))
+
+
+def test_numbers_are_read_as_recipes_read_them(write):
+    """5e-1 is a half and 1e2 a hundred, as in a recipe; YAML 1.1 alone would take both for texts."""
+    text = "name: own\npairing: text\nparts:\n  books: {part: text, weight: 5e-1, limit: 1e2}\n"
+    (part,) = read_mixture(write("own.yaml", text))[1]
+    assert (part.weight, part.options) == (0.5, {"limit": 100.0})
+
+
+LINES = {
+    "a: [1": r"own.yaml:1: not YAML: ",
+    "": r"own.yaml: is empty\n  -> write a mixture",
+    "- a": r"own.yaml:1: a mixture is a mapping of keys to values, not a list",
+    "name: x\nname: y": r"own.yaml:2: name: the key 'name' stands here again\n  -> first in line 1",
+    "name: x\n\nparst: {}": r"own.yaml:3: unknown key 'parst'\n  -> did you mean 'parts'",
+    "name: x\npairing: pairs\nparts: {}": r"own.yaml:2: no pairing 'pairs'\n  -> did you mean 'pair'",
+    "name: x\npairing: pair\nparts:\n  a: {part: text}\n  b: {part: text, weight: 0}": (
+        r"own.yaml:5: parts.b: the weight of b is 0, expected more than 0"
+    ),
+    "name: x\npairing: pair\nparts:\n  a: {part: text, take: some}": r"own.yaml:4: parts.a: can't take 'some'",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), LINES.items())
+def test_a_mistake_names_its_line(write, text, message):
+    with pytest.raises(DataError, match=message):
+        read_mixture(write("own.yaml", text))

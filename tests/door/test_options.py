@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from textwrap import dedent
 
 import pytest
 
-from vlzoo.door.options import check_names, schema_of, source_file
+from vlzoo.door.options import check_names, schema_of
 from vlzoo.door.parts import Option, Owner, Part
+from vlzoo.door.source import source_file
 from vlzoo.errors import UnknownName
 
 NAME = iter(range(1000))
@@ -134,3 +136,183 @@ def test_registered_options_win_over_the_signature(module):
 def test_a_class_that_contains_itself_as_a_base_ends(module):
     name = module(a="class A(B): ...\nclass B(A): ...\n")
     assert options(f"{name}.a:A") == []
+
+
+BASE = """
+class Base:
+    def __init__(self, *, width: int = 8): ...
+"""
+WAYS = {
+    "import of the package": "import PACKAGE.base\nclass Child(PACKAGE.base.Base): ...",
+    "import under another name": "import PACKAGE.base as b\nclass Child(b.Base): ...",
+    "from the package, the module": "from PACKAGE import base\nclass Child(base.Base): ...",
+    "from a parent, relatively": "from . import base as b\nclass Child(b.Base): ...",
+    "inside try": "try:\n    from .base import Base\nexcept ImportError:\n    Base = object\nclass Child(Base): ...",
+    "inside except": (
+        "try:\n    from nowhere_at_all import Base\nexcept ImportError:\n    from .base import Base\n"
+        "class Child(Base): ..."
+    ),
+    "inside if": (
+        "import sys\nif sys.version_info >= (3, 11):\n    from .base import Base\nelse:\n    from nowhere import Base\n"
+        "class Child(Base): ..."
+    ),
+    "inside else of TYPE_CHECKING": (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nowhere import Base\nelse:\n"
+        "    from .base import Base\nclass Child(Base): ..."
+    ),
+    "with a star": "from .base import *\nclass Child(Base): ...",
+    "with another name for it": "from . import base\nParent = base.Base\nclass Child(Parent): ...",
+    "with a parameter": "from .base import Base\nclass Child(Base[int]): ...",
+    "a class inside if": "from .base import Base\nif True:\n    class Child(Base): ...",
+}
+
+
+@pytest.mark.parametrize("text", WAYS.values(), ids=WAYS.keys())
+def test_a_base_class_is_found_whichever_way_it_is_reached(module, text):
+    name = module(base=BASE)
+    source = source_file(name)
+    assert source is not None
+    (source.parent / "a.py").write_text(text.replace("PACKAGE", name))
+    assert options(f"{name}.a:Child") == [("width", "int", "8", "")]
+    assert not schema(f"{name}.a:Child").open
+
+
+UNKNOWN = {
+    "in no module there is": "from nowhere_at_all import Base\nclass Child(Base): ...",
+    "imported for typing alone": (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .base import Base\nclass Child(Base): ..."
+    ),
+    "made by a call": "def make(): ...\nclass Child(make()): ...",
+    "built in": "class Child(dict): ...",
+    "compiled": "import math\nclass Child(math.Base): ...",
+    "below a known one": "from nowhere_at_all import Base\nclass Middle(Base): ...\nclass Child(Middle): ...",
+    "before a known one": "from nowhere_at_all import Other\nfrom .base import Base\nclass Child(Other, Base): ...",
+}
+
+
+@pytest.mark.parametrize("text", UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_a_part_with_a_base_that_cannot_be_found_takes_anything(module, text):
+    name = module(base=BASE, a=text)
+    assert schema(f"{name}.a:Child").open
+
+
+def test_what_a_module_hands_out_when_asked_is_what_it_tells_type_checkers(module):
+    """`vlzoo` itself does this: `from vlzoo import Objective` imports no torch until it is used."""
+    name = module(base=BASE, a="from . import Base\nclass Child(Base): ...")
+    source = source_file(name)
+    assert source is not None
+    source.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .base import Base\ndef __getattr__(name): ..."
+    )
+    assert options(f"{name}.a:Child") == [("width", "int", "8", "")]
+    named = module(a="from vlzoo import Objective\nclass Mine(Objective): ...")
+    assert (options(f"{named}.a:Mine"), schema(f"{named}.a:Mine").open) == ([], False)
+
+
+def test_of_several_bases_python_s_order_decides(module):
+    """C3: in `Child` the constructor of `Right` comes before that of `Top`, which both bases share."""
+    name = module(
+        a="""
+        class Top:
+            def __init__(self, *, top: int = 1): ...
+        class Left(Top): ...
+        class Right(Top):
+            def __init__(self, *, right: int = 2): ...
+        class Child(Left, Right): ...
+        class Plain: ...
+        class Mixed(Plain, Right): ...
+        """
+    )
+    assert [option[0] for option in options(f"{name}.a:Child")] == ["right"]
+    assert [option[0] for option in options(f"{name}.a:Mixed")] == ["right"]
+
+
+def test_keywords_are_handed_on_along_the_bases_and_open_where_nobody_takes_them(module):
+    name = module(
+        a="""
+        class Top:
+            def __init__(self, *, top: int = 1): ...
+        class Middle(Top):
+            def __init__(self, *, middle: int = 2, **rest): ...
+        class Child(Middle):
+            def __init__(self, *, child: int = 3, **rest): ...
+        class Alone:
+            def __init__(self, *, keep: int = 3, **rest): ...
+        """
+    )
+    assert [option[0] for option in options(f"{name}.a:Child")] == ["child", "middle", "top"]
+    assert not schema(f"{name}.a:Child").open
+    assert [option[0] for option in options(f"{name}.a:Alone")] == ["keep"]
+    assert schema(f"{name}.a:Alone").open
+
+
+def test_a_dataclass_takes_its_bases_fields_as_python_does(module):
+    """The expected options are those of the constructor that `dataclasses` makes of the same source."""
+    text = """
+    import dataclasses
+    from dataclasses import KW_ONLY, InitVar, dataclass, field
+    from typing import ClassVar
+
+    @dataclass
+    class Top:
+        root: str
+        split: str = "train"
+        kind: ClassVar[str] = "top"
+
+    class Plain(Top):
+        ignored: int = 3
+
+    @dataclasses.dataclass(frozen=False)
+    class Child(Plain):
+        _: KW_ONLY
+        size: int = 4
+        split: str = "val"
+        seed: InitVar[int] = 0
+        made: int = field(default=0, init=False)
+        names: list = field(default_factory=list)
+        limit: int = dataclasses.field(default=5, kw_only=True)
+    """
+    name = module(a=text)
+    held: dict = {"__name__": "sample"}
+    exec(compile(dedent(text), "sample", "exec", dont_inherit=True), held)
+    expected = list(inspect.signature(held["Child"]).parameters)
+    assert sorted(option[0] for option in options(f"{name}.a:Child")) == sorted(expected)
+    assert options(f"{name}.a:Child") == [
+        ("root", "str", None, ""),
+        ("split", "str", "'val'", ""),
+        ("size", "int", "4", ""),
+        ("seed", "int", "0", ""),
+        ("names", "list", "list()", ""),
+        ("limit", "int", "5", ""),
+    ]
+    assert [option[0] for option in options(f"{name}.a:Plain")] == ["root", "split"]
+
+
+def test_a_dataclass_over_a_base_that_cannot_be_found_takes_anything(module):
+    name = module(
+        a="""
+        from dataclasses import dataclass
+        from nowhere_at_all import Base
+
+        @dataclass
+        class Child(Base):
+            size: int = 4
+        """
+    )
+    assert [option[0] for option in options(f"{name}.a:Child")] == ["size"]
+    assert schema(f"{name}.a:Child").open
+
+
+def test_an_inherited_option_passes_the_check_of_a_recipe(world):
+    """What a stranger met: a part that inherits ours through `import`, refused for an option it takes."""
+    world.dist(
+        "vlzoo-mine",
+        "from vlzoo import hookimpl\n@hookimpl\ndef vlzoo_register(registry):\n"
+        "    registry.objective('mine', 'mine_loss:Mine', summary='ITC of mine')\n",
+    )
+    world.write("mine_loss.py", "import vlzoo.objectives.itc as itc\n\nclass Mine(itc.ITC): ...\n")
+    world.write("r.yaml", "# mine\nobjectives: {mine: {queue: 24}}\n")
+    done = world.run("check", "r.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    world.write("r.yaml", "# mine\nobjectives: {mine: {quee: 24}}\n")
+    assert "takes no option 'quee'\n  -> did you mean 'queue'?" in world.run("check", "r.yaml").stderr

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vlzoo.door.options import source_file
+from vlzoo.door.source import source_file
 from vlzoo.door.plugins import registry
 
 

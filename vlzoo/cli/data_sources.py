@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from vlzoo.cli.output import as_json, table
+from vlzoo.config.tree import assignment
 from vlzoo.data.cards import Card, sizes_text
 from vlzoo.door.parts import Part
-from vlzoo.errors import DataError, VlzooError
+from vlzoo.errors import DataError
 
 NAMED = 5
 """How many missing pictures are named."""
@@ -40,10 +41,10 @@ def _row(part: Part) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
-    told = [f"{s} ({sizes_text(row['sizes'][s])})" if s in row["sizes"] else s for s in row["splits"]]
+    splits = [f"{s} ({sizes_text(row['sizes'][s])})" if s in row["sizes"] else s for s in row["splits"]]
     licence = row["licence"].split(";")[0]
     pairing = row["pairing"] if isinstance(row["pairing"], str) else "pair"
-    return row["name"], pairing, ", ".join(told), licence if len(licence) <= 48 else licence[:45] + "..."
+    return row["name"], pairing, ", ".join(splits), licence if len(licence) <= 48 else licence[:45] + "..."
 
 
 @click.command("show")
@@ -71,8 +72,9 @@ def check(name: str, root: str, split: str | None, images: bool, faults: str | N
     """
     from vlzoo.data.faults import Faults
 
+    options = dict(assignment(each, "--set") for each in settings)
     found = Faults(name, allowed=1.0)
-    complete = [_check(*job, images=images, found=found) for job in _jobs(name, root, split, _options(settings))]
+    complete = [_check(*job, images=images, found=found) for job in _jobs(name, root, split, options)]
     if faults:
         found.write(faults)
         click.echo(f"{len(found.listed):,} faults written to {faults}")
@@ -106,18 +108,6 @@ def _mixture(name: str) -> Any:
     from vlzoo.data.mixture import read_mixture
 
     return read_mixture(file)[1]
-
-
-def _options(settings: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
-
-    found = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise VlzooError(f"{setting!r} is not OPTION=VALUE", where="--set")
-        found[key] = yaml.safe_load(value)
-    return found
 
 
 def _check(part: Part, root: str, split: str | None, options: dict[str, Any], *, images: bool, found: Any) -> bool:

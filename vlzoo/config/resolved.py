@@ -12,21 +12,23 @@ from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 
 _ABSENT = object()
-Row = tuple[str, Any, str]
+Resolved = tuple[str, Any, str]
 """Key path, value, origin."""
 
 
-def rows(checked: Checked) -> list[Row]:
+def rows(checked: Checked) -> list[Resolved]:
     """Every value of a recipe with its origin: `file:line`, `--set ...`, `default`, or the part's default."""
     written = checked.recipe.model_dump(mode="json")
     options = dict(_option_defaults(checked))
-    made: dict[Path_, tuple[Any, str]] = {}
+    found: dict[Path_, tuple[Any, str]] = {}
     for path, value in leaves(written):
-        made[path] = (value, _origin(checked, path))
+        found[path] = (value, _origin(checked, path))
     for path, (value, origin) in options.items():
-        made.setdefault(path, (value, origin))
+        found.setdefault(path, (value, origin))
     order = {key: index for index, key in enumerate(written)}
-    in_order = sorted(made.items(), key=lambda item: (order.get(str(item[0][0]), 99) if item[0] else -1, _key(item[0])))
+    in_order = sorted(
+        found.items(), key=lambda item: (order.get(str(item[0][0]), 99) if item[0] else -1, _key(item[0]))
+    )
     return [(dotted(path), value, origin) for path, (value, origin) in in_order]
 
 

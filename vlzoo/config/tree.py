@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from vlzoo.errors import Problem, RecipeError
+from vlzoo.errors import Problem, RecipeError, VlzooError
 
 Path_ = tuple[str | int, ...]
 MAX_NODES = 20_000
@@ -64,7 +64,11 @@ class Tree:
 
 
 def read(file: Path, shown: str | None = None) -> Tree:
-    """Read a YAML file.
+    """Read a recipe's YAML file.
+
+    Args:
+        file: the file.
+        shown: its name in errors and origins; as `file` where absent.
 
     Raises:
         RecipeError: it can't be read, is not YAML, repeats a key, uses tags, or multiplies itself.
@@ -80,8 +84,13 @@ def read(file: Path, shown: str | None = None) -> Tree:
     return parse(text, name)
 
 
-def parse(text: str, name: str) -> Tree:
-    """Parse YAML text; `name` stands in errors and origins.
+def parse(text: str, name: str, *, kind: str = "recipe") -> Tree:
+    """Parse YAML text.
+
+    Args:
+        text: what a file holds.
+        name: stands in errors and origins.
+        kind: what the text is, for errors.
 
     Raises:
         RecipeError: as `read`.
@@ -95,11 +104,11 @@ def parse(text: str, name: str) -> Tree:
     except yaml.YAMLError as error:
         raise RecipeError([Problem(name, "", f"not YAML: {_first_line(error)}")], recipe=name) from error
     if root is None:
-        raise RecipeError([Problem(name, "", "is empty", "write a recipe, or copy one of zoo_configs")], recipe=name)
+        raise RecipeError([Problem(name, "", "is empty", f"write a {kind}, or copy one of zoo_configs")], recipe=name)
     walk = _Walk(name)
     data = walk.value(root, ())
     if not isinstance(data, dict):
-        walk.problem(root, (), f"a recipe is a mapping of keys to values, not {_kind(data)}")
+        walk.problem(root, (), f"a {kind} is a mapping of keys to values, not {_kind(data)}")
     if walk.problems:
         raise RecipeError(walk.problems, recipe=name)
     return Tree(data, walk.origins)
@@ -108,15 +117,36 @@ def parse(text: str, name: str) -> Tree:
 def scalar(text: str, name: str) -> Any:
     """The value of one piece of YAML, as `--set` gives it: `0.1`, `true`, `[a, b]`.
 
+    Args:
+        text: the piece.
+        name: the switch and what was given to it, for errors.
+
     Raises:
         RecipeError: it is not YAML.
     """
+    switch = name.partition(" ")[0]
     try:
         return parse(f"value: {text}", name).data["value"]
     except RecipeError as error:
         # There is no file here, so no line either; a text with a colon is the usual slip.
-        problems = [Problem(name, "", each.what, "quote it: --set 'key=\"a: b\"'") for each in error.problems]
-        raise RecipeError(problems, recipe=name.partition(" ")[0]) from error
+        problems = [Problem(name, "", each.what, f"quote it: {switch} 'key=\"a: b\"'") for each in error.problems]
+        raise RecipeError(problems, recipe=switch) from error
+
+
+def assignment(text: str, switch: str) -> tuple[str, Any]:
+    """An option and its value, as `--set heads=4` gives them on the command line.
+
+    Args:
+        text: `OPTION=VALUE`, the value in YAML as recipes write it.
+        switch: what it was given to, `--set`.
+
+    Raises:
+        VlzooError: there is no `=`, or the value is not YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise VlzooError(f"{text!r} is not OPTION=VALUE", where=switch, fix="write KEY=VALUE: heads=4")
+    return name, scalar(value, f"{switch} {text}")
 
 
 class _Walk:

@@ -25,14 +25,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-import yaml
-
+from vlzoo.config.tree import Tree, parse
 from vlzoo.data.cards import Card
 from vlzoo.data.permute import Permutation
 from vlzoo.data.reading import need, read_text, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Pairing
-from vlzoo.errors import DataError, UnknownName, did_you_mean
+from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
 
 TAKES = ("all", "texts", "images")
 PART_KEYS = ("part", "root", "weight", "take")
@@ -104,9 +103,9 @@ class Mixture:
         self.weights = {part: _weight(part, (weights or {}).get(part, 1.0), name) for part in self.sources}
         kinds = {part: source.pairing for part, source in self.sources.items()}
         if len(set(kinds.values())) > 1:
-            told = ", ".join(f"{part} {kind}" for part, kind in kinds.items())
+            held = ", ".join(f"{part} {kind}" for part, kind in kinds.items())
             raise DataError(
-                f"the parts hold different things: {told}", where=name, fix="`take` halves pairs; or split it"
+                f"the parts hold different things: {held}", where=name, fix="`take` halves pairs; or split it"
             )
         self.pairing: Pairing = next(iter(kinds.values()))
         self.licence = "; ".join(dict.fromkeys(source.licence for source in self.sources.values()))
@@ -211,24 +210,32 @@ def read_mixture(path: str | Path) -> tuple[str, list[PartOf]]:
         DataError: not YAML, an unknown or missing key, or a value of another kind.
     """
     where = str(path)
-    try:
-        value = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"not YAML: {error}", where=where) from error
-    value = typed(value, dict, where, "the top level")
-    for key in value:
+    tree = _tree(path)
+    for key in tree.data:
         if key not in KEYS:
-            raise DataError(f"unknown key {key!r}", where=where, fix=did_you_mean(str(key), KEYS, what="keys"))
-    if need(value, "pairing", str, where) not in get_args(Pairing):
-        raise DataError(
-            f"no pairing {value['pairing']!r}", where=where, fix=did_you_mean(value["pairing"], get_args(Pairing))
-        )
-    parts = need(value, "parts", dict, where)
-    return need(value, "name", str, where), [_part(str(name), entry, where) for name, entry in parts.items()]
+            place = tree.origin((key,))
+            raise DataError(f"unknown key {key!r}", where=place, fix=did_you_mean(key, KEYS, what="keys"))
+    pairing = need(tree.data, "pairing", str, where)
+    if pairing not in get_args(Pairing):
+        place = tree.origin(("pairing",))
+        raise DataError(f"no pairing {pairing!r}", where=place, fix=did_you_mean(pairing, get_args(Pairing)))
+    parts = need(tree.data, "parts", dict, where)
+    named = [_part(name, entry, f"{tree.origin(('parts', name))}: parts.{name}") for name, entry in parts.items()]
+    return need(tree.data, "name", str, where), named
 
 
-def _part(name: str, value: Any, where: str) -> PartOf:
-    place = f"{where}: parts.{name}"
+def _tree(path: str | Path) -> Tree:
+    """The YAML of a mixture, read as that of recipes is: `5e-1` is a number."""
+    try:
+        return parse(read_text(path), str(path), kind="mixture")
+    except RecipeError as error:
+        first, *others = error.problems
+        what = f"{first.path}: {first.what}" if first.path else first.what
+        more = f" (and {len(others)} more)" if others else ""
+        raise DataError(what + more, where=first.where, fix=first.fix) from error
+
+
+def _part(name: str, value: Any, place: str) -> PartOf:
     entry = typed(value, dict, place)
     take = typed(entry.get("take", "all"), str, place)
     if take not in TAKES:

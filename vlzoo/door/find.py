@@ -29,23 +29,23 @@ class Candidate:
         module: the module to import.
         file: where a single-file plugin lies, else None.
         requires: the distribution's requirements, as its metadata states them.
-        fault: why its metadata can't be read, else empty.
+        unreadable: why its metadata can't be read, else empty.
     """
 
     owner: Owner
     module: str
     file: Path | None = None
     requires: tuple[str, ...] = ()
-    fault: str = ""
+    unreadable: str = ""
 
-    def bring(self) -> ModuleType:
+    def import_module(self) -> ModuleType:
         """Import the module.
 
         Raises:
             PluginError: the distribution needs another vlzoo, or the file can't be read as a module.
         """
-        if self.fault:
-            raise PluginError(self.fault, fix="reinstall the plugin or tell its author")
+        if self.unreadable:
+            raise PluginError(self.unreadable, fix="reinstall the plugin or tell its author")
         if self.owner.dist != CORE:
             _check_requirement([line for line in self.requires if line.lower().startswith(CORE)])
         if self.file is None:
@@ -76,7 +76,7 @@ def _entries(dist: importlib.metadata.Distribution, name: str) -> Iterator[Candi
     try:
         points = [point for point in dist.entry_points if point.group == GROUP]
     except (ValueError, TypeError) as error:
-        yield Candidate(Owner(name, version, name), "", fault=f"its entry_points.txt can't be read: {error}")
+        yield Candidate(Owner(name, version, name), "", unreadable=f"its entry_points.txt can't be read: {error}")
         return
     for point in points:
         yield Candidate(
@@ -93,7 +93,7 @@ def _single_files() -> Iterator[Candidate]:
 def _check_requirement(requires: list[str]) -> None:
     if not requires:
         return
-    # Here, not above: the import takes a while, and a remembered plugin needs no check.
+    # Here, not above: the import takes a while, and without strangers' plugins nothing is to be checked.
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 

@@ -21,8 +21,8 @@ hookimpl = pluggy.HookimplMarker("vlzoo")
 def vlzoo_register(registry: Registrar) -> None:
     """Register parts: `registry.objective("name", "package.module:Class", summary="...")`.
 
-    Called once for each plugin, before any part is built. Import nothing heavy here. What was registered is
-    remembered until the plugin's version or files change.
+    Called once for each plugin whenever vlzoo starts, before any part is built. Import nothing heavy here: a plugin
+    that takes more than half a second is named by `vlzoo list` and `vlzoo doctor`.
     """
 
 

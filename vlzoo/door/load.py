@@ -8,14 +8,16 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from vlzoo.door import hookspecs
+from vlzoo.door.find import Candidate
 from vlzoo.door.parts import Owner, Part
 from vlzoo.door.registry import Registrar
 from vlzoo.errors import PluginError, did_you_mean
@@ -23,45 +25,37 @@ from vlzoo.errors import PluginError, did_you_mean
 if TYPE_CHECKING:
     import click
 
-SLOW_IMPORT_S = 0.5
-"""An import that takes longer is named by `vlzoo doctor`."""
-
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("vlzoo_"))
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one plugin brought.
+    """What one plugin supplies.
 
     Attributes:
+        module: where its hooks are.
         parts: what it registered.
         hooks: the hooks it implements.
         seconds: how long its import and registration took.
         remarks: what its author should mend though it works.
-        commands: the sub-commands it adds, each with one line about it.
+        commands: the sub-commands it adds, by name.
     """
 
+    module: ModuleType
     parts: tuple[Part, ...]
     hooks: tuple[str, ...]
     seconds: float
-    remarks: tuple[str, ...] = ()
-    commands: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...]
+    commands: Mapping[str, click.Command]
 
 
-def new_manager() -> pluggy.PluginManager:
-    """A plugin manager that knows vlzoo's hooks."""
-    manager = pluggy.PluginManager("vlzoo")
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-def load(bring: Callable[[], ModuleType], owner: Owner, core_version: str) -> Loaded:
+def load(candidate: Candidate, core_version: str, taken: Collection[str] = ()) -> Loaded:
     """Import a plugin, check its hooks and collect what it registers.
 
     Args:
-        bring: imports the plugin's module.
-        owner: who supplies it.
+        candidate: what was found.
         core_version: the version of vlzoo that is running.
+        taken: names that its sub-commands can't have.
 
     Raises:
         PluginError: it does not import (SystemExit too), implements a hook that does not exist or with
@@ -69,82 +63,81 @@ def load(bring: Callable[[], ModuleType], owner: Owner, core_version: str) -> Lo
     """
     started = time.perf_counter()
     had_torch = "torch" in sys.modules
-    with isolated(owner) as printed:
-        module = bring()
-        manager = _checked(module)
-        registrar = Registrar(owner, core_version)
-        manager.hook.vlzoo_register(registry=registrar)
+    with _errors_name(candidate.owner), _output_kept() as printed:
+        module = candidate.import_module()
+        manager = _checked(module, candidate.owner)
         hooks = tuple(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
-        added = commands_of(module) if "vlzoo_commands" in hooks else {}
-        commands = tuple((name, added[name].get_short_help_str(60)) for name in sorted(added))
+        registrar = Registrar(candidate.owner, core_version)
+        manager.hook.vlzoo_register(registry=registrar)
+        commands = _commands(manager, taken) if "vlzoo_commands" in hooks else {}
     seconds = time.perf_counter() - started
-    remarks = _remarks(printed.getvalue(), seconds, not had_torch and "torch" in sys.modules)
-    return Loaded(tuple(registrar.parts), hooks, seconds, remarks, commands)
+    remarks = _remarks(printed.getvalue(), not had_torch and "torch" in sys.modules)
+    return Loaded(module, tuple(registrar.parts), hooks, seconds, remarks, commands)
 
 
-def commands_of(module: ModuleType) -> dict[str, click.Command]:
-    """The sub-commands that a plugin's module adds.
-
-    Raises:
-        PluginError: one has the name of a command of the core's.
-    """
-    # Here, not above: most plugins add no command, and a library user needs no command line.
-    import click
-
-    from vlzoo.cli.main import COMMANDS
-
-    group = click.Group()
-    _checked(module).hook.vlzoo_commands(group=group)
-    for name in group.commands:
-        if name in COMMANDS:
-            raise PluginError(
-                f"the command {name!r} is built into vlzoo and can't be taken over",
-                fix="its author must choose another name",
-            )
-    return dict(group.commands)
+def new_manager() -> pluggy.PluginManager:
+    """A plugin manager that knows vlzoo's hooks; with VLZOO_TRACE=1 it shows every call."""
+    manager = pluggy.PluginManager("vlzoo")
+    manager.add_hookspecs(hookspecs)
+    if os.environ.get("VLZOO_TRACE") == "1":
+        manager.add_hookcall_monitoring(_show_call, lambda *_: None)
+    return manager
 
 
-@contextlib.contextmanager
-def isolated(owner: Owner) -> Iterator[io.StringIO]:
-    """Run a plugin's code: what it raises becomes a `PluginError` about it, what it prints is caught.
-
-    Raises:
-        PluginError: whatever went wrong, SystemExit too.
-    """
-    with _blamed_on(owner), _silenced() as printed:
-        yield printed
+def label(owner: Owner) -> str:
+    """What a plugin is called among the hooks: a distribution may supply several."""
+    return f"{owner} [{owner.entry}]"
 
 
-def _checked(module: ModuleType) -> pluggy.PluginManager:
+def _show_call(name: str, implementations: Sequence[pluggy.HookImpl], given: Mapping[str, Any]) -> None:
+    shown = ", ".join(f"{key}={value}" for key, value in given.items() if isinstance(value, str | Path))
+    called = ", ".join(each.plugin_name for each in implementations) or "nobody"
+    print(f"vlzoo trace: {name}({shown}) -> {called}", file=sys.stderr)
+
+
+def _checked(module: ModuleType, owner: Owner) -> pluggy.PluginManager:
     """A manager that holds the module alone, once every hook in it is known to fit."""
-    unmarked = [n for n, f in vars(module).items() if n in HOOKS and inspect.isroutine(f) and not _mark(f)]
+    manager = new_manager()
+    routines = [name for name, value in vars(module).items() if name in HOOKS and inspect.isroutine(value)]
+    unmarked = [name for name in routines if manager.parse_hookimpl_opts(module, name) is None]
     if unmarked:
         raise PluginError(f"{unmarked[0]} is not marked as a hook", fix="put @hookimpl (from vlzoo) above it")
-    marked = {n: _mark(f) for n, f in vars(module).items() if inspect.isroutine(f) and _mark(f)}
-    if not marked:
+    manager.register(module, name=label(owner))
+    callers = manager.get_hookcallers(module)
+    if not callers:
         misspelt = next((n for n in vars(module) if n.startswith("vlzoo_") and callable(vars(module)[n])), None)
         raise PluginError(
             f"{module.__name__} implements no hook" + (f", but it has {misspelt!r}" if misspelt else ""),
             fix="write vlzoo_register(registry) at its top level, under @hookimpl; see docs/plugins.md",
         )
-    for name, mark in marked.items():
-        hook = mark.get("specname") or name
-        if hook not in HOOKS:
-            raise PluginError(f"there is no hook {hook!r}", fix=did_you_mean(hook, HOOKS, what="hooks"))
-    manager = new_manager()
-    manager.register(module)
-    manager.check_pending()
+    for caller in callers:
+        if not caller.has_spec() and not all(each.optionalhook for each in caller.get_hookimpls()):
+            raise PluginError(f"there is no hook {caller.name!r}", fix=did_you_mean(caller.name, HOOKS, what="hooks"))
     return manager
 
 
-def _mark(function: Any) -> dict[str, Any]:
-    """What `@hookimpl` left on a function; empty where it is not marked."""
-    mark = getattr(function, "vlzoo_impl", None)
-    return mark if isinstance(mark, dict) else {}
+def _commands(manager: pluggy.PluginManager, taken: Collection[str]) -> dict[str, click.Command]:
+    """The sub-commands that the manager's plugin adds.
+
+    Raises:
+        PluginError: one has a name that is taken.
+    """
+    import click  # here: most plugins add no command
+
+    group = click.Group()
+    manager.hook.vlzoo_commands(group=group)
+    for name in group.commands:
+        if name in taken:
+            raise PluginError(
+                f"the command {name!r} is built into vlzoo and can't be taken over",
+                fix="its author must choose another name",
+            )
+    return dict(sorted(group.commands.items()))
 
 
 @contextlib.contextmanager
-def _blamed_on(owner: Owner) -> Iterator[None]:
+def _errors_name(owner: Owner) -> Iterator[None]:
+    """Whatever a plugin's code raises, SystemExit too, becomes a `PluginError` that names the plugin."""
     try:
         yield
     except KeyboardInterrupt:
@@ -152,8 +145,9 @@ def _blamed_on(owner: Owner) -> Iterator[None]:
     except PluginError as error:
         raise PluginError(error.what, where=error.where or str(owner), fix=error.fix) from error
     except pluggy.PluginValidationError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise PluginError(" ".join(lines[1:] or lines), where=str(owner)) from error
+        takes = [f"{name}{inspect.signature(getattr(hookspecs, name))}" for name in HOOKS]
+        fix = f"the hooks are {'; '.join(each.partition(' ->')[0] for each in takes)}"
+        raise PluginError(" ".join(str(error).split()), where=str(owner), fix=fix) from error
     except BaseException as error:  # SystemExit too: a plugin must not end the program
         raise PluginError(f"{type(error).__name__}: {_place(error)}{error}", where=str(owner)) from error
 
@@ -172,7 +166,7 @@ def _place(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _silenced() -> Iterator[io.StringIO]:
+def _output_kept() -> Iterator[io.StringIO]:
     # What a plugin prints would break `vlzoo list --json` for everybody. Python's own output is kept for a remark;
     # what is written below Python, by a C library or a child process, goes to standard error.
     printed = io.StringIO()
@@ -190,12 +184,10 @@ def _silenced() -> Iterator[io.StringIO]:
             os.close(saved)
 
 
-def _remarks(printed: str, seconds: float, brought_torch: bool) -> tuple[str, ...]:
+def _remarks(printed: str, imported_torch: bool) -> tuple[str, ...]:
     remarks = []
     if printed.strip():
         remarks.append(f"prints on import: {printed.strip().splitlines()[0][:60]!r}")
-    if brought_torch:
+    if imported_torch:
         remarks.append("imports torch when it registers; name targets as texts instead")
-    if seconds > SLOW_IMPORT_S:
-        remarks.append(f"took {seconds:.1f} s to import (remembered until its files change)")
     return tuple(remarks)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 from vlzoo.door.parts import FUNCTIONS, Option, Part
-from vlzoo.errors import UnknownName, VlzooError, did_you_mean
+from vlzoo.door.source import Definition, definition, full_name, is_overload, locate, statements
+from vlzoo.errors import UnknownName, did_you_mean
 
-Definition = ast.ClassDef | ast.FunctionDef
-_DEPTH = 8
+Options = tuple[Option, ...]
+Ancestor = Definition | str
+"""A base class; its name as written where its source can't be found."""
+
+NO_OPTIONS = {
+    "object",
+    "abc.ABC",
+    "torch.nn.Module",  # it takes anything and refuses it later
+    *(f"{module}.{name}" for module in ("typing", "typing_extensions") for name in ("Generic", "Protocol")),
+}
+"""Bases that take no options; their long sources need not be read."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Schema:
         where: `file:line` of the definition; empty where it was not found.
     """
 
-    options: tuple[Option, ...]
+    options: Options
     open: bool = False
     doc: str = ""
     where: str = ""
@@ -41,17 +47,20 @@ class Schema:
 
 
 def schema_of(part: Part) -> Schema:
-    """The options of a part: as registered, else as its constructor's signature says."""
+    """The options of a part: as registered, else as its constructor's signature says.
+
+    Raises:
+        VlzooError: its source, or that of a base class, is not Python.
+    """
     module, _, attribute = part.target.partition(":")
-    found = _definition(module, attribute)
+    found = definition(module, attribute)
     if found is None:
         return Schema(part.options or (), open=part.options is None)
-    node, file = found
-    where = f"{file}:{node.lineno}"
-    doc = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
+    where = f"{found.file}:{found.node.lineno}"
+    doc = (ast.get_docstring(found.node) or "").partition("\n\n")[0].replace("\n", " ")
     if part.options is not None or part.kind in FUNCTIONS:
         return Schema(part.options or (), doc=doc, where=where)
-    options, is_open = _signature(node, module, _DEPTH)
+    options, is_open = _signature(found)
     return Schema(options, is_open, doc, where)
 
 
@@ -71,50 +80,101 @@ def check_names(part: Part, given: Iterable[str], *, where: str | None = None) -
             )
 
 
-def _signature(node: Definition, module: str, depth: int) -> tuple[tuple[Option, ...], bool]:
+def _signature(found: Definition) -> tuple[Options, bool]:
     """The options of a class or function, and whether it takes others too."""
-    if isinstance(node, ast.FunctionDef):
-        return _arguments(node, _documented(node)), node.args.kwarg is not None
-    about = _documented(node)
-    constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if constructor is not None:
-        options = _arguments(constructor, {**about, **_documented(constructor)})
-        if constructor.args.kwarg is None:
-            return options, False
-        inherited, is_open = _inherited(node, module, depth)
-        names = {option.name for option in options}
-        return (*options, *(option for option in inherited if option.name not in names)), is_open
-    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return _fields(node, about), False
-    return _inherited(node, module, depth)
+    if isinstance(found.node, ast.FunctionDef):
+        return _arguments(found.node, _documented(found.node)), found.node.args.kwarg is not None
+    options: dict[str, Option] = {}
+    is_open = False  # without any constructor, no options
+    ancestors = _ancestors(found)
+    for place, each in enumerate(ancestors):
+        if isinstance(each, str):
+            return tuple(options.values()), True
+        constructor = _constructor(each.node)
+        if constructor is not None:
+            about = {**_documented(each.node), **_documented(constructor)}
+            new, is_open = _arguments(constructor, about, method=True), constructor.args.kwarg is not None
+        elif (decorator := _dataclass(each.node)) and "init=False" not in decorator:
+            new, is_open = _fields(ancestors[place:]), any(isinstance(base, str) for base in ancestors[place:])
+        else:
+            continue
+        options |= {option.name: option for option in new if option.name not in options}
+        if constructor is None or not is_open:  # `**kwargs` are handed on to the next constructor
+            break
+    return tuple(options.values()), is_open
 
 
-def _inherited(node: ast.ClassDef, module: str, depth: int) -> tuple[tuple[Option, ...], bool]:
-    """The options of the first base class whose source can be found; a class without one takes none."""
-    for base in node.bases if depth else ():
-        target = _resolve(ast.unparse(base), module)
-        # torch.nn.Module takes anything and refuses it later: no options, and its long source need not be parsed.
-        ours = target is not None and target[0].partition(".")[0] != "torch"
-        found = _definition(*target) if target and ours else None
-        if found is not None and target is not None:
-            return _signature(found[0], target[0], depth - 1)
-    return (), False
+def _constructor(node: ast.AST) -> ast.FunctionDef | None:
+    body = statements(node.body) if isinstance(node, ast.ClassDef) else ()
+    named = (each for each in body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
+    return next((each for each in named if not is_overload(each)), None)
 
 
-def _arguments(function: ast.FunctionDef, about: Mapping[str, str]) -> tuple[Option, ...]:
+def _dataclass(node: ast.AST) -> str:
+    """The decorator that makes a class a dataclass; empty where there is none."""
+    decorators = node.decorator_list if isinstance(node, ast.ClassDef) else []
+    named = [ast.unparse(each) for each in decorators]
+    return next((each for each in named if re.fullmatch(r"(\w+\.)*dataclass(\(.*)?", each)), "")
+
+
+def _ancestors(found: Definition, below: tuple[Definition, ...] = ()) -> list[Ancestor]:
+    """A class and its bases in the order in which Python looks a method up (C3, python.org/2.3/mro)."""
+    bases = [base for base in _bases(found) if base not in below]  # a class can't be its own base; a source can say so
+    lines = [[base] if isinstance(base, str) else _ancestors(base, (*below, found)) for base in bases]
+    merged: list[Ancestor] = [found]
+    lines = [line for line in [*lines, list(bases)] if line]
+    while lines:
+        later = [each for line in lines for each in line[1:]]
+        head = next((line[0] for line in lines if line[0] not in later), lines[0][0])
+        merged.append(head)
+        lines = [rest for line in lines if (rest := [each for each in line if each != head])]
+    return merged
+
+
+def _bases(found: Definition) -> Iterator[Ancestor]:
+    for base in found.node.bases if isinstance(found.node, ast.ClassDef) else ():
+        written = ast.unparse(base.value if isinstance(base, ast.Subscript) else base)
+        name = full_name(written, found.module) or written
+        if name not in NO_OPTIONS:
+            yield locate(name) or written
+
+
+def _arguments(function: ast.FunctionDef, about: Mapping[str, str], *, method: bool = False) -> Options:
     spec = function.args
     positional = [*spec.posonlyargs, *spec.args]
-    if positional and positional[0].arg in ("self", "cls"):
-        positional = positional[1:]
-    missing: list[ast.expr | None] = [None] * max(0, len(positional) - len(spec.defaults))
-    pairs = list(zip(positional, [*missing, *spec.defaults][-len(positional) :] if positional else [], strict=False))
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
+    pairs = list(zip(positional, [*missing, *spec.defaults], strict=True))[method:]
     pairs += list(zip(spec.kwonlyargs, spec.kw_defaults, strict=True))
     return tuple(_option(arg.arg, arg.annotation, default, about) for arg, default in pairs)
 
 
-def _fields(node: ast.ClassDef, about: Mapping[str, str]) -> tuple[Option, ...]:
-    fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-    return tuple(_option(n.target.id, n.annotation, n.value, about) for n in fields if isinstance(n.target, ast.Name))
+def _fields(ancestors: Iterable[Ancestor]) -> Options:
+    """The fields of a dataclass, its bases' first; one that is written again keeps its place."""
+    found: dict[str, Option] = {}
+    for each in reversed(list(ancestors)):
+        if isinstance(each, str) or not _dataclass(each.node):
+            continue
+        about = _documented(each.node)
+        for node in statements(each.node.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                found |= _field(node.target.id, node, about)
+    return tuple(found.values())
+
+
+def _field(name: str, node: ast.AnnAssign, about: Mapping[str, str]) -> dict[str, Option]:
+    """The option that a field is; none where its constructor does not take it."""
+    annotation = ast.unparse(node.annotation).strip("'\"").replace("typing.", "").replace("dataclasses.", "")
+    if annotation.startswith("ClassVar") or annotation == "KW_ONLY":
+        return {}
+    if inner := re.fullmatch(r"InitVar\[(.*)\]", annotation):
+        annotation = inner.group(1)
+    default = ast.unparse(node.value) if node.value else None
+    if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).rpartition(".")[2] == "field":
+        given = {each.arg: ast.unparse(each.value) for each in node.value.keywords}
+        if given.get("init") == "False":
+            return {}
+        default = given.get("default", f"{given['default_factory']}()" if "default_factory" in given else None)
+    return {name: Option(name, annotation, default, about.get(name, ""))}
 
 
 def _option(name: str, annotation: ast.expr | None, default: ast.expr | None, about: Mapping[str, str]) -> Option:
@@ -136,79 +196,3 @@ def _documented(node: ast.AST) -> dict[str, str]:
         elif name and line.strip():
             found[name] += " " + line.strip()
     return found
-
-
-def _definition(module: str, attribute: str) -> tuple[Definition, Path] | None:
-    """The class or function called `attribute` in `module`, following one re-export after another."""
-    for _ in range(_DEPTH):
-        file = source_file(module)
-        body = _parsed(file).body if file else []
-        node = _walk(body, attribute.split("."))
-        if node is not None and file is not None:
-            return node, file
-        target = _resolve(attribute, module)
-        if target is None or target == (module, attribute):
-            return None
-        module, attribute = target
-    return None
-
-
-def _walk(body: list[ast.stmt], path: list[str]) -> Definition | None:
-    for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == path[0]:
-            return node if len(path) == 1 else _walk(node.body, path[1:])
-    return None
-
-
-def _resolve(name: str, module: str) -> tuple[str, str] | None:
-    """Where `name` as used in `module` comes from, as module and attribute."""
-    file = source_file(module)
-    if file is None:
-        return None
-    head, _, rest = name.partition(".")
-    for node in _parsed(file).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return module, name
-        if isinstance(node, ast.ImportFrom):
-            origin = _absolute(node, module, file)
-            for alias in node.names:
-                if (alias.asname or alias.name) == head:
-                    return (f"{origin}.{alias.name}", rest) if rest else (origin, alias.name)
-    return None
-
-
-def _absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
-    if not node.level:
-        return node.module or ""
-    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
-    base = package[: len(package) - (node.level - 1)]
-    return ".".join([*base, node.module] if node.module else base)
-
-
-@cache
-def _parsed(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise VlzooError(
-            f"not Python: {error}", where=str(file), fix="mend the file or reinstall the plugin"
-        ) from error
-
-
-def source_file(module: str) -> Path | None:
-    """The source of a module, found without importing it or its parents; None where it has none."""
-    top, *rest = module.split(".")
-    try:
-        spec: Any = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    for root in spec.submodule_search_locations or ():
-        stem = Path(root, *rest)
-        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if file.is_file():
-                return file
-    return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vlzoo.door.options import check_names
 from vlzoo.door.parts import CORE, KINDS, Option, Owner, Part
 from vlzoo.errors import PluginError, UnknownName, did_you_mean
 
@@ -92,8 +93,6 @@ class Registry:
             PluginError: its module does not import.
         """
         part = self.find(kind, name)
-        from vlzoo.door.options import check_names  # here: reading a signature is not needed to list parts
-
         check_names(part, options)
         return part.load()(*args, **options)
 
@@ -202,7 +201,7 @@ class Registrar:
             if not isinstance(option, Option) or not isinstance(option.default, str | None):
                 raise PluginError(
                     f"{kind} {name!r}: {option!r} can't be an option",
-                    fix="give vlzoo.door.registry.Option with texts, default='0.9' for instance",
+                    fix="give vlzoo.Option with texts, default='0.9' for instance",
                 )
         self.parts.append(Part(kind, name, target, " ".join(summary.split()), self.owner, paper, schema))
 
