@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vlzoo.bench.text_only import Row, best_constant, fit_text_only
+from vlzoo.bench.text_only import Labelled, best_constant, fit_text_only
 from vlzoo.data.scenes.make import Sizes, make_scenes
 
 Texts = dict[str, list[str]]
@@ -179,7 +179,7 @@ def _vqa_line(name: str, rows: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _line(
-    name: str, train: list[Row], test: list[Row], kinds: Sequence[str] = (), test_kinds: Sequence[str] = ()
+    name: str, train: list[Labelled], test: list[Labelled], kinds: Sequence[str] = (), test_kinds: Sequence[str] = ()
 ) -> None:
     truth = [label for _, label in test]
     constant = best_constant(label for _, label in train)

@@ -138,7 +138,7 @@ PARTS = {
         ),
         (
             "gqa",
-            "vlzoo.bench.vqa.task:Gqa",
+            "vlzoo.bench.vqa.gqa:Gqa",
             "answer a compositional question about a picture: one right answer",
             "Hudson and Manning, CVPR 2019",
         ),

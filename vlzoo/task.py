@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlzoo.errors import PredictionError, UnknownName, VlzooError, did_you_mean
+from vlzoo.data.predictions import Listed, collect, fingerprint
+from vlzoo.data.readers import own
+from vlzoo.data.records import Fields, Sample
+from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError, did_you_mean
 from vlzoo.metrics.figures import Scored
-from vlzoo.types import Text
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel
-    from vlzoo.data.records import Sample
     from vlzoo.text.tokenizer import Tokenizer
-
-Row = dict[str, Any]
-"""One prediction, as it is written to disk."""
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What a task adds to a training batch; the collator makes tensors of arrays.
-
-    Attributes:
-        labels: class numbers, [B] int64.
-        texts: tokenised text by name: `answer`.
-        extra: further arrays by name.
-    """
-
-    labels: Any = None
-    texts: Mapping[str, Text] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,9 +182,7 @@ class Task:
         Raises:
             DataError: it is of no format of this task.
         """
-        from vlzoo.data.readers.own import annotated
-
-        return annotated(file)
+        return own.annotated(file)
 
     def sample_key(self, sample: Sample) -> str:
         """The id that a file of predictions calls a sample by."""
@@ -230,9 +212,18 @@ class Task:
             DataError: annotations that are missing, or of no format of this task.
             PredictionError: predictions that do not fit the annotations.
         """
-        from vlzoo.bench.predictions import read_predictions
-
-        return read_predictions(self, files)
+        if files.source is not None:
+            listed = Listed(files.source, f"{files.source.name} {files.source.fingerprint()}")
+        elif files.annotations is not None:
+            listed = Listed(self.annotated(files.annotations), fingerprint(files.annotations))
+        else:
+            raise DataError("this task needs --annotations FILE, or --data NAME")
+        samples = {self.sample_key(sample): sample for sample in listed}
+        allowed = files.allow_missing and all(self.blank(sample) is not None for sample in listed)
+        found = collect(files.predictions, self.row_key, self.row, samples, allow_missing=allowed)
+        rows = {samples[key].name: {**row, "name": samples[key].name} for key, row in found.values.items()}
+        rows |= {samples[key].name: self.blank(samples[key]) or {} for key in found.missing}
+        return listed, rows, len(found.missing)
 
 
 def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:

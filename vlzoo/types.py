@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+Row = dict[str, Any]
+"""One line of a file or of a table, as plain values by name; of a bench: one prediction."""
+
+Box = tuple[float, float, float, float]
+"""x, y, width and height in pixels, as in COCO."""
+
 
 @dataclass(frozen=True)
 class Tokens:

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from vlzoo.data.records import Fields
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import PredictionError
 from vlzoo.metrics.figures import Scored
-from vlzoo.task import Fields, Task
+from vlzoo.task import Task
 
 _spec = importlib.util.spec_from_file_location(
     "bench_fixtures", Path(__file__).resolve().parent.parent / "bench" / "conftest.py"

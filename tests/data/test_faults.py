@@ -14,23 +14,23 @@ def test_share():
     faults = Faults("cc3m/train", allowed=0.01)
     faults.count("images", 99)
     faults.skip("unreadable picture", "/d/1.jpg")
-    faults.settle()  # 1 of 100 is 1 %
+    faults.check()  # 1 of 100 is 1 %
     faults.skip("unreadable picture", "/d/2.jpg")
     with pytest.raises(DataError, match=r"2 of 101 .*2\.0%.*allowed 1\.0%.*/d/1\.jpg"):
-        faults.settle()
+        faults.check()
 
 
 def test_mended_records_do_not_stop():
     faults = Faults("x", allowed=0.0)
     faults.mend("box clipped", "f:1")
-    faults.settle()
+    faults.check()
 
 
 def test_no_records_at_all():
     faults = Faults("x", allowed=0.5)
     faults.skip("empty caption", "f:1")
     with pytest.raises(DataError, match="1 of 1"):
-        faults.settle()
+        faults.check()
 
 
 def test_list_is_bounded_but_counts_go_on(tmp_path):

@@ -67,7 +67,7 @@ def test_corrupt_pictures_are_counted_listed_and_skipped(own, tmp_path):
     faults.write(tmp_path / "broken.jsonl")
     assert len((tmp_path / "broken.jsonl").read_text().splitlines()) == 3
     with pytest.raises(DataError, match=r"3 of 4 records are unusable \(75\.0%; allowed 1\.0%\)"):
-        faults.settle(4)
+        faults.check(4)
     left = Own(own, split="val", skip=str(tmp_path / "broken.jsonl"))
     assert [sample.name for sample in left] == ["0.png"]
     assert absent_images(source, Faults("x")) == 1

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 Span = tuple[float, float]
-Box = tuple[int, int, int, int]
+Edges = tuple[int, int, int, int]
 """Left, top, right and bottom edge in pixels."""
 
 _TRIES = 10
@@ -19,7 +19,7 @@ def resized(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC)
 
 
-def crop_box(width: int, height: int, scale: Span, ratio: Span, rng: np.random.Generator) -> Box:
+def crop_box(width: int, height: int, scale: Span, ratio: Span, rng: np.random.Generator) -> Edges:
     """A random box: its area is a share `scale` of the picture's, its width over height within `ratio`.
 
     The area is drawn uniformly, the ratio uniformly in its logarithm, the place uniformly among those that fit.
@@ -43,7 +43,7 @@ def crop_box(width: int, height: int, scale: Span, ratio: Span, rng: np.random.G
     return _middle_box(width, height, ratio)
 
 
-def _middle_box(width: int, height: int, ratio: Span) -> Box:
+def _middle_box(width: int, height: int, ratio: Span) -> Edges:
     across, down = width, height
     if width / height < ratio[0]:
         down = max(1, round(width / ratio[0]))

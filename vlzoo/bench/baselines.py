@@ -9,7 +9,8 @@ from typing import Any
 
 from vlzoo.bench.text_only import best_constant, fit_text_only
 from vlzoo.data.records import Sample
-from vlzoo.task import Row, Task
+from vlzoo.task import Task
+from vlzoo.types import Row
 
 
 @dataclass(frozen=True)

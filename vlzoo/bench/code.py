@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vlzoo.door.source import source_file
 from vlzoo.door.plugins import registry
+from vlzoo.door.source import source_file
 
 
 def code_hash(makers: Iterable[Any]) -> str:

@@ -16,7 +16,8 @@ from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.ranking import ByClass, rank_by_class
-from vlzoo.task import Effort, Row, Task, in_order
+from vlzoo.task import Effort, Task, in_order
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

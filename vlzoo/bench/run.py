@@ -19,7 +19,8 @@ from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
 from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
-from vlzoo.task import Effort, Row, Task
+from vlzoo.task import Effort, Task
+from vlzoo.types import Row
 
 Say = Callable[[str], None]
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from vlzoo.bench.predictions import Listed, Refused
+from vlzoo.data.predictions import Listed, Refused
 from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve
-from vlzoo.data.records import Sample
+from vlzoo.data.records import Fields, Sample
 from vlzoo.data.rows import read_rows, text_id
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.nlvr import judge
-from vlzoo.task import Effort, Fields, Files, Row, Task, in_order
-from vlzoo.types import Score
+from vlzoo.task import Effort, Files, Task, in_order
+from vlzoo.types import Row, Score
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

@@ -11,7 +11,7 @@ from typing import Any
 from vlzoo import __version__
 from vlzoo.errors import PredictionError
 from vlzoo.files import write_text, writing
-from vlzoo.task import Row
+from vlzoo.types import Row
 
 
 def key_of(**parts: Any) -> str:

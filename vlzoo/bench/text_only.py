@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
-Row = tuple[str, str]
+Labelled = tuple[str, str]
 """A text and its label."""
 
 
@@ -45,7 +45,7 @@ class TextOnly:
         return [self.labels[best] for best in np.argmax(score_TC, axis=1)]
 
 
-def fit_text_only(train: Sequence[Row], *, penalty: float = 1.0, steps: int = 200, rarest: int = 2) -> TextOnly:
+def fit_text_only(train: Sequence[Labelled], *, penalty: float = 1.0, steps: int = 200, rarest: int = 2) -> TextOnly:
     """Fit the baseline; the same rows give the same baseline.
 
     Args:
@@ -66,7 +66,7 @@ def fit_text_only(train: Sequence[Row], *, penalty: float = 1.0, steps: int = 20
     return TextOnly(features, labels, _fit(_matrix(texts, features), count_TC, penalty, steps))
 
 
-def text_only(train: Sequence[Row], test: Sequence[Row]) -> list[float]:
+def text_only(train: Sequence[Labelled], test: Sequence[Labelled]) -> list[float]:
     """1.0 for each test row whose label the baseline fitted on `train` predicts from its text, else 0.0."""
     predicted = fit_text_only(train).predict([text for text, _ in test])
     return [float(label == guess) for (_, label), guess in zip(test, predicted, strict=True)]

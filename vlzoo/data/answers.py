@@ -16,6 +16,12 @@ from typing import Literal
 from vlzoo.errors import DataError
 from vlzoo.files import write_text
 
+ANSWER_LENGTH = 12
+"""Most ids of an answer, [CLS] and [SEP] included."""
+
+FIRST_TWICE = "answer (first token twice)"
+"""What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
+
 Normalise = Callable[[str], str]
 
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from vlzoo.data.faults import Faults
 from vlzoo.data.reading import typed
+from vlzoo.types import Box
 
 MAX_WORDS = 1_000
 """Words of a text that are kept. Models read 25 to 50; a longer text is a broken record."""
 
 MAX_CHARACTERS = 20_000
 """Characters of a text that are kept, for texts without spaces."""
-
-Box = tuple[float, float, float, float]
 
 
 def clean_text(value: Any, where: str, faults: Faults, *, what: str = "caption") -> str | None:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from vlzoo.augment.tensor import Normalise
 from vlzoo.augment.view import make_pair
+from vlzoo.data.records import Fields
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.errors import DataError
 from vlzoo.hashing import mix
 from vlzoo.interfaces import Augmentation
-from vlzoo.task import Fields
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.types import Batch

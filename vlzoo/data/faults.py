@@ -61,7 +61,7 @@ class Faults:
         """Count what was read: `count("captions", 5)`."""
         self.sizes[unit] += number
 
-    def settle(self, total: int | None = None) -> None:
+    def check(self, total: int | None = None) -> None:
         """Stop where more was skipped than allowed.
 
         Args:

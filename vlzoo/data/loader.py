@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Caught:
     """A user's mistake met in a data worker. torch would hand on an exception with the worker's traceback in it.
 
     Attributes:
@@ -67,14 +67,14 @@ class Fault:
     fix: str | None
 
     @classmethod
-    def of(cls, error: VlzooError) -> Fault:
+    def of(cls, error: VlzooError) -> Caught:
         """What a worker sends in place of `error`."""
         return cls(type(error), error.what, error.where, error.fix)
 
 
 @dataclass(frozen=True)
-class Careful:
-    """A reader that gives a `Fault` where the reading fails.
+class CatchingReader:
+    """A reader that gives a `Caught` where the reading fails.
 
     Attributes:
         reader: makes the items.
@@ -82,19 +82,19 @@ class Careful:
 
     reader: Reader
 
-    def __getitem__(self, place: tuple[int, int]) -> Item | Fault:
+    def __getitem__(self, place: tuple[int, int]) -> Item | Caught:
         try:
             return self.reader[place]
         except VlzooError as error:
-            return Fault.of(error)
+            return Caught.of(error)
 
     def __len__(self) -> int:
         return len(self.reader)
 
 
 @dataclass(frozen=True)
-class CarefulCollator:
-    """A collator that hands the first `Fault` on.
+class CatchingCollator:
+    """A collator that hands the first `Caught` on.
 
     Attributes:
         collator: makes the batches.
@@ -102,14 +102,14 @@ class CarefulCollator:
 
     collator: Collator
 
-    def __call__(self, items: Sequence[Item | Fault]) -> Batch | Fault:
+    def __call__(self, items: Sequence[Item | Caught]) -> Batch | Caught:
         """The batch, or what went wrong."""
         whole = [item for item in items if isinstance(item, Item)]
-        faults = [item for item in items if isinstance(item, Fault)]
+        caught = [item for item in items if isinstance(item, Caught)]
         try:
-            return faults[0] if faults else self.collator(whole)
+            return caught[0] if caught else self.collator(whole)
         except VlzooError as error:
-            return Fault.of(error)
+            return Caught.of(error)
 
 
 def endless(reader: Reader, collator: Collator, order: Order, *, workers: int = 0) -> Iterator[Batch]:
@@ -118,15 +118,15 @@ def endless(reader: Reader, collator: Collator, order: Order, *, workers: int = 
     Raises:
         VlzooError: a sample can't be read or does not fit.
     """
-    loader: DataLoader[Batch | Fault] = DataLoader(
-        Careful(reader),  # type: ignore[arg-type]
+    loader: DataLoader[Batch | Caught] = DataLoader(
+        CatchingReader(reader),  # type: ignore[arg-type]
         batch_sampler=order,
-        collate_fn=CarefulCollator(collator),
+        collate_fn=CatchingCollator(collator),
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
     )
     for made in loader:
-        if isinstance(made, Fault):
+        if isinstance(made, Caught):
             raise made.kind(made.what, where=made.where, fix=made.fix)
         yield made

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vlzoo.types import Text
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -73,3 +75,18 @@ class Sample:
     label: str | None = None
     group: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a task adds to a training batch; the collator makes tensors of arrays.
+
+    Attributes:
+        labels: class numbers, [B] int64.
+        texts: tokenised text by name: `answer`.
+        extra: further arrays by name.
+    """
+
+    labels: Any = None
+    texts: Mapping[str, Text] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)

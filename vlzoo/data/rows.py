@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.errors import DataError, did_you_mean
-
-Row = Mapping[str, Any]
+from vlzoo.types import Row
 
 _GZIP = b"\x1f\x8b"
 
@@ -60,7 +59,7 @@ def read_rows(path: Path, inside: str | None = None) -> list[tuple[Row, str]]:
     return rows
 
 
-def text_id(row: Row, name: str) -> str:
+def text_id(row: Mapping[str, Any], name: str) -> str:
     """The id under `name` as text; 17 and "17" are the same id.
 
     Raises:

@@ -223,7 +223,7 @@ class Source:
             rows = store.in_memory(self._kept(faults), self.columns)
         else:
             rows = list(self._kept(faults))
-        faults.settle()
+        faults.check()
         self._rows, self._faults = rows, faults
         self._compare()
 

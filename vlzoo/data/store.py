@@ -17,14 +17,13 @@ from vlzoo import __version__
 from vlzoo.errors import DataError
 from vlzoo.files import replacing, write_text
 from vlzoo.resources import cache_dir
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 8192
 """Rows turned into Arrow at a time."""
-
-Row = dict[str, Any]
 
 
 class Rows(Sequence[Row]):

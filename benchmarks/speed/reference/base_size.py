@@ -41,7 +41,7 @@ def lengths(texts: int) -> list[int]:
 
 def caption_lengths() -> Iterator[int]:
     """Token counts of the first 2,000 captions of the file."""
-    from vlzoo.bench.predictions import read_json
+    from vlzoo.data.reading import read_json
     from vlzoo.text.cleaning import pre_caption
     from vlzoo.text.tokenizer import Tokenizer
 

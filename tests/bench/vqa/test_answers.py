@@ -9,8 +9,9 @@ import torch
 
 from vlzoo.bench.vqa.answers import answerer
 from vlzoo.bench.vqa.generate import generate
+from vlzoo.bench.vqa.gqa import Gqa
 from vlzoo.bench.vqa.rank import rank_answers
-from vlzoo.bench.vqa.task import Gqa, Vqa
+from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.models.decoder import CausalDecoder

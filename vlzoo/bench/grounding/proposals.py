@@ -11,8 +11,7 @@ from typing import Any
 from vlzoo.data.reading import read_json
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
-
-Box = tuple[float, float, float, float]
+from vlzoo.types import Box
 
 
 @dataclass(frozen=True)

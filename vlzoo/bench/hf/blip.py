@@ -17,11 +17,12 @@ from vlzoo.bench.hf.model import ForeignModel
 from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.bench.retrieval.pairs import PairModel, pair_model
 from vlzoo.bench.vqa.answers import Answerer, answerer
-from vlzoo.bench.vqa.task import ANSWER_LENGTH, Vqa
+from vlzoo.bench.vqa.task import Vqa
+from vlzoo.data.answers import ANSWER_LENGTH
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
 from vlzoo.objectives.itm import MATCH
-from vlzoo.task import Row
+from vlzoo.types import Row
 
 
 class Blip(ForeignModel):

@@ -23,7 +23,7 @@ from vlzoo.bench.vqa.answers import Answerer, answerer
 from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
-from vlzoo.task import Row
+from vlzoo.types import Row
 
 ABLE = {
     "ViltForImageAndTextRetrieval": ("retrieval with --protocol itm (every pair: it has no first stage)",),

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from vlzoo.bench.predictions import Listed, fingerprint, read_bytes
+from vlzoo.data.predictions import Listed, fingerprint, read_bytes
 from vlzoo.data.reading import read_json
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.recall import check_scores
-from vlzoo.task import Files, Row
+from vlzoo.task import Files
+from vlzoo.types import Row
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vlzoo.bench.packed import unpack
 from vlzoo.errors import DataError
 from vlzoo.metrics.recall import KARPATHY_SIZES
-from vlzoo.task import Row
+from vlzoo.types import Row
 
 UNSCORED = -np.inf
 """The score of pairs that the first stage leaves out: below any logit. ALBEF's `Retrieval.py` writes -100."""

@@ -24,7 +24,8 @@ from vlzoo.bench.retrieval.features import Encoded, Features, TextRows
 from vlzoo.bench.retrieval.pairs import PairModel
 from vlzoo.bench.store import not_finite
 from vlzoo.progress import Progress, size_text
-from vlzoo.task import Effort, Row
+from vlzoo.task import Effort
+from vlzoo.types import Row
 
 Say = Callable[[str], None]
 IMAGE_BLOCK, TEXT_BLOCK = 32, 1024

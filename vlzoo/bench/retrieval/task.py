@@ -12,7 +12,8 @@ from vlzoo.bench.retrieval.matrices import Captions, matrices, require_captions,
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
-from vlzoo.task import Effort, Files, Row, Task
+from vlzoo.task import Effort, Files, Task
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

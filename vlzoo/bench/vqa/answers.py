@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,12 +16,14 @@ from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.rank import rank_answers
-from vlzoo.bench.vqa.task import ANSWER_LENGTH, FIRST_TWICE, Vqa
+from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
 from vlzoo.objectives.answer import decoder_of
 from vlzoo.step.step import Step
-from vlzoo.task import Row
-from vlzoo.types import Batch, Text, Tokens
+from vlzoo.types import Batch, Row, Text, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.bench.vqa.task import Vqa
 
 Answerer = Callable[[Any], list[Row]]
 """From a batch of questions to a row each: `answer` and `score`."""
@@ -37,7 +39,7 @@ def answerer(model: BenchModel, task: Vqa) -> Answerer:
     model.cannot("vqa")
 
 
-@answerer.register
+@answerer.register(Engine)
 def _(model: Engine, task: Vqa) -> Answerer:
     head = model.offered("classes")
     mode = task.mode or ("classify" if head is not None else "rank")

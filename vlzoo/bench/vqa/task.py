@@ -1,4 +1,4 @@
-"""VQA v2 and GQA: answer a question about a picture (Goyal et al., CVPR 2017; Hudson and Manning, CVPR 2019)."""
+"""VQA v2: answer a question about a picture (Goyal et al., CVPR 2017)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vlzoo.bench.predictions import Refused
-from vlzoo.data.answers import AnswerList, answer_weights, build_answer_list
-from vlzoo.data.readers import gqa, vqa
-from vlzoo.data.records import Sample
+from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE, AnswerList, answer_weights, build_answer_list
+from vlzoo.data.predictions import Refused
+from vlzoo.data.readers import vqa
+from vlzoo.data.records import Fields, Sample
 from vlzoo.data.rows import text_id
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
-from vlzoo.task import Effort, Fields, Row, Task, in_order
-from vlzoo.types import Score
+from vlzoo.task import Effort, Task, in_order
+from vlzoo.types import Row, Score
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 CLASSES = 3_129
 """Classes of `classify`: the most frequent answers, as many as UNITER, ViLT and METER take."""
-
-ANSWER_LENGTH = 12
-"""Most ids of an answer, [CLS] and [SEP] included."""
-
-FIRST_TWICE = "answer (first token twice)"
-"""What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
 
 MODES = ("rank", "generate", "classify")
 
@@ -181,7 +175,7 @@ class Vqa(Task):
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The answer."""
-        return {"answer": _string(row, "answer")}
+        return {"answer": answer_text(row, "answer")}
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy in all and per answer type; intervals over pictures.
@@ -228,85 +222,18 @@ class Vqa(Task):
         return {kind: str(sample.fields[key]) for kind, key in kinds.items() if key in sample.fields}
 
 
-class Gqa(Vqa):
-    """GQA: one right answer; accuracy of all balanced questions, binary and open ones apart.
-
-    Args:
-        protocol: `accuracy`, the only one.
-        mode: as for vqa.
-        k: candidates kept by the first stage of ranking.
-        beams: beams of free decoding; 1 is greedy.
-        answers: at most this many answers of the list; None: all.
-    """
-
-    name = "gqa"
-    protocols = ("accuracy",)
-    id_key = "questionId"
-    answer_key = "prediction"
-
-    def __init__(
-        self,
-        *,
-        protocol: str = "",
-        mode: Literal["", "rank", "generate", "classify"] = "",
-        k: int = 128,
-        beams: int = 1,
-        answers: int | None = None,
-    ) -> None:
-        super().__init__(protocol=protocol, mode=mode, k=k, beams=beams, answers=answers)
-
-    def server_id(self, name: str) -> int | str:
-        """Text, as GQA's files have it."""
-        return name
-
-    def annotated(self, file: Path) -> Iterable[Sample]:
-        """The official file, id -> question with its `answer`, or a list of `{"question_id", "answer"}`."""
-        return gqa.annotated(file)
-
-    def row_key(self, row: Mapping[str, Any]) -> str:
-        """`{"questionId", "prediction"}` (the server's) or `{"question_id", "answer"}`."""
-        return text_id(row, "questionId" if "questionId" in row else "question_id")
-
-    def row(self, row: Mapping[str, Any]) -> Row:
-        """The answer."""
-        return {"answer": _string(row, "prediction" if "prediction" in row else "answer")}
-
-    def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
-        """Accuracy; binary and open questions apart.
-
-        The official figure counts balanced questions alone: where the data say which those are, the others must be
-        predicted but are not scored.
-        """
-        pairs = in_order(samples, rows)
-        counted = {sample.name: sample for sample, _ in pairs if sample.fields.get("balanced") is not False}
-        scored = super().score(list(counted.values()), {name: rows[name] for name in counted})
-        notes = (f"{len(counted)} balanced questions of {len(pairs)} are scored",) if len(counted) < len(pairs) else ()
-        return Scored(scored.scores, notes=notes)
-
-    def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
-        """Right where the answer is the annotated string.
-
-        Raises:
-            DataError: a question has several annotators.
-        """
-        if any(len(truth) != 1 for truth in truths):
-            raise DataError("these questions have several annotators' answers; GQA's have one", fix="bench vqa instead")
-        return exact(truths, said), self.protocol
-
-    def kinds(self, sample: Sample) -> Mapping[str, str]:
-        """`open` for questions of structure `query`, else `binary`, as GQA's evaluator calls them."""
-        structure = sample.fields.get("structural")
-        if structure is None:
-            return {}
-        return {"answer type": "open" if structure == "query" else "binary", "structure": str(structure)}
-
-
 def exact(truths: Sequence[Sequence[str]], said: Sequence[str]) -> np.ndarray:
     """100 where an answer is the first annotated string, else 0, [N]."""
     return np.array([100.0 * (truth[0] == answer) for truth, answer in zip(truths, said, strict=True)])
 
 
-def _string(row: Mapping[str, Any], name: str) -> str:
+def answer_text(row: Mapping[str, Any], name: str) -> str:
+    """The answer in a row of predictions.
+
+    Raises:
+        KeyError: there is none.
+        Refused: it is no text.
+    """
     if not isinstance(row[name], str):
         raise Refused("answers that are not strings", row[name])
     return str(row[name])

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vlzoo.data.cleaning import Box
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.records import ImageRef, Region, Sample
 from vlzoo.data.sources import Pairing, Source
 from vlzoo.errors import UnknownName, did_you_mean
+from vlzoo.types import Box
 
 UNITS = ("auto", "image", "caption")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.cleaning import Box, clean_box
+from vlzoo.data.cleaning import clean_box
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
@@ -16,6 +16,7 @@ from vlzoo.data.reading import Record, identifier, need, read_json, typed, uniqu
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.rows import read_bytes, read_rows
 from vlzoo.errors import DataError
+from vlzoo.types import Box
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from PIL import Image, ImageChops, ImageDraw
 
 from vlzoo.data.scenes.scene import Scene, Thing
 from vlzoo.data.scenes.words import COLORS, SHAPES
+from vlzoo.types import Box
 
 CURTAIN = (122, 74, 34)
 CURTAIN_FOLD = (92, 54, 22)
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels, as in COCO."""
 Point = tuple[float, float]
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from vlzoo.data.scenes.draw import Box, draw
+from vlzoo.data.scenes.draw import draw
 from vlzoo.data.scenes.phrases import captions, region_phrases
 from vlzoo.data.scenes.referring import expressions
 from vlzoo.data.scenes.scene import Scene, sample_scene
 from vlzoo.data.scenes.words import pairs_of
+from vlzoo.types import Box
 
 
 @dataclass(frozen=True)

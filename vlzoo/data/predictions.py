@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import Row, read_bytes, read_rows, short
-from vlzoo.errors import DataError, PredictionError
-
-if TYPE_CHECKING:
-    from vlzoo.task import Files, Task
+from vlzoo.data.rows import read_bytes, read_rows, short
+from vlzoo.errors import PredictionError
+from vlzoo.types import Row
 
 T = TypeVar("T")
 _SHOWN = 5
@@ -46,7 +44,7 @@ class Refused(ValueError):
 
 
 @dataclass
-class Faults:
+class Refusals:
     """What is wrong with a file, by kind; nothing is said until everything was looked at."""
 
     found: dict[str, list[str]] = field(default_factory=dict)
@@ -104,47 +102,26 @@ def collect(
         PredictionError: rows without the needed fields, unknown, duplicate or missing ids, values that cannot be
             scored: all of them at once, counted, with the first few named.
     """
-    known, values, seen, faults = frozenset(expected), dict[str, T](), set[str](), Faults()
+    known, values, seen, refusals = frozenset(expected), dict[str, T](), set[str](), Refusals()
     for row, where in read_rows(path):
         try:
             name = key(row)
             values[name] = value(row)
         except KeyError as error:
-            faults.add(f"rows without {error.args[0]!r}", f"at {where.removeprefix(f'{path}:')}")
+            refusals.add(f"rows without {error.args[0]!r}", f"at {where.removeprefix(f'{path}:')}")
             continue
         except Refused as refused:
-            faults.add(refused.kind, f"{name} has {short(refused.shown)}")
+            refusals.add(refused.kind, f"{name} has {short(refused.shown)}")
         if name in seen:
-            faults.add("duplicate ids", name)
+            refusals.add("duplicate ids", name)
         elif name not in known:
-            faults.add("unknown ids", name)
+            refusals.add("unknown ids", name)
         seen.add(name)
     missing = tuple(name for name in expected if name not in seen)
     for name in () if allow_missing and len(missing) < len(known) else missing:
-        faults.add("missing ids", name)
-    faults.refuse(path, _remedy(faults, len(known)))
+        refusals.add("missing ids", name)
+    refusals.refuse(path, _remedy(refusals, len(known)))
     return Collected({name: values[name] for name in expected if name in values}, missing)
-
-
-def read_predictions(task: Task, files: Files) -> tuple[Listed, dict[str, dict[str, Any]], int]:
-    """The samples of a file of annotations, the predictions of another by sample name, and how many were missing.
-
-    Raises:
-        DataError: no annotations, or of no format of the task.
-        PredictionError: predictions that do not fit them.
-    """
-    if files.source is not None:
-        listed = Listed(files.source, f"{files.source.name} {files.source.fingerprint()}")
-    elif files.annotations is not None:
-        listed = Listed(task.annotated(files.annotations), fingerprint(files.annotations))
-    else:
-        raise DataError("this task needs --annotations FILE, or --data NAME")
-    samples = {task.sample_key(sample): sample for sample in listed}
-    allowed = files.allow_missing and all(task.blank(sample) is not None for sample in listed)
-    found = collect(files.predictions, task.row_key, task.row, samples, allow_missing=allowed)
-    rows = {samples[key].name: {**row, "name": samples[key].name} for key, row in found.values.items()}
-    rows |= {samples[key].name: task.blank(samples[key]) or {} for key in found.missing}
-    return listed, rows, len(found.missing)
 
 
 def fingerprint(path: Path) -> str:
@@ -152,9 +129,9 @@ def fingerprint(path: Path) -> str:
     return f"{path.name} (sha256 {hashlib.sha256(read_bytes(path)).hexdigest()[:12]})"
 
 
-def _remedy(faults: Faults, known: int) -> str | None:
-    if len(faults.found.get("missing ids", ())) == known:
+def _remedy(refusals: Refusals, known: int) -> str | None:
+    if len(refusals.found.get("missing ids", ())) == known:
         return "not one prediction belongs to these annotations: are they of another split?"
-    if set(faults.found) == {"missing ids"}:
+    if set(refusals.found) == {"missing ids"}:
         return "--allow-missing counts them as wrong and says so beside the number"
     return "every id must be in the annotations, once, with a value that can be scored"

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from vlzoo.bench.predictions import Refused, collect, fingerprint
+from vlzoo.data.predictions import Refused, collect, fingerprint
 from vlzoo.data.reading import read_json
 from vlzoo.data.rows import read_rows, text_id
 from vlzoo.errors import DataError, PredictionError
