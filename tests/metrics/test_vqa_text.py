@@ -1,6 +1,6 @@
 import pytest
 
-from vlzoo.metrics.vqa_text import CONTRACTIONS, NUMBER_WORDS, clean, normalise, settle_words, strip_punctuation
+from vlzoo.metrics.vqa_text import CONTRACTIONS, NUMBER_WORDS, clean, normalise, normalise_words, strip_punctuation
 
 
 # The rules as read in vqaEval.py: `(?!<=\d)(\.)(?!\d)` with 32 as count, and punctuation by its neighbours.
@@ -39,7 +39,7 @@ def test_punctuation(text, expected):
     ],
 )
 def test_words(text, expected):
-    assert settle_words(text) == expected
+    assert normalise_words(text) == expected
 
 
 def test_tables_have_the_official_size():

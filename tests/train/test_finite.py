@@ -30,7 +30,7 @@ def test_elsewhere_the_first_of_many_is_named():
     for step, (itc, itm) in enumerate([(1.0, 1.0), (1.0, float("-inf")), (float("nan"), float("nan")), (1.0, 1.0)]):
         watch.note(losses(itc=itc, itm=itm), step=step, samples=[f"{step}.{row}" for row in range(9)])
     with pytest.raises(TrainingError, match="the loss of objective 'itm' is -inf at step 1") as found:
-        watch.look()
+        watch.check()
     assert ", ".join(f"1.{row}" for row in range(8)) + ", ..." in str(found.value)
     assert "1.8" not in str(found.value)
 
@@ -40,14 +40,14 @@ def test_two_streams_of_one_step_are_told_apart_by_their_samples():
     watch.note(losses(itm=1.0), step=7, samples=["pair"])
     watch.note(losses(itm=float("nan")), step=7, samples=["region"])
     with pytest.raises(TrainingError, match="samples region"):
-        watch.look()
+        watch.check()
 
 
 def test_what_was_looked_at_is_forgotten():
     watch = FiniteLosses(ELSEWHERE)
     watch.note(losses(itm=1.0), step=0, samples=["a"])
-    watch.look()
+    watch.check()
     watch.note(losses(itm=float("nan")), step=1, samples=["b"])
     with pytest.raises(TrainingError, match="at step 1"):
-        watch.look()
-    watch.look()
+        watch.check()
+    watch.check()

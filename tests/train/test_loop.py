@@ -79,7 +79,7 @@ def test_no_step_waits_for_the_device(toy, tmp_path):
     assert waits.seen == []
     assert all(isinstance(value, torch.Tensor) for value in values[0].values())
     with waits:
-        made.finite.look()
+        made.finite.check()
     assert waits.seen == ["__int__"] * 2  # once for each objective, not for each step
 
 

@@ -31,7 +31,7 @@ def _factor(amount: float) -> float:
     return abs(amount) * 1.8 + 0.1
 
 
-def _warped(picture: Image.Image, affine: Affine) -> Image.Image:
+def _warp(picture: Image.Image, affine: Affine) -> Image.Image:
     return Image.fromarray(warp(np.asarray(picture), affine))
 
 
@@ -42,7 +42,7 @@ def _shear(amount: float) -> float:
 def _translate(picture: Image.Image, right: float, down: float) -> Image.Image:
     if right.is_integer() and down.is_integer():
         return Image.fromarray(shift(np.asarray(picture), int(right), int(down)))
-    return _warped(picture, (1, 0, right, 0, 1, down))
+    return _warp(picture, (1, 0, right, 0, 1, down))
 
 
 def _pixels(amount: float) -> float:
@@ -55,11 +55,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "Equalize": lambda picture, _: colour.equalize(picture),
     "Brightness": lambda picture, amount: colour.brightness(picture, _factor(amount)),
     "Sharpness": lambda picture, amount: colour.sharpness(picture, _factor(amount)),
-    "ShearX": lambda picture, amount: _warped(picture, (1, _shear(amount), 0, 0, 1, 0)),
-    "ShearY": lambda picture, amount: _warped(picture, (1, 0, 0, _shear(amount), 1, 0)),
+    "ShearX": lambda picture, amount: _warp(picture, (1, _shear(amount), 0, 0, 1, 0)),
+    "ShearY": lambda picture, amount: _warp(picture, (1, 0, 0, _shear(amount), 1, 0)),
     "TranslateX": lambda picture, amount: _translate(picture, _pixels(amount), 0.0),
     "TranslateY": lambda picture, amount: _translate(picture, 0.0, _pixels(amount)),
-    "Rotate": lambda picture, amount: _warped(picture, rotation(amount * _ROTATE, picture.height, picture.width)),
+    "Rotate": lambda picture, amount: _warp(picture, rotation(amount * _ROTATE, picture.height, picture.width)),
 }
 """The ten operations of ALBEF's configuration."""
 

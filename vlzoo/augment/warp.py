@@ -39,7 +39,7 @@ def warp(picture_HWC: NDArray[np.uint8], affine: Affine, fill: int = FILL) -> ND
         The moved picture, [H, W, 3] uint8.
     """
     height, width, _ = picture_HWC.shape
-    lanes = _framed(picture_HWC, fill)
+    lanes = _pad(picture_HWC, fill)
     inverse = _inverse(affine)
     warped_HWC = np.empty_like(picture_HWC, order="C")
     rows = max(1, _BAND // width)
@@ -101,7 +101,7 @@ def _in_steps(along_row_W: NDArray[np.floating], at_row_h1: NDArray[np.floating]
     return fine_hW >> (_COORD_BITS - _STEP_BITS)
 
 
-def _framed(picture_HWC: NDArray[np.uint8], fill: int) -> NDArray[np.int64]:
+def _pad(picture_HWC: NDArray[np.uint8], fill: int) -> NDArray[np.int64]:
     """The picture with a frame one pixel wide, three colours packed in each number, flat [(H + 2) (W + 2)]."""
     height, width, _ = picture_HWC.shape
     framed = np.full((height + 2, width + 2), _same(fill), np.int64)

@@ -60,20 +60,20 @@ class Weak(Augmentation):
 
     def image(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         """The changed picture, [size, size]. It knows no texts, so a careful flip is a blind one here."""
-        return self._changed(picture, rng, may_flip=True)
+        return self._change(picture, rng, may_flip=True)
 
     def pair(
         self, picture: Image.Image, texts: Sequence[str], rng: np.random.Generator
     ) -> tuple[Image.Image, tuple[str, ...]]:
         """The changed picture with its texts as they were."""
         may_flip = not (self.careful_flip and names_a_side(texts))
-        return self._changed(picture, rng, may_flip=may_flip), tuple(texts)
+        return self._change(picture, rng, may_flip=may_flip), tuple(texts)
 
     def colours(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         """What happens between crop and flip: nothing here."""
         return picture
 
-    def _changed(self, picture: Image.Image, rng: np.random.Generator, *, may_flip: bool) -> Image.Image:
+    def _change(self, picture: Image.Image, rng: np.random.Generator, *, may_flip: bool) -> Image.Image:
         if self.scale is not None:
             picture = picture.crop(crop_box(*picture.size, self.scale, self.ratio, rng))
         picture = self.colours(resized(picture, self.size), rng)

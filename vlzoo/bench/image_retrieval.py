@@ -85,8 +85,8 @@ def _class(sample: Sample) -> str:
 
 
 def _by_style(precision_Q: NDArray[np.float64], styles: Sequence[str]) -> dict[str, float]:
-    told = np.array(styles)
-    return {f"mAP of {style}": float(precision_Q[told == style].mean()) for style in sorted(set(styles) - {""})}
+    style_Q = np.array(styles)
+    return {f"mAP of {style}": float(precision_Q[style_Q == style].mean()) for style in sorted(set(styles) - {""})}
 
 
 def _sizes(found: ByClass, classes: Sequence[str]) -> str:

@@ -16,8 +16,8 @@ from vlzoo.types import Row
 
 def key_of(**parts: Any) -> str:
     """A hash of everything a prediction depends on: weights, code, recipe, data, precision, options."""
-    told = json.dumps({**parts, "vlzoo": __version__}, sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps({**parts, "vlzoo": __version__}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Store:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ExplainOptions:
     """What is to be drawn, as the command line says it.
 
     Attributes:
@@ -97,7 +97,7 @@ def command(**options: Any) -> None:
     The last fusion layer has no word maps and is refused. `cells` shows the raw patches, `overlay` smooth colours as
     ALBEF draws them.
     """
-    wanted = Drawing(**options)
+    wanted = ExplainOptions(**options)
     wanted.check()
     from vlzoo.cli.output import as_json
     from vlzoo.explain.figure import write
@@ -134,7 +134,7 @@ def open_picture(image: Path) -> ImageRef:
     return picture
 
 
-def load_explainer(run: Path, wanted: Drawing) -> Explainer:
+def load_explainer(run: Path, wanted: ExplainOptions) -> Explainer:
     """The run, ready to explain; an error names the run, because there may be two."""
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
@@ -146,7 +146,9 @@ def load_explainer(run: Path, wanted: Drawing) -> Explainer:
         raise type(error)(error.what, where=str(run), fix=error.fix) from error
 
 
-def maps_of_words(wanted: Drawing, explainers: Sequence[Explainer], picture: ImageRef) -> tuple[Sheet, dict[str, Any]]:
+def maps_of_words(
+    wanted: ExplainOptions, explainers: Sequence[Explainer], picture: ImageRef
+) -> tuple[Sheet, dict[str, Any]]:
     """The maps of every word, of one run or of two side by side, and their figures."""
     from dataclasses import replace
 
@@ -164,7 +166,9 @@ def maps_of_words(wanted: Drawing, explainers: Sequence[Explainer], picture: Ima
     return against_sheet(named, wanted.caption, words, wanted.style), found
 
 
-def mask_of_a_word(wanted: Drawing, explainers: Sequence[Explainer], picture: ImageRef) -> tuple[Sheet, dict[str, Any]]:
+def mask_of_a_word(
+    wanted: ExplainOptions, explainers: Sequence[Explainer], picture: ImageRef
+) -> tuple[Sheet, dict[str, Any]]:
     """What the soft mask of one word hides, and its figures."""
     from vlzoo.explain.sheets import figures, mask_figures, mask_sheet
 

@@ -22,7 +22,7 @@ def command(kind: str | None, json_: bool) -> None:
     opened = door()
     parts = opened.registry.of(kind) if kind else list(opened.registry)
     if json_:
-        as_json({"parts": [_describe(part) for part in parts], "broken": [_broken(each) for each in opened.broken]})
+        as_json({"parts": [_describe(part) for part in parts], "broken": [_broken_row(each) for each in opened.broken]})
         return
     shared = _ambiguous(opened)
     for name in KINDS if kind is None else (kind,):
@@ -56,7 +56,7 @@ def _describe(part: Part) -> dict[str, str]:
     return {**about, "distribution": owner.dist, "version": owner.version, "target": part.target, "paper": part.paper}
 
 
-def _broken(plugin: Plugin) -> dict[str, str | None]:
+def _broken_row(plugin: Plugin) -> dict[str, str | None]:
     error = plugin.error
     what = {"reason": error.what, "where": error.where, "fix": error.fix} if error else {}
     return {"entry": plugin.owner.entry, "distribution": plugin.owner.dist, "version": plugin.owner.version, **what}

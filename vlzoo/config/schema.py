@@ -30,11 +30,11 @@ class PartRef(BaseModel):
         return dict(self.model_extra or {})
 
 
-def _named(value: Any) -> Any:
+def _as_part_ref(value: Any) -> Any:
     return {"part": value} if isinstance(value, str) else value
 
 
-Ref = Annotated[PartRef, BeforeValidator(_named)]
+Ref = Annotated[PartRef, BeforeValidator(_as_part_ref)]
 
 
 class ObjectiveRef(BaseModel):

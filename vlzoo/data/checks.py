@@ -18,7 +18,7 @@ def check_images(source: Sequence[Sample], faults: Faults) -> int:
     total = 0
     with closing(Progress("reading pictures", len(source), unit="samples", brief=True)) as progress:
         for index, image in _pictures(source, faults):
-            _tried(image, lambda it: it.open(), faults)
+            _try_image(image, lambda it: it.open(), faults)
             total += 1
             progress.update(index)
     return total
@@ -29,7 +29,7 @@ def absent_images(source: Sequence[Sample], faults: Faults) -> int:
     before = sum(faults.skipped.values())
     for _, image in _pictures(source, faults):
         if isinstance(image, FileImage):
-            _tried(image, _exists, faults)
+            _try_image(image, _exists, faults)
     return sum(faults.skipped.values()) - before
 
 
@@ -38,7 +38,7 @@ def _exists(image: ImageRef) -> None:
         raise DataError("there is no such picture", where=image.name)
 
 
-def _tried(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> None:
+def _try_image(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> None:
     try:
         test(image)
     except DataError as error:

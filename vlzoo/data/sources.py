@@ -176,8 +176,8 @@ class Source:
 
     def describe(self) -> str:
         """One line: the name, the sizes, and the official ones."""
-        told = f"official: {sizes_text(self.official)}" if self.official else "no official size"
-        return f"{self.name}: {sizes_text(self.sizes) or f'{len(self):,} samples'} ({told})"
+        said = f"official: {sizes_text(self.official)}" if self.official else "no official size"
+        return f"{self.name}: {sizes_text(self.sizes) or f'{len(self):,} samples'} ({said})"
 
     def fingerprint(self) -> str:
         """A hash of 16 hex digits of the annotations, the split and the options; not of where they lie."""
@@ -260,12 +260,12 @@ class Source:
         sizes = {unit: number for unit, number in self.sizes.items() if official.get(unit, number) != number}
         if not sizes:
             return
-        told = "; ".join(f"{number:,} {unit}, officially {official[unit]:,}" for unit, number in sizes.items())
+        differing = "; ".join(f"{number:,} {unit}, officially {official[unit]:,}" for unit, number in sizes.items())
         if self.strict:
             raise DataError(
-                f"{self.name} has another size: {told}", where=self.root, fix="complete it, or strict: false"
+                f"{self.name} has another size: {differing}", where=self.root, fix="complete it, or strict: false"
             )
-        warnings.warn(f"{self.name} has another size: {told}", SizeWarning, stacklevel=2)
+        warnings.warn(f"{self.name} has another size: {differing}", SizeWarning, stacklevel=2)
 
 
 def _writable(folder: Path) -> bool:

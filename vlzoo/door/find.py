@@ -120,7 +120,7 @@ def _import_file(file: Path, name: str) -> ModuleType:
         raise PluginError(f"{str(file)!r} is not a Python file", fix="give --plugin a file that ends in .py")
     if not name.isidentifier():
         raise PluginError(f"{name!r} can't be the name of a module", fix="rename the file: letters, digits and _")
-    if _taken(name, file):
+    if _is_taken(name, file):
         raise PluginError(f"there is another module called {name!r}", fix="rename the file")
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
@@ -136,7 +136,7 @@ def _import_file(file: Path, name: str) -> ModuleType:
     return module
 
 
-def _taken(name: str, file: Path) -> bool:
+def _is_taken(name: str, file: Path) -> bool:
     """Whether another module than this file already has the name."""
     try:
         known = importlib.util.find_spec(name)

@@ -82,7 +82,7 @@ def strip_punctuation(text: str) -> str:
 
 
 @lru_cache(_CACHED)
-def settle_words(text: str) -> str:
+def normalise_words(text: str) -> str:
     """`text` in lower case with number words as digits, without articles, contractions repaired, single spaces."""
     words = (NUMBER_WORDS.get(word, word) for word in text.lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
@@ -90,4 +90,4 @@ def settle_words(text: str) -> str:
 
 def normalise(text: str) -> str:
     """`text` after both rules: punctuation, then words."""
-    return settle_words(strip_punctuation(text))
+    return normalise_words(strip_punctuation(text))

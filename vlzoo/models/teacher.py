@@ -52,7 +52,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def update(self, system: System) -> None:
         """`theta_m <- m theta_m + (1 - m) theta`, in place; buffers and the temperature are not averaged."""
-        mine, theirs = dict(self.named_parameters()), self._followed(system)
+        mine, theirs = dict(self.named_parameters()), self._follow(system)
         for name, parameter in mine.items():
             if name != "model.temperature":
                 parameter.lerp_(theirs[name], 1.0 - self.momentum)
@@ -86,7 +86,7 @@ class Teacher(nn.Module):
             fix='name it in `mirrored` of the objective that offers it: `mirrored = ("head",)`',
         )
 
-    def _followed(self, system: System) -> dict[str, nn.Parameter]:
+    def _follow(self, system: System) -> dict[str, nn.Parameter]:
         found = {f"model.{name}": p for name, p in system.model.named_parameters()}
         for name, objective in system.named_objectives().items():
             for head in objective.mirrored:

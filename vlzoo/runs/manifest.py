@@ -46,7 +46,9 @@ def _version(name: str) -> str | None:
 def _commit() -> str | None:
     here = Path(__file__).resolve().parent
     try:
-        told = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        answered = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return told.stdout.strip()
+    return answered.stdout.strip()

@@ -92,15 +92,15 @@ def _parts(recipe: Recipe, model: Model) -> list[Cost]:
     pictures = range(model.fusion.images)
     fused, fused_flops = _counted(lambda: model.fusion.fuse(text, [model.fusion.prepare(image) for _ in pictures]))
     rows = [
-        Cost(_named("image_encoder", recipe), _count(model.image_encoder), image_flops),
-        Cost(_named("text_encoder", recipe), _count(model.text_encoder), text_flops),
-        Cost(_named("fusion", recipe), _count(model.fusion), fused_flops),
+        Cost(_part_name("image_encoder", recipe), _count(model.image_encoder), image_flops),
+        Cost(_part_name("text_encoder", recipe), _count(model.text_encoder), text_flops),
+        Cost(_part_name("fusion", recipe), _count(model.fusion), fused_flops),
     ]
     decoder = model.decoder
     if decoder is not None:
         memory = Tokens(fused.x, mask_BL, fused.x[:, 0])
         _, flops = _counted(lambda: decoder(ids_BL, mask_BL, decoder.prepare(memory)))
-        rows.append(Cost(_named("decoder", recipe), _count(decoder), flops))
+        rows.append(Cost(_part_name("decoder", recipe), _count(decoder), flops))
     projections = _count(model.image_projection) + _count(model.text_projection) + model.temperature.numel()
     return [*rows, Cost("projections, temperature", projections)]
 
@@ -143,7 +143,7 @@ def _own_parameters(objective: nn.Module, system: System) -> int:
     return sum(parameter.numel() for parameter in objective.parameters() if id(parameter) not in shared)
 
 
-def _named(kind: str, recipe: Recipe) -> str:
+def _part_name(kind: str, recipe: Recipe) -> str:
     ref = getattr(recipe.model, kind)
     return f"{kind} {ref.part}" if ref else kind
 

@@ -138,7 +138,7 @@ class Passes:
             attention: the fusion layer, counted from 0, whose attention map is read; None: none.
         """
         key = pass_key(image=image, text=text, pairs=pairs).resolved(self.main_text)
-        return self._pass(key, self._need(key, Need(reads, attention)))
+        return self._pass(key, self._widest_need(key, Need(reads, attention)))
 
     def match(
         self,
@@ -160,7 +160,7 @@ class Passes:
         if self._teacher is not None:
             head = self._teacher.copy_of(head)
         key = pass_key(image=image, text=text, pairs=pairs).resolved(self.main_text)
-        need = self._need(key, Need("cls", attention))
+        need = self._widest_need(key, Need("cls", attention))
         return self._once(("match", key, need), lambda: head(self._pass(key, need).cls))
 
     def _once(self, key: Any, compute: Callable[[], T]) -> T:
@@ -169,7 +169,7 @@ class Passes:
                 self._kept[key] = compute()
         return self._kept[key]
 
-    def _need(self, key: PassKey, asked: Need) -> Need:
+    def _widest_need(self, key: PassKey, asked: Need) -> Need:
         """What the pass that serves `asked` holds: what was planned, or a pass made before, or no more than asked."""
         planned = self._step.plan.need_of(key)
         if planned is not None and self._teacher is not None:

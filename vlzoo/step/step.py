@@ -217,12 +217,12 @@ class Step:
 
     def _mine(self) -> Negatives:
         with torch.no_grad():
-            t2i_B = self._mined("image-for-text", self.similarity.t2i, self.same_image)
-            i2t_B = self._mined("text-for-image", self.similarity.i2t, self.same_image.T)
+            t2i_B = self._mine_rows("image-for-text", self.similarity.t2i, self.same_image)
+            i2t_B = self._mine_rows("text-for-image", self.similarity.i2t, self.same_image.T)
             own_B = torch.arange(len(self), device=t2i_B.device)
         return Negatives(t2i_B, i2t_B, torch.cat([own_B, i2t_B]), torch.cat([t2i_B, own_B]))
 
-    def _mined(self, purpose: str, logit_BB: Tensor, same_BB: Tensor) -> Tensor:
+    def _mine_rows(self, purpose: str, logit_BB: Tensor, same_BB: Tensor) -> Tensor:
         return self.draws.choose(purpose, self.batch.key, negative_weights(logit_BB, same_BB), self.batch.key)
 
     def _mask_text(self, probability: float) -> None:

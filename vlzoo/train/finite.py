@@ -25,7 +25,7 @@ class FiniteLosses:
 
     >>> watch = FiniteLosses(torch.device("cpu"))
     >>> watch.note(system(step), step=0, samples=batch.names)  # raises where a loss is nan or infinite
-    >>> watch.look()
+    >>> watch.check()
 
     Args:
         device: where losses are.
@@ -45,7 +45,7 @@ class FiniteLosses:
         """Take in an update's losses.
 
         Raises:
-            TrainingError: as `look`, where each update is looked at.
+            TrainingError: as `check`, where each update is looked at.
         """
         number = len(self._updates)
         self._updates.append((step, samples))
@@ -56,9 +56,9 @@ class FiniteLosses:
             self._first[name] = torch.where(found, number, before)
             self._value[name] = torch.where(found, total, self._value.get(name, total))
         if self.at_once:
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Wait for the updates noted since the last look, and forget them.
 
         Raises:

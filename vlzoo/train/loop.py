@@ -170,7 +170,7 @@ class Trainer:
     def _report(self, values: Mapping[str, Tensor], progress: Progress) -> None:
         train, logged = self.recipe.train, self._due(self.recipe.train.log_every)
         if logged or self.finite.at_once:
-            self.finite.look()
+            self.finite.check()
             self._shown = {name: float(value) for name, value in values.items()}
         progress.update(self.step, self._shown)
         if logged:
@@ -187,7 +187,7 @@ class Trainer:
         Raises:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
-        self.finite.look()
+        self.finite.check()
         ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
         if ruined:
             raise TrainingError(
@@ -223,14 +223,14 @@ class Trainer:
             yield
             return
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        before = {number: signal.signal(number, self._asked) for number in wanted}
+        before = {number: signal.signal(number, self._on_signal) for number in wanted}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _asked(self, number: int, _frame: Any) -> None:
+    def _on_signal(self, number: int, _frame: Any) -> None:
         if self._stop:
             raise KeyboardInterrupt("stopped twice: not saved")
         self._stop = signal.Signals(number).name

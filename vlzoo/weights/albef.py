@@ -11,7 +11,7 @@ from torch import Tensor
 from vlzoo.errors import CheckpointError
 from vlzoo.weights.adapter import Adapter, Converted, Place
 from vlzoo.weights.albef_names import is_repeated, place
-from vlzoo.weights.albef_sizes import Sizes, read_sizes
+from vlzoo.weights.albef_sizes import ModelSizes, read_sizes
 
 _LENGTH = {"pretrain": 25, "retrieval": 30, "text-assignment": 25}
 """Most tokens of a text by what was trained; 64 for tasks whose texts the official code does not cut."""
@@ -71,7 +71,7 @@ class AlbefAdapter(Adapter):
         )
 
 
-def kind_of(state: Mapping[str, Tensor], sizes: Sizes) -> str:
+def kind_of(state: Mapping[str, Tensor], sizes: ModelSizes) -> str:
     """What a checkpoint was trained for.
 
     Raises:
@@ -121,7 +121,7 @@ def _check_repeated(state: Mapping[str, Tensor], where: str) -> None:
             )
 
 
-def recipe_of(kind: str, sizes: Sizes, dropout: float, *, teacher: bool) -> dict[str, Any]:
+def recipe_of(kind: str, sizes: ModelSizes, dropout: float, *, teacher: bool) -> dict[str, Any]:
     """The recipe of a model of these sizes, as plain data."""
     pixels = sizes.patch * sizes.grid
     made: dict[str, Any] = {
@@ -137,7 +137,7 @@ def recipe_of(kind: str, sizes: Sizes, dropout: float, *, teacher: bool) -> dict
     return made | ({"teacher": {"momentum": 0.995, "alpha": 0.4}} if teacher else {})
 
 
-def _model(sizes: Sizes, dropout: float, pixels: int) -> dict[str, Any]:
+def _model(sizes: ModelSizes, dropout: float, pixels: int) -> dict[str, Any]:
     text, image = sizes.text, sizes.image
     tower = {"width": text.width, "heads": text.heads, "intermediate": text.intermediate, "dropout": dropout}
     vision = {
@@ -187,7 +187,7 @@ def _ratio(hidden: int, width: int) -> float:
     return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width
 
 
-def _objectives(kind: str, sizes: Sizes) -> dict[str, Any]:
+def _objectives(kind: str, sizes: ModelSizes) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {
         "pretrain": {"itc": {"queue": sizes.queue}, "itm": {}, "mlm": {}},
         "retrieval": {"itc": {"queue": sizes.queue, "targets": "image-id"}, "itm": {}},

@@ -24,7 +24,7 @@ _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 
 @dataclass(frozen=True)
 class Tower:
-    """Sizes of a stack of transformer layers.
+    """ModelSizes of a stack of transformer layers.
 
     Attributes:
         width: D.
@@ -40,7 +40,7 @@ class Tower:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSizes:
     """Everything an ALBEF model's shapes say.
 
     Attributes:
@@ -77,7 +77,7 @@ class Sizes:
 
 def read_sizes(
     state: Mapping[str, Tensor], *, heads: int | None = None, image_heads: int | None = None, where: str = ""
-) -> Sizes:
+) -> ModelSizes:
     """The sizes of a state dict.
 
     Args:
@@ -99,13 +99,13 @@ def read_sizes(
         ) from error
 
 
-def _sizes(state: Mapping[str, Tensor], heads: int | None, image_heads: int | None) -> Sizes:
+def _sizes(state: Mapping[str, Tensor], heads: int | None, image_heads: int | None) -> ModelSizes:
     text = "text_encoder.bert." if "text_encoder.bert.embeddings.word_embeddings.weight" in state else "text_encoder."
     patches, table = state["visual_encoder.patch_embed.proj.weight"], state["visual_encoder.pos_embed"]
     joint, queue = state.get("vision_proj.weight"), state.get("image_queue")
     classifier = state.get("cls_head.2.weight")
     decoder = "text_decoder.bert."
-    return Sizes(
+    return ModelSizes(
         image=_image_tower(state, image_heads),
         patch=patches.shape[-1],
         grid=_grid(table.shape[1] - 1),

@@ -88,8 +88,8 @@ class Blip(ForeignModel):
                 max_length=ANSWER_LENGTH,
                 do_sample=False,
             )
-            told = self.foreign.tokenizer.batch_decode(made, skip_special_tokens=True)
-            answers |= {row: text.strip() for row, text in zip(rows, told, strict=True)}
+            decoded = self.foreign.tokenizer.batch_decode(made, skip_special_tokens=True)
+            answers |= {row: text.strip() for row, text in zip(rows, decoded, strict=True)}
         return [{"answer": answers[row]} for row in range(len(samples))]
 
 

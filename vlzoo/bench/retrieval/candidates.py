@@ -58,16 +58,16 @@ def candidates(image_IE: Tensor, text_TE: Tensor, k: int) -> Candidates:
     near_IK, near_TK = nearest(image_IE, text_TE, k), nearest(text_TE, image_IE, k)
     of_images = np.sort((np.arange(images)[:, None] * texts + near_IK).ravel())
     of_texts = np.sort((near_TK * texts + np.arange(texts)[:, None]).ravel())
-    return _united(of_images, of_texts, images, texts)
+    return _union(of_images, of_texts, images, texts)
 
 
 def every_pair(images: int, texts: int) -> Candidates:
     """All pairs, in both directions: for a model without a first stage."""
     both = np.arange(images * texts, dtype=np.int64)
-    return _united(both, both, images, texts)
+    return _union(both, both, images, texts)
 
 
-def _united(of_images: Ints, of_texts: Ints, images: int, texts: int) -> Candidates:
+def _union(of_images: Ints, of_texts: Ints, images: int, texts: int) -> Candidates:
     pairs = np.union1d(of_images, of_texts)
     return Candidates(
         text=pairs % texts,

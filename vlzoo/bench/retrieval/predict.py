@@ -95,7 +95,7 @@ class Search:
         matched = self.matched and self.model.matches
         if matched:
             held = TextRows(texts, self.model.device, self.effort.memory // 2)
-            self.say(_told(chosen, images, texts, held))
+            self.say(_describe(chosen, images, texts, held))
         for row in range(images.total):
             name = self.source[row].name
             if name in done:
@@ -145,7 +145,7 @@ def _listed(chosen: Candidates, pairs: slice) -> Row:
     }
 
 
-def _told(chosen: Candidates, images: Features, texts: Features, held: TextRows) -> str:
+def _describe(chosen: Candidates, images: Features, texts: Features, held: TextRows) -> str:
     saved = 1 - len(chosen) / chosen.asked
     disk = size_text(images.size() + texts.size())
     where = "held" if held.held is not None else "read from disk"

@@ -49,7 +49,7 @@ def generate(
         if bool(ended_P.all()):
             break
         cache = cache.gather(beam_P)
-    return _chosen(ids_PL, score_BW)
+    return _best_beams(ids_PL, score_BW)
 
 
 def _gains(logit_PV: Tensor, ended_P: Tensor, pad: int) -> Tensor:
@@ -70,7 +70,7 @@ def _best(score_BW: Tensor, gain_PV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return best_BW, (first_B1 + at_BW // vocab).flatten(), (at_BW % vocab).flatten()
 
 
-def _chosen(ids_PL: Tensor, score_BW: Tensor) -> list[tuple[list[int], float]]:
+def _best_beams(ids_PL: Tensor, score_BW: Tensor) -> list[tuple[list[int], float]]:
     score_B, beam_B = score_BW.max(1)
     row_B = torch.arange(len(score_B), device=beam_B.device) * score_BW.shape[1] + beam_B
     return list(zip(ids_PL[row_B].tolist(), score_B.tolist(), strict=True))

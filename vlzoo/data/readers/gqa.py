@@ -98,14 +98,14 @@ class Gqa(TaskSource):
     def sample(self, row: Any) -> Sample:
         """The question, its picture and its answer, if it is public."""
         fields = {"question_id": row["id"], "weight": 1.0, "dataset": "gqa"}
-        told = {key: row[key] for key in ("structural", "semantic", "balanced", "full_answer")}
+        extra = {key: row[key] for key in ("structural", "semantic", "balanced", "full_answer")}
         return Sample(
             name=row["id"],
             images=self.shown(row["image"]),
             texts=(row["question"],),
             image_id=row["image_id"],
             answers=tuple(row["answers"]),
-            fields={**fields, **{key: value for key, value in told.items() if value is not None}},
+            fields={**fields, **{key: value for key, value in extra.items() if value is not None}},
         )
 
     def _record(self, name: str, row: Record, where: str, faults: Faults) -> Record | None:
@@ -118,8 +118,8 @@ class Gqa(TaskSource):
         answers = [need(row, "answer", str, where)] if "answer" in row else []
         record = {"id": name, "question": text, "image_id": image_id, "answers": answers}
         record["image"] = joined(self.picture_folder(), f"{image_id}.jpg")
-        told = {"structural": types.get("structural"), "semantic": types.get("semantic")}
-        return {**record, **told, "balanced": row.get("isBalanced"), "full_answer": row.get("fullAnswer")}
+        extra = {"structural": types.get("structural"), "semantic": types.get("semantic")}
+        return {**record, **extra, "balanced": row.get("isBalanced"), "full_answer": row.get("fullAnswer")}
 
 
 def annotated(file: Path) -> Iterator[Sample]:
@@ -141,12 +141,15 @@ def annotated(file: Path) -> Iterator[Sample]:
         if name in seen:
             raise DataError(f"question {name} is annotated twice", where=where, fix="drop one of the two")
         seen.add(name)
-        told = {"structural": row.get("types", {}).get("structural"), "balanced": str(row.get("isBalanced")) != "False"}
+        extra = {
+            "structural": row.get("types", {}).get("structural"),
+            "balanced": str(row.get("isBalanced")) != "False",
+        }
         yield Sample(
             name=name,
             image_id=str(row.get("imageId", row.get("image", name))),
             answers=(row["answer"],),
-            fields={"question_id": name, **{key: value for key, value in told.items() if value is not None}},
+            fields={"question_id": name, **{key: value for key, value in extra.items() if value is not None}},
         )
 
 

@@ -101,8 +101,13 @@ class SnliVe(TaskSource):
                 images.add(image)
                 faults.count("sentences")
                 record = {"id": name, "sentence": text, "label": label, "paired": True, "premise": row.get("sentence1")}
-                told = {"labels": row.get("annotator_labels") or [], "explanation": row.get("explanation")}
-                yield {**record, **told, "image": image, "image_id": image.rpartition("/")[2].removesuffix(self.ending)}
+                extra = {"labels": row.get("annotator_labels") or [], "explanation": row.get("explanation")}
+                yield {
+                    **record,
+                    **extra,
+                    "image": image,
+                    "image_id": image.rpartition("/")[2].removesuffix(self.ending),
+                }
         faults.count("images", len(images))
 
     def picture(self, row: Record, where: str) -> str:
@@ -116,7 +121,7 @@ class SnliVe(TaskSource):
 
     def sample(self, row: Any) -> Sample:
         """The hypothesis, its premise picture and its class."""
-        told = {"annotator_labels": tuple(row["labels"]), "premise": row["premise"], "explanation": row["explanation"]}
+        extra = {"annotator_labels": tuple(row["labels"]), "premise": row["premise"], "explanation": row["explanation"]}
         key = {"pairID": row["id"]} if row["paired"] else {}
         return Sample(
             name=row["id"],
@@ -124,7 +129,7 @@ class SnliVe(TaskSource):
             texts=(row["sentence"],),
             image_id=row["image_id"],
             label=row["label"],
-            fields={**key, "label_set": self.label_set, **{name: value for name, value in told.items() if value}},
+            fields={**key, "label_set": self.label_set, **{name: value for name, value in extra.items() if value}},
         )
 
 

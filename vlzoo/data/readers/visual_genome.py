@@ -74,10 +74,10 @@ class VisualGenome(Source):
             str(path),
         )
         banned = _held_out(Path(self.root, self.exclude)) if self.exclude else frozenset()
-        wanted = self._wanted(list(found))
+        wanted = self._ids_of_split(list(found))
         return {k: v for k, v in found.items() if k in wanted and str(v.get("coco_id")) not in banned}
 
-    def _wanted(self, ids: Sequence[str]) -> frozenset[str]:
+    def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
         if self.split == "all":
             return frozenset(ids)
         return frozenset(i for i in ids if hash_split(("train", "val", "test"), (96, 2, 2), i) == self.split)
@@ -235,7 +235,7 @@ class _OfScenes(VisualGenome):
     folder = "annotations/visual_genome/"
     splits = ("train",)
 
-    def _wanted(self, ids: Sequence[str]) -> frozenset[str]:
+    def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
         return frozenset(ids)
 
 

@@ -121,15 +121,15 @@ class VqaV2(TaskSource):
     def sample(self, row: Any) -> Sample:
         """The question, its picture and the annotators' answers as they wrote them."""
         fields = {"question_id": row["id"], "weight": 1.0, "dataset": "vqa"}
-        told = {"question_type": row["question_type"], "answer_type": row["answer_type"]}
-        told["multiple_choice_answer"] = row["majority"]
+        extra = {"question_type": row["question_type"], "answer_type": row["answer_type"]}
+        extra["multiple_choice_answer"] = row["majority"]
         return Sample(
             name=str(row["id"]),
             images=self.shown(row["image"]),
             texts=(row["question"],),
             image_id=row["image_id"],
             answers=tuple(row["answers"]),
-            fields={**fields, **{key: value for key, value in told.items() if value is not None}},
+            fields={**fields, **{key: value for key, value in extra.items() if value is not None}},
         )
 
 

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.scenes.picture import Order, Picture, make_pictures
+from vlzoo.data.scenes.picture import Picture, PictureOrder, make_pictures
 from vlzoo.data.scenes.words import SPLITS, TEST_PAIRS
 from vlzoo.data.scenes.write import dump, fingerprint, is_of, write_annotations, write_unpaired
 from vlzoo.errors import DataError
@@ -60,12 +60,12 @@ class Sizes:
                 raise DataError(f"{size} images for {name}", where="--split-sizes", fix="3 or more for each split")
         return cls(train, val, test, max(3, train // 3), val, test)
 
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[PictureOrder]:
         """All pictures in the order of their ids, which count from 1."""
         wanted = [("scene", split, getattr(self, split)) for split in SPLITS]
         wanted += [("premise", split, getattr(self, f"premises_{split}")) for split in SPLITS]
         places = [(split, kind, number) for kind, split, size in wanted for number in range(size)]
-        return [Order(image_id, *place) for image_id, place in enumerate(places, start=1)]
+        return [PictureOrder(image_id, *place) for image_id, place in enumerate(places, start=1)]
 
 
 def make_scenes(
@@ -141,7 +141,7 @@ def _is_corpus(out: Path) -> bool:
 
 
 def _draw_all(
-    orders: Sequence[Order],
+    orders: Sequence[PictureOrder],
     seed: int,
     side: int,
     folder: Path,
@@ -157,7 +157,9 @@ def _draw_all(
     return pictures
 
 
-def _each(chunks: Sequence[list[Order]], seed: int, side: int, folder: Path, workers: int) -> Iterator[list[Picture]]:
+def _each(
+    chunks: Sequence[list[PictureOrder]], seed: int, side: int, folder: Path, workers: int
+) -> Iterator[list[Picture]]:
     if workers <= 1 or len(chunks) == 1:
         yield from (make_pictures(chunk, seed, side, folder) for chunk in chunks)
         return

@@ -16,7 +16,7 @@ from vlzoo.types import Box
 
 
 @dataclass(frozen=True)
-class Order:
+class PictureOrder:
     """A picture to be made.
 
     Attributes:
@@ -47,7 +47,7 @@ class Picture:
         digest: SHA-256 of the pixels.
     """
 
-    order: Order
+    order: PictureOrder
     scene: Scene
     boxes: tuple[Box | None, ...]
     areas: tuple[float, ...]
@@ -62,7 +62,7 @@ def seeded(seed: int, *names: object) -> Random:
     return Random("/".join(map(str, (seed, *names))))
 
 
-def make_picture(order: Order, seed: int, side: int, folder: Path) -> Picture:
+def make_picture(order: PictureOrder, seed: int, side: int, folder: Path) -> Picture:
     """Make a picture and write it to `folder/{image_id}.png`."""
     rng = seeded(seed, order.kind, order.split, order.number)
     curtained = order.kind == "premise" and order.number % 2 == 1
@@ -81,6 +81,6 @@ def make_picture(order: Order, seed: int, side: int, folder: Path) -> Picture:
     )
 
 
-def make_pictures(orders: list[Order], seed: int, side: int, folder: Path) -> list[Picture]:
+def make_pictures(orders: list[PictureOrder], seed: int, side: int, folder: Path) -> list[Picture]:
     """The pictures of `orders`, one after another: a worker's share of the work."""
     return [make_picture(order, seed, side, folder) for order in orders]

@@ -10,8 +10,8 @@ from vlzoo.data.scenes.scene import Scene, Thing
 MARGIN = 0.06
 """How far the object meant must lead the next one for `leftmost`, or clear the landmark for `left of`."""
 
-Order = Callable[[Thing], float]
-EXTREMES: dict[str, Order] = {
+Rank = Callable[[Thing], float]
+EXTREMES: dict[str, Rank] = {
     "leftmost": lambda thing: thing.x,
     "rightmost": lambda thing: -thing.x,
     "topmost": lambda thing: thing.y,
@@ -43,7 +43,7 @@ def _candidates(thing: Thing, things: Sequence[Thing]) -> Iterator[str]:
         if len(kind) == 1:
             others = [other for other in alike if other is not thing]
             yield from _extremes(thing, others, name)
-            yield from _related(thing, others, things, name)
+            yield from _relations(thing, others, things, name)
     yield from _extremes(thing, [other for other in things if other is not thing], "object")
 
 
@@ -66,7 +66,7 @@ def _extremes(thing: Thing, others: Sequence[Thing], name: str) -> Iterator[str]
             yield f"the {word} {name}"
 
 
-def _related(thing: Thing, others: Sequence[Thing], things: Sequence[Thing], name: str) -> Iterator[str]:
+def _relations(thing: Thing, others: Sequence[Thing], things: Sequence[Thing], name: str) -> Iterator[str]:
     """`the circle left of the red square`: the landmark is unique, and no other circle is left of it."""
     if not others:
         return
