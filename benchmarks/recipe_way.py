@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/recipe_way.py
 
-Counted by a profile hook over `vlzoo pretrain softmaskpp-tiny` for three updates, in one process. A file waits when one of
-its functions has called, and not yet come back; the longest way is the most different files that wait at once. It knows no
-file by name, so it measures an older checkout as well: run it with PYTHONPATH set to that.
+Counted by a profile hook over `vlzoo pretrain softmaskpp-tiny` for three updates, in one process. A file waits when one
+of its functions has called, and not yet come back; the longest way is the most different files that wait at once. It
+knows no file by name, so it measures an older checkout as well: run it with PYTHONPATH set to that.
 """
 
 from __future__ import annotations
