@@ -117,7 +117,8 @@ class Drawn:
 
 def test_a_task_adds_its_fields():
     def add(samples, tokenizer):
-        return Fields({"answer": tokenizer(["red"] * len(samples))}, torch.tensor([1]), {"weight": torch.ones(1)})
+        texts = {"answer": tokenizer(["red"] * len(samples))}
+        return Fields(torch.tensor([1]), texts, {"weight": torch.ones(1)})
 
     batch = collator(add=add)([reader([sample(0, "ball")])[0, 0]])
     assert sorted(batch.texts) == ["answer", "text"]

@@ -14,7 +14,6 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.explain import Explainer, explain
 from vlzoo.models.assemble import build_system
 from vlzoo.models.gradcam import soft_mask
-from vlzoo.objectives.itm import ITM
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
@@ -64,7 +63,7 @@ def test_every_word_has_a_map(engine, picture):
     with torch.no_grad():
         prepared = model.fusion.prepare(model.image_encoder(made.pixels([picture])))
         fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [prepared])
-        logit = made.objective(ITM).head(fused.cls)[0, 1]
+        logit = made.offered("match")(fused.cls)[0, 1]
     assert shown.logit == pytest.approx(float(logit), abs=1e-6)
 
 
@@ -111,7 +110,7 @@ def test_the_soft_mask_hides_the_words_patches(engine, picture):
         weight_1N = soft_mask(torch.from_numpy(shown.maps[2]).reshape(1, -1), prefix=1)
         scaled = type(image)(image.x * weight_1N[..., None], image.mask, image.pooled, 1, image.grid)
         fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [model.fusion.prepare(scaled)])
-        logit = float(made.objective(ITM).head(fused.cls)[0, 1])
+        logit = float(made.offered("match")(fused.cls)[0, 1])
     assert hidden.logit == pytest.approx(logit, abs=1e-5)
 
 
