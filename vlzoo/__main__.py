@@ -1,5 +1,5 @@
 """`python -m vlzoo`."""
 
-from vlzoo.cli import main
+from vlzoo.cli.main import main
 
 main()

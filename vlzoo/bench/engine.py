@@ -170,7 +170,7 @@ def find_run(run: Path, task: Task) -> Path:
         return run
     if inside.folder.is_dir():
         return inside.folder
-    if not task.finetuned and recipe.task in (None, "retrieval"):
+    if not task.finetuned and (recipe.task is None or not registry().build("task", recipe.task).finetuned):
         return run
     trained = f"was fine-tuned for {recipe.task}" if recipe.task else "is a pre-trained run"
     raise CheckpointError(
