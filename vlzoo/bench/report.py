@@ -35,5 +35,5 @@ def meta_name(score: Score) -> str:
     data, _, split = score.data.partition(" ")[0].partition("/")
     name = {"vqa-v2": "vqa2", "refcoco-plus": "refcoco+"}.get(data.removesuffix("-albef"), data.removesuffix("-albef"))
     split = {"test1": "test-P"}.get(split, split)
-    found = f"{name} {score.metric}" if score.task == "retrieval" else f"{name} {split} {score.metric}"
-    return found if found in META_SUM else ""
+    found = (f"{name} {score.metric}", f"{name} {split} {score.metric}")
+    return next((each for each in found if each in META_SUM), "")
