@@ -68,7 +68,7 @@ def measure(request: Request, say: Say = print) -> Measured:
     effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
     about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
     store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
-    _predict(model, task, source, effort, store, frozenset(absent), say)
+    _predict(model, task, source, effort, store, frozenset(absent))
     rows = store.rows()
     left = len(source) - len(rows.keys() | absent.keys())
     if left:
@@ -128,7 +128,6 @@ def _predict(
     effort: Effort,
     store: Store,
     absent: frozenset[str],
-    say: Say,
 ) -> None:
     """Predict this process's share of what is not predicted yet."""
     number, processes = effort.share
@@ -137,9 +136,9 @@ def _predict(
     skip = done | absent | others
     count, total = len(done), len(done) + len(source) - len(skip)
     if count == total:
-        say(f"{task.name}: {count} predictions of these weights are there already")
+        model.say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    with closing(Progress(task.name, total, done=count, unit="samples", forecast=say)) as progress:
+    with closing(Progress(task.name, total, done=count, unit="samples", forecast=model.say)) as progress:
         for rows in task.predict(model, source, skip, effort):
             store.append(rows)
             count += len(rows)
