@@ -72,6 +72,14 @@ MISTAKES = {
     "a key at the top": ("modell: {}", "modell: there is no key 'modell' here\n  -> did you mean 'model'?"),
     "a key in a stream": ("streams: [{data: scenes, bach: 1}]", "streams[0].bach: there is no key 'bach' here"),
     "a stream without data": ("streams: [{name: x}]", "streams[0].data: 'data' is missing"),
+    "streams without names": (
+        "streams: [{data: x}, {data: y, probability: 0.5}]",
+        "streams[1]: streams 0 and 1 are both called 'main'",
+    ),
+    "streams of one name": (
+        "streams: [{name: a, data: x}, {data: z}, {name: a, data: y}]",
+        "streams[2].name: streams 0 and 2 are both called 'a'",
+    ),
     "data and streams": ("data: x\nstreams: [{data: x}]", "`data` and `streams` can't both be given"),
     "epochs and samples": ("train: {epochs: 1, samples: 1}", "`epochs` and `samples` can't both be given"),
     "a part without its name": ("model: {fusion: {layers: 2}}", "model.fusion: 'part' is missing\n  -> name the part"),

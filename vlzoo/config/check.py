@@ -107,6 +107,7 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     data = tree.data
     yield from _needs_problems(tree, data.get("needs"))
     yield from _objective_problems(tree, _section(data, "objectives"))
+    yield from _stream_problems(tree)
     if data.get("data") and data.get("streams"):
         yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
     train = _section(data, "train")
@@ -163,9 +164,8 @@ def _objective_problems(tree: Tree, objectives: dict[str, Any]) -> Iterator[Prob
             fix = did_you_mean(name, known, what="known objective parts")
             path: Path_ = ("objectives", name)
             yield Problem(tree.origin(path), dotted(path), f"no objective called {name!r} to switch off", fix)
-    streams = tree.data.get("streams")
-    for index, stream in enumerate(streams if isinstance(streams, list) else []):
-        named = _mapping(stream).get("objectives")
+    for index, stream in enumerate(_streams(tree)):
+        named = stream.get("objectives")
         for place, name in enumerate(named if isinstance(named, list) else []):
             if not isinstance(objectives.get(str(name)), dict):
                 path = ("streams", index, "objectives", place)
@@ -173,15 +173,31 @@ def _objective_problems(tree: Tree, objectives: dict[str, Any]) -> Iterator[Prob
                 yield Problem(tree.origin(path), dotted(path), f"{name!r} is not among the objectives that are on", fix)
 
 
+def _stream_problems(tree: Tree) -> Iterator[Problem]:
+    """Streams of one name: whether one is drawn, and what is logged of it, goes by its name."""
+    seen: dict[str, int] = {}
+    for index, stream in enumerate(_streams(tree)):
+        name = str(stream.get("name", schema.Stream.model_fields["name"].default))
+        first = seen.setdefault(name, index)
+        if first != index:
+            path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
+            what = f"streams {first} and {index} are both called {name!r}"
+            yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")
+
+
+def _streams(tree: Tree) -> list[dict[str, Any]]:
+    streams = tree.data.get("streams")
+    return [_mapping(stream) for stream in streams] if isinstance(streams, list) else []
+
+
 def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
     """Options without a part, where no run can say later which part is meant."""
     data = tree.data
-    streams = data.get("streams")
     places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
     places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
     places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
-    for index, stream in enumerate(streams if isinstance(streams, list) else []):
-        places += [(("streams", index, name), _mapping(stream).get(name)) for name in PARTS]
+    for index, stream in enumerate(_streams(tree)):
+        places += [(("streams", index, name), stream.get(name)) for name in PARTS]
     for path, value in places:
         if isinstance(value, dict) and "part" not in value:
             yield Problem(tree.origin(path), dotted(path), "'part' is missing", "name the part: `part: NAME`")
