@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 from dataclasses import dataclass
 from importlib import import_module
@@ -91,6 +92,13 @@ def test_the_examples_of_a_module_work(name, things):
     assert found.failed == 0
 
 
-@pytest.mark.parametrize("name", ["ImageEncoder", "TextEncoder", "Fusion", "Decoder", "Objective", "TokenMask"])
-def test_every_interface_that_a_plugin_implements_shows_its_use(name):
+INTERFACES = [
+    node.name
+    for node in ast.parse((PACKAGE / "interfaces.py").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ClassDef)
+]
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_every_interface_shows_its_use(name):
     assert ">>> " in getattr(import_module("vlzoo.interfaces"), name).__doc__

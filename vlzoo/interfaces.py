@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 class Startable(nn.Module):
-    """A part whose weights may start from another model's."""
+    """A part whose weights may start from another model's.
+
+    >>> Startable().start_from("model.fusion", {"model.fusion.key": torch.ones(1), "model.decoder.key": torch.ones(1)})
+    {'key': tensor([1.])}
+    """
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What this part takes of another model's state, by the part's own names.
@@ -84,7 +88,12 @@ class TextEncoder(Startable):
 
 @runtime_checkable
 class Prepared(Protocol):
-    """What a fusion makes of image tokens once, to be read by many texts: `KV`, or `Tokens`."""
+    """What a fusion makes of image tokens once, to be read by many texts: `KV`, or `Tokens`.
+
+    >>> prepared = system.model.fusion.prepare(step.image())  # 4 pictures
+    >>> len(prepared.gather(torch.tensor([0, 0, 3])).mask)
+    3
+    """
 
     def gather(self, rows: Tensor) -> Any:
         """The image rows `rows` [P] int64."""
