@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.errors import CheckpointError
+from vlzoo.offers import Classes
 from vlzoo.types import Batch
 
 Labeller = Callable[[Any], NDArray[np.float32]]
@@ -34,7 +35,7 @@ def labeller(model: BenchModel, task: str, labels: Sequence[str]) -> Labeller:
 
 @labeller.register
 def _(model: Engine, task: str, labels: Sequence[str]) -> Labeller:
-    head = model.offered("classes")
+    head: Classes | None = model.offered("classes")
     if head is None:
         raise CheckpointError(
             f"this run has no head for {task}", fix=f"`vlzoo finetune {task} --from RUN` makes one that has"

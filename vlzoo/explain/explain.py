@@ -5,7 +5,6 @@ Legend: L text tokens, P image tokens after the prefix, N all image tokens, H pi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
 from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import Match
 from vlzoo.step.draws import Draws
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import KV, Fused, Text, Tokens
@@ -185,13 +185,13 @@ class Explainer:
             return Pass(text, tokens, states, as_kv(prepared), fused, self.head(fused.cls))
 
 
-def matching_head(engine: Engine) -> Callable[[Tensor], Tensor]:
+def matching_head(engine: Engine) -> Match:
     """The head that an objective of the run offers as `match`: states [P, D] to logits [P, 2].
 
     Raises:
         CheckpointError: it has none, or reads two pictures.
     """
-    found: Callable[[Tensor], Tensor] | None = engine.offered("match")
+    found: Match | None = engine.offered("match")
     if found is None:
         raise CheckpointError(
             f"this run has no matching head (its objectives: {', '.join(engine.recipe.active) or 'none'})",

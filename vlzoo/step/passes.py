@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.offers import Match
 from vlzoo.step.negatives import Negatives
 from vlzoo.step.plan import MASKED, Need, Pairs, PassKey, Plan, Reads, pass_key
 from vlzoo.types import KV, Batch, Fused, Text, Tokens
@@ -156,7 +157,7 @@ class Passes:
         Raises:
             VlzooError: no objective has one, or several do; or the teacher has no copy of it.
         """
-        head = self._step.offered("match")
+        head: Match = self._step.offered("match")
         if self._teacher is not None:
             head = self._teacher.copy_of(head)
         key = pass_key(image=image, text=text, pairs=pairs).resolved(self.main_text)

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import match_labels
+from vlzoo.offers import MaskedWords
 from vlzoo.step.plan import MASKED, SOFT, Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss
@@ -62,7 +63,8 @@ class SoftITM(Objective):
         total = matched = self._matching(step)
         parts = {"soft_itm": matched.detach(), "soft_mask": (1.0 - step.image_weights).mean()}
         if self.mlm:
-            said = step.offered("mlm")(step, step.fused(image=SOFT, text=MASKED, reads="masked"))
+            mlm: MaskedWords = step.offered("mlm")
+            said = mlm(step, step.fused(image=SOFT, text=MASKED, reads="masked"))
             total = matched + said
             parts["soft_mlm"] = said.detach()
         return Loss(total, parts)

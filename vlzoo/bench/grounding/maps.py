@@ -20,6 +20,7 @@ from vlzoo.bench.model import BenchModel
 from vlzoo.errors import CheckpointError
 from vlzoo.models.gradcam import choose_layer, sentence_map, word_maps
 from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import Boxes, Match
 from vlzoo.types import Batch
 
 Mapper = Callable[[Any, Sequence[tuple[int, int]]], list[NDArray[np.float32]]]
@@ -52,7 +53,7 @@ def box_predictor(model: BenchModel) -> BoxPredictor | None:
 
 @box_predictor.register
 def _(model: Engine) -> BoxPredictor | None:
-    boxes = model.offered("boxes")
+    boxes: Boxes | None = model.offered("boxes")
     if boxes is None:
         return None
     return lambda batch, samples: in_pixels(boxes(model.step(batch)), samples)
@@ -80,13 +81,13 @@ class Grounder:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.model = engine, engine.system.model
-        self.matching = engine.offered("match")
-        if self.matching is None:
+        matching: Match | None = engine.offered("match")
+        if matching is None:
             raise CheckpointError(
                 "this model has no matching head, so there is no score to explain",
                 fix="train it with an objective that offers `match`, such as `itm`",
             )
-        fusion = self.model.fusion
+        self.matching, fusion = matching, self.model.fusion
         self.layer = choose_layer(fusion.layers, cross_attention=fusion.cross_attention)
 
     def __call__(self, batch: Batch, sizes: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:

@@ -5,7 +5,7 @@ Legend: B rows, I images, N image tokens, L text tokens, W numbers a token, E jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any, Protocol, cast
 
@@ -19,6 +19,7 @@ from vlzoo.models.assemble import Model
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_packed import can_pack, first_states
 from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import Match
 from vlzoo.types import Tokens
 
 
@@ -86,7 +87,7 @@ class NativePairs:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.model, self.device = engine, engine.system.model, engine.device
-        self.matching = engine.offered("match")
+        self.matching: Match | None = engine.offered("match")
         self.matches = self.matching is not None
         self.packs = can_pack(self.model.fusion)
         self.scale = 1.0 / self.model.temperature.item()
@@ -124,9 +125,7 @@ def prepare_image(model: Model, image_1NW: Tensor) -> Any:
     return model.fusion.prepare(Tokens(image_1NW, mask, image_1NW[:, 0]))
 
 
-def match_texts(
-    model: Model, matching: Callable[[Tensor], Tensor], prepared: Any, text_PLW: Tensor, mask_PL: Tensor
-) -> Tensor:
+def match_texts(model: Model, matching: Match, prepared: Any, text_PLW: Tensor, mask_PL: Tensor) -> Tensor:
     """Matching logits of texts with one prepared picture, [P]; the last layer computes [CLS] alone."""
     if can_pack(model.fusion):
         cls_PD = first_states(cast(CrossAttentionFusion, model.fusion), text_PLW, mask_PL, prepared)

@@ -19,7 +19,7 @@ from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
 from vlzoo.objectives.answer import decoder_of
-from vlzoo.step.step import Step
+from vlzoo.offers import Answers, Classes
 from vlzoo.types import Batch, Row, Text, Tokens
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def answerer(model: BenchModel, task: Vqa) -> Answerer:
 
 @answerer.register(Engine)
 def _(model: Engine, task: Vqa) -> Answerer:
-    head = model.offered("classes")
+    head: Classes | None = model.offered("classes")
     mode = task.mode or ("classify" if head is not None else "rank")
     if mode == "classify":
         if head is None:
@@ -61,8 +61,8 @@ def _(model: Engine, task: Vqa) -> Answerer:
 
 
 def _memory(engine: Engine, batch: Batch) -> Tokens:
-    made: Tokens = engine.system.offered("answers").memory(engine.step(batch))
-    return made
+    offered: Answers = engine.system.offered("answers")
+    return offered.memory(engine.step(batch))
 
 
 def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
@@ -89,7 +89,7 @@ def _generating(engine: Engine, beams: int) -> Answerer:
     return generating
 
 
-def _classifying(engine: Engine, head: Callable[[Step], Tensor], answers: Sequence[str]) -> Answerer:
+def _classifying(engine: Engine, head: Classes, answers: Sequence[str]) -> Answerer:
     def classifying(batch: Batch) -> list[Row]:
         logit_BC: Tensor = head(engine.step(batch)).float()[:, : len(answers)]
         score_B, best_B = logit_BC.log_softmax(-1).max(-1)
