@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,20 @@ def test_a_files_hash(tmp_path):
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(CheckpointError, match="can't be read"):
         sha256_of(tmp_path / "b")
+
+
+def test_the_old_folder_comes_back_where_the_new_one_can_not_take_its_place(tmp_path, monkeypatch):
+    """As when a disk fails between the two renames."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old.txt").write_text("old")
+    rename = Path.replace
+
+    def failing(self, target):
+        if (self / "new.txt").exists():
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError, match="no"), new_folder(tmp_path / "made", replace=True) as fresh:
+        (fresh / "new.txt").write_text("new")
+    assert [each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*")] == ["made", "made/old.txt"]

@@ -65,6 +65,8 @@ def new_folder(path: Path, *, replace: bool = False, flush: bool = False) -> Ite
         if flush:
             _flush(path.parent)
     finally:
+        if old.exists() and not path.exists():  # between the two renames something failed
+            old.replace(path)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -99,6 +99,13 @@ MISTAKES = {
         "finetune: {vqa: {train: {lrr: 1}}}",
         "finetune.vqa.train.lrr: there is no key 'lrr' here\n  -> did you mean 'lr'?",
     ),
+    "an option of a task under finetune": (
+        "finetune: {vqa: {bench: {kk: 3}}}",
+        "finetune.vqa.bench.kk: there is no key 'kk' here\n  -> did you mean 'k'",
+    ),
+    "another type under finetune": ("finetune: {vqa: {bench: {k: abc}}}", "finetune.vqa.bench.k: 'abc' is no int"),
+    "a recipe to extend under finetune": ("finetune: {vqa: {extends: 3}}", "finetune.vqa.extends: 3 is no name of a"),
+    "a task's options that are none": ("bench: {vqa: 3}", "bench.vqa: 3 does not fit: wanted a mapping of the task's"),
     "a part under finetune": ("finetune: {vqa: {augment: {train: Weak}}}", "finetune.vqa.augment.train: no augment"),
     "an option under finetune": (
         "finetune: {vqa: {objectives: {mlm: {probabilty: 1}}}}",

@@ -48,8 +48,18 @@ def test_a_task_says_what_it_is(name):
     assert inspect.getdoc(type(task))
 
 
-SCORING = {"protocol", "ties", "karpathy", "subsets", "splits", "questions"}
-"""Options of the core's tasks that change figures alone, by what docs/bench.md says of them."""
+SCORING = {
+    "protocol": (),  # every protocol that the task has
+    "ties": ("strict", "argsort"),
+    "karpathy": ("coco",),
+    "subsets": (["FILE"],),
+    "splits": (["FILE"],),
+    "questions": ("FILE",),
+}
+"""Options of the core's tasks that change figures alone, by what docs/bench.md says of them; values to try."""
+
+OTHER_SCORES = {("retrieval", "itc"), ("retrieval", "itc/argsort"), ("retrieval", "strict"), ("retrieval", "argsort")}
+"""Protocols that count the cosine alone or scores from a file: no second stage is predicted for them."""
 OTHER = {"k": 7, "beams": 3, "answers": 5, "mode": None}
 
 
@@ -61,6 +71,12 @@ def test_options_that_change_predictions_are_in_their_key_and_others_are_not(nam
     (tmp_path / "boxes.json").write_text("{}")
     for option in schema_of(registry().find("task", name)).options:
         if option.name in SCORING:
+            for value in SCORING[option.name] or registry().build("task", name).protocols:
+                file = str(tmp_path / "boxes.json")
+                given = [file] if value == ["FILE"] else file if value == "FILE" else value
+                kept = dict(registry().build("task", name, **{option.name: given}).kept())
+                other = option.name == "protocol" and (name, value) in OTHER_SCORES
+                assert (kept == plain) == (not other), (option.name, value)
             continue
         choices = re.findall(r"'(\w+)'", option.type)
         value = choices[0] if choices else OTHER.get(option.name, str(tmp_path / "boxes.json"))

@@ -36,9 +36,13 @@ def make_model(tmp_path):
         try:
             torch.manual_seed(0)
             recipe = load(str(tmp_path / "small.yaml"), sets=sets).recipe
-            return build_system(recipe, vocab=40, special=SPECIAL).model.eval()
+            model = build_system(recipe, vocab=40, special=SPECIAL).model.eval()
         finally:
             timm.layers.set_fused_attn(before)
+        for weight_name, weight in model.named_parameters():
+            if weight_name.endswith("relative_position_bias_table"):  # timm leaves it at 0, which biases nothing
+                torch.nn.init.normal_(weight)
+        return model
 
     return make
 
@@ -67,7 +71,7 @@ def test_the_fast_kernel_and_the_plain_one_give_the_same_map(make_model, name):
         map_BP, grid = contrast_map(model, PIXELS, TEXT, 1)
         assert map_BP.shape == (2, 16) and grid == (4, 4) and not map_BP.requires_grad
         maps.append(map_BP)
-    assert maps[0].max() > 1e-6 and (maps[0] >= 0).all()
+    assert maps[0].max() > 1e-8 and (maps[0] >= 0).all()
     assert (maps[0] - maps[1]).abs().max() < 1e-5 * maps[0].max()
 
 

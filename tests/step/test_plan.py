@@ -86,3 +86,10 @@ def test_the_texts_of_planned_passes_are_known_by_their_own_names():
     assert plan.texts() == ("text", "masked")
     plan.mask_text(0.15, everywhere=True)
     assert plan.texts() == ("masked",)
+
+
+def test_masking_can_be_taken_back():
+    plan = Plan()
+    plan.mask_text(everywhere=True)
+    plan.mask_nothing()
+    assert plan.mask_probability is None and plan.main_text == "text"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Objective
+from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
@@ -388,3 +388,53 @@ def test_unknown_views_are_named(toy):
     assert step.teacher is None
     with pytest.raises(VlzooError, match="no momentum teacher"):
         step.twin(ITM(), "head")
+
+
+def test_what_mining_asked_for_first_keeps_its_history(toy):
+    """Negatives are mined without gradient, of similarities that the contrast then learns from."""
+    made = toy.system({"itm": ITM(), "itc": ITC()})
+    step = toy.step(made, toy.batch(4))
+    assert not step.negatives.image_rows.requires_grad
+    assert step.similarity.i2t.requires_grad and step.image_embed().requires_grad
+
+
+def test_the_teacher_answers_by_its_own_copy_of_the_head(toy):
+    class Matching(ITM):
+        mirrored = ("head",)
+
+    made = toy.system({"itm": Matching()})
+    teacher = Teacher(made)
+    batch = toy.batch(4)
+    before = toy.step(made, batch, teacher=teacher).teacher.match()
+    with torch.no_grad():
+        for parameter in made.objectives["itm"].parameters():
+            parameter.add_(1.0)
+    step = toy.step(made, batch, teacher=teacher)
+    assert torch.equal(step.teacher.match(), before)
+    assert not torch.equal(step.match(), before)
+
+
+def test_masked_words_of_mined_pairs_are_those_of_their_texts(toy):
+    made = toy.system({"itm": ITM(), "mlm": MLM()})
+    step = toy.step(made, toy.batch(4))
+    part = step.fused("negative", text=MASKED, reads="masked")
+    full = Step(step.batch, made.model, draws=step.draws, plan=Plan().gather(made.named_objectives()))
+    whole = full.fused("negative", text=MASKED)
+    held = part.positions >= 0
+    rows = torch.arange(len(part.x))[:, None].expand_as(part.positions)[held]
+    torch.testing.assert_close(part.x[held], whole.x[rows, part.positions[held]])
+
+
+class Bright(TokenMask):
+    """Weights with a history."""
+
+    def forward(self, step):
+        return step.image().x[..., 0].sigmoid()
+
+
+def test_weights_of_a_token_mask_have_no_history(toy):
+    made = toy.system({"itc": ITC()})
+    plan = Plan()
+    plan.mask_image()
+    step = Step(toy.batch(2), made.model, plan=plan, token_mask=Bright())
+    assert step.image().x.requires_grad and not step.image_weights.requires_grad

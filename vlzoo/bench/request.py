@@ -82,8 +82,8 @@ def task_of(request: Request, bench: Bench | None) -> Task:
     Raises:
         UnknownName: no such option, protocol or mode.
     """
-    known = schema_of(registry().find("task", request.task)).names
-    kept = bench.options_of(request.task, known) if bench is not None else {}
+    part = registry().find("task", request.task)
+    kept = bench.options_of((part.name, part.qualified), schema_of(part).names) if bench is not None else {}
     task: Task = registry().build("task", request.task, **{**kept, **request.options})
     return task
 

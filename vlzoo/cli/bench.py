@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlzoo.cli.task_options import TaskCommand, options_of, set_options, split_words
+from vlzoo.cli.task_options import TaskCommand, set_options
 
 if TYPE_CHECKING:
     from vlzoo.bench.request import Request
@@ -49,7 +48,7 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
     for request in requests:
         check_request(request)
     if given["shards"] > 1:
-        spawn([*_plugins(), *arguments(tasks, given)], given["shards"], _say)
+        spawn(arguments(tasks, given), given["shards"], _say)
     show([measure(request, _say) for request in requests], given["json_"], given["submission"])
 
 
@@ -61,24 +60,24 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
     """
     from vlzoo.bench.request import Request
     from vlzoo.bench.shards import parse_share
-    from vlzoo.cli.train_options import device_of
     from vlzoo.data.roots import reference
     from vlzoo.errors import VlzooError
+    from vlzoo.models.precision import device_of
     from vlzoo.task import Effort
 
     run, model = given["run"], given["model"]
     if (run is None) == (model is None):
         raise VlzooError("give --run RUN or --model hf:FOLDER" + (", not both" if run else ""))
-    tasks, others = split_words(words)
-    own = [option for param in command.params for option in param.opts if option.startswith("--")]
-    options = options_of(tasks, others, own)
+    options = command.options_of(words)
+    sets = set_options(list(options), given["sets"])
+    protocol = {"protocol": given["protocol"]} if given["protocol"] else {}
     share = parse_share(given["shard"]) if given["shard"] else (0, 1)
     return [
         Request(
             task,
             f"run:{run}" if run is not None else model,
             None if run is not None else given["out"],
-            {"protocol": given["protocol"], **options[task], **set_options(task, given["sets"])},
+            {**protocol, **options[task], **sets[task]},
             reference(given["data"]) if given["data"] else None,
             given["split"],
             given["data_root"],
@@ -89,7 +88,7 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
             given["allow_missing"],
             given["keep_features"],
         )
-        for task in tasks
+        for task in options
     ]
 
 
@@ -130,11 +129,6 @@ def arguments(words: tuple[str, ...], given: dict[str, Any]) -> list[str]:
             continue
         made += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return made
-
-
-def _plugins() -> list[str]:
-    """The plugin files this process was started with; the group reads them and keeps no value."""
-    return [word for i, name in enumerate(sys.argv[:-1]) if name == "--plugin" for word in (name, sys.argv[i + 1])]
 
 
 def _bytes(text: str) -> int:

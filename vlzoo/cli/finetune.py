@@ -23,7 +23,8 @@ from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
     """Fine-tune RUN for TASK: retrieval, vqa, nlvr2, snli-ve, or a plugin's.
 
-    Model, tokenizer and teacher come from RUN; then tasks/TASK.yaml; then what RUN's recipe says under `finetune`.
+    Model, tokenizer, teacher, augmentation and bench come from RUN; then tasks/TASK.yaml; then what RUN's recipe says
+    under `finetune`.
     """
     from vlzoo.config.finetune import task_recipe
     from vlzoo.runs.run import Run

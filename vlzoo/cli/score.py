@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.output import as_json, table
-from vlzoo.cli.task_options import TaskCommand, options_of, split_words
+from vlzoo.cli.task_options import TaskCommand
 
 if TYPE_CHECKING:
     from vlzoo.metrics.figures import Scored
@@ -46,12 +46,11 @@ def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
     from vlzoo.errors import VlzooError
     from vlzoo.task import Files
 
-    names, others = split_words(words)
-    if len(names) != 1:
-        raise VlzooError(f"one task is scored at a time, not {' and '.join(names) or 'none'}", fix="vlzoo list task")
-    own = [option for param in command.params for option in param.opts if option.startswith("--")]
-    options = options_of(names, others, own)[names[0]]
-    task = registry().build("task", names[0], protocol=given["protocol"], **options)
+    named = command.options_of(words)
+    if len(named) != 1:
+        raise VlzooError(f"one task is scored at a time, not {' and '.join(named)}", fix="vlzoo list task")
+    (name, options), *_ = named.items()
+    task = registry().build("task", name, protocol=given["protocol"], **options)
     files = Files(given["predictions"], given["annotations"], given["allow_missing"], _source(given))
     scored = score_files(task, files)
     if json_:

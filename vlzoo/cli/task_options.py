@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from vlzoo.door.options import schema_of
-from vlzoo.door.parts import Option
+from vlzoo.door.options import check_names, schema_of
+from vlzoo.door.parts import Option, Part
 from vlzoo.door.plugins import registry
-from vlzoo.errors import UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import RecipeError, UnknownName, VlzooError, did_you_mean
 
+_SEVERAL = ("Sequence", "list", "tuple")
 GENERAL = ("protocol",)
 """Options of every task that commands name themselves."""
 
@@ -25,6 +26,19 @@ class TaskCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {})["ignore_unknown_options"] = True
         super().__init__(*args, **kwargs)
+
+    def options_of(self, words: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The tasks that the words name, each with the options that they give it.
+
+        Raises:
+            VlzooError: no task is named, an option has no value, or one of another type.
+            UnknownName: no such task, or an option that none of them takes.
+        """
+        tasks, given = split_words(words)
+        if not tasks:
+            raise VlzooError("no task is named", fix="`vlzoo list task` shows them")
+        own = [option for param in self.params for option in param.opts if option.startswith("--")]
+        return options_of(tasks, given, own)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options of all registered tasks, each with the tasks that take it."""
@@ -88,32 +102,47 @@ def options_of(
             raise UnknownName(f"no option {flag} here, nor of {' or '.join(tasks)}", fix=fix)
         for task, option in takers.items():
             value = _value(flag, text, option)
-            if _takes_several(option):
-                value = [*made[task].get(option.name, []), *(value if isinstance(value, list) else [value])]
-            made[task][option.name] = value
+            made[task][option.name] = [*made[task].get(option.name, []), value] if _takes_several(option) else value
     return made
 
 
-def set_options(task: str, sets: Sequence[str]) -> dict[str, Any]:
-    """The options that `--set bench.TASK.OPTION=VALUE` gives a task.
+def set_options(tasks: Sequence[str], sets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Each task's options, of those given by `--set bench.TASK.OPTION=VALUE`, the value in YAML as recipes write it.
 
     Raises:
+        UnknownName: no such task, one that is not measured here, or an option that it does not take.
         VlzooError: another key, or a value of another type.
     """
-    options = {option.name: option for option in schema_of(registry().find("task", task)).options}
-    made = {}
+    named = {registry().find("task", task).qualified: task for task in tasks}
+    made: dict[str, dict[str, Any]] = {task: {} for task in tasks}
     for change in sets:
         key, equals, text = change.partition("=")
-        steps = key.split(".")
-        if not equals or len(steps) != 3 or steps[0] != "bench":
+        section, _, rest = key.partition(".")
+        name, dot, option = rest.rpartition(".")
+        if not equals or not dot or section != "bench":
             raise VlzooError(f"--set {change!r} is no option of a task", fix="write --set bench.TASK.OPTION=VALUE")
-        registry().find("task", steps[1], where="--set")
-        if steps[1] == task:
-            if steps[2] not in options:
-                fix = did_you_mean(steps[2], options, what="options")
-                raise UnknownName(f"task {task!r} takes no option {steps[2]!r}", where="--set", fix=fix)
-            made[steps[2]] = _value(key, text, options[steps[2]])
+        part = registry().find("task", name, where="--set")
+        if part.qualified not in named:
+            what = f"--set {change!r}: {name} is not among the tasks named"
+            raise UnknownName(what, fix=did_you_mean(name, tasks, what="tasks named"))
+        check_names(part, [option], where="--set")
+        made[named[part.qualified]][option] = _set_value(part, option, text, change)
     return made
+
+
+def _set_value(part: Part, name: str, text: str, change: str) -> Any:
+    from vlzoo.config.tree import scalar  # here, as it imports yaml
+    from vlzoo.config.values import misfit
+
+    option = next((each for each in schema_of(part).options if each.name == name), None)
+    if option is not None and _is_text(option.type):
+        return text
+    value = scalar(text, f"--set {change}")
+    if option is not None and _takes_several(option) and not isinstance(value, list):
+        value = [value]
+    if option is not None and (reason := misfit(value, option.type)):
+        raise VlzooError(reason, where=f"--set {change}", fix=option.about or None)
+    return value
 
 
 def _option(flag: str, options: Mapping[str, Option]) -> Option | None:
@@ -124,17 +153,26 @@ def _option(flag: str, options: Mapping[str, Option]) -> Option | None:
 
 
 def _takes_several(option: Option) -> bool:
-    return option.type.startswith(("Sequence", "list", "tuple"))
+    return option.type.startswith(_SEVERAL)
+
+
+def _is_text(kind: str) -> bool:
+    """Whether what was written is the value; of choices the task itself names the nearest."""
+    return kind in ("str", "str | None") or kind.startswith("Literal")
 
 
 def _value(flag: str, text: str, option: Option) -> Any:
+    """The value of a flag; of one that may stand several times, one of its values."""
     from vlzoo.config.tree import scalar  # here, as it imports yaml
     from vlzoo.config.values import misfit
 
-    # Of choices the task itself names the nearest.
-    if option.type == "str" or option.type.startswith("Literal") or _takes_several(option):
+    kind = option.type.partition("[")[2].partition("]")[0].partition(",")[0] if _takes_several(option) else option.type
+    if _is_text(kind):
         return text
-    value = scalar(text, flag)
-    if reason := misfit(value, option.type):
+    try:
+        value = scalar(text, flag)
+    except RecipeError as error:
+        raise VlzooError(f"{text!r}: {error.problems[0].what}", where=flag, fix=option.about or None) from error
+    if reason := misfit(value, kind):
         raise VlzooError(reason, where=flag, fix=option.about or None)
     return value

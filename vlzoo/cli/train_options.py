@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vlzoo.errors import VlzooError
-
 if TYPE_CHECKING:
-    import torch
-
     from vlzoo.config.check import Checked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -56,27 +52,10 @@ def train_options(command: Command) -> Command:
     return command
 
 
-def device_of(name: str | None) -> torch.device | None:
-    """The device called `name`.
-
-    Raises:
-        VlzooError: there is no such device here.
-    """
-    if name is None:
-        return None
-    import torch
-
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise VlzooError(f"no device called {name!r}", fix="write cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise VlzooError(f"{name!r}: torch sees no GPU here", fix="leave --device out, or install torch for your GPU")
-    return device
-
-
 def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     """Train, and say what came of it."""
+    from vlzoo.models.precision import device_of
+
     device = device_of(given.device)
     from vlzoo.train.launch import Job, train
 

@@ -125,12 +125,17 @@ def _bench_problems(tree: Tree, bench: dict[str, Any]) -> Iterator[Problem]:
     for part in registry().of("task"):
         for option in schema_of(part).options:
             taken.setdefault(option.name, set()).add(option.type)
+    tasks = {name for part in registry().of("task") for name in (part.name, part.qualified)}
     known = [*schema.Bench.model_fields, *taken, *(part.name for part in registry().of("task"))]
     for name, value in bench.items():
         path: Path_ = ("bench", name)
         if name in schema.Bench.model_fields or isinstance(value, dict):
             continue
-        if name not in taken:
+        if name in tasks:
+            if value is not None:
+                what = f"{value!r} does not fit: wanted a mapping of the task's options"
+                yield Problem(tree.origin(path), dotted(path), what, f"write `{name}: {{OPTION: VALUE}}`")
+        elif name not in taken:
             fix = did_you_mean(name, known, what="keys, tasks and options of tasks")
             yield Problem(tree.origin(path), dotted(path), f"there is no key {name!r} here", fix)
         elif value is not None and all(misfit(value, each) for each in taken[name]):
@@ -211,7 +216,14 @@ def _finetune_problems(tree: Tree, finetune: dict[str, Any]) -> Iterator[Problem
         if task not in tasks:
             fix = did_you_mean(task, tasks, what="tasks")
             yield Problem(tree.origin(path), dotted(path), f"no task called {task!r}", fix)
-        changed = {key: value for key, value in _mapping(asked).items() if key != "extends"}
+        changed = dict(_mapping(asked))
+        named = changed.pop("extends", None)
+        if named is not None and not isinstance(named, str):
+            where = (*path, "extends")
+            yield Problem(
+                tree.origin(where), dotted(where), f"{named!r} is no name of a recipe", "name one: tasks/TASK"
+            )
         inner = Tree(changed, {each[2:]: where for each, where in tree.origins.items() if each[:2] == path})
-        for problem in (*schema_problems(inner), *_part_problems(inner, whole=False)):
+        bench = _bench_problems(inner, _section(changed, "bench"))
+        for problem in (*schema_problems(inner), *_part_problems(inner, whole=False), *bench):
             yield dataclasses.replace(problem, path=f"{dotted(path)}.{problem.path}")

@@ -149,12 +149,12 @@ class Bench(BaseModel):
     data: Ref | None = None
     batch: PositiveInt = 64
 
-    def options_of(self, task: str, known: Collection[str]) -> dict[str, Any]:
-        """The options of one task, of which it takes `known`."""
+    def options_of(self, task: Collection[str], known: Collection[str]) -> dict[str, Any]:
+        """The options of one task, by its names (bare and `dist:name`), of which it takes `known`."""
         written = self.model_extra or {}
         shared = {name: value for name, value in written.items() if name in known and value is not None}
-        own = written.get(task)
-        return {**shared, **(own if isinstance(own, dict) else {})}
+        own = (written[name] for name in task if isinstance(written.get(name), dict))
+        return {**shared, **{option: value for options in own for option, value in options.items()}}
 
 
 class Recipe(Strict):
