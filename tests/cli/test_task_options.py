@@ -21,6 +21,7 @@ GIVEN = {
     "precision": "fp32",
     "allow_missing": False,
     "keep_features": False,
+    "submission": None,
 }
 
 

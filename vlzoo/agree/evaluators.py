@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vlzoo.agree.agreement import NOTHING, OUTPUT, Agreement, Check, Result, Skipped, Uncovered, name_of
-from vlzoo.data.readers.nlvr_v1 import LAYOUT_V1
-from vlzoo.data.reading import read_json, read_jsonl, read_text
+from vlzoo.data.readers import nlvr, nlvr_v1
+from vlzoo.data.reading import read_json, read_text
+from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.metrics.grounding import iou
-from vlzoo.metrics.nlvr import judge, nlvr2_sentence, nlvr_sentence
+from vlzoo.metrics.nlvr import judge
 from vlzoo.metrics.vqa import PROTOCOLS, accuracy
-
-Item = tuple[str, bool]
-"""A prediction's id and the true label."""
 
 _LINE = re.compile(r"^\s*(NLVR2|NLVR v1)\s+(\w+)\s+(.+)$", re.MULTILINE)
 _PART = re.compile(r"^\s*([a-z]+\d*)\b(.*)$")
@@ -89,22 +86,22 @@ class NlvrConsistency(Agreement):
             if file is None:
                 yield Skipped(title, "its annotations are not there")
                 continue
-            items, sentence = _items(file, name)
+            samples = list((nlvr if name == "NLVR2" else nlvr_v1).annotated(file))
             for part in rest.split("|"):
-                yield from _rule_checks(title, part, items, sentence, path)
+                yield from _rule_checks(title, part, samples, path)
 
 
-def _rule_checks(
-    title: str, part: str, items: list[Item], sentence: Callable[[str], str], path: Path
-) -> Iterator[Check]:
+def _rule_checks(title: str, part: str, samples: Sequence[Sample], path: Path) -> Iterator[Check]:
     found = _PART.match(part)
     numbers = _NUMBER.findall(found[2]) if found else []
     if found is None or len(numbers) != 2:
         raise DataError(f"expected a rule with accuracy and consistency, found {part.strip()!r}", where=str(path))
     predict = _rule(found[1], path)
-    judged = judge([predict(name, label) == label for name, label in items], [sentence(name) for name, _ in items])
+    truth = [sample.label == "true" for sample in samples]
+    right = [predict(sample.name, label) == label for sample, label in zip(samples, truth, strict=True)]
+    judged = judge(right, [sample.group for sample in samples])
     expected_accuracy, expected_consistency = map(float, numbers)
-    yield Check(f"{title}/{found[1]}/accuracy", abs(judged.accuracy - expected_accuracy), 0.0, len(items))
+    yield Check(f"{title}/{found[1]}/accuracy", abs(judged.accuracy - expected_accuracy), 0.0, len(samples))
     gap = abs(judged.consistency - expected_consistency)
     yield Check(f"{title}/{found[1]}/consistency", gap, 0.0, len(judged.consistent))
 
@@ -129,23 +126,6 @@ def _annotations(folder: Path, name: str, split: str) -> Path | None:
     )
     files = (place.with_name(place.name + end) for place in places for end in (".jsonl", ".jsonl.gz", ".json"))
     return next((file for file in files if file.is_file()), None)
-
-
-def _items(file: Path, name: str) -> tuple[list[Item], Callable[[str], str]]:
-    """Each prediction's id with its label, and what gives an id's sentence."""
-    rows = [row for _, row in read_jsonl(file)]
-    if name == "NLVR2":
-        return [(row["identifier"], _label(row)) for row in rows], nlvr2_sentence
-    items = [
-        (f"{row['identifier']}-{k}", _label(row))
-        for row in rows
-        for k in range(len(row.get("images", ())) or len(LAYOUT_V1))
-    ]
-    return items, nlvr_sentence
-
-
-def _label(row: Any) -> bool:
-    return str(row["label"]).lower() == "true"
 
 
 def _tensor_names(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vlzoo.augment.view import make_view
 from vlzoo.bench.code import code_hash
-from vlzoo.bench.model import BenchModel, ModelFamily, logger
+from vlzoo.bench.model import BenchModel, ModelFamily, batches_left, logger
 from vlzoo.config.schema import Bench, Recipe
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.door.plugins import registry
@@ -30,9 +30,11 @@ from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.types import Batch, Text
+
+if TYPE_CHECKING:
+    from vlzoo.task import Task
 
 
 @dataclass
@@ -79,9 +81,8 @@ class Engine(BenchModel):
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
         reader = Reader(source, self.augmentation, self.size)
-        rows = [i for i in range(len(source)) if not done or source[i].name not in done]
-        for start in range(0, len(rows), batch):
-            items = [reader[(0, row)] for row in rows[start : start + batch]]
+        for rows in batches_left(source, batch, done):
+            items = [reader[(0, row)] for row in rows]
             yield [item.sample for item in items], self.collator(items).to(self.device)
 
     def step(self, batch: Batch) -> Step:

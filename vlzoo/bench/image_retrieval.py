@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlzoo.bench.packed import pack, unpack
+from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
-from vlzoo.errors import CheckpointError, DataError
+from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.ranking import ByClass, rank_by_class
 from vlzoo.task import Effort, Task, in_order
@@ -47,14 +48,14 @@ class ImageRetrieval(Task):
         Raises:
             CheckpointError: the model has no joint space.
         """
+        from vlzoo.bench.model import batches_left
         from vlzoo.bench.retrieval.pairs import pair_model
 
         pairs = pair_model(model)
         if not pairs.contrasts:
             raise CheckpointError("this model gives pictures no embedding", fix="use one that was trained with `itc`")
-        left = [row for row in range(len(source)) if source[row].name not in done]
-        for start in range(0, len(left), effort.batch):
-            samples = [source[row] for row in left[start : start + effort.batch]]
+        for rows in batches_left(source, effort.batch, done):
+            samples = [source[row] for row in rows]
             embed_BE = pairs.images([sample.images[0] for sample in samples]).embed
             assert embed_BE is not None
             yield [
@@ -62,10 +63,22 @@ class ImageRetrieval(Task):
                 for sample, vector in zip(samples, embed_BE.cpu().numpy(), strict=True)
             ]
 
+    def row(self, row: Mapping[str, Any]) -> Row:
+        """The vector, packed as `predict` packs it."""
+        try:
+            unpack(row["vector"], "<f4")
+        except (ValueError, TypeError) as error:
+            raise Refused("vectors that are not packed float32", row["vector"]) from error
+        return {"vector": row["vector"]}
+
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Recalls and mAP, with intervals over classes; per style where samples name one."""
         pairs = in_order(samples, rows)
-        vector_QE = np.stack([unpack(row["vector"], "<f4") for _, row in pairs]).astype(np.float64)
+        vectors = [unpack(row["vector"], "<f4") for _, row in pairs]
+        sizes = sorted({len(vector) for vector in vectors})
+        if len(sizes) > 1:
+            raise PredictionError(f"vectors of different lengths: {sizes[0]} and {sizes[-1]}")
+        vector_QE = np.stack(vectors).astype(np.float64)
         classes = [_class(sample) for sample, _ in pairs]
         found = rank_by_class(vector_QE @ vector_QE.T, classes, classes, same_pictures=True)
         owners = [classes[query] for query in found.query]

@@ -74,9 +74,8 @@ class BenchModel:
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Any]]:
         """Samples that are not done yet, a batch at a time, with what the model reads of them."""
-        rows = [i for i in range(len(source)) if not done or source[i].name not in done]
-        for start in range(0, len(rows), batch):
-            samples = [source[row] for row in rows[start : start + batch]]
+        for rows in batches_left(source, batch, done):
+            samples = [source[row] for row in rows]
             yield samples, samples
 
     def cannot(self, what: str) -> NoReturn:
@@ -87,6 +86,12 @@ class BenchModel:
         """
         fix = f"it does {', '.join(self.able) or 'nothing that is measured here'}"
         raise CheckpointError(f"{self.name} can't do {what}", fix=fix)
+
+
+def batches_left(source: Any, batch: int, done: frozenset[str]) -> Iterator[list[int]]:
+    """The rows of a source whose samples are not done yet, a batch at a time."""
+    rows = [row for row in range(len(source)) if not done or source[row].name not in done]
+    yield from (rows[start : start + batch] for start in range(0, len(rows), batch))
 
 
 class ModelFamily:

@@ -36,6 +36,7 @@ class Request:
         precision: of the forward passes.
         device: where; None: a GPU where there is one.
         allow_missing: samples whose picture is missing count as wrong.
+        submits: the answers go to the task's server: data without public answers are not scored, and that is said.
         keep_features: leave the features of pictures and texts on disk.
     """
 
@@ -52,6 +53,7 @@ class Request:
     device: torch.device | None = None
     allow_missing: bool = False
     keep_features: bool = False
+    submits: bool = False
 
 
 def check_request(request: Request) -> None:
@@ -63,6 +65,8 @@ def check_request(request: Request) -> None:
     family, place = family_of(request.model)
     task: Task = registry().build("task", request.task)
     family.check(place, task)
+    if request.submits and type(task).submission is Task.submission:
+        task.submission(None, {})  # says that there is no server, before any work
     task_of(request, family.bench(place, task))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.bench.code import code_hash
-from vlzoo.bench.model import BenchModel
+from vlzoo.bench.model import BenchModel, family_of
 from vlzoo.bench.request import Request, absent_pictures, opened, source_of
 from vlzoo.bench.store import Store, key_of
 from vlzoo.errors import DataError
@@ -76,7 +76,13 @@ def measure(request: Request, say: Say = print) -> Measured:
         return Measured(task, source, rows, None, store.folder)
     if not request.keep_features:
         shutil.rmtree(effort.features or folder, ignore_errors=True)
-    scored = _scored(task, source, rows, absent)
+    try:
+        scored = _scored(task, source, rows, absent)
+    except DataError as error:
+        if not request.submits:
+            raise
+        say(f"{task.name} is not scored here: {error.what}")
+        return Measured(task, source, rows, None, store.folder)
     _report(folder, store, {**about, "run": str(folder), "model": request.model}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder)
 
@@ -114,6 +120,7 @@ def _about(request: Request, model: BenchModel, source: Any) -> dict[str, Any]:
     return {
         "weights": model.weights,
         **model.described(),
+        "family code": code_hash([family_of(request.model)[0]]),
         "data": source.name,
         "data code": code_hash([source, *getattr(source, "sources", {}).values()]),
         "fingerprint": source.fingerprint(),

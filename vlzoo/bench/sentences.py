@@ -113,12 +113,13 @@ class Nlvr2(Labelled):
         """Sentences with their subsets."""
         listed, rows, missing = super().read(files)
         inside = {_subset(Path(file)): _members(Path(file), listed) for file in self.subsets}
-        return _Divided(listed, inside), rows, missing
+        found: Mapping[str, list[str]] = getattr(files.source, "subsets", dict)()
+        return _Divided(listed, {**found, **inside}), rows, missing
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy with its interval over sentences, and consistency; the balanced and unbalanced subsets apart."""
         pairs = in_order(samples, rows)
-        right = {sample.name: bool(row["prediction"] == sample.label) for sample, row in pairs}
+        right = {sample.name: bool(row["prediction"] == self.labels[self.number(sample)]) for sample, row in pairs}
         sentence = {sample.name: sample.group or sample.name for sample, _ in pairs}
         scores = self._figures(right, sentence)
         for kind, names in getattr(samples, "subsets", dict)().items():
@@ -196,7 +197,7 @@ class SnliVe(Labelled):
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy, with its interval over pictures, and each class's."""
         pairs = in_order(samples, rows)
-        truth = [str(sample.label) for sample, _ in pairs]
+        truth = [self.labels[self.number(sample)] for sample, _ in pairs]
         right = correct(truth, [str(row["prediction"]) for _, row in pairs])
         detail = {f"of {name}": value for name, value in accuracy_by_class(truth, right).items()}
         named = {str(sample.fields["label_set"]) for sample, _ in pairs if "label_set" in sample.fields}

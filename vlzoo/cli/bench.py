@@ -87,6 +87,7 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
             device_of(given["device"]),
             given["allow_missing"],
             given["keep_features"],
+            given["submission"] is not None,
         )
         for task in options
     ]

@@ -49,6 +49,8 @@ def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
     named = command.options_of(words)
     if len(named) != 1:
         raise VlzooError(f"one task is scored at a time, not {' and '.join(named)}", fix="vlzoo list task")
+    if given["data"] and given["annotations"]:
+        raise VlzooError("predictions are held against one thing", fix="give --annotations FILE or --data NAME")
     (name, options), *_ = named.items()
     task = registry().build("task", name, protocol=given["protocol"], **options)
     files = Files(given["predictions"], given["annotations"], given["allow_missing"], _source(given))

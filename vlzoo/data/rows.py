@@ -47,10 +47,7 @@ def read_rows(path: Path, inside: str | None = None) -> list[tuple[Row, str]]:
         DataError: unreadable, empty, or rows that are not objects.
     """
     text = _decode(path)
-    if path.name.removesuffix(".gz").endswith(".csv"):
-        rows: list[tuple[Any, str]] = [(r, f"{path}:{n}") for n, r in enumerate(csv.DictReader(io.StringIO(text)), 2)]
-    else:
-        rows = _json_rows(text, path, inside)
+    rows = _csv_rows(text, path) if path.name.removesuffix(".gz").endswith(".csv") else _json_rows(text, path, inside)
     if not rows:
         raise DataError("holds no rows", where=str(path))
     for row, where in rows:
@@ -84,10 +81,18 @@ def _decode(path: Path) -> str:
         raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(path)) from None
 
 
+def _csv_rows(text: str, path: Path) -> list[tuple[Any, str]]:
+    reader = csv.DictReader(io.StringIO(text))
+    try:
+        return [(row, f"{path}:{number}") for number, row in enumerate(reader, 2)]
+    except csv.Error as error:
+        raise DataError(f"not CSV: {error}", where=f"{path}:{reader.line_num}") from None
+
+
 def _json_rows(text: str, path: Path, inside: str | None) -> list[tuple[Any, str]]:
     try:
         whole = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return _line_rows(text, path)
     if isinstance(whole, dict) and inside is not None and inside in whole:
         whole = whole[inside]
@@ -101,6 +106,7 @@ def _line_rows(text: str, path: Path) -> list[tuple[Any, str]]:
         if line.strip():
             try:
                 rows.append((json.loads(line), f"{path}:{number}"))
-            except json.JSONDecodeError as error:
-                raise DataError(f"not JSON: {error.msg} in {short(line)}", where=f"{path}:{number}") from None
+            except (ValueError, RecursionError) as error:
+                why = getattr(error, "msg", None) or error
+                raise DataError(f"not JSON: {why} in {short(line)}", where=f"{path}:{number}") from None
     return rows

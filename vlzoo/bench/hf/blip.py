@@ -103,7 +103,7 @@ def _(model: Blip) -> PairModel:
 @answerer.register
 def _(model: Blip, task: Vqa) -> Answerer:
     if model.name != "BlipForQuestionAnswering":
-        model.cannot("vqa")
+        model.cannot(task.name)
     if task.mode not in ("", "generate"):
         raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode generate")
 

@@ -101,7 +101,7 @@ def _(model: Vilt) -> PairModel:
 @answerer.register
 def _(model: Vilt, task: Vqa) -> Answerer:
     if model.name != "ViltForQuestionAnswering":
-        model.cannot("vqa")
+        model.cannot(task.name)
     if task.mode not in ("", "classify"):
         raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode classify")
 

@@ -2,7 +2,7 @@
 
 Predictions: npz with `scores` [images, texts] and `image_of_text` [texts]; optionally `scores_of_texts` [texts, images]
 where the second stage scored other pairs for texts. Annotations are optional: a list of `{"image", "caption": [...]}`
-(ALBEF's, fixes which image each text belongs to), or COCO's captions file (fixes sizes).
+(ALBEF's, fixes which image each text belongs to), COCO's captions file (fixes sizes), or a data source in their place.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vlzoo.bench.retrieval.matrices import Captions
 from vlzoo.data.predictions import Listed, fingerprint, read_bytes
 from vlzoo.data.reading import read_json
 from vlzoo.data.records import Sample
@@ -34,7 +35,7 @@ def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
         PredictionError: arrays that are missing, do not fit each other or the annotations, or hold NaN.
     """
     path, arrays = files.predictions, _read_npz(files.predictions)
-    owners = _owners(files.annotations) if files.annotations else None
+    owners = _owners(files)
     image_of_text = arrays.get("image_of_text", owners)
     if "scores" not in arrays or image_of_text is None:
         missing = "scores" if "scores" not in arrays else "image_of_text"
@@ -58,7 +59,9 @@ def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
     rows: dict[str, Row] = {
         name: {"name": name, "to_texts": scores_IT[i], "from_texts": scores_TI[:, i]} for i, name in enumerate(names)
     }
-    return Listed(samples, fingerprint(files.annotations or path)), rows
+    data = files.source
+    about = f"{data.name} {data.fingerprint()}" if data is not None else fingerprint(files.annotations or path)
+    return Listed(samples, about), rows
 
 
 def _read_npz(path: Path) -> Arrays:
@@ -73,8 +76,13 @@ def _read_npz(path: Path) -> Arrays:
         raise DataError(f"not an npz file: {error}", where=str(path), fix=fix) from None
 
 
-def _owners(path: Path) -> np.ndarray | None:
-    """Row of the image of each text, in the order of the annotations."""
+def _owners(files: Files) -> np.ndarray | None:
+    """Row of the image of each text, in the order of the data or of the annotations; None where there are neither."""
+    if files.source is not None:
+        return Captions.of(files.source).owners
+    if files.annotations is None:
+        return None
+    path = files.annotations
     whole = read_json(path)
     if isinstance(whole, list):
         counts = [_captions(row, f"{path}:[{number}]") for number, row in enumerate(whole)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlzoo.bench.retrieval.matrices import Captions, matrices, require_captions, split_of, unreached
-from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName
+from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
 from vlzoo.task import Effort, Files, Task
@@ -48,7 +48,13 @@ class Retrieval(Task):
         how, _, rule = self.protocol.partition("/")
         self.how, self.unsaid = how, not protocol
         self.k, self.karpathy = self.count("k", k), karpathy
-        self.ties = self.choice("tie rule", ties, TIES) if ties else rule or (how if how in TIES else TIES[0])
+        said = rule or (how if how in TIES else "")
+        self.ties = self.choice("tie rule", ties, TIES) if ties else said or TIES[0]
+        if said and self.ties != said:
+            fix = "leave one of the two out"
+            raise VlzooError(f"protocol {self.protocol!r} and ties {ties!r} say different things", fix=fix)
+        if how in HOW and self.ties == "argsort":
+            self.protocol = f"{how}/argsort"
 
     def kept(self) -> Mapping[str, Any]:
         """Both protocols with a second stage read the same predictions."""

@@ -36,7 +36,7 @@ def answerer(model: BenchModel, task: Vqa) -> Answerer:
     Raises:
         CheckpointError: the model can't answer in the mode asked for.
     """
-    model.cannot("vqa")
+    model.cannot(task.name)
 
 
 @answerer.register(Engine)

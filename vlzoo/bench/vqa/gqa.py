@@ -69,6 +69,8 @@ class Gqa(Vqa):
         """
         pairs = in_order(samples, rows)
         counted = {sample.name: sample for sample, _ in pairs if sample.fields.get("balanced") is not False}
+        if not counted:
+            raise DataError(f"none of {len(pairs)} questions is balanced, and only those are scored")
         scored = super().score(list(counted.values()), {name: rows[name] for name in counted})
         notes = (f"{len(counted)} balanced questions of {len(pairs)} are scored",) if len(counted) < len(pairs) else ()
         return Scored(scored.scores, notes=notes)

@@ -195,8 +195,12 @@ class Vqa(Task):
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Each answer's accuracy in percent, [N], and what the protocol is called."""
-        if all(len(truth) == 1 for truth in truths):
+        single = sum(len(truth) == 1 for truth in truths)
+        if single == len(truths):
             return exact(truths, said), "exact"
+        if single:
+            what = f"{single} questions of {len(truths)} have one answer, the others several: no protocol counts both"
+            raise DataError(what, fix="score them apart")
         return accuracies(truths, said, self.protocol), self.protocol
 
     def figures(self, samples: Sequence[Sample], values_N: np.ndarray, protocol: str) -> tuple[Score, ...]:
