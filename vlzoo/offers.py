@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MATCH = 1
+"""The class of `match` that means: this text belongs to this picture."""
+
 LENDERS = {"match": "itm", "contrast": "itc", "mlm": "mlm", "classes": "classify", "answers": "answer"}
 """Offers -> the built-in objective that makes each."""
 

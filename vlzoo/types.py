@@ -189,7 +189,7 @@ class Text:
         return Text(self.ids[rows], self.mask[rows], self.special[rows])
 
     def to(self, device: torch.device | str) -> Text:
-        """The text on a device; on the host, a copy is not waited for."""
+        """The text on a device."""
         return Text(*(value.to(device, non_blocking=True) for value in (self.ids, self.mask, self.special)))
 
 
@@ -220,7 +220,7 @@ class Batch:
         return len(self.key)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch with every tensor on a device; the host does not wait for the copies.
+        """The batch with every tensor on a device.
 
         >>> batch.to("cpu").images["image"].device
         device(type='cpu')

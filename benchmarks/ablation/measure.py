@@ -30,7 +30,7 @@ from vlzoo.metrics.pointing import box_on_cells, point
 from vlzoo.metrics.recall import recall
 from vlzoo.models.gradcam import word_maps
 from vlzoo.models.prepared import as_kv
-from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import MATCH
 from vlzoo.types import Tokens
 
 Arrays = dict[str, NDArray[Any]]

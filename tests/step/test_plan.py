@@ -93,3 +93,11 @@ def test_masking_can_be_taken_back():
     plan.mask_text(everywhere=True)
     plan.mask_nothing()
     assert plan.mask_probability is None and plan.main_text == "text"
+
+
+def test_two_layers_for_one_pass_under_two_names_are_refused():
+    plan = Plan()
+    plan.keep_map(0)
+    plan.keep_map(1, text="text")
+    with pytest.raises(VlzooError, match="maps of layers 0 and 1"):
+        plan.need_of(pass_key(text="text"))

@@ -152,7 +152,7 @@ def test_an_objective_without_a_plan_leaves_the_others_their_saving(toy, monkeyp
     made = toy.system(dict(reversed(parts.items())) if first else parts)
     rows, step = last_rows(made, monkeypatch), toy.step(made, toy.batch(4))
     losses = run(made, step)
-    masked, length = step.masked_positions.shape[1], step.ids().ids.shape[1]
+    masked, length = step.masked_words.positions.shape[1], step.ids().ids.shape[1]
     assert 1 < masked < length
     # [CLS] of B positives and 2B negatives, masked words of B, and one pass more that holds all the stranger reads.
     assert sorted(rows) == sorted([(4, 1), (8, 1), (4, masked), (4, length)])

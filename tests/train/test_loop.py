@@ -16,6 +16,7 @@ from vlzoo.interfaces import Objective
 from vlzoo.models.embedding import EmbeddingEncoder
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
+from vlzoo.objectives.mlm import MLM
 from vlzoo.runs.run import Run
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.loop import Feed, Trainer, drawn_streams
@@ -55,7 +56,9 @@ class Waits(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", "")
-        if name in self.READS:
+        index = args[1] if name == "__getitem__" else ()
+        index = index if isinstance(index, tuple) else (index,)
+        if name in self.READS or any(isinstance(each, torch.Tensor) and each.dtype == torch.bool for each in index):
             self.seen.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -71,9 +74,13 @@ def trainer(toy, folder: Path, parts, *, steps=4, **train) -> tuple[Trainer, lis
     return made, [Feed("main", repeat(toy.batch(4)), system.named_objectives())]
 
 
-def test_no_step_waits_for_the_device(toy, tmp_path):
-    """Before, every value was read at every step, and the samples' keys at every draw."""
-    made, feeds = trainer(toy, tmp_path, {"itc": ITC(queue=8), "itm": ITM()})
+@pytest.mark.parametrize(
+    "parts",
+    [lambda: {"itc": ITC(queue=8), "itm": ITM()}, lambda: {"mlm": MLM(probability=0.4), "itm": ITM()}],
+)
+def test_no_step_waits_for_the_device(toy, tmp_path, parts):
+    """Before, every value was read at every step, the samples' keys at every draw, and where words are masked."""
+    made, feeds = trainer(toy, tmp_path, parts())
     with Waits() as waits:
         values = [made.update(feeds) for _ in range(2)]
     assert waits.seen == []

@@ -17,7 +17,8 @@ from vlzoo.agree.albef import Built, batch_of, build, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden
 from vlzoo.models.contrast_map import contrast_map
 from vlzoo.models.gradcam import lavis_maps, sentence_map, word_maps
-from vlzoo.objectives.itm import ITM, MATCH
+from vlzoo.objectives.itm import ITM
+from vlzoo.offers import MATCH
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 

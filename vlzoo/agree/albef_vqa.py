@@ -17,8 +17,8 @@ from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.bench.vqa.rank import rank_answers
-from vlzoo.models.assemble import Model
-from vlzoo.objectives.answer import Answer, decoder_of
+from vlzoo.models.assemble import Model, decoder_of
+from vlzoo.objectives.answer import Answer
 from vlzoo.step.step import Step
 from vlzoo.types import Batch, Fused, Tokens
 

@@ -97,8 +97,7 @@ class Engine(BenchModel):
 
     def tokenise(self, texts: Sequence[str]) -> Text:
         """Cleaned texts as ids."""
-        text = self.tokenizer([self.collator.clean(each) for each in texts])
-        return Text(text.ids.to(self.device), text.mask.to(self.device), text.special.to(self.device))
+        return self.tokenizer([self.collator.clean(each) for each in texts]).to(self.device)
 
     def offered(self, name: str) -> Any:
         """What the run's objectives offer under a name: `match`, `classes`; None where none of them does."""

@@ -20,8 +20,7 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
-from vlzoo.objectives.itm import MATCH
-from vlzoo.offers import Match
+from vlzoo.offers import MATCH, Match
 from vlzoo.step.draws import Draws
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import KV, Fused, Text, Tokens

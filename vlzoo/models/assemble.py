@@ -94,6 +94,17 @@ class Model(nn.Module):
         )
 
 
+def decoder_of(model: Model) -> Decoder:
+    """The model's decoder.
+
+    Raises:
+        VlzooError: it has none.
+    """
+    if model.decoder is None:
+        raise VlzooError("this model has no decoder", fix="name one in the recipe: `model.decoder: causal`")
+    return model.decoder
+
+
 class System(nn.Module):
     """A model with the objectives that train it.
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Decoder, Objective
-from vlzoo.models.assemble import Model
+from vlzoo.interfaces import Objective
+from vlzoo.models.assemble import decoder_of
 from vlzoo.objectives.distillation import distilled
-from vlzoo.step.passes import Passes
+from vlzoo.step.passes import Marked, Passes, mark
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Text, Tokens
@@ -40,35 +41,24 @@ class Answer(Objective):
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher's decoder."""
         answer, row_A, weight_A = _answers(step)
-        logit_TV, target_T, row_T = self._scored(step.student, answer, row_A)
+        scored = mark(_predicted(step), row_A.device)
+        target_T = answer.ids[scored.rows, scored.columns]
+        logit_TV = self._logits(step.student, answer, row_A, scored)
         hard_T = F.cross_entropy(logit_TV, target_T, reduction="none")
-        token_T = distilled(step, hard_T, logit_TV, lambda teacher: self._scored(teacher, answer, row_A)[0])
-        total = (token_T * weight_A[row_T]).sum() / len(step)
+        token_T = distilled(step, hard_T, logit_TV, lambda teacher: self._logits(teacher, answer, row_A, scored))
+        total = (token_T * weight_A[scored.rows]).sum() / len(step)
         return Loss(total, {"answer": total.detach()}, len(step))
 
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
         return _memory(step.student)
 
-    def _scored(self, passes: Passes, answer: Text, row_A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [T, V] at real tokens, their targets [T], and the answer each belongs to [T]."""
+    def _logits(self, passes: Passes, answer: Text, row_A: Tensor, scored: Marked) -> Tensor:
+        """Logits [T, V] of each scored token, from the tokens before it."""
         decoder = decoder_of(passes.model)
         memory = decoder.prepare(_memory(passes))
         logit_ALV = decoder(answer.ids[:, :-1], answer.mask[:, :-1], memory, row_A)
-        scored_AL = answer.mask[:, 1:]
-        row_AL = torch.arange(len(row_A), device=row_A.device)[:, None].expand_as(scored_AL)
-        return logit_ALV[scored_AL], answer.ids[:, 1:][scored_AL], row_AL[scored_AL]
-
-
-def decoder_of(model: Model) -> Decoder:
-    """The model's decoder.
-
-    Raises:
-        VlzooError: it has none.
-    """
-    if model.decoder is None:
-        raise VlzooError("this model has no decoder", fix="name one in the recipe: `model.decoder: causal`")
-    return model.decoder
+        return logit_ALV[scored.rows, scored.columns - 1]
 
 
 def _memory(passes: Passes) -> Tokens:
@@ -81,3 +71,10 @@ def _answers(step: Step) -> tuple[Text, Tensor, Tensor]:
         raise VlzooError("objective 'answer' needs answers", fix="give it data whose samples have answers")
     extra = step.batch.extra
     return step.batch.texts["answer"], extra["answer_row"], extra["answer_weight"]
+
+
+def _predicted(step: Step) -> NDArray[np.bool_]:
+    """Which tokens of the answers are predicted: all real ones but the first, [A, L]."""
+    chosen_AL: NDArray[np.bool_] = step.host.texts["answer"].mask.numpy(force=True).copy()
+    chosen_AL[:, 0] = False
+    return chosen_AL

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Objective
+from vlzoo.offers import MATCH
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Spec
-
-MATCH = 1
-"""The class that means: this text belongs to this picture."""
 
 
 class ITM(Objective):

@@ -54,18 +54,18 @@ class MLM(Objective):
         A batch in which nothing was masked gives zero (the official code gives NaN).
         """
         total = self.loss_of(step, step.fused(text=MASKED, reads="masked"))
-        return Loss(total, {"mlm": total.detach()}, step.masked.sum())
+        return Loss(total, {"mlm": total.detach()}, len(step.masked_words.rows))
 
     def loss_of(self, step: Step, fused: Fused) -> Tensor:
         """The loss of the masked words in a pass that has read the masked text, []."""
-        chosen_BL = step.masked
+        words = step.masked_words
         assert step.labels is not None  # where words are masked
-        logit_TV = self.head(select(fused, chosen_BL))
+        logit_TV = self.head(select(fused, words))
         if not len(logit_TV):
             return logit_TV.sum()
-        hard = F.cross_entropy(logit_TV, step.labels[chosen_BL])
+        hard = F.cross_entropy(logit_TV, step.labels[words.rows, words.columns])
         return distilled(step, hard, logit_TV, lambda teacher: self._taught(step, teacher))
 
     def _taught(self, step: Step, teacher: Passes) -> Tensor:
         fused = teacher.fused(text=MASKED, reads="masked")
-        return step.twin(self, "head")(select(fused, step.masked))
+        return step.twin(self, "head")(select(fused, step.masked_words))

@@ -63,8 +63,9 @@ class Draws:
         return numbers.to(key_B.device, non_blocking=True)
 
     def _words(self, key_B: Tensor) -> np.ndarray:
-        held = self.keys[1] if self.keys is not None and key_B is self.keys[0] else key_B.detach().cpu()
-        return held.numpy().astype(np.int64).view(np.uint64)
+        known = self.keys is not None and any(key_B is key for key in self.keys)
+        held = self.keys[1] if self.keys is not None and known else key_B
+        return held.numpy(force=True).astype(np.int64).view(np.uint64)
 
     def corrupt(
         self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int

@@ -1,14 +1,16 @@
 """One model's passes over one batch, each computed at most once.
 
-Legend: B batch rows, P pairs, N image tokens, L text tokens, K kept positions, D width, E joint size.
+Legend: B batch rows, P pairs, N image tokens, L text tokens, K kept positions, T marked tokens, D width, E joint size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vlzoo.errors import VlzooError, did_you_mean
@@ -38,8 +40,8 @@ class Shared(Protocol):
         ...
 
     @property
-    def masked_positions(self) -> Tensor:
-        """[CLS] and the masked positions of each text, [B, K] int64, padded with -1."""
+    def masked_words(self) -> Marked:
+        """The masked words of the view `masked`."""
         ...
 
     def weighted(self, view: str) -> tuple[str, Tensor] | None:
@@ -176,6 +178,7 @@ class Passes:
         if planned is not None and self._teacher is not None:
             planned = planned._replace(attention=None)
         made = (kept[2] for kept in self._kept if kept[:2] == ("fused", key))
+        # The planned one first, though a wider pass may be there: nobody's value moves by a bit with who ran before.
         return next((need for need in (planned, *made) if need is not None and need.covers(asked)), asked)
 
     def _pixels(self, view: str) -> Tensor:
@@ -226,26 +229,41 @@ class Passes:
         if need.reads == "all":
             return None
         if need.reads == "masked":
-            return self._step.masked_positions
+            return self._step.masked_words.positions
         text = self.ids(key.text)
         return torch.zeros(len(text.ids), 1, dtype=torch.long, device=text.ids.device)
 
 
-def kept_positions(chosen_BL: Tensor) -> Tensor:
-    """The positions of True in each row, ascending, [B, K] int64, padded with -1; K is the most any row has."""
+class Marked(NamedTuple):
+    """Marked tokens of texts, row by row, as whole numbers: to read them, the host need not wait for the device.
+
+    Attributes:
+        rows: their rows, [T] int64.
+        columns: their positions in the rows, [T] int64.
+        places: their places among a row's `positions`, [T] int64.
+        positions: the first position of each row and the marked ones, ascending, [B, K] int64, padded with -1.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    places: Tensor
+    positions: Tensor
+
+
+def mark(chosen_BL: NDArray[np.bool_], device: torch.device) -> Marked:
+    """The tokens at the True of each row; the first token of a row is never marked."""
+    row_T, column_T = np.nonzero(chosen_BL)
     count_B = chosen_BL.sum(1)
-    most = int(count_B.max()) if len(count_B) else 0
-    order_BL = torch.argsort((~chosen_BL).long(), dim=1, stable=True)[:, :most]
-    filled_BK = torch.arange(most, device=chosen_BL.device)[None] < count_B[:, None]
-    return torch.where(filled_BK, order_BL, torch.full_like(order_BL, -1))
+    place_T = 1 + np.arange(len(row_T)) - np.repeat(count_B.cumsum() - count_B, count_B)
+    positions_BK = np.full((len(chosen_BL), 1 + int(count_B.max(initial=0))), -1)
+    positions_BK[:, 0], positions_BK[row_T, place_T] = 0, column_T
+    held = (row_T, column_T, place_T, positions_BK)
+    return Marked(*(torch.from_numpy(each.astype(np.int64)).to(device, non_blocking=True) for each in held))
 
 
-def select(fused: Fused, chosen_BL: Tensor) -> Tensor:
-    """The states of `fused` at the positions marked in `chosen_BL` [B, L], row by row, [T, D].
+def select(fused: Fused, marked: Marked) -> Tensor:
+    """The states of `fused` at marked positions, row by row, [T, D].
 
     The pass must hold them: it was asked for with `reads="masked"`, or all positions.
     """
-    if fused.positions is None:
-        return fused.x[chosen_BL]
-    wanted_BK = chosen_BL.gather(1, fused.positions.clamp(min=0)) & (fused.positions >= 0)
-    return fused.x[wanted_BK]
+    return fused.x[marked.rows, marked.columns if fused.positions is None else marked.places]

@@ -159,10 +159,7 @@ class Plan:
         """
         key = pass_key(**passed)
         if self._maps.setdefault(key, layer) != layer:
-            raise VlzooError(
-                f"two objectives ask the {key.pairs} pass for the maps of layers {self._maps[key]} and {layer}",
-                fix="give them the same `layer` in the recipe",
-            )
+            raise _two_maps(key, self._maps[key], layer)
 
     def read(self, what: Reads, **passed: Any) -> None:
         """Say which states of a pass (named as in `Step.fused`) will be read, so that one pass serves all readers."""
@@ -171,7 +168,10 @@ class Plan:
     def need_of(self, key: PassKey) -> Need | None:
         """What was planned of a resolved pass: all that anybody reads of it; None where nobody planned it."""
         said = {what for asked, reads in self._reads.items() if self._is(asked, key) for what in reads}
-        layer = next((layer for asked, layer in self._maps.items() if self._is(asked, key)), None)
+        layers = sorted({layer for asked, layer in self._maps.items() if self._is(asked, key)})
+        if len(layers) > 1:  # asked for by two names: a text view's own, and the main one's
+            raise _two_maps(key, layers[0], layers[1])
+        layer = layers[0] if layers else None
         if not said and layer is None:
             return None
         return Need(max(said, key=get_args(Reads).index, default="all"), layer)
@@ -182,6 +182,11 @@ class Plan:
 
     def _is(self, asked: PassKey, key: PassKey) -> bool:
         return asked.resolved(self.main_text) == key
+
+
+def _two_maps(key: PassKey, one: int, other: int) -> VlzooError:
+    what = f"two objectives ask the {key.pairs} pass for the maps of layers {one} and {other}"
+    return VlzooError(what, fix="give them the same `layer` in the recipe")
 
 
 def pass_key(*, image: str | tuple[str, ...] = "image", text: str = "", pairs: Pairs = "positive") -> PassKey:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vlzoo.errors import VlzooError
 from vlzoo.step.draws import IGNORED, Draws
 from vlzoo.step.negatives import Negatives, Similarity, negative_weights
-from vlzoo.step.passes import Passes, kept_positions
+from vlzoo.step.passes import Marked, Passes, mark
 from vlzoo.step.plan import MASKED, SOFT, Plan
 from vlzoo.types import Batch
 
@@ -57,6 +57,7 @@ class Step:
         plan: what the objectives asked for, and lend.
         alpha: the weight of the teacher's soft targets at this step.
         token_mask: what weighs the image tokens of the view `soft`.
+        host: the batch before it was moved: what is drawn and counted of it waits for no device; None: `batch`.
 
     Attributes:
         texts: text views by name: those of the batch, and `masked` where somebody planned it.
@@ -73,11 +74,13 @@ class Step:
         plan: Plan | None = None,
         alpha: float = 0.0,
         token_mask: TokenMask | None = None,
+        host: Batch | None = None,
     ) -> None:
-        self.batch, self.model, self.alpha = batch, model, alpha
+        self.batch, self.host, self.model, self.alpha = batch, host or batch, model, alpha
         self.draws, self.plan = draws or Draws(), plan or Plan()
         self.texts = dict(batch.texts)
         self.labels: Tensor | None = None
+        self._host_labels: Tensor | None = None
         # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
         self._teacher, self._token_mask, self._grad = teacher, token_mask, torch.is_grad_enabled()
         self._weights: dict[str, tuple[str, Tensor]] = {}
@@ -156,13 +159,13 @@ class Step:
         return self.labels != IGNORED
 
     @property
-    def masked_positions(self) -> Tensor:
-        """[CLS] and the positions of masked words, [B, K] int64, padded with -1.
+    def masked_words(self) -> Marked:
+        """Where the words of the view `masked` are that are to be predicted.
 
         Raises:
             VlzooError: no words are masked.
         """
-        return self._once("masked_positions", self._masked_positions)
+        return self._once("masked_words", self._masked_words)
 
     @property
     def image_weights(self) -> Tensor:
@@ -226,14 +229,18 @@ class Step:
         return self.draws.choose(purpose, self.batch.key, negative_weights(logit_BB, same_BB), self.batch.key)
 
     def _mask_text(self, probability: float) -> None:
-        self.texts[MASKED], self.labels = self.draws.corrupt(
-            self.texts["text"],
-            self.batch.key,
+        text, labels_BL = self.draws.corrupt(
+            self.host.texts["text"],
+            self.host.key,
             probability=probability,
             vocab=self.model.vocab,
             mask_id=self.model.special["mask"],
         )
+        device = self.batch.key.device
+        self._host_labels = labels_BL
+        self.texts[MASKED], self.labels = text.to(device), labels_BL.to(device, non_blocking=True)
 
-    def _masked_positions(self) -> Tensor:
-        cls_B1 = torch.zeros(len(self), 1, dtype=torch.long, device=self.masked.device)
-        return torch.cat([cls_B1, kept_positions(self.masked)], dim=1)
+    def _masked_words(self) -> Marked:
+        device = self.masked.device
+        assert self._host_labels is not None  # where words are masked
+        return mark(self._host_labels.numpy(force=True) != IGNORED, device)

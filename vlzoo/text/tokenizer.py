@@ -81,7 +81,7 @@ class Tokenizer:
         return [self.special["cls"], *pieces[:room], *ends]
 
     def __call__(self, texts: Sequence[str], *, sep: bool | None = None, max_length: int | None = None) -> Text:
-        """Texts as ids [B, L], padded to the longest; nothing is cleaned, see `text_cleaning`."""
+        """Texts as ids [B, L], padded to the longest; nothing is cleaned, see `vlzoo.text.cleaning`."""
         return self.pad([self.encode(text, sep=sep, max_length=max_length) for text in texts])
 
     def pad(self, rows: Sequence[Sequence[int]]) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,13 @@ def train(job: Job) -> Run:
     run = Run.start(job.out, job.checked, resume=job.resume)
     trainer = None
     try:
-        refuse_other_data(run, sources)
+        about = described(sources)
+        refuse_other_data(run, about)
         data = Data(sources, kept_tokenizer(run, recipe, sources, job.start), kept_task(run, recipe, sources))
         trainer = make_trainer(job, run, data)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
-        run.note(parameters=parameters, data=described(sources))
+        run.note(parameters=parameters, data=about)
         feeds = make_feeds(run, data, trainer)
         run.watch("start", {"steps": trainer.length.steps})
         trainer.fit(feeds)
@@ -121,14 +122,13 @@ def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
         Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed)
 
 
-def refuse_other_data(run: Run, sources: Sequence[Any]) -> None:
+def refuse_other_data(run: Run, now: Sequence[Mapping[str, Any]]) -> None:
     """Refuse to go on with other data than the run began with.
 
     Raises:
         CheckpointError: says what data were there.
     """
-    before, now = run.noted().get("data"), described(sources)
-    for old, new in zip(before or (), now, strict=False):
+    for old, new in zip(run.noted().get("data") or (), now, strict=False):
         if old["fingerprint"] != new["fingerprint"]:
             both = [f"{each['name']}, {each['samples']} samples, {each['fingerprint']}" for each in (old, new)]
             raise CheckpointError(

@@ -162,6 +162,7 @@ class Trainer:
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             token_mask=feed.token_mask,
+            host=batch,
         )
 
     def _due(self, every: int) -> bool:

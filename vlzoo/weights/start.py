@@ -19,7 +19,7 @@ def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
     part that the pre-trained model had in its place. What belongs to no part is taken by its name.
     """
     wanted = system.state_dict()
-    offered = offers(system, tensors)
+    offered = taken_by(system, tensors)
     fits = {n: t for n, t in offered.items() if n in wanted and wanted[n].shape == t.shape}
     reshaped = [
         f"{n} {list(t.shape)} -> {list(wanted[n].shape)}" for n, t in tensors.items() if n in wanted and n not in fits
@@ -34,7 +34,7 @@ def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
     return Report(tuple(fits), tuple(missing), tuple(unexpected), reshaped=tuple(reshaped))
 
 
-def offers(system: System, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def taken_by(system: System, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What each part would take of a state, by full names; what it takes from elsewhere comes first."""
     taken: dict[str, Tensor] = {}
     prefixes: tuple[str, ...] = ()

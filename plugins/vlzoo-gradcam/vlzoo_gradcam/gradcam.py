@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlzoo.interfaces import TokenMask
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
-from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import MATCH
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Spec

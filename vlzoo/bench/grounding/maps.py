@@ -19,8 +19,7 @@ from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.errors import CheckpointError
 from vlzoo.models.gradcam import choose_layer, sentence_map, word_maps
-from vlzoo.objectives.itm import MATCH
-from vlzoo.offers import Boxes, Match
+from vlzoo.offers import MATCH, Boxes, Match
 from vlzoo.types import Batch
 
 Mapper = Callable[[Any, Sequence[tuple[int, int]]], list[NDArray[np.float32]]]

@@ -21,7 +21,7 @@ from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.answers import ANSWER_LENGTH
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
-from vlzoo.objectives.itm import MATCH
+from vlzoo.offers import MATCH
 from vlzoo.types import Row
 
 

@@ -18,8 +18,7 @@ from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.models.assemble import Model
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_packed import can_pack, first_states
-from vlzoo.objectives.itm import MATCH
-from vlzoo.offers import Match
+from vlzoo.offers import MATCH, Match
 from vlzoo.types import Tokens
 
 

@@ -18,9 +18,9 @@ from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
-from vlzoo.objectives.answer import decoder_of
+from vlzoo.models.assemble import decoder_of
 from vlzoo.offers import Answers, Classes
-from vlzoo.types import Batch, Row, Text, Tokens
+from vlzoo.types import Batch, Row, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.bench.vqa.task import Vqa
@@ -66,8 +66,7 @@ def _memory(engine: Engine, batch: Batch) -> Tokens:
 
 
 def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
-    text = engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH)
-    listed = Text(*(tensor.to(engine.device) for tensor in (text.ids, text.mask, text.special)))
+    listed = engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH).to(engine.device)
 
     def ranking(batch: Batch) -> list[Row]:
         ranked = rank_answers(engine.system.model, _memory(engine, batch), listed, min(k, len(answers)))

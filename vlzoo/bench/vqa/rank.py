@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Decoder, Prepared
-from vlzoo.models.assemble import Model
-from vlzoo.objectives.answer import decoder_of
+from vlzoo.models.assemble import Model, decoder_of
 from vlzoo.types import Text, Tokens
 
 LOGITS = 50_000_000
