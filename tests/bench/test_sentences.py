@@ -9,7 +9,7 @@ import pytest
 from vlzoo.bench.sentences import Nlvr2, SnliVe
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
-from vlzoo.task import in_order
+from vlzoo.task import Files, in_order
 
 
 def rows_of(path):
@@ -153,3 +153,23 @@ def test_predictions_that_miss_or_are_of_other_data_are_refused():
     source = Source([Sample("a", label="true"), Sample("b", label="true")])
     with pytest.raises(PredictionError, match=r"1 predictions missing \(b\), 1 unknown \(c\)"):
         in_order(source, {"a": {}, "c": {}})
+
+
+@pytest.mark.parametrize("task", [Nlvr2(), SnliVe()])
+def test_sentences_without_a_label_are_not_scored_as_wrong(task):
+    source = Source([Sample("s1"), Sample("s2")])
+    rows = {name: {"name": name, "prediction": task.labels[0]} for name in ("s1", "s2")}
+    with pytest.raises(DataError, match="None is no class"):
+        task.score(source, rows)
+
+
+def test_a_sources_own_subsets_are_scored_from_a_file_as_in_a_bench(tmp_path):
+    source = Source(Sample(f"s{i}-0", label="true", group=f"s{i}") for i in range(4))
+    source.fingerprint = lambda: "abc"
+    source.subsets = lambda: {"balanced": ["s0-0", "s1-0"]}
+    rows = {sample.name: {"name": sample.name, "prediction": "true"} for sample in source}
+    (tmp_path / "p.json").write_text(json.dumps([{"identifier": name, "prediction": "true"} for name in rows]))
+    samples, read, _ = Nlvr2().read(Files(tmp_path / "p.json", source=source))
+    named = [score.metric for score in Nlvr2().score(samples, read).scores]
+    assert named == [score.metric for score in Nlvr2().score(source, rows).scores]
+    assert "accuracy (balanced)" in named

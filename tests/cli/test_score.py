@@ -68,6 +68,8 @@ def test_ties_are_printed_with_retrieval(tmp_path):
         (["score", "vqa", "-g", "x"], "needs --annotations"),
         (["score", "vqa", "-g", "x", "-f", "nothing.json"], "nothing.json: cannot be read: No such file"),
         (["score", "vqa"], "--predictions"),
+        (["score", "vqa", "-g", "x", "-f", "y", "--data", "scenes-vqa"], "held against one thing"),
+        (["score", "-g", "x"], "Missing argument 'TASK'"),
     ],
 )
 def test_mistakes_are_one_message(tmp_path, arguments, words):

@@ -97,6 +97,8 @@ def test_missing_ids_may_be_allowed_but_not_all_of_them(tmp_path):
         (b'{"id": 1}\n{"id": ', "p.jsonl:2: not JSON"),
         (b"\xff\xfe", "not UTF-8"),
         (b"\x1f\x8bxx", "cannot be read"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "not JSON: Exceeds the limit"),
+        (b"[" * 100_000, "not JSON: maximum recursion"),
     ],
 )
 def test_broken_files(tmp_path, content, words):
@@ -110,3 +112,9 @@ def test_a_missing_file_names_its_neighbour(tmp_path):
     (tmp_path / "predictions.json").write_text("[]")
     with pytest.raises(DataError, match=r"did you mean 'predictions\.json'"):
         read_rows(tmp_path / "prediction.json")
+
+
+def test_a_field_too_long_for_csv_is_named_with_its_line(tmp_path):
+    (tmp_path / "p.csv").write_text("id,answer\n1,yes\n2," + "x" * 200_000 + "\n")
+    with pytest.raises(DataError, match=r"p\.csv:3: not CSV: field larger"):
+        read_rows(tmp_path / "p.csv")

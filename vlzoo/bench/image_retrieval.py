@@ -64,12 +64,14 @@ class ImageRetrieval(Task):
             ]
 
     def row(self, row: Mapping[str, Any]) -> Row:
-        """The vector, packed as `predict` packs it."""
+        """The vector, packed as `predict` packs it, or a list of numbers."""
+        vector = row["vector"]
         try:
-            unpack(row["vector"], "<f4")
+            if unpack(vector, "<f4").ndim != 1:
+                raise ValueError
         except (ValueError, TypeError) as error:
-            raise Refused("vectors that are not packed float32", row["vector"]) from error
-        return {"vector": row["vector"]}
+            raise Refused("vectors that are not packed float32", vector) from error
+        return {"vector": vector}
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Recalls and mAP, with intervals over classes; per style where samples name one."""

@@ -86,7 +86,7 @@ def _csv_rows(text: str, path: Path) -> list[tuple[Any, str]]:
     try:
         return [(row, f"{path}:{number}") for number, row in enumerate(reader, 2)]
     except csv.Error as error:
-        raise DataError(f"not CSV: {error}", where=f"{path}:{reader.line_num}") from None
+        raise DataError(f"not CSV: {error}", where=f"{path}:{reader.line_num + 1}") from None
 
 
 def _json_rows(text: str, path: Path, inside: str | None) -> list[tuple[Any, str]]:

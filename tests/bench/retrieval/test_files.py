@@ -4,7 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from vlzoo.errors import DataError, PredictionError, UnknownName
+from vlzoo.bench.retrieval.task import Retrieval
+from vlzoo.data.records import Sample
+from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError
+from vlzoo.task import Files
 
 OWNER = np.array([0, 0, 1, 1, 2, 2])
 
@@ -112,3 +115,25 @@ def test_names(score, tmp_path):
         score("retrieva", tmp_path / "x")
     with pytest.raises(UnknownName, match="did you mean 'argsort'"):
         score("retrieval", tmp_path / "x", protocol="argsrt")
+
+
+def test_a_data_source_fixes_the_owners_as_annotations_do(tmp_path, scores, sources):
+    """The micro corpus has 8 pictures in its test split; scores of 3 are of other data."""
+    path = save(tmp_path / "p.npz", scores=scores, image_of_text=OWNER)
+    with pytest.raises(PredictionError, match="scores of 3 images and 6 texts; the annotations have 8 images"):
+        Retrieval().read(Files(path, source=sources["retrieval"]))
+    source = [Sample(f"{i}", texts=("a", "b")) for i in range(3)]
+    held = type("Held", (list,), {"name": "held/test", "fingerprint": lambda self: "abc"})(source)
+    samples, _, _ = Retrieval().read(Files(save(tmp_path / "q.npz", scores=scores), source=held))
+    assert samples.data == "held/test abc" and [len(sample.texts) for sample in samples] == [2, 2, 2]
+
+
+TWICE = [("argsort", "strict"), ("strict", "argsort"), ("itm/argsort", "strict")]
+
+
+@pytest.mark.parametrize(("protocol", "ties"), TWICE)
+def test_a_tie_rule_said_twice_must_be_one(protocol, ties):
+    with pytest.raises(VlzooError, match="say different things"):
+        Retrieval(protocol=protocol, ties=ties)
+    assert Retrieval(protocol="itm", ties="argsort").protocol == "itm/argsort"
+    assert Retrieval(protocol="itm/argsort", ties="argsort").protocol == "itm/argsort"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -195,3 +196,15 @@ def test_questions_without_public_answers_are_not_scored():
 def test_gqa_refuses_questions_of_several_annotators(predicted, sources):
     with pytest.raises(DataError, match="several annotators"):
         Gqa().score(sources["vqa"], predicted("vqa"))
+
+
+def test_one_annotator_here_and_several_there_is_no_protocol():
+    with pytest.raises(DataError, match="1 questions of 2 have one answer"):
+        Vqa().judged([["yes"], ["yes", "no"]], ["yes", "yes"])
+
+
+def test_gqa_without_a_balanced_question_is_not_scored(predicted, sources):
+    source = sources["gqa"]
+    samples = [replace(sample, fields={**sample.fields, "balanced": False}) for sample in source]
+    with pytest.raises(DataError, match=r"none of .* questions is balanced"):
+        Gqa().score(samples, predicted("gqa"))
