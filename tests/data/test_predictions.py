@@ -1,10 +1,11 @@
+import csv
 import gzip
 import json
 
 import pytest
 
 from vlzoo.data.predictions import Refused, collect, fingerprint
-from vlzoo.data.reading import read_json
+from vlzoo.data.reading import MAX_FIELD, read_json
 from vlzoo.data.rows import read_rows, text_id
 from vlzoo.errors import DataError, PredictionError
 
@@ -115,6 +116,16 @@ def test_a_missing_file_names_its_neighbour(tmp_path):
 
 
 def test_a_field_too_long_for_csv_is_named_with_its_line(tmp_path):
-    (tmp_path / "p.csv").write_text("id,answer\n1,yes\n2," + "x" * 200_000 + "\n")
+    (tmp_path / "p.csv").write_text("id,answer\n1,yes\n2," + "x" * (MAX_FIELD + 1) + "\n")
     with pytest.raises(DataError, match=r"p\.csv:3: not CSV: field larger"):
         read_rows(tmp_path / "p.csv")
+
+
+def test_what_csv_allows_does_not_hang_on_what_was_read_before(tmp_path):
+    # csv's limit belongs to the process: another reader, or a library, may have set it
+    (tmp_path / "p.csv").write_text("id,answer\n1," + "x" * 200_000 + "\n")
+    before = csv.field_size_limit(10)
+    try:
+        assert len(read_rows(tmp_path / "p.csv")[0][0]["answer"]) == 200_000
+    finally:
+        csv.field_size_limit(before)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlzoo.data.reading import MAX_FIELD
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.types import Row
 
@@ -82,6 +83,7 @@ def _decode(path: Path) -> str:
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[Any, str]]:
+    csv.field_size_limit(MAX_FIELD)  # the process's, so every reader says its own
     reader = csv.DictReader(io.StringIO(text))
     try:
         return [(row, f"{path}:{number}") for number, row in enumerate(reader, 2)]
