@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import vlzoo
+from vlzoo.batch import Batch, Text
 from vlzoo.bench.labeller import labeller
 from vlzoo.config.check import load
 from vlzoo.data.records import Sample
@@ -24,7 +25,6 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.types import Batch, Text
 
 PACKAGE = Path(vlzoo.__file__).parent
 MODULES = sorted(

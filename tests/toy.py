@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from vlzoo.batch import Batch, Text
 from vlzoo.config.schema import Temperature
-from vlzoo.interfaces import Augmentation, TokenMask
+from vlzoo.data_parts import Augmentation
+from vlzoo.draws import Draws
+from vlzoo.interfaces import TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.teacher import Teacher
 from vlzoo.models.text_bert import BertEncoder
-from vlzoo.step.draws import Draws
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Batch, Text
 
 WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -127,5 +128,4 @@ def step(
 ) -> Step:
     """A step of a system on a batch."""
     asked = plan(made, augmentation=augmentation)
-    mask = made.token_mask
-    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha, token_mask=mask)
+    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from vlzoo.door.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from vlzoo.batch import Batch
     from vlzoo.door.parts import Option
     from vlzoo.errors import VlzooError
     from vlzoo.interfaces import Objective
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
     from vlzoo.task import Task
-    from vlzoo.types import Batch, Fused, Loss, Score, Tokens
+    from vlzoo.types import Fused, Loss, Score, Tokens
 
 __version__ = "0.1.0"
 
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Batch": "types",
+    "Batch": "batch",
     "Fused": "types",
     "Loss": "types",
     "Objective": "interfaces",

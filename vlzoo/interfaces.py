@@ -1,22 +1,20 @@
 """The interfaces parts implement, in shapes. Base classes only where they save the author work.
 
-Legend: B rows, M image rows, P pairs, N image tokens, L text tokens, K kept positions, D width, V vocabulary.
+Legend: B or R rows, M pictures, P pairs, N image tokens, L text tokens, K kept positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL.Image import Image
-
-    from vlzoo.data.records import Sample
+    from vlzoo.batch import View
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
 
@@ -52,15 +50,32 @@ class ImageEncoder(Startable):
         width: D of the tokens it gives.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
         patch: side of a patch in pixels: the sides of pictures are multiples of it.
+        looks_at_parts: whether `look` gives views with cells tokens of their own.
     """
 
     width: int
     patch: int = 1
     input: ClassVar[Literal["image", "regions"]] = "image"
+    looks_at_parts: ClassVar[bool] = False
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
         """Tokens of normalised pixels [M, 3, H, W] (region encoders: a mapping of `features`, `boxes`, `mask`)."""
         raise NotImplementedError
+
+    def look(self, image_M3HW: Tensor, parts: Mapping[str, View]) -> tuple[Tokens, Mapping[str, Tokens]]:
+        """Tokens of whole pictures [M, N, D], and of the parts of them that a step reads, by name [R, N, D].
+
+        Not overridden: no part has tokens of its own; what it reads is taken from those of whole pictures. A ViT may
+        restrict its last blocks to a part's cells, and then says `looks_at_parts`.
+        """
+        return self(image_M3HW), {}
+
+    def pool(self, whole: Tokens, part: View) -> Tensor:
+        """Shares of the tokens, [R, N], that sum to a part's pooled state; not overridden: the mean of its cells."""
+        cells_RG = part.cells if part.cells is not None else part.allowed(whole)[:, whole.prefix :]
+        share_RG = (cells_RG & part.allowed(whole)[:, whole.prefix :]).to(whole.x.dtype)
+        share_RG = share_RG / share_RG.sum(1, keepdim=True).clamp(min=1)
+        return torch.cat([share_RG.new_zeros(len(share_RG), whole.prefix), share_RG], dim=1)
 
 
 class TextEncoder(Startable):
@@ -77,8 +92,20 @@ class TextEncoder(Startable):
     width: int
     vocab: int
 
-    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
-        """Tokens of ids [B, L] int64 with their padding mask [B, L] bool."""
+    def forward(
+        self,
+        ids_BL: Tensor,
+        mask_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segments_BL: Tensor | None = None,
+        among_BLL: Tensor | None = None,
+    ) -> Tokens:
+        """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
+
+        The others are given only where rows or objectives say so, and an encoder that knows none of them may leave
+        them out: where each token stands, its kind, and which words each word may read, bool; None: all.
+        """
         raise NotImplementedError
 
     def word_embedding(self) -> nn.Parameter:
@@ -112,34 +139,44 @@ class Fusion(Startable):
         layers: how many fusion layers it has; the last one gives no word maps.
         cross_attention: whether it can give an attention map of text over image tokens.
         images: how many pictures one text reads.
+        pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
     """
 
     width: int
     layers: int
     cross_attention: bool = False
     images: int = 1
+    pooled_width: int = 0
 
     def prepare(self, image: Tokens) -> Prepared:
         """All that depends on the image alone (keys and values of every layer). Paid once per image."""
         raise NotImplementedError
 
+    def prepare_words(self, words: Tokens) -> Prepared:
+        """Words that are read as a picture is (a picture's tags); not overridden: as image tokens are."""
+        return self.prepare(words)
+
     def fuse(
         self,
-        text: Tokens,
+        text: Tokens | None,
         images: Sequence[Prepared],
         row_of_image: Tensor | None = None,
         *,
         attention: int | None = None,
         positions_PK: Tensor | None = None,
+        among_PLL: Tensor | None = None,
+        image_states: bool = False,
     ) -> Fused:
-        """Fuse P texts with their pictures.
+        """Fuse P texts with their pictures. The last two are given only where an objective asks.
 
         Args:
-            text: tokens of P texts.
-            images: prepared pictures, one entry for each picture a text reads.
+            text: tokens of P texts; None: pictures alone.
+            images: prepared pictures, one entry for each picture a text reads; none: texts alone.
             row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: p, or the only.
             attention: keep the cross-attention map of this layer, counted from 0.
             positions_PK: text positions that will be read, [P, K] int64 (-1: none): all that the last layer computes.
+            among_PLL: which words each word may read, bool; then no picture reads a word. None: all.
+            image_states: give the image states, too.
         """
         raise NotImplementedError
 
@@ -217,7 +254,7 @@ class Objective(Startable):
 class TokenMask(nn.Module):
     """A training step to weights on image tokens: soft, random or none. A recipe names one: `token_mask: gradcam`.
 
-    Any objective may read it: `plan.mask_image()`, then `step.fused(image="soft")` or `step.image_weights`.
+    Any objective may read it: `plan.mask_image()`, then `step.fused(image="soft")` or `step.view("soft").weights`.
 
     >>> class Half(TokenMask):
     ...     def forward(self, step):
@@ -235,61 +272,3 @@ class TokenMask(nn.Module):
     def forward(self, step: Step) -> Tensor:
         """Weights [B, N] in [0, 1] for the batch's image tokens; no gradient goes through them."""
         raise NotImplementedError
-
-
-class Augmentation:
-    """A picture or a text to a changed one, in a data worker.
-
-    >>> class Shout(Augmentation):
-    ...     def text(self, text, rng):
-    ...         return text.upper()
-    >>> Shout().pair(picture, ["a cat"], np.random.default_rng(0))[1]
-    ('A CAT',)
-
-    Attributes:
-        stage: `sample` (one PIL picture, one text) or `batch` (tensors, on the device).
-    """
-
-    stage: Literal["sample", "batch"] = "sample"
-
-    def image(self, picture: Image, rng: np.random.Generator) -> Image:
-        """The changed picture; all randomness comes from `rng`."""
-        return picture
-
-    def text(self, text: str, rng: np.random.Generator) -> str:
-        """The changed text."""
-        return text
-
-    def pair(self, picture: Image, texts: Sequence[str], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
-        """A picture and all the texts that speak of it, changed together: a flip may depend on their words."""
-        return self.image(picture, rng), tuple(self.text(text, rng) for text in texts)
-
-    def plan(self, plan: Plan) -> None:
-        """Say what training steps must do to whole batches: mask words (`plan.mask_text`), for instance."""
-
-
-class DataSource(Protocol):
-    """Where samples come from. Map-style; pickles for data workers; importing it does not import torch.
-
-    >>> len(source), source[0].texts
-    (2, ('a red square',))
-
-    Attributes:
-        name: the registered name, with the split: `coco/test`.
-        pairing: `pair`, `image`, `text` or `region`: what one sample holds.
-        licence: the data's licence, as its owner names it.
-    """
-
-    name: str
-    pairing: Literal["pair", "image", "text", "region"]
-    licence: str
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-    def __iter__(self) -> Iterator[Sample]: ...
-
-    def fingerprint(self) -> str:
-        """A short hash of what the source holds; equal for equal annotations."""
-        ...

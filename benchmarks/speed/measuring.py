@@ -19,8 +19,8 @@ from reference.albef_step import ALPHA, MASKED_SHARE, MOMENTUM
 from reference.base_size import LENGTHS
 from torch import Tensor, nn
 
+from vlzoo.batch import Batch, Text
 from vlzoo.config.schema import Recipe
-from vlzoo.types import Batch, Text
 
 THREADS, FULL, QUICK = 2, 5, 2
 """Threads, and how often each side steps."""

@@ -33,10 +33,10 @@ from reference.albef_step import MASK_ID, Albef, Literal
 from softmask_step import TURNS, Where, compare_methods, methods_met, show_methods
 from torch import nn
 
+from vlzoo.draws import Draws
 from vlzoo.files import write_text
 from vlzoo.models.assemble import SPECIAL, System, build_system
 from vlzoo.runs.run import Run
-from vlzoo.step.draws import Draws
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.weights.albef_names import Layout, is_repeated, place

@@ -20,9 +20,9 @@ from vlzoo.augment.randaugment import RandAugment
 from vlzoo.augment.strong import Strong
 from vlzoo.augment.view import make_pair, make_view
 from vlzoo.augment.weak import Weak
+from vlzoo.data_parts import Augmentation
 from vlzoo.door.plugins import registry
 from vlzoo.errors import UnknownName, VlzooError
-from vlzoo.interfaces import Augmentation
 
 PARTS = {"plain": Plain, "weak": Weak, "strong": Strong}
 BARE = {"scale": None, "randaugment": False, "flip": 0}

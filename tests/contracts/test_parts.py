@@ -73,7 +73,7 @@ def weights(toy, mask, rows=None, *, number=0, pad=0):
     whole = toy.batch(5, pad=pad)
     of = whole if rows is None else toy.taken(whole, rows)
     draws = toy.step(made, whole, number=number).draws
-    return Step(of, made.model, plan=plan, draws=draws, token_mask=mask).image_weights
+    return Step(of, made.model, plan=plan, draws=draws).view("soft").weights
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vlzoo.config.schema import Recipe
+from vlzoo.draws import IGNORED
 from vlzoo.errors import VlzooError
 from vlzoo.models.assemble import build_system
 from vlzoo.objectives.itc import ITC
@@ -56,7 +57,7 @@ def test_a_systems_forward_weighs_adds_and_counts(toy):
     assert {name: loss.total for name, loss in losses.by_name.items()} == each
     assert torch.equal(losses.total, each["itc"] + 0.5 * each["itm"] + 2.0 * each["mlm"])
     # B rows; B positive and 2B negative pairs; the words that were masked.
-    assert losses.counts == {"itc": 4, "itm": 12, "mlm": int((step.texts["masked"].ids != -1)[step.masked].sum())}
+    assert losses.counts == {"itc": 4, "itm": 12, "mlm": int((step.ids("masked").labels != IGNORED).sum())}
     some = made(step, ["mlm", "itc"])
     assert list(some.by_name) == ["mlm", "itc"]
     assert torch.equal(some.total, 2.0 * each["mlm"] + each["itc"])

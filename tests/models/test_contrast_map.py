@@ -8,11 +8,11 @@ import pytest
 import timm.layers
 import torch
 
+from vlzoo.batch import Text
 from vlzoo.config.check import load
 from vlzoo.errors import VlzooError
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.models.contrast_map import contrast_map
-from vlzoo.types import Text
 
 RECIPE = """
 model:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from vlzoo.batch import Batch
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.classify import targets
-from vlzoo.types import Batch
 
 
 class Step:

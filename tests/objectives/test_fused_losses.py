@@ -10,13 +10,13 @@ import math
 import pytest
 import torch
 
+from vlzoo.draws import IGNORED
 from vlzoo.errors import VlzooError
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.step.draws import IGNORED
 from vlzoo.step.plan import MASKED
 from vlzoo.types import Tokens
 
@@ -77,9 +77,10 @@ def test_mlm_on_masked_positions_with_the_teacher(toy, alpha):
     total = float(mlm(step).total)
     ours = mlm.head(full(made.model, step))
     theirs = teacher.twin(mlm, "head")(full(teacher.model, step))
-    places = [(b, t) for b, t in torch.nonzero(step.labels != IGNORED).tolist()]
+    labels = step.ids(MASKED).labels
+    places = [(b, t) for b, t in torch.nonzero(labels != IGNORED).tolist()]
     assert len(places) >= 3
-    each = [distilled(ours[b, t], int(step.labels[b, t]), theirs[b, t] if alpha else None, alpha) for b, t in places]
+    each = [distilled(ours[b, t], int(labels[b, t]), theirs[b, t] if alpha else None, alpha) for b, t in places]
     assert total == pytest.approx(sum(each) / len(each), rel=1e-4)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from vlzoo.errors import VlzooError
 from vlzoo.step.plan import MASKED, Need, Plan, pass_key
+from vlzoo.text.masking import Pieces, WholeWords
 
 
 def test_the_main_view_is_known_when_all_have_spoken():
@@ -13,7 +14,7 @@ def test_the_main_view_is_known_when_all_have_spoken():
     plan.read("cls")
     plan.keep_map(2)
     plan.mask_text(0.15, everywhere=True)
-    key = pass_key().resolved(plan.main_text)
+    key = pass_key().resolved(plan.main_image, plan.main_text)
     assert key.text == MASKED
     assert plan.need_of(key) == Need("cls", 2)
     assert plan.need_of(pass_key(text=MASKED, pairs="negative")) is None
@@ -88,11 +89,15 @@ def test_the_texts_of_planned_passes_are_known_by_their_own_names():
     assert plan.texts() == ("masked",)
 
 
-def test_masking_can_be_taken_back():
+def test_masking_is_shared_under_one_name_and_independent_under_two():
     plan = Plan()
-    plan.mask_text(everywhere=True)
-    plan.mask_nothing()
-    assert plan.mask_probability is None and plan.main_text == "text"
+    plan.mask_text()
+    assert plan.maskings == {MASKED: ("text", Pieces(0.15))}
+    plan.mask_text(how=WholeWords(0.2))
+    plan.mask_text(0.4, view="other", of="tags")
+    assert plan.maskings == {MASKED: ("text", WholeWords(0.2)), "other": ("tags", Pieces(0.4))}
+    with pytest.raises(VlzooError, match=r"'masked' are to be masked in two ways: WholeWords.*and Pieces"):
+        plan.mask_text(0.2)
 
 
 def test_two_layers_for_one_pass_under_two_names_are_refused():

@@ -11,6 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlzoo.batch import View
+from vlzoo.draws import Draws
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.teacher import Teacher
@@ -19,7 +21,6 @@ from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.step.draws import Draws
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Tokens
@@ -152,7 +153,7 @@ def test_an_objective_without_a_plan_leaves_the_others_their_saving(toy, monkeyp
     made = toy.system(dict(reversed(parts.items())) if first else parts)
     rows, step = last_rows(made, monkeypatch), toy.step(made, toy.batch(4))
     losses = run(made, step)
-    masked, length = step.masked_words.positions.shape[1], step.ids().ids.shape[1]
+    masked, length = step.masked_words().positions.shape[1], step.ids().ids.shape[1]
     assert 1 < masked < length
     # [CLS] of B positives and 2B negatives, masked words of B, and one pass more that holds all the stranger reads.
     assert sorted(rows) == sorted([(4, 1), (8, 1), (4, masked), (4, length)])
@@ -211,7 +212,8 @@ def test_the_teacher_answers_as_the_student_does(toy):
 
     made = toy.system({"itm": Matching(), "mlm": MLM(probability=0.4)})
     step = toy.step(made, toy.batch(4), teacher=Teacher(made))
-    step.weigh_image("soft", torch.rand(4, 4, generator=torch.Generator().manual_seed(1)))
+    weight = torch.rand(4, 4, generator=torch.Generator().manual_seed(1))
+    step.plan.add_view("soft", lambda step: View(weights=weight))
     assert type(step.teacher) is type(step.student)
     for asked in ({}, {"pairs": "negative"}, {"image": "soft"}, {"text": MASKED}):
         ours, theirs = step.student.fused(**asked), step.teacher.fused(**asked)
@@ -368,7 +370,7 @@ def test_a_weighted_view_equals_scaled_tokens(toy):
     made = toy.system({"itm": ITM()})
     step = toy.step(made, toy.batch(3))
     weight = torch.rand(3, 4, generator=torch.Generator().manual_seed(1))
-    step.weigh_image("soft", weight)
+    step.plan.add_view("soft", lambda step: View(weights=weight))
     image = step.image()
     scaled = made.model.fusion.prepare(replace(image, x=image.x * weight[..., None]))
     direct = made.model.fusion.fuse(step.text(), [scaled]).x
@@ -434,7 +436,5 @@ class Bright(TokenMask):
 
 def test_weights_of_a_token_mask_have_no_history(toy):
     made = toy.system({"itc": ITC()})
-    plan = Plan()
-    plan.mask_image()
-    step = Step(toy.batch(2), made.model, plan=plan, token_mask=Bright())
-    assert step.image().x.requires_grad and not step.image_weights.requires_grad
+    step = Step(toy.batch(2), made.model, plan=Plan().gather(made.named_objectives(), token_mask=Bright()))
+    assert step.image().x.requires_grad and not step.view("soft").weights.requires_grad

@@ -15,14 +15,14 @@ from torch import Tensor
 from vlzoo.agree.agreement import Check
 from vlzoo.agree.golden import GRADIENTS, LOGITS, Golden, gap, relative_gap, worst
 from vlzoo.agree.recorded import Recorded, shares
+from vlzoo.batch import Batch, Text
 from vlzoo.config.schema import Recipe
 from vlzoo.models.assemble import Model, System, build_system
 from vlzoo.models.teacher import Teacher
 from vlzoo.runs.checkpoint import load_into
-from vlzoo.step.plan import Plan
+from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.types import Batch, Text
 from vlzoo.weights.adapter import Adapter, Place
 from vlzoo.weights.albef import AlbefAdapter
 from vlzoo.weights.build import complete
@@ -87,9 +87,10 @@ def text_of(built: Built, ids_BL: Tensor, mask_BL: Tensor) -> Text:
     return Text(ids_BL, mask_BL.bool(), torch.isin(ids_BL, special))
 
 
-def batch_of(image: Mapping[str, Tensor], text: Text, **more: Tensor | None) -> Batch:
-    """A batch of recorded pictures and texts."""
-    return Batch(key=torch.arange(len(text.ids)), images=dict(image), texts={"text": text}, **more)  # type: ignore[arg-type]
+def batch_of(image: Mapping[str, Tensor], text: Text, masked: Text | None = None, **more: Tensor | None) -> Batch:
+    """A batch of recorded pictures and texts, and of the texts with the words masked that were recorded."""
+    texts = {"text": text} if masked is None else {"text": text, MASKED: masked}
+    return Batch(key=torch.arange(len(text.ids)), images=dict(image), texts=texts, **more)  # type: ignore[arg-type]
 
 
 def plan_of(system: System) -> Plan:

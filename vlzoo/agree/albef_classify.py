@@ -14,9 +14,9 @@ import torch
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
+from vlzoo.batch import Batch
 from vlzoo.objectives.classify import Classify
 from vlzoo.step.step import Step
-from vlzoo.types import Batch
 
 
 @one_thread

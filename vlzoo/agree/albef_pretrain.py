@@ -6,6 +6,7 @@ Legend: B batch rows, L text tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +33,7 @@ from vlzoo.config.schema import Teacher, Train
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.plan import MASKED
 from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer
 from vlzoo.train.schedule import Length, soft_weight
@@ -73,15 +74,15 @@ def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: flo
     """One step as the training loop makes it, up to the losses."""
     text = text_of(built, golden[f"in/input_ids{batch}"], golden[f"in/attention_mask{batch}"])
     drawn = negatives(golden[f"{case}/rng/neg_image_for_text"], golden[f"{case}/rng/neg_text_for_image"])
-    masked = (golden[f"{case}/rng/mlm_input_ids"], golden[f"{case}/rng/mlm_labels"])
+    masked = replace(text, ids=golden[f"{case}/rng/mlm_input_ids"], labels=golden[f"{case}/rng/mlm_labels"])
     built.model.clamp_temperature()
     assert built.teacher is not None
     built.teacher.update(built.system)
     step = Step(
-        batch_of({"image": golden[f"in/image{batch}"]}, text),
+        batch_of({"image": golden[f"in/image{batch}"]}, text, masked),
         built.model,
         teacher=built.teacher,
-        draws=Recorded(chosen=drawn, masked=masked),
+        draws=Recorded(chosen=drawn),
         plan=plan_of(built.system),
         alpha=alpha,
     )
@@ -104,9 +105,7 @@ def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Che
 
 def _whole(built: Built, step: Step) -> Step:
     """The same step, asked for every position of every pass."""
-    plan = Plan()
-    plan.mask_text(0.5)  # any probability: which words are masked was recorded
-    return Step(step.batch, step.model, teacher=built.teacher, draws=step.draws, plan=plan, alpha=step.alpha)
+    return Step(step.batch, step.model, teacher=built.teacher, draws=step.draws, alpha=step.alpha)
 
 
 def _passes(built: Built, step: Step) -> dict[str, Tensor]:

@@ -16,11 +16,12 @@ from torch import Tensor
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
+from vlzoo.batch import Batch
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.models.assemble import Model, decoder_of
 from vlzoo.objectives.answer import Answer
 from vlzoo.step.step import Step
-from vlzoo.types import Batch, Fused, Tokens
+from vlzoo.types import Fused, Tokens
 
 
 @one_thread

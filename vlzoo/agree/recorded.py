@@ -1,6 +1,6 @@
 """The draws that official code made, in place of random ones.
 
-Legend: B batch rows, L text tokens, N candidates.
+Legend: B batch rows, N candidates.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vlzoo.draws import Draws
 from vlzoo.errors import DataError
-from vlzoo.step.draws import Draws
-from vlzoo.types import Text
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,11 @@ class Recorded(Draws):
     Attributes:
         chosen: purpose -> columns, [B].
         numbers: purpose -> uniform numbers, [B, count].
-        masked: corrupted ids and labels, [B, L] each; None where no words were masked.
         weights: purpose -> weights that a choice was made by, [B, N]; filled as choices are made.
     """
 
     chosen: dict[str, Tensor] = field(default_factory=dict)
     numbers: dict[str, Tensor] = field(default_factory=dict)
-    masked: tuple[Tensor, Tensor] | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
@@ -39,15 +36,6 @@ class Recorded(Draws):
         """The recorded columns."""
         self.weights[purpose] = weight_BN / weight_BN.sum(1, keepdim=True)
         return _held(self.chosen, purpose)
-
-    def corrupt(
-        self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int
-    ) -> tuple[Text, Tensor]:
-        """The recorded ids and labels."""
-        if self.masked is None:
-            raise DataError("the golden recorded no masked words")
-        ids_BL, labels_BL = self.masked
-        return Text(ids_BL, text.mask, text.special), labels_BL
 
 
 def _held(values: dict[str, Tensor], purpose: str) -> Tensor:

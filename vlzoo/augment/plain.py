@@ -7,7 +7,7 @@ from PIL.Image import Image
 
 from vlzoo.augment.checks import whole
 from vlzoo.augment.crop import resized
-from vlzoo.interfaces import Augmentation
+from vlzoo.data_parts import Augmentation
 
 
 class Plain(Augmentation):

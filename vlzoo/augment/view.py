@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from vlzoo.augment.crop import resized
-from vlzoo.interfaces import Augmentation
+from vlzoo.data_parts import Augmentation
 
 
 def make_view(picture: Image, augmentation: Augmentation, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

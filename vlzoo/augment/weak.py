@@ -10,7 +10,7 @@ from PIL import Image
 from vlzoo.augment.checks import number, span, switch, whole
 from vlzoo.augment.crop import crop_box, resized
 from vlzoo.augment.randaugment import OPERATIONS, RandAugment
-from vlzoo.interfaces import Augmentation
+from vlzoo.data_parts import Augmentation
 
 _SIDES = ("left", "right")
 

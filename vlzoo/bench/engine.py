@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from vlzoo.augment.view import make_view
+from vlzoo.batch import Batch, Text
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, ModelFamily, batches_left, logger
 from vlzoo.config.schema import Bench, Recipe
 from vlzoo.data.collate import Collator, Reader
+from vlzoo.data_parts import Augmentation
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.interfaces import Augmentation
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
@@ -31,7 +32,6 @@ from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.types import Batch, Text
 
 if TYPE_CHECKING:
     from vlzoo.task import Task
@@ -73,10 +73,8 @@ class Engine(BenchModel):
         self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.model.clamp_temperature()  # the last update may have left the bounds
+        # Nothing is planned: a task says itself what it reads, and reads whole sentences.
         self.plan = Plan(offers=Offers(self.system.named_objectives()))
-        for objective in self.system.named_objectives().values():
-            objective.plan(self.plan)
-        self.plan.mask_nothing()
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.errors import CheckpointError
 from vlzoo.offers import Classes
-from vlzoo.types import Batch
 
 Labeller = Callable[[Any], NDArray[np.float32]]
 """From a batch to logits [B, C]."""

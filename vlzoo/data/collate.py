@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from vlzoo.augment.tensor import Normalise
 from vlzoo.augment.view import make_pair
+from vlzoo.batch import Batch
 from vlzoo.data.records import Fields
 from vlzoo.data.tolerance import Tolerance
+from vlzoo.data_parts import Augmentation
 from vlzoo.errors import DataError
 from vlzoo.hashing import mix
-from vlzoo.interfaces import Augmentation
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.types import Batch
 
 VIEWS = ("image", "image1")
 """Names of a sample's pictures in a batch, in order."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import DataLoader
 
+from vlzoo.batch import Batch
 from vlzoo.data.collate import Collator, Item, Reader
 from vlzoo.errors import TrainingError, VlzooError
-from vlzoo.types import Batch
 
 
 @dataclass(frozen=True)

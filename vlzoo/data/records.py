@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vlzoo.types import Text
+from vlzoo.batch import Text
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,16 +14,17 @@ from torch import Tensor
 
 from vlzoo.augment.plain import Plain
 from vlzoo.augment.view import make_view
+from vlzoo.batch import Text
 from vlzoo.bench.engine import Engine
 from vlzoo.data.records import ImageRef
+from vlzoo.draws import Draws
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
 from vlzoo.offers import MATCH, Match
-from vlzoo.step.draws import Draws
 from vlzoo.text.cleaning import pre_caption
-from vlzoo.types import KV, Fused, Text, Tokens
+from vlzoo.types import KV, Fused, Tokens
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
 from vlzoo.models.gradcam import SCALE
-from vlzoo.types import Text
 
 if TYPE_CHECKING:
     from vlzoo.models.assemble import Model

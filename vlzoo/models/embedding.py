@@ -18,7 +18,7 @@ from vlzoo.types import Tokens
 
 
 class WordEmbedding(nn.Module):
-    """Word, position and token-type vectors (type 0 only), summed, normalised, dropped out.
+    """Word, position and token-type vectors, summed, normalised, dropped out.
 
     Args:
         vocab: V.
@@ -35,8 +35,8 @@ class WordEmbedding(nn.Module):
         self.dropout = dropout
         self.apply(init_bert)
 
-    def forward(self, ids_BL: Tensor, start: int = 0) -> Tensor:
-        """Vectors [B, L, D] of ids that stand at positions `start` onwards.
+    def forward(self, ids_BL: Tensor, start: int = 0, *, positions_BL: Tensor | None = None) -> Tensor:
+        """Vectors [B, L, D] of ids that stand at positions `start` onwards, or at `positions_BL` int64.
 
         Raises:
             VlzooError: the text is longer than there are positions.
@@ -47,7 +47,8 @@ class WordEmbedding(nn.Module):
                 f"a text of {end} tokens is longer than the {room} positions of the model",
                 fix="raise the part's max_length, or lower the tokenizer's",
             )
-        summed = self.word(ids_BL) + self.kind + self.position.weight[start:end]
+        place = self.position.weight[start:end] if positions_BL is None else self.position(positions_BL)
+        summed = self.word(ids_BL) + self.kind + place
         return F.dropout(self.norm(summed), self.dropout, self.training)
 
 
@@ -66,9 +67,30 @@ class EmbeddingEncoder(TextEncoder):
         self.width, self.vocab = width, vocab
         self.embedding = WordEmbedding(vocab, width, max_length, dropout)
 
-    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
-        """Tokens of ids [B, L]; `pooled` is the first token's vector."""
-        x_BLD = self.embedding(ids_BL)
+    def forward(
+        self,
+        ids_BL: Tensor,
+        mask_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segments_BL: Tensor | None = None,
+        among_BLL: Tensor | None = None,
+    ) -> Tokens:
+        """Tokens of ids [B, L]; `pooled` is the first token's vector.
+
+        Args:
+            ids_BL: ids, int64.
+            mask_BL: True where a token is real.
+            positions_BL: where each token stands, int64; None: 0, 1, 2, ...
+            segments_BL: must be None: there is one kind of word.
+            among_BLL: which words each word may read: no word reads another here.
+
+        Raises:
+            VlzooError: the texts have segments.
+        """
+        if segments_BL is not None:
+            raise VlzooError("this encoder knows one kind of word, and the texts have segments", fix="use `bert`")
+        x_BLD = self.embedding(ids_BL, positions_BL=positions_BL)
         return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
 
     def word_embedding(self) -> nn.Parameter:

@@ -78,18 +78,21 @@ class CrossAttentionFusion(Fusion):
 
     def fuse(
         self,
-        text: Tokens,
+        text: Tokens | None,
         images: Sequence[Prepared],
         row_of_image: Tensor | None = None,
         *,
         attention: int | None = None,
         positions_PK: Tensor | None = None,
+        among_PLL: Tensor | None = None,
+        image_states: bool = False,
     ) -> Fused:
         """Fuse P texts with their pictures.
 
         Args:
             text: tokens of P texts.
-            images: prepared pictures, as many as this fusion was made for.
+            images: prepared pictures, as many as this fusion was made for; none: texts alone, for which the blocks of
+                the first picture stand without their cross-attention.
             row_of_image: for each text the row of every entry of `images` it reads, [P] int64. None: text p
                 reads row p M // P, so M = P is one to one, and M = 1 is one picture for all texts; texts that
                 share a picture query it as one long query, and nothing is copied.
@@ -98,34 +101,46 @@ class CrossAttentionFusion(Fusion):
                 where there is one picture).
             positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last block
                 computes these rows only.
+            among_PLL: which words each word may read, bool; None: all.
+            image_states: must be False: pictures read nothing here.
 
         Raises:
-            VlzooError: a layer or a number of pictures this fusion has not.
+            VlzooError: a layer, a number of pictures or states this fusion has not.
         """
-        self._check(len(images), attention)
-        x_PLD, allowed, seen = self.text(text.x), text.mask[:, None, None, :], None
+        words = self._check(text, len(images), attention, image_states)
+        x_PLD, allowed, seen = self.text(words.x), may_read(words.mask, among_PLL), None
         for i, layer in enumerate(self.stack):
-            for j, block in enumerate(layer.blocks):
+            for j, block in enumerate(layer.blocks[: max(1, len(images))]):
                 keep = j == 0 and i == attention
-                final = i == self.layers - 1 and j == self.images - 1
-                read = reading(as_kv(images[j]), i, row_of_image, keep_map=keep)
-                x_PLD, found = block(x_PLD, allowed, read, positions_PQ=positions_PK if final else None)
+                final = i == self.layers - 1 and j == max(1, len(images)) - 1
+                read = reading(as_kv(images[j]), i, row_of_image, keep_map=keep) if images else None
+                last = positions_PK if final else None
+                x_PLD, found = block(
+                    x_PLD, allowed if last is None else lines_of(allowed, last), read, positions_PQ=last
+                )
                 seen = found if keep else seen
-        return Fused(x_PLD, kept_mask(text.mask, positions_PK), seen, positions_PK)
+        return Fused(x_PLD, kept_mask(words.mask, positions_PK), seen, positions_PK)
 
-    def _check(self, images: int, attention: int | None) -> None:
-        if images != self.images:
+    def _check(self, text: Tokens | None, images: int, attention: int | None, image_states: bool) -> Tokens:
+        if text is None or image_states:
+            raise VlzooError(
+                "pictures read nothing in a fusion by cross-attention: it gives states of texts alone",
+                where="fusion cross_attention",
+                fix="use the fusion merged for image states, or for pictures without a text",
+            )
+        if images not in (0, self.images):
             raise VlzooError(
                 f"{images} pictures a text were given to a fusion made for {self.images}",
                 where="fusion cross_attention",
                 fix=f"set the fusion's option images: {images}",
             )
-        if attention is not None and not 0 <= attention < self.layers:
+        if attention is not None and not (0 <= attention < self.layers and images):
             raise VlzooError(
                 f"there is no fusion layer {attention}",
                 where="fusion cross_attention",
                 fix=f"layers count from 0; this fusion has {self.layers}, so choose 0 to {self.layers - 1}",
             )
+        return text
 
 
 def kept_mask(mask_PL: Tensor, positions_PK: Tensor | None) -> Tensor:
@@ -133,3 +148,17 @@ def kept_mask(mask_PL: Tensor, positions_PK: Tensor | None) -> Tensor:
     if positions_PK is None:
         return mask_PL
     return mask_PL.gather(1, positions_PK.clamp(min=0)) & (positions_PK >= 0)
+
+
+def may_read(mask_PL: Tensor, among_PLL: Tensor | None) -> Tensor:
+    """Which words each word may read: real ones, [P, 1, 1, L], and by `among_PLL` only some, [P, 1, L, L] bool."""
+    real = mask_PL[:, None, None, :]
+    return real if among_PLL is None else real & among_PLL[:, None]
+
+
+def lines_of(allowed: Tensor, positions_PK: Tensor) -> Tensor:
+    """Which words the words at kept positions [P, K] may read: of [P, 1, L, L] the lines, [P, 1, K, L]."""
+    if allowed.shape[2] == 1:  # all words read the same
+        return allowed
+    index = positions_PK.clamp(min=0)[:, None, :, None].expand(-1, -1, -1, allowed.shape[-1])
+    return allowed.gather(2, index)

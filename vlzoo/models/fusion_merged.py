@@ -15,10 +15,14 @@ from torch import Tensor, nn
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.attention import group_size
-from vlzoo.models.blocks import Block, init_bert
-from vlzoo.models.fusion_cross import kept_mask
+from vlzoo.models.blocks import Block, init_bert, take_positions
+from vlzoo.models.fusion_cross import kept_mask, lines_of
 from vlzoo.models.prepared import check_heads
 from vlzoo.types import Fused, Tokens
+
+
+class Words(Tokens):
+    """Prepared words on the picture's side: they keep a word's kind."""
 
 
 class MergedFusion(Fusion):
@@ -62,48 +66,75 @@ class MergedFusion(Fusion):
         """The image tokens, projected; everything deeper depends on the text too."""
         return replace(image, x=self.image(image.x))
 
+    def prepare_words(self, words: Tokens) -> Words:
+        """Words that stand on the picture's side (its tags), projected as words are."""
+        return Words(self.text(words.x), words.mask, words.pooled, words.prefix, words.grid)
+
     def fuse(
         self,
-        text: Tokens,
+        text: Tokens | None,
         images: Sequence[Prepared],
         row_of_image: Tensor | None = None,
         *,
         attention: int | None = None,
         positions_PK: Tensor | None = None,
+        among_PLL: Tensor | None = None,
+        image_states: bool = False,
     ) -> Fused:
         """Fuse P texts with their pictures; gives the text positions.
 
         Args:
-            text: tokens of P texts.
-            images: prepared pictures, one entry for each picture a text reads.
+            text: tokens of P texts; None: pictures alone, whose first token's state stands for the pair.
+            images: prepared pictures, and words that stand beside them; none: texts alone.
             row_of_image: for each text the row of every entry of `images` it reads, [P] int64; None: text p
                 reads row p M // P.
             attention: must be None: there is no map of text over image tokens alone.
             positions_PK: text positions the caller will read, [P, K] int64 (-1: none); the last layer
                 computes these rows only.
+            among_PLL: which words each word may read, bool; pictures then read no word. None: all read all.
+            image_states: give the image states [P, N, D] of all entries of `images`, in a row.
 
         Raises:
-            VlzooError: a map is asked for, or more pictures than the fusion was made for.
+            VlzooError: a map is asked for, more pictures than the fusion was made for, or nothing at all is given.
         """
-        self._check(len(images), attention)
-        parts = [(self.text(text.x) + self.kind.weight[0], text.mask)]
-        for slot, image in enumerate(images, start=1):
-            own = _rows(image, len(text.x), row_of_image)
-            parts.append((own.x + self.kind.weight[slot], own.mask))
-        x_PSD = torch.cat([x for x, _ in parts], dim=1)
-        allowed = torch.cat([mask for _, mask in parts], dim=1)[:, None, None, :]
+        self._check(text, images, attention)
+        x_PSD, mask_PS, length = self._row(text, images, row_of_image)
+        allowed = mask_PS[:, None, None, :] if among_PLL is None else _patterned(mask_PS, among_PLL)
         for block in self.stack[:-1]:
             x_PSD, _ = block(x_PSD, allowed)
-        x_PLD, _ = self.stack[-1](x_PSD, allowed, positions_PQ=self._last(text.mask, positions_PK))
-        return Fused(x_PLD, kept_mask(text.mask, positions_PK), None, positions_PK)
+        mask_PL = mask_PS[:, :length]
+        if text is None or image_states:
+            x_PSD, _ = self.stack[-1](x_PSD, allowed)
+            image_PND = x_PSD[:, length:]
+            if text is None:
+                return Fused(x_PSD[:, :0], mask_PL, image=image_PND, pooled=image_PND[:, 0])
+            x_PLD = x_PSD[:, :length] if positions_PK is None else take_positions(x_PSD, positions_PK)
+            return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK, image_PND)
+        # Image tokens are read in the last layer, and no longer needed after.
+        last = positions_PK
+        if last is None:
+            last = torch.arange(length, device=mask_PS.device).expand(len(mask_PS), -1)
+        x_PLD, _ = self.stack[-1](x_PSD, lines_of(allowed, last), positions_PQ=last)
+        return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK)
 
-    def _last(self, mask_PL: Tensor, positions_PK: Tensor | None) -> Tensor:
-        """The positions the last layer computes: image tokens are read there, and no longer needed after."""
-        if positions_PK is not None:
-            return positions_PK
-        return torch.arange(mask_PL.shape[1], device=mask_PL.device).expand(len(mask_PL), -1)
+    def _row(
+        self, text: Tokens | None, images: Sequence[Prepared], row_of_image: Tensor | None
+    ) -> tuple[Tensor, Tensor, int]:
+        """Words and image tokens as one row [P, S, D], its mask [P, S], and how many of it are words."""
+        parts, slot = [], 0
+        if text is not None:
+            parts.append((self.text(text.x) + self.kind.weight[0], text.mask))
+        for image in images:
+            own = _rows(image, None if text is None else len(text.x), row_of_image)
+            slot += not isinstance(own, Words)
+            parts.append((own.x + self.kind.weight[0 if isinstance(own, Words) else slot], own.mask))
+        x_PSD, mask_PS = (torch.cat(held, dim=1) for held in zip(*parts, strict=True))
+        return x_PSD, mask_PS, 0 if text is None else text.x.shape[1]
 
-    def _check(self, images: int, attention: int | None) -> None:
+    def _check(self, text: Tokens | None, entries: Sequence[Prepared], attention: int | None) -> None:
+        images = sum(not isinstance(entry, Words) for entry in entries)
+        if text is None and not entries:
+            raise VlzooError("neither a text nor a picture was given", where="fusion merged")
         if attention is not None:
             raise VlzooError(
                 "a merged fusion has no attention map of text over image tokens",
@@ -118,7 +149,16 @@ class MergedFusion(Fusion):
             )
 
 
-def _rows(image: Prepared, texts: int, rows: Tensor | None) -> Tokens:
+def _patterned(mask_PS: Tensor, among_PLL: Tensor) -> Tensor:
+    """Which tokens of a row each may read where words keep to a pattern, [P, 1, S, S] bool: pictures read pictures."""
+    length, whole = among_PLL.shape[-1], mask_PS.shape[1]
+    may_PSS = mask_PS[:, None].repeat(1, whole, 1)
+    may_PSS[:, :length, :length] &= among_PLL
+    may_PSS[:, length:, :length] = False
+    return may_PSS[:, None]
+
+
+def _rows(image: Prepared, texts: int | None, rows: Tensor | None) -> Tokens:
     if not isinstance(image, Tokens):
         raise VlzooError(
             f"a merged fusion reads tokens, and was given {type(image).__name__}",
@@ -127,7 +167,7 @@ def _rows(image: Prepared, texts: int, rows: Tensor | None) -> Tokens:
         )
     if rows is not None:
         return image.gather(rows)
-    group = group_size(texts, len(image.x))
+    group = 1 if texts is None else group_size(texts, len(image.x))
     if group == 1:
         return image
     return image.gather(torch.arange(len(image.x), device=image.x.device).repeat_interleave(group))

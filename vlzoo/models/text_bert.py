@@ -78,8 +78,23 @@ class BertEncoder(TextEncoder):
         self.frozen = frozen
         self.bert.requires_grad_(not frozen)
 
-    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
+    def forward(
+        self,
+        ids_BL: Tensor,
+        mask_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segments_BL: Tensor | None = None,
+        among_BLL: Tensor | None = None,
+    ) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
+
+        Args:
+            ids_BL: ids, int64.
+            mask_BL: True where a token is real.
+            positions_BL: where each token stands, int64; None: 0, 1, 2, ...
+            segments_BL: BERT's token type of each token, int64; None: all 0.
+            among_BLL: which words each word may read, bool; None: all.
 
         Raises:
             VlzooError: the text is longer than there are positions.
@@ -90,7 +105,11 @@ class BertEncoder(TextEncoder):
                 where="text_encoder bert",
                 fix="raise the encoder's max_length, or lower the tokenizer's",
             )
-        x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
+        # transformers reads a mask of four dimensions as it is: True may be read.
+        mask = mask_BL.long() if among_BLL is None else (among_BLL & mask_BL[:, None])[:, None]
+        more = {"position_ids": positions_BL, "token_type_ids": segments_BL}
+        given = {name: value for name, value in more.items() if value is not None}
+        x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask, **given).last_hidden_state
         return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
 
     def train(self, mode: bool = True) -> BertEncoder:

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
 from vlzoo.models.assemble import decoder_of
 from vlzoo.objectives.distillation import distilled
-from vlzoo.step.passes import Marked, Passes, mark
+from vlzoo.step.marked import Marked, mark
+from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss, Text, Tokens
+from vlzoo.types import Loss, Tokens
 
 
 class Answer(Objective):

@@ -1,6 +1,6 @@
 """Image-text contrastive learning (ITC) with momentum queue and distillation.
 
-Legend: B batch rows, E joint size, Q queue length.
+Legend: B batch rows, C columns (rows of all processes, then the queue), E joint size, Q queue length.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class ITC(Objective):
 
     Args:
         queue: how many features of past batches to compare with, for each modality; 0: the batch alone.
-        targets: the hard targets: `one-hot`, or `image-id`: all texts of one picture are positives.
+        targets: the hard targets: `one-hot`, as ALBEF's; `image-id`: all texts of one picture are positives; `alike`:
+            also those that say the same of another.
     """
 
     logged_as: ClassVar[str] = "itc"
 
-    def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id"] = "one-hot") -> None:
+    def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id", "alike"] = "one-hot") -> None:
         super().__init__()
         self.length, self.targets = queue, targets
         self.queue: FeatureQueue | None = None
@@ -62,7 +63,7 @@ class ITC(Objective):
         return -(target_BC * F.log_softmax(logit_BC, dim=1)).sum(1).mean()
 
     def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled cosines with the batch's keys, then the queue's, [B, B + Q]: picture to text, text to picture."""
+        """Scaled cosines with the keys of all rows, then the queue's, [B, C]: picture to text, text to picture."""
         image_key, text_key = step.keys
         i2t_BC, t2i_BC = image_BE @ text_key.T, text_BE @ image_key.T
         if self.queue is not None:
@@ -72,14 +73,20 @@ class ITC(Objective):
         return i2t_BC / step.temperature, t2i_BC / step.temperature
 
     def hard_targets(self, step: Step) -> Tensor:
-        """Which columns are positives, each row summing to one, [B, B + Q]."""
-        ids = step.batch.image_id
-        if self.targets == "one-hot" or ids is None:
-            width = len(step) + (self.length if self.queue is not None else 0)
-            return torch.eye(len(step), width, device=step.batch.key.device)
-        columns = ids if self.queue is None else torch.cat([ids, self.queue.ids])
-        equal_BC = (ids[:, None] == columns[None, :]).float()
-        return equal_BC / equal_BC.sum(1, keepdim=True)
+        """Which columns are positives, each row summing to one, [B, C]."""
+        ids_B, device = step.batch.image_id, step.batch.key.device
+        if self.targets == "one-hot" or (self.targets == "image-id" and ids_B is None):
+            width = step.columns.count + (self.length if self.queue is not None else 0)
+            return (step.columns.own(device)[:, None] == torch.arange(width, device=device)).float()
+        if self.targets == "alike":
+            equal_BC = step.alike
+        else:
+            assert ids_B is not None
+            equal_BC = ids_B[:, None] == step.columns.gather(ids_B)[None]
+        if self.queue is not None and ids_B is not None:
+            equal_BC = torch.cat([equal_BC, ids_B[:, None] == self.queue.ids[None]], dim=1)
+        share_BC = equal_BC.float()
+        return share_BC / share_BC.sum(1, keepdim=True)
 
     def soften(self, step: Step, hard_BC: Tensor) -> tuple[Tensor, Tensor]:
         """The targets of both directions, with the teacher's share."""
@@ -91,6 +98,7 @@ class ITC(Objective):
         return i2t, t2i
 
     def after_step(self, step: Step) -> None:
-        """Enqueue the batch's keys."""
+        """Enqueue the keys of all rows."""
         if self.queue is not None:
-            self.queue.push(*step.keys, step.batch.image_id)
+            ids_B = step.batch.image_id
+            self.queue.push(*step.keys, None if ids_B is None else step.columns.gather(ids_B))

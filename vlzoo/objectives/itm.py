@@ -59,7 +59,7 @@ class ITM(Objective):
     def logits(self, step: Step) -> Tensor:
         """Logits of the positives, then of the negatives, [3B, 2]."""
         states = [step.fused(reads="cls").cls]
-        if len(step) > 1:
+        if step.columns.count > 1:
             states.append(step.fused("negative", reads="cls").cls)
         return self.head(torch.cat(states))
 

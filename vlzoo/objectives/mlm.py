@@ -1,6 +1,6 @@
 """Masked language modelling (MLM) that reads the picture.
 
-Legend: T masked positions, D width, V vocabulary.
+Legend: R rows, L text tokens, T masked positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.interfaces import Objective
 from vlzoo.models.heads import MlmHead
 from vlzoo.objectives.distillation import distilled
-from vlzoo.step.passes import Passes, select
+from vlzoo.step.marked import select
+from vlzoo.step.passes import Passes
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Fused, Loss, Spec
@@ -54,18 +55,19 @@ class MLM(Objective):
         A batch in which nothing was masked gives zero (the official code gives NaN).
         """
         total = self.loss_of(step, step.fused(text=MASKED, reads="masked"))
-        return Loss(total, {"mlm": total.detach()}, len(step.masked_words.rows))
+        return Loss(total, {"mlm": total.detach()}, len(step.masked_words().rows))
 
     def loss_of(self, step: Step, fused: Fused) -> Tensor:
         """The loss of the masked words in a pass that has read the masked text, []."""
-        words = step.masked_words
-        assert step.labels is not None  # where words are masked
+        words = step.masked_words()
+        labels_RL = step.ids(MASKED).labels
+        assert labels_RL is not None  # where words are masked
         logit_TV = self.head(select(fused, words))
         if not len(logit_TV):
             return logit_TV.sum()
-        hard = F.cross_entropy(logit_TV, step.labels[words.rows, words.columns])
+        hard = F.cross_entropy(logit_TV, labels_RL[words.rows, words.columns])
         return distilled(step, hard, logit_TV, lambda teacher: self._taught(step, teacher))
 
     def _taught(self, step: Step, teacher: Passes) -> Tensor:
         fused = teacher.fused(text=MASKED, reads="masked")
-        return step.twin(self, "head")(select(fused, step.masked_words))
+        return step.twin(self, "head")(select(fused, step.masked_words()))

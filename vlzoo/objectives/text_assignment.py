@@ -97,4 +97,4 @@ class TextAssignment(Objective):
     def weights(self, step: Step) -> Tensor:
         """Chances of each picture to be a text's negative, [B, B]: by its likeness to the text's own picture."""
         image_BE = step.image_embed()
-        return negative_weights(image_BE @ image_BE.T / self.temperature, step.same_image)
+        return negative_weights(image_BE @ image_BE.T / self.temperature, step.alike)

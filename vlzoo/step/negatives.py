@@ -1,6 +1,6 @@
 """Similarities of a batch, and the hard negatives mined by them (ALBEF, section 3.2).
 
-Legend: B batch rows.
+Legend: B batch rows, C columns: rows of all processes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 class Similarity(NamedTuple):
-    """Scaled cosines of a batch: rows are the student's, columns the keys' (the teacher's where there is one).
+    """Scaled cosines of a batch: rows are the student's, columns the keys' (the teacher's, where there is one).
 
     Attributes:
-        i2t: each picture against every text, [B, B].
-        t2i: each text against every picture, [B, B].
+        i2t: each picture against every text, [B, C].
+        t2i: each text against every picture, [B, C].
     """
 
     i2t: Tensor
@@ -26,7 +26,7 @@ class Similarity(NamedTuple):
 
 @dataclass(frozen=True)
 class Negatives:
-    """Mined hard negatives (ALBEF, section 3.2).
+    """Mined hard negatives (ALBEF, section 3.2). Rows are named by their columns, which count over all processes.
 
     Attributes:
         image_for_text: for each text the row of a picture that is not its own, [B] int64.
@@ -41,18 +41,20 @@ class Negatives:
     image_rows: Tensor
 
 
-def negative_weights(logit_BB: Tensor, same_BB: Tensor) -> Tensor:
-    """Chances of each column to be a row's negative, [B, B] float32: the softmax over what shows another picture.
+def negative_weights(logit_BC: Tensor, alike_BC: Tensor, offset: int = 0) -> Tensor:
+    """Chances of each column to be a row's negative, [B, C] float32: the softmax over what is not alike.
 
     Args:
-        logit_BB: how alike row and column are; the more, the harder the negative.
-        same_BB: True where row and column show the same picture, and on the diagonal; never drawn.
+        logit_BC: how alike row and column are; the more, the harder the negative.
+        alike_BC: True where row and column show or say the same, and at a row's own column; never drawn.
+        offset: the column of the first row.
 
     Returns:
-        The chances. A row whose every other row shows the same picture has equal ones for all but itself.
+        The chances. A row of which every other column is alike has equal ones for all but itself.
     """
     # Masking before the softmax: after it, a confident model's legal weights all underflow to zero.
-    weight_BB = torch.softmax(logit_BB.float().masked_fill(same_BB, -torch.inf), dim=1).nan_to_num(0.0)
-    own_BB = torch.eye(len(logit_BB), dtype=torch.bool, device=logit_BB.device)
-    lone_B1 = weight_BB.sum(1, keepdim=True) <= 0
-    return torch.where(lone_B1, (~own_BB).to(weight_BB.dtype), weight_BB)
+    weight_BC = torch.softmax(logit_BC.float().masked_fill(alike_BC, -torch.inf), dim=1).nan_to_num(0.0)
+    own_B1 = torch.arange(offset, offset + len(logit_BC), device=logit_BC.device)[:, None]
+    own_BC = own_B1 == torch.arange(logit_BC.shape[1], device=logit_BC.device)[None]
+    lone_B1 = weight_BC.sum(1, keepdim=True) <= 0
+    return torch.where(lone_B1, (~own_BC).to(weight_BC.dtype), weight_BC)

@@ -1,26 +1,30 @@
 """Step: one training step's values, each computed at most once, however many objectives ask.
 
-Legend: B batch rows, P pairs, N image tokens, L text tokens, K kept positions, E joint size.
+Legend: B batch rows, C columns (rows of all processes), L text tokens, E joint size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from vlzoo.batch import Batch, Text, View
+from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError
-from vlzoo.step.draws import IGNORED, Draws
+from vlzoo.step.columns import Columns, columns_of
+from vlzoo.step.marked import Marked, mark
+from vlzoo.step.memo import Memo
 from vlzoo.step.negatives import Negatives, Similarity, negative_weights
-from vlzoo.step.passes import Marked, Passes, mark
-from vlzoo.step.plan import MASKED, SOFT, Plan
-from vlzoo.types import Batch
+from vlzoo.step.passes import Passes
+from vlzoo.step.plan import MASKED, Plan
+from vlzoo.text.masking import Drawing
 
 if TYPE_CHECKING:
-    from vlzoo.interfaces import Objective, TokenMask
+    from vlzoo.interfaces import Objective
     from vlzoo.models.assemble import Model
     from vlzoo.models.teacher import Teacher
 
@@ -56,12 +60,11 @@ class Step:
         draws: the step's randomness.
         plan: what the objectives asked for, and lend.
         alpha: the weight of the teacher's soft targets at this step.
-        token_mask: what weighs the image tokens of the view `soft`.
         host: the batch before it was moved: what is drawn and counted of it waits for no device; None: `batch`.
 
     Attributes:
-        texts: text views by name: those of the batch, and `masked` where somebody planned it.
-        labels: the words behind the masked ones, `IGNORED` elsewhere, [B, L] int64; None where nothing is masked.
+        texts: text views by name: those of the batch, and those with masked words that were planned and that the batch
+            does not hold yet.
     """
 
     def __init__(
@@ -73,22 +76,15 @@ class Step:
         draws: Draws | None = None,
         plan: Plan | None = None,
         alpha: float = 0.0,
-        token_mask: TokenMask | None = None,
         host: Batch | None = None,
     ) -> None:
         self.batch, self.host, self.model, self.alpha = batch, host or batch, model, alpha
         self.draws, self.plan = draws or Draws(), plan or Plan()
-        self.texts = dict(batch.texts)
-        self.labels: Tensor | None = None
-        self._host_labels: Tensor | None = None
-        # A value first asked for under `no_grad` (to mine negatives, say) is read by losses too: it keeps its history.
-        self._teacher, self._token_mask, self._grad = teacher, token_mask, torch.is_grad_enabled()
-        self._weights: dict[str, tuple[str, Tensor]] = {}
-        self._kept: dict[str, Any] = {}
-        self._kept_by_student: dict[Any, Any] = {}
-        self._kept_by_teacher: dict[Any, Any] = {}
-        if self.plan.mask_probability is not None:
-            self._mask_text(self.plan.mask_probability)
+        self._teacher, grad = teacher, torch.is_grad_enabled()
+        self._once, self._by_student, self._by_teacher = Memo(grad), Memo(grad), Memo(grad=False)
+        self._host_texts = dict(self.host.texts) | self._masked_texts()
+        there = {view: text.to(batch.key.device) for view, text in self._host_texts.items() if view not in batch.texts}
+        self.texts = {**batch.texts, **there}
 
     fused = _students(Passes.fused)
     match = _students(Passes.match)
@@ -106,14 +102,19 @@ class Step:
     def student(self) -> Passes:
         """The passes of the model that is trained."""
         # Made anew each time: a step that held what holds it would outlive its last reader, with all its tensors.
-        return Passes(self, self._kept_by_student, self.model, grad=self._grad)
+        return Passes(self, self._by_student, self.model)
 
     @property
     def teacher(self) -> Passes | None:
         """The passes of the momentum teacher, without history; None where the recipe has none."""
         if self._teacher is None:
             return None
-        return Passes(self, self._kept_by_teacher, self._teacher.model, grad=False, teacher=self._teacher)
+        return Passes(self, self._by_teacher, self._teacher.model, teacher=self._teacher)
+
+    @property
+    def columns(self) -> Columns:
+        """The rows of all processes, of which this one's are some."""
+        return self._once("columns", lambda: columns_of(len(self), self.batch.key.device))
 
     @property
     def temperature(self) -> Tensor:
@@ -122,72 +123,50 @@ class Step:
 
     @property
     def similarity(self) -> Similarity:
-        """Student against the batch's keys, divided by the temperature, [B, B] each."""
+        """Student against the keys of all processes, divided by the temperature, [B, C] each."""
         return self._once("similarity", self._similarity)
 
     @property
     def keys(self) -> tuple[Tensor, Tensor]:
-        """Image and text features that the batch is compared with, [B, E] each: the teacher's, else the student's."""
-        source = self.teacher or self.student
-        return source.image_embed(), source.text_embed()
+        """Image and text features that rows are compared with, [C, E] each: the teacher's, else the student's."""
+        return self._once("keys", self._gather_keys)
 
     @property
-    def same_image(self) -> Tensor:
-        """Which picture belongs to which text, [B, B] bool: the diagonal, and equal image ids."""
-        ids = self.batch.image_id
-        if ids is None:
-            return torch.eye(len(self), dtype=torch.bool, device=self.batch.key.device)
-        return ids[:, None] == ids[None, :]
+    def alike(self) -> Tensor:
+        """Which rows (columns, too) are never each other's negatives, [B, C] bool.
+
+        A row and itself, rows that show the same (`Batch.image_id`) and rows that say the same (`Batch.text_id`).
+        """
+        return self._once("alike", lambda: self._equal("image_id") | self._equal("text_id"))
 
     @property
     def negatives(self) -> Negatives:
-        """One hard negative for each text and each picture, drawn by similarity; never of the same picture.
+        """One hard negative for each text and each picture, drawn by similarity; never one that is `alike`.
 
-        A row whose every other row shows the same picture draws uniformly among them.
+        A row whose every other row is alike draws uniformly among them.
         """
         return self._once("negatives", self._mine)
 
-    @property
-    def masked(self) -> Tensor:
-        """Which tokens of the view `masked` are to be predicted, [B, L] bool.
+    def masked_words(self, view: str = MASKED) -> Marked:
+        """Where the words of a text view are that are to be predicted.
 
         Raises:
-            VlzooError: no words are masked, because nobody planned it.
+            VlzooError: no words are masked in it.
         """
-        if self.labels is None:
-            raise VlzooError("no words are masked in this step", fix="say `plan.mask_text()` in the objective's `plan`")
-        return self.labels != IGNORED
+        return self._once(("masked words", view), lambda: self._find_masked(view))
 
-    @property
-    def masked_words(self) -> Marked:
-        """Where the words of the view `masked` are that are to be predicted.
+    def view(self, name: str = "") -> View:
+        """An image view by its name: the batch's, one that was planned, or pictures as they are; empty: the main one.
 
         Raises:
-            VlzooError: no words are masked.
+            VlzooError: there are not as many pictures as rows, and nothing says which row reads which.
         """
-        return self._once("masked_words", self._masked_words)
-
-    @property
-    def image_weights(self) -> Tensor:
-        """The token mask's weights of the image tokens, [B, N] in [0, 1], without autograd history.
-
-        Raises:
-            VlzooError: the recipe has no token mask.
-        """
-        mask = self._token_mask
-        if mask is None:
-            raise VlzooError("this step has no token mask", fix="give the recipe one: `token_mask: gradcam`")
-        return self._once("image_weights", lambda: mask(self).detach())
-
-    def weigh_image(self, view: str, weight_BN: Tensor, *, of: str = "image") -> None:
-        """Make `view` the picture `of` with its tokens scaled by `weight_BN` [B, N]; costs no projection."""
-        self._weights[view] = (of, weight_BN)
-
-    def weighted(self, view: str) -> tuple[str, Tensor] | None:
-        """The view that `view` is made of and its tokens' weights [B, N]; None where it is a picture of the batch."""
-        if view == SOFT and SOFT not in self._weights:
-            self.weigh_image(SOFT, self.image_weights)
-        return self._weights.get(view)
+        name = name or self.student.main_view
+        if name in self.batch.views:
+            return self.batch.views[name]
+        if name in self.plan.views:
+            return self._once(("view", name), lambda: self.plan.views[name](self))
+        return self._whole_view(name)
 
     def offered(self, name: str) -> Any:
         """What an objective of the stream lends (`vlzoo.offers`): `match`, `contrast`, `mlm`, ...
@@ -207,40 +186,61 @@ class Step:
             raise VlzooError("this step has no momentum teacher", fix="give the recipe a `teacher:` section")
         return self._teacher.twin(objective, head)
 
-    def _once(self, key: str, compute: Callable[[], T]) -> T:
-        if key not in self._kept:
-            with torch.set_grad_enabled(self._grad):
-                self._kept[key] = compute()
-        return self._kept[key]
+    def _gather_keys(self) -> tuple[Tensor, Tensor]:
+        source = self.teacher or self.student
+        return self.columns.gather(source.image_embed()), self.columns.gather(source.text_embed())
 
     def _similarity(self) -> Similarity:
-        image_key_BE, text_key_BE = self.keys
+        image_key_CE, text_key_CE = self.keys
         scale = 1.0 / self.temperature
-        return Similarity(self.image_embed() @ text_key_BE.T * scale, self.text_embed() @ image_key_BE.T * scale)
+        return Similarity(self.image_embed() @ text_key_CE.T * scale, self.text_embed() @ image_key_CE.T * scale)
+
+    def _equal(self, name: str) -> Tensor:
+        """The diagonal, and equal ids of one sense, [B, C] bool."""
+        own_B = self.columns.own(self.batch.key.device)
+        ids_B = getattr(self.batch, name)
+        if ids_B is None:
+            return own_B[:, None] == torch.arange(self.columns.count, device=own_B.device)[None]
+        return ids_B[:, None] == self.columns.gather(ids_B)[None]
 
     def _mine(self) -> Negatives:
         with torch.no_grad():
-            t2i_B = self._mine_rows("image-for-text", self.similarity.t2i, self.same_image)
-            i2t_B = self._mine_rows("text-for-image", self.similarity.i2t, self.same_image.T)
-            own_B = torch.arange(len(self), device=t2i_B.device)
+            t2i_B = self._mine_rows("image-for-text", self.similarity.t2i)
+            i2t_B = self._mine_rows("text-for-image", self.similarity.i2t)
+            own_B = self.columns.own(t2i_B.device)
         return Negatives(t2i_B, i2t_B, torch.cat([own_B, i2t_B]), torch.cat([t2i_B, own_B]))
 
-    def _mine_rows(self, purpose: str, logit_BB: Tensor, same_BB: Tensor) -> Tensor:
-        return self.draws.choose(purpose, self.batch.key, negative_weights(logit_BB, same_BB), self.batch.key)
+    def _mine_rows(self, purpose: str, logit_BC: Tensor) -> Tensor:
+        key_B = self.batch.key
+        column_C = self._once("column keys", lambda: self.columns.gather(key_B))
+        weight_BC = negative_weights(logit_BC, self.alike, self.columns.offset)
+        return self.draws.choose(purpose, key_B, weight_BC, column_C)
 
-    def _mask_text(self, probability: float) -> None:
-        text, labels_BL = self.draws.corrupt(
-            self.host.texts["text"],
-            self.host.key,
-            probability=probability,
-            vocab=self.model.vocab,
-            mask_id=self.model.special["mask"],
+    def _masked_texts(self) -> dict[str, Text]:
+        """The text views with masked words that no data worker has made, on the host."""
+        made: dict[str, Text] = {}
+        for view, (of, how) in self.plan.maskings.items():
+            if view not in self.host.texts:
+                name = "mlm" if view == MASKED else view
+                about = Drawing(self.draws, self.host.key, name, self.model.vocab, self.model.special["mask"])
+                made[view] = how(self.host.texts[of], about)
+        return made
+
+    def _find_masked(self, view: str) -> Marked:
+        labels = self._host_texts[view].labels if view in self._host_texts else None
+        if labels is None:
+            fix = "say `plan.mask_text()` in the objective's `plan`"
+            raise VlzooError(f"no words are masked in the text {view!r}", fix=fix)
+        return mark(labels.numpy(force=True) != IGNORED, self.batch.key.device)
+
+    def _whole_view(self, name: str) -> View:
+        held = self.batch.images.get(name)
+        pictures = (
+            len(next(iter(held.values())) if isinstance(held, Mapping) else held) if held is not None else len(self)
         )
-        device = self.batch.key.device
-        self._host_labels = labels_BL
-        self.texts[MASKED], self.labels = text.to(device), labels_BL.to(device, non_blocking=True)
-
-    def _masked_words(self) -> Marked:
-        device = self.masked.device
-        assert self._host_labels is not None  # where words are masked
-        return mark(self._host_labels.numpy(force=True) != IGNORED, device)
+        if pictures != len(self):
+            raise VlzooError(
+                f"{pictures} pictures {name!r} for {len(self)} rows, and nothing says which row reads which",
+                fix="give the batch a view with `rows` (`Batch.views`), and make it the plan's main one",
+            )
+        return View(name)

@@ -20,7 +20,7 @@ from vlzoo.resources import package_file
 from vlzoo.text.vocabulary import SPECIAL, read_vocab
 
 if TYPE_CHECKING:
-    from vlzoo.types import Text
+    from vlzoo.batch import Text
 
 
 class Tokenizer:
@@ -88,7 +88,7 @@ class Tokenizer:
         """Rows of ids as one `Text`, padded at the end to the longest."""
         import torch
 
-        from vlzoo.types import Text
+        from vlzoo.batch import Text
 
         length = max((len(row) for row in rows), default=0)
         padded = [[*row, *[self.special["pad"]] * (length - len(row))] for row in rows]

@@ -14,23 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlzoo.batch import Batch
 from vlzoo.config.schema import Recipe
+from vlzoo.data_parts import Augmentation
+from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
-from vlzoo.interfaces import Augmentation, Objective, TokenMask
+from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.assemble import System
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
-from vlzoo.step.draws import Draws
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
-from vlzoo.types import Batch
 
 
 @dataclass
@@ -161,7 +162,6 @@ class Trainer:
             draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key)),
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
-            token_mask=feed.token_mask,
             host=batch,
         )
 

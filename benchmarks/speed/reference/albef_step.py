@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.step.draws import IGNORED, Draws
-from vlzoo.types import Batch
+from vlzoo.batch import Batch
+from vlzoo.draws import IGNORED, Draws
+from vlzoo.text.masking import Drawing, Pieces
 
 from .albef_layers import Sizes, TextEncoder, VisionTransformer
 
@@ -129,9 +130,8 @@ class Albef(nn.Module):
 
     def _words(self, image: Tensor, taught_image: Tensor, batch: Batch, draws: Draws) -> Tensor:
         text = batch.texts["text"]
-        masked, label_BL = draws.corrupt(
-            text, batch.key, probability=MASKED_SHARE, vocab=self.sizes.vocab, mask_id=MASK_ID
-        )
+        masked = Pieces(MASKED_SHARE)(text, Drawing(draws, batch.key, "mlm", self.sizes.vocab, MASK_ID))
+        label_BL = masked.labels
         with torch.no_grad():
             soft_BLV = F.softmax(self.text_encoder_m.predict(masked.ids, text.mask, taught_image), dim=-1)
         logit_BLV = self.text_encoder.predict(masked.ids, text.mask, image)

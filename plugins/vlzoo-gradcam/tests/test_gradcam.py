@@ -16,12 +16,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 from vlzoo_gradcam.gradcam import GradCam
 from vlzoo_gradcam.words import Words, stop_words
 
 from vlzoo import Loss, Objective
+from vlzoo.batch import View
 from vlzoo.errors import VlzooError
+from vlzoo.interfaces import ImageEncoder
 from vlzoo.objectives.itm import ITM
 from vlzoo.offers import Offers
 from vlzoo.step.plan import Plan
@@ -34,12 +35,12 @@ WORDS = [*SPECIAL, "a", "the", "of", "on", "cat", "dog", "red", "blue", "mat", "
 NEAR = {"atol": 1e-5, "rtol": 1e-5}
 
 
-class WithCls(nn.Module):
+class WithCls(ImageEncoder):
     """The toy's patches with their mean in front, as the [CLS] of a ViT stands there."""
 
     def __init__(self, inner):
         super().__init__()
-        self.inner, self.width, self.input = inner, inner.width, inner.input
+        self.inner, self.width = inner, inner.width
 
     def forward(self, image_M3HW):
         tokens = self.inner(image_M3HW)
@@ -80,7 +81,7 @@ def test_the_weights_are_one_minus_the_stretched_map_of_the_word_drawn(toy):
     mask = GradCam()
     _, step = masked(toy, mask)
     map_BLP, word_B = mask.maps(step).double().numpy(), mask.words.drawn(step).tolist()
-    weight_BN = step.image_weights.numpy()
+    weight_BN = step.view("soft").weights.numpy()
     prefix = step.image().prefix
     assert prefix == 1 and (weight_BN[:, 0] == 1).all()  # [CLS] is kept
     for row, word in enumerate(word_B):
@@ -106,9 +107,10 @@ def test_a_mask_that_nobody_planned_is_the_same(toy):
     mask = GradCam()
     made, planned = masked(toy, mask)
     plan = Plan(offers=Offers(made.named_objectives()))
-    step = Step(planned.batch, made.model, draws=planned.draws, plan=plan, token_mask=mask)
-    torch.testing.assert_close(step.image_weights, planned.image_weights)
-    assert planned.image_weights.min() == 0.0
+    plan.add_view("soft", lambda step: View(weights=mask(step)))
+    step = Step(planned.batch, made.model, draws=planned.draws, plan=plan)
+    torch.testing.assert_close(step.view("soft").weights, planned.view("soft").weights)
+    assert planned.view("soft").weights.min() == 0.0
 
 
 def test_a_flat_map_masks_nothing(toy, monkeypatch):
@@ -118,12 +120,12 @@ def test_a_flat_map_masks_nothing(toy, monkeypatch):
         _, step = masked(toy, mask)
         shape = (*step.ids().ids.shape, step.image().x.shape[1] - 1)
         monkeypatch.setattr(mask, "maps", lambda _step, s=shape, v=value: torch.full(s, v))
-        assert torch.equal(step.image_weights, torch.ones(4, shape[2] + 1))
+        assert torch.equal(step.view("soft").weights, torch.ones(4, shape[2] + 1))
 
 
 def test_cls_can_be_hidden_too(toy):
     _, step = masked(toy, GradCam(mask_cls=True))
-    assert (step.image_weights[:, 0] == 0).all()
+    assert (step.view("soft").weights[:, 0] == 0).all()
 
 
 def test_words_drawn_are_the_samples_own(toy):
@@ -162,14 +164,16 @@ def test_mean_and_cls(toy):
         own_BL = text.mask & ~text.special
         for row in range(4):
             chosen = map_BLP[row][own_BL[row]].mean(0) if choice == "mean" else map_BLP[row, 0]
-            np.testing.assert_allclose(step.image_weights[row, 1:].numpy(), by_hand(chosen.double().numpy()), atol=1e-5)
+            np.testing.assert_allclose(
+                step.view("soft").weights[row, 1:].numpy(), by_hand(chosen.double().numpy()), atol=1e-5
+            )
 
 
 def test_a_text_without_words_masks_nothing(toy):
     batch = replace(toy.batch(2), texts={"text": toy.text([[6, 7], []])})
     for choice in ("random", "mean"):
         _, step = masked(toy, GradCam(word=choice), batch)
-        assert torch.equal(step.image_weights[1], torch.ones(5))
+        assert torch.equal(step.view("soft").weights[1], torch.ones(5))
 
 
 @settings(max_examples=15)
@@ -179,7 +183,7 @@ def test_a_mask_depends_on_its_sample_alone(toy, order, pad, number):
     made, _ = masked(toy, GradCam())
 
     def weights(batch):
-        return toy.step(made, double(batch), number=number).image_weights
+        return toy.step(made, double(batch), number=number).view("soft").weights
 
     whole = weights(toy.batch(5))
     torch.testing.assert_close(weights(toy.taken(toy.batch(5, pad=pad), order)), whole[list(order)], **NEAR)
@@ -203,7 +207,7 @@ toy, own = module("toy", sys.argv[1]), module("own", sys.argv[2])
 made, _ = own.masked(toy, GradCam())
 rows = [int(row) for row in sys.argv[3].split(",")]
 step = toy.step(made, own.double(toy.taken(toy.batch(6), rows)), number=3)
-print(json.dumps(step.image_weights.tolist()))
+print(json.dumps(step.view("soft").weights.tolist()))
 """
 
 
@@ -215,7 +219,7 @@ def test_one_process_and_two_draw_the_same_masks(toy, root):
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     made, _ = masked(toy, GradCam())
-    whole = toy.step(made, double(toy.batch(6)), number=3).image_weights
+    whole = toy.step(made, double(toy.batch(6)), number=3).view("soft").weights
     both = [started("0,2,4"), started("1,3,5")]
     halves = torch.cat([torch.tensor(json.loads(process.communicate(timeout=300)[0])) for process in both])
     torch.testing.assert_close(halves, whole[[0, 2, 4, 1, 3, 5]], **NEAR)

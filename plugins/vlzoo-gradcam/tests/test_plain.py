@@ -8,15 +8,15 @@ import pytest
 import torch
 from vlzoo_gradcam.plain import NoMask, RandomPatches
 
+from vlzoo.draws import Draws
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.itm import ITM
-from vlzoo.step.draws import Draws
 from vlzoo.types import Tokens
 
 
 def weights(toy, mask, *, rows=64, number=0):
     made = toy.system({"itm": ITM()}, token_mask=mask)
-    return toy.step(made, toy.batch(rows), number=number).image_weights
+    return toy.step(made, toy.batch(rows), number=number).view("soft").weights
 
 
 @pytest.mark.parametrize("chance", [0.3, 0.5])
@@ -32,9 +32,9 @@ def test_each_patch_by_its_own_chance(toy, chance):
 def test_drawn_by_step_and_sample(toy):
     mask = RandomPatches(probability=0.5)
     made = toy.system({"itm": ITM()}, token_mask=mask)
-    whole = toy.step(made, toy.batch(8)).image_weights
-    assert torch.equal(toy.step(made, toy.taken(toy.batch(8), [5, 1])).image_weights, whole[[5, 1]])
-    assert not torch.equal(toy.step(made, toy.batch(8), number=1).image_weights, whole)
+    whole = toy.step(made, toy.batch(8)).view("soft").weights
+    assert torch.equal(toy.step(made, toy.taken(toy.batch(8), [5, 1])).view("soft").weights, whole[[5, 1]])
+    assert not torch.equal(toy.step(made, toy.batch(8), number=1).view("soft").weights, whole)
 
 
 def test_the_ends(toy):

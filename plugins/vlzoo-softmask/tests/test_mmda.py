@@ -16,6 +16,7 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.step.plan import MASKED
+from vlzoo.text.masking import Pieces
 
 
 def picture() -> Image.Image:
@@ -76,10 +77,10 @@ def test_the_teacher_reads_the_same_masked_words_or_the_full_text(toy):
 def test_the_share_of_masked_words(toy):
     """MLM's, its own, or BERT's 0.15; two shares that differ are a mistake."""
     made = system(toy)
-    assert toy.plan(made, augmentation=MMDA(size=16)).mask_probability == 0.3
+    assert toy.plan(made, augmentation=MMDA(size=16)).maskings[MASKED][1] == Pieces(0.3)
     wordless = toy.system({"itc": ITC()})
-    assert toy.plan(wordless, augmentation=MMDA(size=16)).mask_probability == 0.15
-    assert toy.plan(wordless, augmentation=MMDA(size=16, mask=0.4)).mask_probability == 0.4
+    assert toy.plan(wordless, augmentation=MMDA(size=16)).maskings[MASKED][1] == Pieces(0.15)
+    assert toy.plan(wordless, augmentation=MMDA(size=16, mask=0.4)).maskings[MASKED][1] == Pieces(0.4)
     with pytest.raises(VlzooError, match=r"different probabilities: 0.3 and 0.4\n  -> give the same one"):
         toy.plan(made, augmentation=MMDA(size=16, mask=0.4))
 

@@ -81,7 +81,7 @@ def tiny(row: str, folder, recipe: str = "softmaskpp-tiny"):
 def losses_of(system, recipe, batch) -> dict[str, torch.Tensor]:
     augmentation = registry().build("augmentation", recipe.augment.train.part, **recipe.augment.train.options)
     plan = Plan().gather(system.named_objectives(), augmentation=augmentation, token_mask=system.token_mask)
-    step = Step(batch, system.model, plan=plan, token_mask=system.token_mask)
+    step = Step(batch, system.model, plan=plan)
     return {name: loss.total for name, loss in system(step).by_name.items()}
 
 

@@ -113,7 +113,7 @@ def test_the_soft_pass_is_a_pass_over_scaled_tokens(toy):
     step = toy.step(made, toy.batch(4), augmentation=augmentation)
     image, text = step.image(), step.text()
     total = losses(made, step)["soft_itm"].total
-    weight_BN = step.image_weights
+    weight_BN = step.view("soft").weights
     masked_BND = (weight_BN[..., None] * image.x).detach().requires_grad_()
     again = made.model.fusion.fuse(text, [made.model.fusion.prepare(replace(image, x=masked_BND))])
     logit_B2 = made.named_objectives()["itm"].head(again.cls)
@@ -129,7 +129,7 @@ def test_no_gradient_goes_through_the_mask_and_none_is_left_behind(toy):
     """Making the mask touches no parameter's `.grad`."""
     made, augmentation, _ = whole(toy)
     step = toy.step(made, toy.batch(4), augmentation=augmentation)
-    assert not step.image_weights.requires_grad
+    assert not step.view("soft").weights.requires_grad
     assert all(parameter.grad is None for parameter in made.parameters())
 
 
@@ -137,14 +137,14 @@ def test_a_row_does_not_know_its_neighbours(toy):
     """Batch of one equals batch of four; order and padding change nothing."""
     made, augmentation, _ = whole(toy)
     batch = toy.batch(4)
-    weight_BN = toy.step(made, batch, augmentation=augmentation).image_weights
+    weight_BN = toy.step(made, batch, augmentation=augmentation).view("soft").weights
     logit_B2 = toy.step(made, batch, augmentation=augmentation).match(image=SOFT)
     for rows in ([0], [3], [2, 0, 3, 1]):
         some = toy.step(made, toy.taken(batch, rows), augmentation=augmentation)
-        torch.testing.assert_close(some.image_weights, weight_BN[rows], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(some.view("soft").weights, weight_BN[rows], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(some.match(image=SOFT), logit_B2[rows], atol=1e-5, rtol=1e-5)
     padded = toy.step(made, toy.batch(4, pad=3), augmentation=augmentation)
-    torch.testing.assert_close(padded.image_weights, weight_BN, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(padded.view("soft").weights, weight_BN, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(padded.match(image=SOFT), logit_B2, atol=1e-5, rtol=1e-5)
 
 

@@ -33,7 +33,8 @@ class FocalITC(ITC):
         gamma: how strongly easy targets are weighed down; 0 gives ITC.
         form: `elementwise`: a factor for each target, `diagonal`: one for each row, that of its own pair.
         queue: how many features of past batches to compare with, for each modality; 0: the batch alone.
-        targets: the hard targets: `one-hot`, or `image-id`: all texts of one picture are positives.
+        targets: the hard targets: `one-hot`, `image-id`: all texts of one picture are positives, or `alike`: also
+            those that say the same of another.
 
     Raises:
         VlzooError: gamma is negative, or there is no such form.
@@ -47,7 +48,7 @@ class FocalITC(ITC):
         gamma: float = 2.0,
         form: Literal["elementwise", "diagonal"] = "elementwise",
         queue: int = 0,
-        targets: Literal["one-hot", "image-id"] = "one-hot",
+        targets: Literal["one-hot", "image-id", "alike"] = "one-hot",
     ) -> None:
         super().__init__(queue=queue, targets=targets)
         if gamma < 0:

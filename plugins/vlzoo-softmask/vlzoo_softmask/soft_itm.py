@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError, did_you_mean
@@ -17,7 +16,7 @@ from vlzoo.objectives.itm import match_labels
 from vlzoo.offers import MaskedWords
 from vlzoo.step.plan import MASKED, SOFT, Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss
+from vlzoo.types import Loss, Term
 
 NEGATIVES = ("none", "reuse")
 
@@ -60,18 +59,19 @@ class SoftITM(Objective):
 
     def forward(self, step: Step) -> Loss:
         """Cross-entropy with the label match, and what the options add."""
-        total = matched = self._matching(step)
-        parts = {"soft_itm": matched.detach(), "soft_mask": (1.0 - step.image_weights).mean()}
+        terms, weight_BN = [self._matching(step)], step.view(SOFT).weights
+        assert weight_BN is not None  # the plan has asked for it
+        parts = {"soft_itm": terms[0].mean.detach(), "soft_mask": (1.0 - weight_BN).mean()}
         if self.mlm:
             mlm: MaskedWords = step.offered("mlm")
             said = mlm(step, step.fused(image=SOFT, text=MASKED, reads="masked"))
-            total = matched + said
+            terms.append(Term(said, len(step.masked_words().rows)))
             parts["soft_mlm"] = said.detach()
-        return Loss(total, parts)
+        return Loss.of(terms, parts)
 
-    def _matching(self, step: Step) -> Tensor:
+    def _matching(self, step: Step) -> Term:
         logits = [step.match(image=SOFT)]
-        if self.negatives == "reuse" and len(step) > 1:
+        if self.negatives == "reuse" and step.columns.count > 1:
             logits.append(step.match("negative", image=SOFT))
         logit_P2 = torch.cat(logits)
-        return F.cross_entropy(logit_P2, match_labels(logit_P2, len(step)))
+        return Term(F.cross_entropy(logit_P2, match_labels(logit_P2, len(step))), len(logit_P2))

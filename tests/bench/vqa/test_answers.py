@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vlzoo.batch import Text
 from vlzoo.bench.vqa.answers import answerer
 from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.gqa import Gqa
@@ -17,7 +18,7 @@ from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.task import Effort
-from vlzoo.types import Text, Tokens
+from vlzoo.types import Tokens
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 VOCAB = 7

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.errors import CheckpointError
 from vlzoo.models.gradcam import choose_layer, sentence_map, word_maps
 from vlzoo.offers import MATCH, Boxes, Match
-from vlzoo.types import Batch
 
 Mapper = Callable[[Any, Sequence[tuple[int, int]]], list[NDArray[np.float32]]]
 """From a batch and its pictures' widths and heights to maps of the expressions over them, each [H, W]."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.bench.vqa.generate import generate
@@ -20,7 +21,7 @@ from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import decoder_of
 from vlzoo.offers import Answers, Classes
-from vlzoo.types import Batch, Row, Tokens
+from vlzoo.types import Row, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.bench.vqa.task import Vqa

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.batch import Text
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.assemble import Model, decoder_of
-from vlzoo.types import Text, Tokens
+from vlzoo.types import Tokens
 
 LOGITS = 50_000_000
 """Most logits held at once while answers are ranked: 200 MB."""

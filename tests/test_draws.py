@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
+from vlzoo.draws import Draws
 from vlzoo.hashing import mix, name_word
-from vlzoo.step.draws import IGNORED, Draws
-from vlzoo.types import Text
 
 
 def test_mix_is_splitmix64():
@@ -84,56 +83,6 @@ def test_under_keys_the_order_of_columns_does_not_matter(order):
 def test_a_row_without_weight_is_uniform():
     chosen = Draws(5).choose("x", torch.arange(8000), torch.zeros(8000, 4))
     assert chisquare(torch.bincount(chosen, minlength=4).tolist()).pvalue > 0.01
-
-
-def long_text(rows: int, length: int) -> Text:
-    """Words 100 to 199, [CLS] (2) first and [SEP] (3) last."""
-    ids = torch.randint(100, 200, (rows, length), generator=torch.Generator().manual_seed(0))
-    ids[:, 0], ids[:, -1] = 2, 3
-    special = torch.zeros_like(ids, dtype=torch.bool)
-    special[:, 0] = special[:, -1] = True
-    return Text(ids, torch.ones_like(special), special)
-
-
-def test_berts_masking_rates():
-    text = long_text(2000, 52)  # 100,000 words
-    masked, labels = Draws(1).corrupt(text, torch.arange(2000), probability=0.15, vocab=1000, mask_id=4)
-    drawn = labels != IGNORED
-    assert not bool((drawn & text.special).any())
-    assert torch.equal(labels[drawn], text.ids[drawn])
-    assert torch.equal(masked.ids[~drawn], text.ids[~drawn])
-    count = int(drawn.sum())
-    # BERT (Devlin et al. 2019, A.1): 15 %, of these 80 / 10 / 10. Deviation of 15,000: sqrt(1e5 * .15 * .85) = 113.
-    assert abs(count - 15_000) < 4 * 113
-    as_mask = int((masked.ids[drawn] == 4).sum())
-    kept = int((masked.ids[drawn] == text.ids[drawn]).sum())
-    # Of the random tenth, 1 in 1000 is [MASK] or the word itself by chance: 1.5 of each, within the tolerance.
-    assert as_mask / count == pytest.approx(0.8, abs=4 * (0.16 / count) ** 0.5)
-    assert kept / count == pytest.approx(0.1, abs=4 * (0.09 / count) ** 0.5)
-    random = masked.ids[drawn & (masked.ids != 4) & (masked.ids != text.ids)]
-    # Random ids come from the whole vocabulary: 100 bins of 10 ids.
-    assert chisquare(torch.bincount(random // 100, minlength=10).tolist()).pvalue > 0.01
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.floats(0, 1), st.integers(0, 9))
-def test_padding_changes_no_mask(probability, pad):
-    text = long_text(6, 12)
-    wide = Text(
-        *(
-            torch.nn.functional.pad(x, (0, pad), value=v)
-            for x, v in zip((text.ids, text.mask, text.special), (0, False, True), strict=True)
-        )
-    )
-    key = torch.arange(6)
-    arguments = {"probability": probability, "vocab": 50, "mask_id": 4}
-    narrow_masked, narrow_labels = Draws(2).corrupt(text, key, **arguments)
-    wide_masked, wide_labels = Draws(2).corrupt(wide, key, **arguments)
-    assert torch.equal(wide_masked.ids[:, :12], narrow_masked.ids)
-    assert torch.equal(wide_labels[:, :12], narrow_labels)
-    assert bool((wide_labels[:, 12:] == IGNORED).all())
-    everything = Draws(2).corrupt(wide, key, probability=1.0, vocab=50, mask_id=4)[1]
-    assert torch.equal(everything != IGNORED, ~wide.special)
 
 
 def test_keys_that_are_held_on_the_host_are_not_read_from_the_device():

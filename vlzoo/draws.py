@@ -3,7 +3,7 @@
 A counter-based generator: what is drawn for a sample does not depend on the batch it sits in, on the order
 of the batch, or on how many processes share the work; and nothing has to be saved to resume.
 
-Legend: B batch rows, L text tokens, N candidates.
+Legend: B batch rows, N candidates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from vlzoo.hashing import mix, name_word
-from vlzoo.types import Text
 
 IGNORED = -100
 """Label of positions that carry no loss, as torch's cross-entropy reads it."""
@@ -66,27 +65,3 @@ class Draws:
         known = self.keys is not None and any(key_B is key for key in self.keys)
         held = self.keys[1] if self.keys is not None and known else key_B
         return held.numpy(force=True).astype(np.int64).view(np.uint64)
-
-    def corrupt(
-        self, text: Text, key_B: Tensor, *, probability: float, vocab: int, mask_id: int
-    ) -> tuple[Text, Tensor]:
-        """BERT's masking: of the tokens drawn, 80 % become [MASK], 10 % any id, 10 % stay.
-
-        Args:
-            text: the text; special tokens are never drawn.
-            key_B: the samples' keys, [B].
-            probability: each token's chance to be drawn.
-            vocab: number of ids to draw the random ones from.
-            mask_id: id of [MASK].
-
-        Returns:
-            The corrupted text, and labels [B, L]: the true id where a token was drawn, `IGNORED` elsewhere.
-        """
-        length = text.ids.shape[1]
-        drawn_BL = (self.uniform("mlm", key_B, length) < probability) & ~text.special
-        fate_BL = self.uniform("mlm-fate", key_B, length)
-        random_BL = (self.uniform("mlm-id", key_B, length) * vocab).long()
-        ids_BL = torch.where(drawn_BL & (fate_BL < 0.8), torch.full_like(text.ids, mask_id), text.ids)
-        ids_BL = torch.where(drawn_BL & (fate_BL >= 0.9), random_BL, ids_BL)
-        labels_BL = torch.where(drawn_BL, text.ids, torch.full_like(text.ids, IGNORED))
-        return Text(ids_BL, text.mask, text.special), labels_BL

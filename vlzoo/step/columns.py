@@ -1,0 +1,120 @@
+"""All rows of an update as one process sees them: what a contrast compares with, and what negatives are drawn from.
+
+Legend: R rows of this process, C rows of all processes, P rows asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from vlzoo.types import Tokens
+
+T = TypeVar("T", Tensor, Tokens)
+
+
+class Columns:
+    """The columns of a step where one process holds all rows: its own.
+
+    >>> columns = step.columns
+    >>> columns.offset, columns.gather(step.text_embed()).shape
+    (0, torch.Size([4, 64]))
+
+    Attributes:
+        offset: the column of this process's first row.
+    """
+
+    offset = 0
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    @property
+    def count(self) -> int:
+        """C: rows of all processes."""
+        return self.rows
+
+    def own(self, device: torch.device) -> Tensor:
+        """The columns of this process's rows, [R] int64."""
+        return torch.arange(self.offset, self.offset + self.rows, device=device)
+
+    def gather(self, x_R: Tensor) -> Tensor:
+        """A value of every row, by its column, [C, ...]; gradients find their way back."""
+        return x_R
+
+    def fetch(self, value: T, columns_P: Tensor) -> T:
+        """Rows of a value at columns [P] int64, wherever they are; gradients find their way back."""
+        return value[columns_P] if isinstance(value, Tensor) else value.gather(columns_P)
+
+    def share(self, count: int | Tensor) -> Tensor | float:
+        """What this process's mean over `count` weighs, so that the processes' mean is the mean over all."""
+        return 1.0
+
+
+class GatheredColumns(Columns):
+    """The columns of a step whose rows lie in several processes of torch.distributed, not equally many in each.
+
+    Args:
+        rows: R of this process.
+        device: where values are.
+    """
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        super().__init__(rows)
+        self.rank = dist.get_rank()
+        counts = [torch.zeros((), dtype=torch.long, device=device) for _ in range(dist.get_world_size())]
+        dist.all_gather(counts, torch.tensor(rows, device=device))
+        self.counts = [int(count) for count in counts]
+        self.offset = sum(self.counts[: self.rank])
+
+    @property
+    def count(self) -> int:
+        """C: rows of all processes."""
+        return sum(self.counts)
+
+    def gather(self, x_R: Tensor) -> Tensor:
+        """A value of every row, by its column, [C, ...]; where texts are longer elsewhere, padded with zeros."""
+        from torch.distributed.nn.functional import all_gather  # here: torch builds without it train in one process
+
+        shape = torch.tensor(x_R.shape, device=x_R.device)
+        dist.all_reduce(shape, dist.ReduceOp.MAX)
+        padded = _pad(x_R, shape.tolist()).contiguous()
+        if padded.requires_grad:
+            parts = list(all_gather(padded))
+        else:
+            parts = [torch.empty_like(padded) for _ in self.counts]
+            dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, self.counts, strict=True)])
+
+    def fetch(self, value: T, columns_P: Tensor) -> T:
+        """Rows of a value at columns [P] int64; every process must ask."""
+        if isinstance(value, Tensor):
+            return self.gather(value)[columns_P]
+        x, mask, pooled = (self.fetch(each, columns_P) for each in (value.x, value.mask, value.pooled))
+        return replace(value, x=x, mask=mask, pooled=pooled)
+
+    def share(self, count: int | Tensor) -> Tensor | float:
+        """This process's count over the mean of all processes' counts, []."""
+        own = torch.as_tensor(count, dtype=torch.float32)
+        total = own.clone()
+        dist.all_reduce(total)
+        # No process has anything: 0 / 0 would be no number, and every mean is zero.
+        return own * len(self.counts) / total.clamp(min=1)
+
+
+def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """`x` with zeros (False) at the end of every dimension that is shorter than `shape` says."""
+    room = [(0, wide - has) for has, wide in zip(x.shape, shape, strict=True)]
+    return F.pad(x, [size for pair in reversed(room) for size in pair]) if any(wide for _, wide in room) else x
+
+
+def columns_of(rows: int, device: torch.device) -> Columns:
+    """The columns of a step with so many rows here: of all processes where there are several."""
+    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return GatheredColumns(rows, device) if several else Columns(rows)
