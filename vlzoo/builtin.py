@@ -178,6 +178,13 @@ PARTS = {
             "official checkpoints of ALBEF and TCL: pre-trained, retrieval, VQA, NLVR2, SNLI-VE",
             ALBEF,
         ),
+        (
+            "bert",
+            "vlzoo.weights.bert:BertAdapter",
+            "a BERT of transformers, to start text encoder, fusion, decoder and the head of masked words from",
+            "Devlin et al. 2019",
+        ),
+        ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (
         ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),

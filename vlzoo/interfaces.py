@@ -26,6 +26,9 @@ class Startable(nn.Module):
     {'key': tensor([1.])}
     """
 
+    filled: tuple[str, ...] = ()
+    """Own names that the part's options have filled from a file; all else begins as random numbers."""
+
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What this part takes of another model's state, by the part's own names.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from vlzoo.errors import CheckpointError
 
 _PACKAGE = Path(__file__).resolve().parent
+_MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def zoo_configs() -> Path:
@@ -50,3 +51,20 @@ def package_file(package: str, suffix: str) -> Path:
             fix="name a package that carries the model's files, or give a local path",
         )
     return paths[0]
+
+
+def package_weights(package: str) -> Path:
+    """The weights file inside an installed package.
+
+    Raises:
+        CheckpointError: the package is not installed, or holds neither a .safetensors nor a .pth file.
+    """
+    try:
+        return package_file(package, ".safetensors")
+    except CheckpointError:
+        return package_file(package, ".pth")
+
+
+def model_file(folder: Path) -> Path:
+    """The weights in a folder that transformers' `save_pretrained` wrote; without any, where they should be."""
+    return next((folder / name for name in _MODEL_FILES if (folder / name).is_file()), folder / _MODEL_FILES[0])

@@ -67,3 +67,26 @@ def test_a_strangers_objective_can_be_added_and_its_options_are_checked(world):
     bad = world.run("check", "good.yaml", "--with", "trimmed-itc", "--set", "objectives.trimmed-itc.keeep=1")
     assert bad.returncode == 2
     assert "takes no option 'keeep'\n  -> did you mean 'keep'?" in bad.stderr
+
+
+def test_weights_that_are_not_there(world):
+    """A name is looked for in a folder of each machine's own: a warning; a path that leads nowhere is a mistake."""
+    world.write("named.yaml", "# by name\nstart:\n  - {adapter: bert, file: bert-base-uncased}\n")
+    done = world.run("check", "named.yaml")
+    assert (done.returncode, done.stdout) == (0, "named.yaml: no mistakes\n")
+    assert "warning: named.yaml:3: start[0].file: there are no weights 'bert-base-uncased'" in done.stderr
+    (told,) = json.loads(world.run("check", "named.yaml", "--json").stdout)
+    assert told["problems"] == [] and told["warnings"][0]["path"] == "start[0].file"
+    world.write("weights/bert-base-uncased/model.safetensors", "")
+    assert world.run("check", "named.yaml").stderr == ""
+    world.write("path.yaml", "# by path\nstart: [{adapter: timm, file: deit/deit.pth}]\n")
+    done = world.run("check", "path.yaml")
+    assert done.returncode == 2
+    assert "path.yaml:2: start[0].file: there are no weights 'deit/deit.pth'" in done.stderr
+
+
+def test_the_cost_of_a_recipe_whose_weights_are_not_there(world):
+    done = world.run("check", "--cost", "albef")
+    assert done.returncode == 0, done.stderr
+    assert "fusion cross_attention" in done.stdout
+    assert done.stderr.count("warning: ") == 2  # BERT and DeiT

@@ -78,3 +78,13 @@ def test_mistakes_are_told(fusion, text, image):
         fusion.fuse(text, [prepared] * 3)
     with pytest.raises(VlzooError, match="given KV"):
         fusion.fuse(text, [KV((), (), image.mask)])
+
+
+def test_a_projection_stands_only_between_widths_that_differ():
+    sizes = {"width": 16, "layers": 1, "heads": 4, "intermediate": 32}
+    same = dict(MergedFusion(**sizes, image_width=16, text_width=16).named_parameters())
+    other = dict(MergedFusion(**sizes, image_width=12, text_width=16).named_parameters())
+    assert not [name for name in same if name.startswith(("text.", "image."))]
+    assert [name for name in other if name.startswith(("text.", "image."))] == ["image.weight", "image.bias"]
+    # So that a text alone is what plain BERT layers make of it, its vector begins at zero, the picture's does not.
+    assert not same["kind.weight"][0].any() and same["kind.weight"][1].all()

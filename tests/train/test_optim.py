@@ -66,3 +66,31 @@ def test_new_heads_may_learn_faster(toy):
     assert rates["objectives.itm.head.weight"] == pytest.approx(1e-3)  # 5 times 2e-4
     assert rates["objectives.mlm.head.dense.weight"] == pytest.approx(2e-4)
     assert rates["model.temperature"] == pytest.approx(2e-4)
+
+
+def test_what_no_start_filled_learns_by_its_factor(toy):
+    """X-VLM's `lr_mult` (ALBEF_XVLM.md, section 7): four groups, decay by factor; an objective's own factor on top."""
+    itm = ITM()
+    itm.lr_factor = 5.0
+    made = toy.system({"itm": itm})
+    fresh = ["model.text_projection.weight", "model.text_projection.bias", "objectives.itm.head.weight"]
+    optimizer = make_optimizer(made, Train(lr=1e-3, fresh_factor=2.0), fresh)
+    names = {id(parameter): name for name, parameter in made.named_parameters()}
+    factors = {names[id(p)]: group["factor"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(factors) == len(trained(made))
+    assert {name: f for name, f in factors.items() if f != 1.0} == {
+        "model.text_projection.weight": 2.0,
+        "model.text_projection.bias": 2.0,
+        "objectives.itm.head.weight": 10.0,
+        "objectives.itm.head.bias": 5.0,
+    }
+    set_rate(optimizer, 1e-4)
+    group = next(g for g in optimizer.param_groups if any(names[id(p)] == fresh[0] for p in g["params"]))
+    assert group["lr"] == pytest.approx(2e-4)
+
+
+def test_a_factor_of_one_makes_no_group_more(toy):
+    made = toy.system({"itm": ITM(), "mlm": MLM()})
+    plain, same = groups(made, Train())[1], make_optimizer(made, Train(), list(trained(made)))
+    names = {id(parameter): name for name, parameter in made.named_parameters()}
+    assert [{names[id(p)] for p in group["params"]} for group in same.param_groups] == plain

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vlzoo.cli.output import as_json, table
 from vlzoo.errors import Problem, RecipeError, VlzooError
+
+if TYPE_CHECKING:
+    from vlzoo.config.check import Checked
 
 
 @click.command("check")
@@ -39,12 +42,30 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool)
         return {"recipe": name, "problems": [vars(problem) for problem in error.problems]}
     except VlzooError as error:
         return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
-    if not cost:
-        return {"recipe": name, "problems": []}
+    problems, warnings = _missing_weights(checked)
+    result = {"recipe": name, "problems": problems} | ({"warnings": warnings} if warnings else {})
+    if problems or not cost:
+        return result
     from vlzoo.step.cost import cost_of
 
     rows = cost_of(checked.recipe)
-    return {"recipe": name, "problems": [], "cost": [{**vars(row), "shown": row.shown()} for row in rows]}
+    return {**result, "cost": [{**vars(row), "shown": row.shown()} for row in rows]}
+
+
+def _missing_weights(checked: Checked) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Files of `start` that are not there: mistakes; warnings where each machine keeps them in a folder of its own."""
+    from vlzoo.weights.find import find_file, is_name
+
+    problems: list[dict[str, Any]] = []
+    warnings: list[dict[str, Any]] = []
+    for place, entry in enumerate(checked.recipe.start):
+        try:
+            find_file(entry.file)
+        except VlzooError as error:
+            where = checked.tree.origin(("start", place, "file"))
+            missing = vars(Problem(where, f"start[{place}].file", error.what, error.fix))
+            (warnings if is_name(entry.file) else problems).append(missing)
+    return problems, warnings
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -53,6 +74,8 @@ def _print(result: dict[str, Any]) -> None:
         click.echo(str(RecipeError(problems, recipe=result["recipe"])), err=True)
         return
     click.echo(f"{result['recipe']}: no mistakes")
+    for warning in result.get("warnings", ()):
+        click.echo(f"warning: {Problem(**warning)}", err=True)
     if "cost" in result:
         head = ["part", "parameters", "FLOPs (forward, batch of 1)"]
         table([head, *(row["shown"] for row in result["cost"])], indent=2)

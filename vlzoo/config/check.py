@@ -108,6 +108,7 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     yield from _needs_problems(tree, data.get("needs"))
     yield from _objective_problems(tree, _section(data, "objectives"))
     yield from _stream_problems(tree)
+    yield from _start_problems(tree)
     if data.get("data") and data.get("streams"):
         yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
     train = _section(data, "train")
@@ -188,6 +189,21 @@ def _stream_problems(tree: Tree) -> Iterator[Problem]:
             path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
             what = f"streams {first} and {index} are both called {name!r}"
             yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")
+
+
+def _start_problems(tree: Tree) -> Iterator[Problem]:
+    """Modules to be filled that no model has; deeper names only the built model knows."""
+    known = {name for name in schema.Model.model_fields if name != "joint"} | set(_section(tree.data, "objectives"))
+    known |= {"image_projection", "text_projection"}
+    starts = tree.data.get("start")
+    for index, entry in enumerate(starts if isinstance(starts, list) else []):
+        named = _mapping(entry).get("into")
+        for place, name in enumerate(named if isinstance(named, list) else []):
+            head = str(name).removeprefix("model.").removeprefix("objectives.").partition(".")[0]
+            if head not in known | {"model", "objectives"}:
+                path: Path_ = ("start", index, "into", place)
+                fix = did_you_mean(head, known, what="modules")
+                yield Problem(tree.origin(path), dotted(path), f"there is no module {name!r} to fill", fix)
 
 
 def _streams(tree: Tree) -> list[dict[str, Any]]:

@@ -33,6 +33,11 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
         if isinstance(stream, dict):
             yield from _reference("data", ("streams", index, "data"), stream.get("data"))
             yield from _reference("augmentation", ("streams", index, "augment"), stream.get("augment"))
+    starts = data.get("start")
+    for index, entry in enumerate(starts if isinstance(starts, list) else []):
+        if isinstance(entry, dict) and isinstance(entry.get("adapter"), str):
+            options = {key: v for key, v in entry.items() if key not in ("adapter", "file", "into")}
+            yield "adapter", ("start", index), entry["adapter"], options
     objectives = data.get("objectives")
     for name, value in (objectives if isinstance(objectives, dict) else {}).items():
         if isinstance(value, dict):

@@ -84,6 +84,25 @@ class Tokenizer(Strict):
     max_words: PositiveInt = 30
 
 
+class Start(BaseModel):
+    """Weights to start from: an adapter, the file it reads, and the adapter's options beside them.
+
+    `file` is a path, a name below the weights folder, `package:NAME` or `hf:OWNER/NAME/FILE@COMMIT`; `into` names the
+    modules that it may fill.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    adapter: str
+    file: str
+    into: list[str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The adapter's options."""
+        return dict(self.model_extra or {})
+
+
 class Teacher(Strict):
     """The momentum teacher: how slowly it follows, and how much its soft targets count (`alpha`, ramped)."""
 
@@ -121,6 +140,7 @@ class Train(Strict):
     samples: PositiveInt | None = None
     batch: PositiveInt = 64
     lr: PositiveFloat = 1e-4
+    fresh_factor: PositiveFloat = 1.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     betas: tuple[float, float] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
@@ -166,6 +186,7 @@ class Recipe(Strict):
     task: str | None = None
     model: Model = Model()
     tokenizer: Tokenizer = Tokenizer()
+    start: list[Start] = []
     teacher: Teacher | None = None
     objectives: dict[str, ObjectiveRef | Literal[False] | None] = {}
     token_mask: Ref | None = None

@@ -35,8 +35,8 @@ class MergedFusion(Fusion):
         intermediate: width of the feed-forward's hidden layer.
         dropout: chance of dropping attention entries and hidden numbers.
         images: the most pictures one text reads.
-        image_width: width of the image tokens; None: the same as `width`.
-        text_width: width of the text tokens; None: the same as `width`.
+        image_width: width of the image tokens; None: the same as `width`, another: a projection is added.
+        text_width: width of the text tokens; likewise.
     """
 
     cross_attention = False
@@ -56,11 +56,14 @@ class MergedFusion(Fusion):
         super().__init__()
         check_heads(width, heads, "fusion merged")
         self.width, self.layers, self.images = width, layers, images
-        self.text, self.image = nn.Linear(text_width or width, width), nn.Linear(image_width or width, width)
+        self.text, self.image = _projection(text_width, width), _projection(image_width, width)
         self.kind = nn.Embedding(1 + images, width)
         made = (Block(width, heads, intermediate, dropout, cross=False) for _ in range(layers))
         self.stack = cast("Sequence[Block]", nn.ModuleList(made))
         self.apply(init_bert)
+        if isinstance(self.text, nn.Identity):
+            # A text alone then passes through plain BERT layers; which is which, the pictures' vectors tell.
+            nn.init.zeros_(self.kind.weight.data[0])
 
     def prepare(self, image: Tokens) -> Tokens:
         """The image tokens, projected; everything deeper depends on the text too."""
@@ -147,6 +150,11 @@ class MergedFusion(Fusion):
                 where="fusion merged",
                 fix=f"set the fusion's option images: {images}",
             )
+
+
+def _projection(source: int | None, width: int) -> nn.Module:
+    # Where widths agree a projection would only stand between a BERT's embeddings and its layers.
+    return nn.Identity() if source is None or source == width else nn.Linear(source, width)
 
 
 def _patterned(mask_PS: Tensor, among_PLL: Tensor) -> Tensor:

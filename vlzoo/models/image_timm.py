@@ -17,7 +17,7 @@ from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
 from vlzoo.models.local_weights import fill, read_weights
 from vlzoo.models.positions import resize_positions
-from vlzoo.resources import package_file
+from vlzoo.resources import package_weights
 from vlzoo.types import Tokens
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -66,9 +66,10 @@ class TimmEncoder(ImageEncoder):
         self.model = _create(name, image_size, arguments or {})
         self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
         self.norm = nn.LayerNorm(self.width) if norm else nn.Identity()
-        file = pretrained_path or (package_weights(package) if package else None)
+        file = pretrained_path or (str(package_weights(package)) if package else None)
         if file:
             load_image_weights(self.model, file)
+            self.filled = tuple(f"model.{each}" for each in self.model.state_dict())
         self.frozen = frozen
         self.model.requires_grad_(not frozen)
         scale, shift = _colours(self.model) if own_colours else (torch.ones(3), torch.zeros(3))
@@ -213,30 +214,27 @@ def _placed(x_MND: Tensor, position_1GD: Tensor, prefix: int) -> Tensor:
     return torch.cat([x_MND[:, :prefix], x_MND[:, prefix:] + position_1GD], dim=1)
 
 
-def package_weights(package: str) -> str:
-    """The weights file inside an installed pip package.
-
-    Raises:
-        CheckpointError: the package is not installed, or holds neither a .safetensors nor a .pth file.
-    """
-    try:
-        return str(package_file(package, ".safetensors"))
-    except CheckpointError:
-        return str(package_file(package, ".pth"))
-
-
 def load_image_weights(model: nn.Module, file: str) -> None:
     """Fill a timm model from a local file; a position table of another grid is resized.
 
     Raises:
         CheckpointError: the file can't be read, or lacks a weight of the model.
     """
-    weights = read_weights(file)
-    if any(name.startswith("_conv_stem") for name in weights):
-        weights = _from_efficientnet_pytorch(model, weights, file)
+    weights = timm_names(model, read_weights(file), file)
     if "pos_embed" in weights:
         weights["pos_embed"] = _at_own_grid(model, weights["pos_embed"])
     fill(model, weights, where=file, optional=_HEADS)
+
+
+def timm_names(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+    """A file's weights by timm's names; those of another project are renamed where we know how.
+
+    Raises:
+        CheckpointError: they are of a model of another size.
+    """
+    if any(name.startswith("_conv_stem") for name in weights):
+        return _from_efficientnet_pytorch(model, weights, file)
+    return weights
 
 
 def _at_own_grid(model: Any, table: Tensor) -> Tensor:
@@ -244,7 +242,10 @@ def _at_own_grid(model: Any, table: Tensor) -> Tensor:
     grid, own = _own_grid(model), getattr(model, "pos_embed", None)
     if grid is None or not isinstance(own, Tensor) or table.ndim != 3 or table.shape[1] == own.shape[1]:
         return table
-    return resize_positions(table, grid, prefix=own.shape[1] - math.prod(grid))
+    prefix = own.shape[1] - math.prod(grid)
+    # A table with another number of tokens before the grid, as a distilled DeiT's, is of another model.
+    is_square = math.isqrt(max(0, table.shape[1] - prefix)) ** 2 == table.shape[1] - prefix
+    return resize_positions(table, grid, prefix=prefix) if is_square else table
 
 
 def _from_efficientnet_pytorch(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[str, Tensor]:

@@ -15,10 +15,8 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.local_weights import fill, read_weights
 from vlzoo.models.prepared import check_heads
-from vlzoo.resources import package_file
+from vlzoo.resources import model_file, package_file
 from vlzoo.types import Tokens
-
-_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class BertEncoder(TextEncoder):
@@ -61,6 +59,7 @@ class BertEncoder(TextEncoder):
         }
         if path or package:
             self.bert = _load(_folder(path, package), changed)
+            self.filled = tuple(f"bert.{each}" for each in self.bert.state_dict())
         else:
             check_heads(width, heads, "text_encoder bert")
             config = BertConfig(
@@ -148,12 +147,18 @@ def _load(folder: Path, changed: dict[str, Any]) -> BertModel:
         )
     config.update(changed)
     bert = BertModel(config, add_pooling_layer=False)
-    file = next((folder / name for name in _FILES if (folder / name).is_file()), folder / _FILES[0])
-    fill(bert, {_renamed(name): value for name, value in read_weights(file).items()}, where=str(file))
+    file = model_file(folder)
+    fill(bert, {plain_name(name): value for name, value in read_weights(file).items()}, where=str(file))
     return bert
 
 
-def _renamed(name: str) -> str:
-    # Checkpoints of whole BERTs prefix the encoder, and the first ones still carry TensorFlow's norm names.
+def plain_name(name: str) -> str:
+    """A BERT's name of a weight without what only some files write.
+
+    Whole BERTs prefix the encoder, and the first ones still carry TensorFlow's names of norms.
+
+    >>> plain_name("bert.embeddings.LayerNorm.gamma")
+    'embeddings.LayerNorm.weight'
+    """
     plain = name.removeprefix("bert.")
     return plain.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

@@ -47,6 +47,7 @@ class Run:
         self.unreadable = folder / "unreadable.jsonl"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._words, self._task = folder / "tokenizer" / "vocab.txt", folder / "task.json"
+        self._start = folder / "start.json"
         self._metrics, self._checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
 
     @classmethod
@@ -62,18 +63,16 @@ class Run:
         if there and not run.exists():
             raise TrainingError(f"{str(folder)!r} is there already and is no run", fix="choose another --out")
         if there and not resume:
-            raise TrainingError(
-                f"{str(folder)!r} holds a run already", fix="add --resume to go on, or choose another --out"
-            )
+            fix = "add --resume to go on, or choose another --out"
+            raise TrainingError(f"{str(folder)!r} holds a run already", fix=fix)
         if there:
             run.same_recipe(checked.recipe)
             return run
         try:
             run.describe(checked, "resolved", manifest(checked))
         except OSError as error:
-            raise TrainingError(
-                f"{str(folder)!r} can't be written: {error.strerror}", fix="choose another --out"
-            ) from error
+            what = f"{str(folder)!r} can't be written: {error.strerror}"
+            raise TrainingError(what, fix="choose another --out") from error
         return run
 
     def exists(self) -> bool:
@@ -134,11 +133,8 @@ class Run:
         old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (self.recipe(), recipe))
         # What moves no weight: how a run is kept and measured, and what is said about it.
         free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
-        keys = [
-            key
-            for key in old.keys() | new.keys()
-            if key not in free and key[0] not in ("about", "paper", "needs", "bench")
-        ]
+        said = ("about", "paper", "needs", "bench")
+        keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
         differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]
         if differs:
             lines = [f"{'.'.join(map(str, k))}: {old.get(k)!r} there, {new.get(k)!r} here" for k in differs[:5]]
@@ -149,8 +145,7 @@ class Run:
 
     def noted(self) -> dict[str, Any]:
         """What is known of the run beside its recipe."""
-        held: dict[str, Any] = json.loads(self._about.read_text(encoding="utf-8")) if self._about.is_file() else {}
-        return held
+        return _held(self._about) or {}
 
     def note(self, **values: Any) -> None:
         """Add to what is known of the run."""
@@ -174,7 +169,7 @@ class Run:
         """
         write_text(self._card, card.text())
 
-    # What it learned of its data before the first update.
+    # What it learned of its data, and where its weights came from, before the first update.
 
     def has_words(self) -> bool:
         """Whether the vocabulary is kept already."""
@@ -203,10 +198,7 @@ class Run:
 
     def task_state(self) -> dict[str, Any] | None:
         """What the run's task learned of the training data; None where nothing is kept."""
-        if not self._task.is_file():
-            return None
-        state: dict[str, Any] = json.loads(self._task.read_text(encoding="utf-8"))
-        return state
+        return _held(self._task)
 
     def keep_task(self, state: Mapping[str, Any]) -> None:
         """Keep what the task learned of the training data.
@@ -216,6 +208,19 @@ class Run:
         """
         with writing(self._task, "what the task learned of the data", TrainingError):
             write_text(self._task, json.dumps(dict(state), indent=1))
+
+    def start_report(self) -> dict[str, Any] | None:
+        """What filled the model before the first update, and what was left fresh; None where nothing is kept."""
+        return _held(self._start)
+
+    def keep_start(self, report: Mapping[str, Any]) -> None:
+        """Keep what filled the model.
+
+        Raises:
+            TrainingError: the system refused.
+        """
+        with writing(self._start, "what the weights started from", TrainingError):
+            write_text(self._start, json.dumps(dict(report), indent=1))
 
     # What training makes.
 
@@ -289,3 +294,7 @@ class Run:
     def bench_folder(self, *parts: str) -> Path:
         """Where predictions and figures lie: of a task, under a key."""
         return self.folder.joinpath("bench", *parts)
+
+
+def _held(file: Path) -> dict[str, Any] | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

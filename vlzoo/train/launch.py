@@ -29,7 +29,7 @@ from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab
 from vlzoo.train.loop import Feed, Trainer, drawn_streams
 from vlzoo.train.schedule import length_of
-from vlzoo.weights.start import start_from
+from vlzoo.weights.start import find_starts, start_system
 
 logger = logging.getLogger("vlzoo.train")
 
@@ -81,6 +81,8 @@ def train(job: Job) -> Run:
     recipe = job.checked.recipe
     sources = open_sources(recipe, job.root)
     check_batches(recipe, sources)
+    if not Run(job.out).checkpoints():
+        find_starts(recipe.start)
     new = not job.out.is_dir() or not any(job.out.iterdir())
     run = Run.start(job.out, job.checked, resume=job.resume)
     trainer = None
@@ -189,21 +191,42 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
     if recipe.teacher is not None and recipe.teacher.start == "fresh":
         # ALBEF's NLVR.py copies the teacher before it loads the weights (docs/quirks.md).
         early = Teacher(system, recipe.teacher.momentum).to(device)
-    if job.start is not None and not stopped:
-        fill_from(system, Run(job.start), job.say)
+    fresh = still_fresh(job, run, system) if stopped else fill_from(job, run, system)
     per_epoch = max(1, len(data.sources[-1]) // recipe.train.batch)
     length = length_of(recipe.train, per_epoch)
-    trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early)
+    trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early, fresh=fresh)
     if stopped:
         trainer.restore(stopped[-1])
         job.say(f"going on from step {trainer.step} of {trainer.length.steps}")
     return trainer
 
 
-def fill_from(system: System, run: Run, say: Callable[[str], None]) -> None:
-    """Fill the model from a run, and keep no silence about what was not filled."""
-    for line in start_from(system, run.latest().tensors("system")).summary():
-        say(f"  {line}")
+def fill_from(job: Job, run: Run, system: System) -> Sequence[str]:
+    """Fill the model from a run and from what the recipe names; keep and say what was filled. Gives what was not."""
+    started = start_system(system, Run(job.start) if job.start else None, job.checked.recipe.start)
+    if started.sources:
+        run.keep_start(started.noted())
+    for line in started.lines():
+        job.say(f"  {line}")
+    return started.fresh
+
+
+def still_fresh(job: Job, run: Run, system: System) -> Sequence[str]:
+    """What was fresh when the run began.
+
+    Raises:
+        CheckpointError: it decides how fast weights learn, and is no longer known.
+    """
+    kept, recipe = run.start_report(), job.checked.recipe
+    if kept is not None:
+        return kept["fresh"]
+    if recipe.train.fresh_factor != 1.0 and (job.start or recipe.start):
+        raise CheckpointError(
+            "start.json is gone, so it is not known which weights learn by train.fresh_factor",
+            where=str(run.folder),
+            fix="put the file back, or train anew into another --out",
+        )
+    return start_system(system).fresh
 
 
 def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:

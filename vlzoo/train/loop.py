@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +70,7 @@ class Trainer:
         length: how long.
         device: where.
         teacher: on `device`; None: a copy of the student as it is now, where the recipe has one.
+        fresh: names of the weights that no start filled.
     """
 
     def __init__(
@@ -81,11 +82,12 @@ class Trainer:
         *,
         device: torch.device | None = None,
         teacher: Teacher | None = None,
+        fresh: Collection[str] = (),
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
         self.device = device or torch.device("cpu")
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
-        self.optimizer = make_optimizer(system, recipe.train)
+        self.optimizer = make_optimizer(system, recipe.train, fresh)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self._shown: dict[str, float] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import nn
@@ -16,18 +16,26 @@ Decay = Callable[[str, nn.Parameter], bool]
 """A parameter's name and the parameter to whether weight decay applies to it."""
 
 
-def make_optimizer(system: System, train: Train) -> AdamW:
+def make_optimizer(system: System, train: Train, fresh: Collection[str] = ()) -> AdamW:
     """AdamW over every trained parameter, in groups of equal weight decay and learning-rate factor.
 
     Which of them decay, the rule that the recipe names says (`vlzoo list decay`).
 
+    Args:
+        system: what is trained.
+        train: a recipe's section.
+        fresh: names of the weights that no start filled; they learn `train.fresh_factor` times as fast (X-VLM's
+            `lr_mult`).
+
     Raises:
         UnknownName: there is no such rule.
     """
+    unfilled, new = set(fresh), train.fresh_factor
     decays: Decay = registry().find("decay", train.decay).load()
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trained(system).items():
-        place = (train.weight_decay if decays(name, parameter) else 0.0, factor_of(system, name))
+        factor = factor_of(system, name) * (new if name in unfilled else 1.0)
+        place = (train.weight_decay if decays(name, parameter) else 0.0, factor)
         groups.setdefault(place, []).append(parameter)
     settings = [
         {"params": params, "weight_decay": decay, "factor": factor, "lr": train.lr * factor}

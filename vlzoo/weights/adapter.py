@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
+
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
+from vlzoo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import System
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:
@@ -55,8 +63,28 @@ class Converted:
     repeated: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Offered:
+    """What a file has for a system to start from.
+
+    Attributes:
+        tensors: by the system's names.
+        unexpected: foreign names that have no place in it.
+        repeated: foreign names that hold what another name holds too, or what is computed.
+        unfit: names of the system that stay as they are though the file has something for them, and why.
+    """
+
+    tensors: Mapping[str, Tensor]
+    unexpected: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+
 class Adapter:
     """A foreign checkpoint to vlzoo's names. Sub-class it and register it as kind `adapter`.
+
+    One that knows whole models writes `convert`, and systems start from it by the same names; one that knows weights of
+    a part alone writes `start`.
 
     Attributes:
         origin: the project the checkpoints come from, with its address.
@@ -74,6 +102,36 @@ class Adapter:
         """Names, shapes and recipe of a foreign state; tensors are renamed, not copied.
 
         Raises:
-            CheckpointError: it is not one of this adapter's, or its sizes can't be read from its shapes.
+            CheckpointError: it is not one of this adapter's, its sizes can't be read from its shapes, or the adapter
+                knows no whole models.
         """
-        raise NotImplementedError
+        raise CheckpointError(
+            "these are weights of a part, and no whole model that could be a run",
+            fix="name them in a recipe: `start: [{adapter: NAME, file: FILE}]`",
+        )
+
+    def start(self, state: Mapping[str, Tensor], system: System, file: Path) -> Offered:
+        """What a foreign state has for a system; the system is read, not changed.
+
+        Args:
+            state: the file's tensors by name.
+            system: model and objectives that are to be filled.
+            file: where they lie: beside them may lie a configuration.
+
+        Raises:
+            CheckpointError: as `convert`.
+        """
+        found = self.convert(state)
+        return Offered(found.system, found.unexpected, found.repeated)
+
+
+def make_adapter(name: str, file: Path, options: Mapping[str, Any]) -> Adapter:
+    """A registered adapter with its options, told of the file where it wants to name it in messages.
+
+    Raises:
+        UnknownName: no such adapter, or no such option.
+    """
+    known = schema_of(registry().find("adapter", name)).names
+    where = {"where": str(file)} if "where" in known else {}
+    adapter: Adapter = registry().build("adapter", name, **{**where, **options})
+    return adapter

@@ -11,27 +11,19 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vlzoo.weights.adapter import Place
+from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, TOKEN_TYPES
 
 _BLOCK = {
-    "attention.self.query": "attention.query",
-    "attention.self.key": "attention.key",
-    "attention.self.value": "attention.value",
-    "attention.output.dense": "attention.output.dense",
-    "attention.output.LayerNorm": "attention.output.norm",
+    **BLOCK,
     "crossattention.self.query": "cross.query",
     "crossattention.output.dense": "cross.output.dense",
     "crossattention.output.LayerNorm": "cross.output.norm",
-    "intermediate.dense": "feed_forward.dense",
-    "output.dense": "feed_forward.output.dense",
-    "output.LayerNorm": "feed_forward.output.norm",
 }
 """Parts of an official BERT layer -> parts of our block."""
 
 _SHARED = {"crossattention.self.key": "key", "crossattention.self.value": "value"}
 """The projections of the picture, which belong to our layer: its blocks share them."""
 
-_HEAD = {"transform.dense": "dense", "transform.LayerNorm": "norm"}
-_EMBEDDING = {"word_embeddings": "word", "position_embeddings": "position", "LayerNorm": "norm"}
 _PROJECTION = {"vision_proj": "image_projection", "text_proj": "text_projection"}
 _CLASSIFIER = {"0": "hidden", "2": "classes"}
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
@@ -110,12 +102,12 @@ def _decoder(inside: str) -> Place | None:
     if inside.startswith("cls.predictions."):
         return _vocabulary_head(inside, "model.decoder.head")
     inside = inside.removeprefix("bert.")
-    if inside == "embeddings.token_type_embeddings.weight":
+    if inside == f"embeddings.{TOKEN_TYPES}":
         return Place("model.decoder.embedding.kind", change=_first_row)
     if match := _LAYER.fullmatch(inside):
         return _layer(f"model.decoder.stack.{match[1]}", 0, match[2], match[3])
     part, _, kind = inside.removeprefix("embeddings.").partition(".")
-    return Place(f"model.decoder.embedding.{_EMBEDDING[part]}.{kind}") if part in _EMBEDDING else None
+    return Place(f"model.decoder.embedding.{EMBEDDING[part]}.{kind}") if part in EMBEDDING else None
 
 
 def _vocabulary_head(inside: str, ours: str) -> Place | None:
@@ -123,7 +115,7 @@ def _vocabulary_head(inside: str, ours: str) -> Place | None:
     if inside == "bias":
         return Place(f"{ours}.bias")
     part, _, kind = inside.rpartition(".")
-    return Place(f"{ours}.{_HEAD[part]}.{kind}") if part in _HEAD else None
+    return Place(f"{ours}.{HEAD[part]}.{kind}") if part in HEAD else None
 
 
 def _layer(ours: str, block: int, part: str, kind: str) -> Place | None:

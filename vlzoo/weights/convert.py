@@ -11,15 +11,13 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo import __version__
-from vlzoo.door.options import schema_of
-from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.files import new_folder, sha256_of, writing
 from vlzoo.models.local_weights import read_weights
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.run import Run
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Adapter, Converted
+from vlzoo.weights.adapter import Adapter, Converted, make_adapter
 from vlzoo.weights.build import Complete, complete, resize, resolution_of
 from vlzoo.weights.hub import resolve
 
@@ -67,7 +65,7 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
     """
     _check_free(wanted.out)
     file = resolve(wanted.file)
-    adapter = _adapter(wanted, file)
+    adapter = make_adapter(wanted.adapter, file, wanted.options)
     state = read_weights(file)
     converted = _recognised(wanted, adapter, state, file)
     pixels = resolution_of(converted)
@@ -85,13 +83,6 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
 def _check_free(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{str(out)!r} is there already", fix="choose another --out")
-
-
-def _adapter(wanted: Conversion, file: Path) -> Adapter:
-    known = schema_of(registry().find("adapter", wanted.adapter)).names
-    where = {"where": str(file)} if "where" in known else {}
-    adapter: Adapter = registry().build("adapter", wanted.adapter, **{**where, **wanted.options})
-    return adapter
 
 
 def _recognised(wanted: Conversion, adapter: Adapter, state: Mapping[str, Tensor], file: Path) -> Converted:

@@ -37,16 +37,6 @@ class Report:
             rows.append(f"repeated, stored once: {by_module(self.repeated)}")
         return rows + [f"reshaped: {name}" for name in self.reshaped]
 
-    def summary(self) -> list[str]:
-        """A few lines by module."""
-        rows = (
-            ("loaded", self.loaded),
-            ("fresh", self.missing),
-            ("left out", self.unexpected),
-            ("reshaped", self.reshaped),
-        )
-        return [f"{what}: {by_module(names)}" for what, names in rows if names]
-
 
 def by_module(names: Iterable[str]) -> str:
     """How many names each module has, `model.fusion (156), objectives.itm (2)`."""

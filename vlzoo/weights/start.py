@@ -1,28 +1,206 @@
-"""Start a task's model from a pre-trained run, and say what was loaded."""
+"""What a model starts from: another run, and the files that its recipe names; and what was filled by which."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vlzoo.config.schema import Start
+from vlzoo.errors import CheckpointError, VlzooError, did_you_mean
+from vlzoo.files import sha256_of
 from vlzoo.interfaces import Startable
 from vlzoo.models.assemble import System
-from vlzoo.weights.report import Report
+from vlzoo.models.local_weights import read_weights
+from vlzoo.runs.run import Run
+from vlzoo.weights.adapter import make_adapter
+from vlzoo.weights.find import find_file
+from vlzoo.weights.report import Report, by_module
+
+Takes = Callable[[str], bool]
+"""Whether a name of the system may be filled."""
 
 
-def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
-    """Fill a system with a pre-trained run's weights where names and shapes agree.
+@dataclass(frozen=True)
+class Source:
+    """One start: what it was, and what became of its names.
+
+    Attributes:
+        name: for people: `run runs/a`, `bert weights/bert-base-uncased/model.safetensors`.
+        report: what it filled.
+        sha256: of its file; empty for a run.
+    """
+
+    name: str
+    report: Report
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What filled a system, in the order in which it was filled, and what nothing filled.
+
+    >>> run = Source("run runs/a", Report(loaded=("model.fusion.key",), missing=(), unexpected=()))
+    >>> Started((run,), fresh=("objectives.itm.head.weight",)).lines()
+    ['start from run runs/a', '  loaded: model.fusion (1)', 'fresh: objectives.itm (1)']
+
+    Attributes:
+        sources: the starts.
+        fresh: names of the system that hold the random weights they were made with.
+    """
+
+    sources: tuple[Source, ...]
+    fresh: tuple[str, ...]
+
+    @property
+    def filled(self) -> dict[str, str]:
+        """Every name that was filled, with the start that filled it last."""
+        return {name: source.name for source in self.sources for name in source.report.loaded}
+
+    def lines(self) -> list[str]:
+        """A few lines by module: of each start what it fills, what it has no place for, and what does not fit."""
+        rows, last = [], self.filled
+        for source in self.sources:
+            report = source.report
+            lost = sum(last[name] != source.name for name in report.loaded)
+            rows.append(f"start from {source.name}")
+            rows.append(f"  loaded: {by_module(n for n in report.loaded if last[n] == source.name)}")
+            rows += [f"  filled again by a later start: {lost} weights"] if lost else []
+            rows += [f"  left out: {by_module(report.unexpected)}"] if report.unexpected else []
+            rows += [f"  resized: {_some(report.resized)}"] if report.resized else []
+            rows += [f"  reshaped, so left as it was: {_some(report.reshaped)}"] if report.reshaped else []
+        return [*rows, *([f"fresh: {by_module(self.fresh)}"] if self.fresh and self.sources else [])]
+
+    def noted(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        kinds = ("resized", "reshaped", "unexpected", "repeated")
+        listed = [
+            {"start": each.name, "sha256": each.sha256, **{kind: list(getattr(each.report, kind)) for kind in kinds}}
+            for each in self.sources
+        ]
+        return {"starts": listed, "filled": self.filled, "fresh": list(self.fresh)}
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return "; ".join(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
+
+
+def find_starts(entries: Sequence[Start]) -> list[Path]:
+    """The files that a recipe's `start` names.
+
+    Raises:
+        CheckpointError: one is not there; says which entry means it.
+    """
+    found = []
+    for place, entry in enumerate(entries):
+        try:
+            found.append(find_file(entry.file))
+        except CheckpointError as error:
+            where = f"start[{place}].file" + (f", {error.where}" if error.where else "")
+            raise CheckpointError(error.what, where=where, fix=error.fix) from error
+    return found
+
+
+def start_system(system: System, run: Run | None = None, entries: Sequence[Start] = ()) -> Started:
+    """Fill a system in place, first from a run, then from each entry of `start`; a later one wins.
+
+    Raises:
+        CheckpointError: a file can't be read or is none of its adapter's, an entry names a module that there is not,
+            or fills nothing.
+    """
+    sources = []
+    if run is not None:
+        sources.append(Source(f"run {run.folder}", start_from(system, run.latest().tensors("system"))))
+    for place, (entry, file) in enumerate(zip(entries, find_starts(entries), strict=True)):
+        sources.append(_from_file(system, entry, file, f"start[{place}]"))
+    return Started(tuple(sources), fresh_names(system, [n for each in sources for n in each.report.loaded]))
+
+
+def fresh_names(system: System, filled: Sequence[str]) -> tuple[str, ...]:
+    """Names of the system that neither `filled` nor a part's own options (a BERT's `path`) have filled."""
+    state = system.state_dict()
+    own = [
+        f"{name}.{each}" if name else each
+        for name, part in system.named_modules()
+        if isinstance(part, Startable)
+        for each in part.filled
+    ]
+    # A tied tensor is filled under whichever of its names was stored.
+    places = {state[name].data_ptr() for name in (*filled, *own)}
+    return tuple(name for name, tensor in state.items() if tensor.data_ptr() not in places)
+
+
+def _from_file(system: System, entry: Start, file: Path, where: str) -> Source:
+    takes = _into(system, entry.into, where)
+    state = read_weights(file)
+    offered = make_adapter(entry.adapter, file, entry.options).start(state, system, file)
+    report = start_from(system, offered.tensors, takes)
+    unfit = tuple(f"{name}: {why}" for name, why in offered.unfit.items() if takes(name))
+    report = replace(
+        report,
+        unexpected=(*report.unexpected, *offered.unexpected),
+        repeated=offered.repeated,
+        reshaped=(*report.reshaped, *unfit),
+    )
+    if not report.loaded:
+        raise _nothing(system, entry, file, report, where)
+    return Source(f"{entry.adapter} {file}", report, sha256_of(file))
+
+
+def _nothing(system: System, entry: Start, file: Path, report: Report, where: str) -> VlzooError:
+    what = f"{entry.adapter} {str(file)!r} fills nothing" + (f" of {', '.join(entry.into)}" if entry.into else "")
+    if report.reshaped:
+        fix = "give the parts the sizes that the weights were made with"
+        return CheckpointError(f"{what}: {_some(report.reshaped)}", where=where, fix=fix)
+    asked = (entry.into or list(report.unexpected) or [""])[0]
+    fix = did_you_mean(asked, _modules(system), what="modules of this model")
+    return CheckpointError(f"{what}: it has nothing that belongs there", where=where, fix=fix)
+
+
+def _modules(system: System) -> list[str]:
+    """The modules one would name: parts of the model, and objectives."""
+    return [name for name, _ in system.named_modules() if name.count(".") == 1]
+
+
+def _into(system: System, into: Sequence[str] | None, where: str) -> Takes:
+    """What `into` lets through; `fusion` is short for `model.fusion`, `mlm` for `objectives.mlm`."""
+    if into is None:
+        return lambda _: True
+    known = {name for name, _ in system.named_modules()} | {name for name, _ in system.named_parameters()}
+    prefixes = []
+    for name in into:
+        full = next((each for each in (name, f"model.{name}", f"objectives.{name}") if each in known), None)
+        if full is None:
+            near = known if name.count(".") > 1 else [each.partition(".")[2] for each in _modules(system)]
+            fix = did_you_mean(name, near, what="modules of this model")
+            raise CheckpointError(f"there is no module {name!r} to fill", where=f"{where}.into", fix=fix)
+        prefixes.append(full)
+    return lambda each: any(each == full or each.startswith(f"{full}.") for full in prefixes)
+
+
+def start_from(system: System, tensors: Mapping[str, Tensor], takes: Takes = lambda _: True) -> Report:
+    """Fill a system with weights of its own names where names and shapes agree.
 
     Each part says what it takes (`Startable.start_from`): a position table at its own grid, or weights of another
     part that the pre-trained model had in its place. What belongs to no part is taken by its name.
+
+    Args:
+        system: filled in place.
+        tensors: another run's, or an adapter's.
+        takes: which of the system's names may be filled.
     """
     wanted = system.state_dict()
-    offered = taken_by(system, tensors)
-    fits = {n: t for n, t in offered.items() if n in wanted and wanted[n].shape == t.shape}
-    reshaped = [
-        f"{n} {list(t.shape)} -> {list(wanted[n].shape)}" for n, t in tensors.items() if n in wanted and n not in fits
+    offered = {n: t for n, t in taken_by(system, tensors).items() if n in wanted and takes(n)}
+    fits = {n: t for n, t in offered.items() if wanted[n].shape == t.shape}
+    reshaped = [f"{n} {list(t.shape)} -> {list(wanted[n].shape)}" for n, t in offered.items() if n not in fits]
+    resized = [
+        f"{n} {list(tensors[n].shape)} -> {list(t.shape)}"
+        for n, t in fits.items()
+        if n in tensors and tensors[n].shape != t.shape
     ]
     with torch.no_grad():
         for name, tensor in fits.items():
@@ -31,7 +209,7 @@ def start_from(system: System, tensors: Mapping[str, Tensor]) -> Report:
     filled = {wanted[name].data_ptr() for name in fits}
     missing = [n for n in wanted if n not in fits and wanted[n].data_ptr() not in filled]
     unexpected = [n for n in tensors if n not in wanted]
-    return Report(tuple(fits), tuple(missing), tuple(unexpected), reshaped=tuple(reshaped))
+    return Report(tuple(fits), tuple(missing), tuple(unexpected), resized=tuple(resized), reshaped=tuple(reshaped))
 
 
 def taken_by(system: System, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

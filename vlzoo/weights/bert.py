@@ -1,0 +1,181 @@
+"""A BERT of transformers as a start: its layers, embeddings and vocabulary head, wherever a system has the like."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import BertModel
+
+from vlzoo.errors import CheckpointError
+from vlzoo.interfaces import Fusion
+from vlzoo.models.assemble import System
+from vlzoo.models.blocks import Block, Layer
+from vlzoo.models.embedding import WordEmbedding
+from vlzoo.models.heads import MlmHead
+from vlzoo.models.text_bert import plain_name
+from vlzoo.weights.adapter import Adapter, Offered
+from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, TOKEN_TYPES
+
+_WORDS = "embeddings.word_embeddings.weight"
+_PREDICTIONS = "cls.predictions"
+_TIED = (f"{_PREDICTIONS}.decoder.weight", f"{_PREDICTIONS}.decoder.bias", "embeddings.position_ids")
+"""Names that whole BERTs repeat, and a table that is computed."""
+
+_STACKED = re.compile(r"(?P<owner>.+)\.stack\.(?P<index>\d+)")
+_ENCODER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
+_OUR_BLOCK = {ours: theirs for theirs, ours in BLOCK.items()}
+_OUR_EMBEDDING = {ours: theirs for theirs, ours in EMBEDDING.items()}
+_OUR_HEAD = {ours: theirs for theirs, ours in HEAD.items()}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Which of a BERT's weights belongs at a name of the system.
+
+    Attributes:
+        name: BERT's.
+        heads: attention heads of the module there; 0 where it has none.
+        first_row: whether only the first row of the table is taken.
+    """
+
+    name: str
+    heads: int = 0
+    first_row: bool = False
+
+
+class BertAdapter(Adapter):
+    """A BERT by transformers' names, filled in by what the system's modules are.
+
+    A text encoder's layers are BERT's first, a fusion's the ones that follow: so ALBEF and X-VLM start, whose fusion
+    is layers 6 to 11. A decoder's are counted from the first (official `BertLMHeadModel`). Cross-attention stays fresh.
+    Layers are looked for where a part has `stack.N`.
+
+    Args:
+        first: the layer, from 0, that a module's first layer is filled from; None: as said above.
+    """
+
+    origin = "BERT, Devlin et al. 2019, https://github.com/google-research/bert"
+    licence = "Apache-2.0"
+
+    def __init__(self, *, first: int | None = None) -> None:
+        self.first = first
+
+    def recognises(self, names: Iterable[str]) -> bool:
+        """Whether there are a BERT's words and first layer, with no cross-attention."""
+        known = {plain_name(name) for name in names}
+        layered = "encoder.layer.0.attention.self.query.weight" in known
+        return _WORDS in known and layered and not any("crossattention" in name for name in known)
+
+    def start(self, state: Mapping[str, Tensor], system: System, file: Path) -> Offered:
+        """What a BERT has for a system.
+
+        Raises:
+            CheckpointError: it is no BERT by its names, or by the config.json beside it.
+        """
+        given = {plain_name(name): tensor for name, tensor in state.items()}
+        config = _config(file)
+        if _WORDS not in given or config.get("model_type", "bert") != "bert":
+            said = f"it has no {_WORDS!r}" if _WORDS not in given else f"its config.json says {config['model_type']!r}"
+            raise CheckpointError(
+                f"it is no BERT: {said}", where=str(file), fix="`vlzoo weights show FILE` lists names"
+            )
+        heads, sources = int(config.get("num_attention_heads", 0)), dict(_sources(system, self.first))
+        tensors, unfit = {}, {}
+        for name, source in sources.items():
+            if source.name in given:
+                if source.heads and heads and source.heads != heads:
+                    unfit[name] = f"{source.heads} heads here, {heads} in the file"
+                else:
+                    tensors[name] = given[source.name][0] if source.first_row else given[source.name]
+        placed = {source.name for source in sources.values()}
+        left = [name for name in state if plain_name(name) not in placed]
+        repeated = tuple(name for name in left if plain_name(name) in _TIED)
+        return Offered(tensors, tuple(name for name in left if name not in repeated), repeated, unfit)
+
+
+def _config(file: Path) -> dict[str, Any]:
+    beside = file.with_name("config.json")
+    try:
+        held = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"it can't be read: {error}", where=str(beside), fix="mend it or take it away") from error
+    return held if isinstance(held, dict) else {}
+
+
+def _sources(system: System, first: int | None) -> Iterator[tuple[str, _Source]]:
+    """Every name of the system that a BERT may fill, with its source."""
+    # A table that is tied to another is filled under the other's name, or `into` one module would fill two.
+    own = {name for name, _ in system.named_parameters()}
+    after = text_layers(system)
+    for name, module in system.named_modules():
+        found: Callable[[str], _Source | None] | None = None
+        match = _STACKED.fullmatch(name)
+        if isinstance(module, BertModel):
+            found = _of_transformers(module, first or 0)
+        elif isinstance(module, WordEmbedding):
+            found = _of_embedding
+        elif isinstance(module, MlmHead):
+            found = _of_head
+        elif isinstance(module, Block | Layer) and match:
+            begin = after if isinstance(system.get_submodule(match["owner"]), Fusion) else 0
+            found = _of_layer(module, int(match["index"]) + (begin if first is None else first))
+        for each in module.state_dict() if found else ():
+            full, source = f"{name}.{each}", found(each) if found else None
+            if source is not None and full in own:
+                yield full, source
+
+
+def text_layers(system: System) -> int:
+    """How many layers the text encoder has, 0 where it has words alone."""
+    encoder: nn.Module | None = system.model.text_encoder
+    named = encoder.named_modules() if encoder is not None else ()
+    return sum(
+        module.config.num_hidden_layers
+        if isinstance(module, BertModel)
+        else isinstance(module, Block | Layer) and _STACKED.fullmatch(f"text.{name}") is not None
+        for name, module in named
+    )
+
+
+def _of_transformers(module: BertModel, first: int) -> Callable[[str], _Source]:
+    heads = int(module.config.num_attention_heads)
+
+    def found(each: str) -> _Source:
+        match = _ENCODER.fullmatch(each)
+        return _Source(f"encoder.layer.{int(match[1]) + first}.{match[2]}", heads) if match else _Source(each)
+
+    return found
+
+
+def _of_embedding(each: str) -> _Source | None:
+    if each == "kind":
+        return _Source(f"embeddings.{TOKEN_TYPES}", first_row=True)
+    module, _, kind = each.rpartition(".")
+    return _Source(f"embeddings.{_OUR_EMBEDDING[module]}.{kind}") if module in _OUR_EMBEDDING else None
+
+
+def _of_head(each: str) -> _Source | None:
+    if each in ("bias", "embedding"):
+        return _Source(f"{_PREDICTIONS}.bias" if each == "bias" else _WORDS)
+    module, _, kind = each.rpartition(".")
+    return _Source(f"{_PREDICTIONS}.{_OUR_HEAD[module]}.{kind}") if module in _OUR_HEAD else None
+
+
+def _of_layer(module: Block | Layer, layer: int) -> Callable[[str], _Source | None]:
+    """Of a layer with a block for each picture all blocks start alike (ALBEF's `NLVR.py`)."""
+    first = module if isinstance(module, Block) else module.blocks[0]
+
+    def found(each: str) -> _Source | None:
+        inside = re.sub(r"blocks\.\d+\.", "", each) if isinstance(module, Layer) else each
+        part, _, kind = inside.rpartition(".")
+        if part not in _OUR_BLOCK:
+            return None
+        return _Source(f"encoder.layer.{layer}.{_OUR_BLOCK[part]}.{kind}", first.attention.heads)
+
+    return found

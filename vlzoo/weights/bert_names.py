@@ -1,0 +1,24 @@
+"""transformers' names of a BERT's weights, and what they are called in our parts (Devlin et al. 2019)."""
+
+from __future__ import annotations
+
+EMBEDDING = {"word_embeddings": "word", "position_embeddings": "position", "LayerNorm": "norm"}
+"""Modules of a BERT's embeddings -> of our `WordEmbedding`."""
+
+TOKEN_TYPES = "token_type_embeddings.weight"
+"""Its table of token types; ours knows the first, `kind`."""
+
+HEAD = {"transform.dense": "dense", "transform.LayerNorm": "norm"}
+"""Modules of `cls.predictions` -> of our `MlmHead`."""
+
+BLOCK = {
+    "attention.self.query": "attention.query",
+    "attention.self.key": "attention.key",
+    "attention.self.value": "attention.value",
+    "attention.output.dense": "attention.output.dense",
+    "attention.output.LayerNorm": "attention.output.norm",
+    "intermediate.dense": "feed_forward.dense",
+    "output.dense": "feed_forward.output.dense",
+    "output.LayerNorm": "feed_forward.output.norm",
+}
+"""Modules of a BERT layer -> of our `Block`."""
