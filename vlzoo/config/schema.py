@@ -101,10 +101,7 @@ class Augment(Strict):
 
 
 class Stream(Strict):
-    """One source of batches with the objectives that read it.
-
-    With several streams a training step makes one update for each stream drawn by its `probability`.
-    """
+    """One source of batches with the objectives that read it; `train.draw` and `train.update` say how several run."""
 
     name: str = "main"
     data: Ref
@@ -118,8 +115,11 @@ class Train(Strict):
     """How long, how fast, and how it is kept. Lengths are in samples: they do not depend on the devices."""
 
     epochs: PositiveFloat | None = None
+    epoch_of: str | None = None
     samples: PositiveInt | None = None
     batch: PositiveInt = 64
+    draw: Literal["each", "one"] = "each"
+    update: Literal["each", "sum"] = "each"
     lr: PositiveFloat = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     betas: tuple[float, float] = (0.9, 0.999)

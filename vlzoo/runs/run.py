@@ -123,7 +123,7 @@ class Run:
         Raises:
             CheckpointError: the folder is no run.
         """
-        return check(self.tree(), str(self._recipe)).recipe
+        return check(self.tree(), str(self._recipe), trained=True).recipe
 
     def same_recipe(self, recipe: Recipe) -> None:
         """Refuse to go on with another recipe.

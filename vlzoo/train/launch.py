@@ -27,8 +27,9 @@ from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab
-from vlzoo.train.loop import Feed, Trainer, drawn_streams
+from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import length_of
+from vlzoo.train.streams import batch_sizes, chances, drawn_streams, samples_a_step, steps_an_epoch, stream_seed
 from vlzoo.weights.start import start_from
 
 logger = logging.getLogger("vlzoo.train")
@@ -117,9 +118,17 @@ def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
 
 
 def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
-    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind."""
-    for stream, source in zip(recipe.all_streams, sources, strict=True):
-        Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed)
+    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
+
+    Raises:
+        TrainingError: a batch is larger than its data; of several streams, names which.
+    """
+    sizes = batch_sizes(recipe)
+    for (name, batch), source in zip(sizes.items(), sources, strict=True):
+        if len(source) < batch and len(sizes) > 1:
+            what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
+            raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
+        Order(len(source), batch, recipe.train.seed)
 
 
 def refuse_other_data(run: Run, now: Sequence[Mapping[str, Any]]) -> None:
@@ -191,8 +200,8 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
         early = Teacher(system, recipe.teacher.momentum).to(device)
     if job.start is not None and not stopped:
         fill_from(system, Run(job.start), job.say)
-    per_epoch = max(1, len(data.sources[-1]) // recipe.train.batch)
-    length = length_of(recipe.train, per_epoch)
+    per_epoch = steps_an_epoch(recipe, [len(source) for source in data.sources])
+    length = length_of(recipe.train, per_epoch, samples_a_step(recipe))
     trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early)
     if stopped:
         trainer.restore(stopped[-1])
@@ -209,8 +218,7 @@ def fill_from(system: System, run: Run, say: Callable[[str], None]) -> None:
 def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     """Every stream with its batches, from where the trainer stands."""
     recipe = trainer.recipe
-    chances = {stream.name: stream.probability for stream in recipe.all_streams}
-    drawn = drawn_streams(recipe.train.seed, chances, 0, trainer.step)
+    drawn, sizes = drawn_streams(recipe.train, chances(recipe), 0, trainer.step), batch_sizes(recipe)
     add = data.task.fields if data.task else None
     collator = Collator(data.tokenizer, max_words=recipe.tokenizer.max_words, add=add)
     known, token_mask = trainer.system.named_objectives(), trainer.system.token_mask
@@ -218,11 +226,12 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     for stream, source in zip(recipe.all_streams, data.sources, strict=True):
         reader = make_reader(run, recipe, stream, source)
         # A stream that is not drawn at every step is behind the step's number.
-        behind = int(drawn[stream.name].sum())
-        order = Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed, start=behind)
+        behind, batch = int(drawn[stream.name].sum()), sizes[stream.name]
+        order = Order(len(source), batch, reader.seed, start=behind)
         batches = endless(reader, collator, order, workers=recipe.train.workers)
         chosen = {name: known[name] for name in (stream.objectives or known)}
-        feeds.append(Feed(stream.name, batches, chosen, stream.probability, reader.augmentation, token_mask))
+        parts = (stream.probability, reader.augmentation, token_mask, batch)
+        feeds.append(Feed(stream.name, batches, chosen, *parts, alone=len(sizes) == 1))
     return feeds
 
 
@@ -232,4 +241,6 @@ def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any) -> Reader
     augmentation = registry().build("augmentation", ref.part, **ref.options)
     share = float(getattr(source, "allowed_faults", 0.01))
     tolerance = Tolerance(len(source), share, recipe.train.workers, str(run.unreadable))
-    return Reader(source, augmentation, int(getattr(augmentation, "size", 256)), recipe.train.seed, tolerance)
+    return Reader(
+        source, augmentation, int(getattr(augmentation, "size", 256)), stream_seed(recipe, stream.name), tolerance
+    )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +29,8 @@ from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
-from vlzoo.types import Batch
+from vlzoo.train.streams import drawn_streams, samples_seen
+from vlzoo.types import Batch, Losses
 
 
 @dataclass
@@ -41,9 +41,11 @@ class Feed:
         name: the stream's name.
         batches: endless.
         objectives: by name.
-        probability: the chance that an update is made on it at each step.
+        probability: the chance that a step draws it; with `draw: one` in proportion to the others'.
         augmentation: of its samples.
         token_mask: what weighs image tokens, for objectives that ask.
+        batch: samples of one of its batches; None: as the recipe says.
+        alone: the recipe has no other stream: its figures, draws and faults need no name.
         plan: gathered from all of them.
     """
 
@@ -53,10 +55,21 @@ class Feed:
     probability: float = 1.0
     augmentation: Augmentation | None = None
     token_mask: TokenMask | None = None
+    batch: int | None = None
+    alone: bool = True
     plan: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
         self.plan.gather(self.objectives, augmentation=self.augmentation, token_mask=self.token_mask)
+
+    @property
+    def label(self) -> str:
+        """The name beside its figures, draws and faults; empty where it is alone."""
+        return "" if self.alone else self.name
+
+    def figures(self, losses: Losses) -> dict[str, Tensor]:
+        """What is logged of an update on it: of several streams under the stream's name, `pairs/itm`."""
+        return {f"{self.label}/{name}".lstrip("/"): value for name, value in losses.figures.items()}
 
 
 class Trainer:
@@ -88,7 +101,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self._shown: dict[str, float] = {}
-        self.step = 0
+        self.step = self.seen = 0
         self._stop = ""
 
     def fit(self, feeds: list[Feed]) -> None:
@@ -99,7 +112,7 @@ class Trainer:
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        progress = Progress("training", self.length.steps, done=self.step)
+        progress, self._before = Progress("training", self.length.steps, done=self.step), (self.step, self.seen)
         try:
             with self._stoppable():
                 while self.step < self.length.steps:
@@ -114,7 +127,7 @@ class Trainer:
             progress.close()
 
     def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
-        """One training step: an update for each stream that is drawn.
+        """One training step: an update for each stream that is drawn, or with `update: sum` one for all of them.
 
         Returns:
             What is logged, by name, on the device: it may still be at work, and reading a number waits for it.
@@ -122,35 +135,48 @@ class Trainer:
         Raises:
             TrainingError: a loss is not finite; when this shows, `FiniteLosses` says.
         """
-        drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
+        train = self.recipe.train
+        drawn = drawn_streams(train, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
         batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
         # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
         # batches are read, because a loader draws a number when it starts, and a resumed run starts one here.
-        torch.manual_seed(int(mix(self.recipe.train.seed, self.step, name_word("torch"))) >> 1)
-        set_rate(self.optimizer, learning_rate(self.recipe.train, self.step, self.length))
+        torch.manual_seed(int(mix(train.seed, self.step, name_word("torch"))) >> 1)
+        set_rate(self.optimizer, learning_rate(train, self.step, self.length))
         values: dict[str, Tensor] = {}
-        for feed, batch in batches:
-            values |= self._update_on(feed, batch)
+        for together in [batches] if train.update == "sum" else [[each] for each in batches]:
+            values |= self._update_on(together)
+        self.seen += sum(feed.batch or train.batch for feed, _ in batches)
         return values
 
-    def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
+    def _update_on(self, batches: Sequence[tuple[Feed, Batch]]) -> dict[str, Tensor]:
+        """One update by the sum of the losses on some streams' batches; gradients add up, one backward a stream."""
         self.system.model.clamp_temperature()
         if self.teacher is not None:
             self.teacher.update(self.system)
-        with autocast(self.device, self.recipe.train.precision):
-            step = self._step(feed, batch)
-            losses = self.system(step, list(feed.objectives))
-        self.finite.note(losses, step=self.step, samples=batch.names)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
+        values: dict[str, Tensor] = {}
+        steps = []
+        for feed, batch in batches:
+            with autocast(self.device, self.recipe.train.precision):
+                step = self._step(feed, batch)
+                losses = self.system(step, list(feed.objectives))
+            self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
+            self.scaler.scale(losses.total).backward()
+            values |= feed.figures(losses)
+            steps.append((feed, step))
+        self._apply()
+        for feed, step in steps:
+            for objective in feed.objectives.values():
+                objective.after_step(step)
+        return values
+
+    def _apply(self) -> None:
+        """Change the weights by the gradients that are there."""
         if self.recipe.train.clip is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        for objective in feed.objectives.values():
-            objective.after_step(step)
-        return losses.figures
 
     def _step(self, feed: Feed, batch: Batch) -> Step:
         there = batch.to(self.device)
@@ -158,7 +184,7 @@ class Trainer:
             there,
             self.system.model,
             teacher=self.teacher,
-            draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key)),
+            draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key), feed.label),
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             token_mask=feed.token_mask,
@@ -176,8 +202,9 @@ class Trainer:
         progress.update(self.step, self._shown)
         if logged:
             rate = learning_rate(train, self.step - 1, self.length)
-            seen = self.step * train.batch
-            about = {"step": self.step, "samples": seen, "lr": rate, "samples_per_s": progress.speed * train.batch}
+            step, seen = self._before
+            speed = progress.speed * (self.seen - seen) / (self.step - step)
+            about = {"step": self.step, "samples": self.seen, "lr": rate, "samples_per_s": speed}
             row = {**about, "time": time.time(), **self._shown}
             self.run.log(row)
             self.run.watch("step", row)
@@ -215,7 +242,7 @@ class Trainer:
         names = {id(p): name for name, p in trained(self.system).items()}
         load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
-        self.step = checkpoint.step
+        self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -235,19 +262,3 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt("stopped twice: not saved")
         self._stop = signal.Signals(number).name
-
-
-def drawn_streams(seed: int, chances: Mapping[str, float], start: int, end: int) -> dict[str, np.ndarray]:
-    """Which streams the steps `start` to `end` - 1 draw, by name, [end - start] bool each.
-
-    Args:
-        seed: the run's seed.
-        chances: each stream's probability by its name; the last stream stands in where none is drawn.
-        start: the first step.
-        end: the step after the last.
-    """
-    steps = np.arange(start, end, dtype=np.uint64)
-    drawn = {name: mix(seed, steps, name_word(name)) / 2.0**64 < chance for name, chance in chances.items()}
-    last = list(chances)[-1]
-    drawn[last] = drawn[last] | ~np.logical_or.reduce(list(drawn.values()))
-    return drawn
