@@ -157,6 +157,26 @@ class Bench(BaseModel):
         return {**shared, **{option: value for options in own for option, value in options.items()}}
 
 
+class Validation(BaseModel):
+    """Measuring while training: how often in epochs, on which data, and by which figure the best checkpoint is kept.
+
+    Any other key is an option of the task.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    every: PositiveFloat = 1.0
+    task: str | None = None
+    metric: str | None = None
+    data: Ref | None = None
+    batch: PositiveInt | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The task's options."""
+        return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+
+
 class Recipe(Strict):
     """A method or a task over registered parts. `docs/recipes.md` explains every key."""
 
@@ -173,6 +193,7 @@ class Recipe(Strict):
     data: Ref | None = None
     streams: list[Stream] = []
     train: Train = Train()
+    validation: Validation | None = None
     bench: Bench = Bench()
     finetune: dict[str, dict[str, Any]] = {}
 

@@ -1,4 +1,4 @@
-"""What is wrong with how a recipe's streams are drawn and counted: it matters until the run is trained."""
+"""What is wrong with how a recipe trains: its streams, its epochs, its validation. A run that is there is past it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WITHOUT_EPOCHS = ("vlzoo:cosine", "vlzoo:linear", "vlzoo:constant")
 
 
 def training_problems(tree: Tree) -> Iterator[Problem]:
-    """Streams of one name, steps that could draw nothing, epochs of which it isn't said whose they are.
+    """Streams of one name, steps that could draw nothing, epochs of nobody knows which stream, validation of no task.
 
     Values of a wrong type are left to others.
     """
@@ -25,6 +25,10 @@ def training_problems(tree: Tree) -> Iterator[Problem]:
     yield from _names(tree, streams)
     yield from _probabilities(tree, streams, train)
     yield from _epochs(tree, [_name(stream) for stream in streams] or ["main"], train)
+    validation = tree.data.get("validation")
+    if isinstance(validation, dict) and not validation.get("task") and not tree.data.get("task"):
+        path: Path_ = ("validation", "task")
+        yield Problem(tree.origin(path), dotted(path), "the recipe trains no task", "name one: `task: retrieval`")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -40,8 +44,11 @@ def _names(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, stream in enumerate(streams):
         first = seen.setdefault(_name(stream), index)
+        path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
+        if _name(stream) == "validation":
+            what = "no stream can be called 'validation'"
+            yield Problem(tree.origin(path), dotted(path), what, "its figures would be taken for those of validation")
         if first != index:
-            path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
             what = f"streams {first} and {index} are both called {_name(stream)!r}"
             yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")
 
@@ -83,4 +90,5 @@ def _counted_in_epochs(tree: Tree, train: Mapping[str, Any]) -> list[str]:
     found += [] if known else [f"train.schedule {schedule!r}"]
     teacher = tree.data.get("teacher")
     ramp = _mapping(teacher).get("ramp_epochs", schema.Teacher.model_fields["ramp_epochs"].default)
-    return [*found, *(["teacher.ramp_epochs"] if isinstance(teacher, dict) and ramp else [])]
+    found += ["teacher.ramp_epochs"] if isinstance(teacher, dict) and ramp else []
+    return [*found, *(["validation.every"] if isinstance(tree.data.get("validation"), dict) else [])]

@@ -30,6 +30,7 @@ from vlzoo.text.vocabulary import build_vocab
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import length_of
 from vlzoo.train.streams import batch_sizes, chances, drawn_streams, samples_a_step, steps_an_epoch, stream_seed
+from vlzoo.train.validation import Measure, Validator
 from vlzoo.weights.start import start_from
 
 logger = logging.getLogger("vlzoo.train")
@@ -47,6 +48,7 @@ class Job:
         resume: go on where an interrupted run stopped.
         device: where to train; None: a GPU where there is one.
         say: told what happens, line by line.
+        measure: gives figures of a checkpoint, for a recipe that validates: `vlzoo.bench.validate.Measuring`.
     """
 
     checked: Checked
@@ -56,6 +58,7 @@ class Job:
     resume: bool = False
     device: torch.device | None = None
     say: Callable[[str], None] = logger.info
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def train(job: Job) -> Run:
     recipe = job.checked.recipe
     sources = open_sources(recipe, job.root)
     check_batches(recipe, sources)
+    if recipe.validation is not None and job.measure is None:
+        raise TrainingError("the recipe validates, and nothing to measure with was given", fix="give Job(measure=...)")
     new = not job.out.is_dir() or not any(job.out.iterdir())
     run = Run.start(job.out, job.checked, resume=job.resume)
     trainer = None
@@ -101,6 +106,8 @@ def train(job: Job) -> Run:
         if new and (trainer is None or trainer.step == 0):
             run.remove()
         raise
+    if trainer.validator is not None and (best := trainer.validator.best()) is not None:
+        job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
     return run
 
@@ -202,7 +209,10 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
         fill_from(system, Run(job.start), job.say)
     per_epoch = steps_an_epoch(recipe, [len(source) for source in data.sources])
     length = length_of(recipe.train, per_epoch, samples_a_step(recipe))
-    trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early)
+    validator = None
+    if recipe.validation is not None and job.measure is not None:
+        validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)
+    trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early, validator=validator)
     if stopped:
         trainer.restore(stopped[-1])
         job.say(f"going on from step {trainer.step} of {trainer.length.steps}")

@@ -1,4 +1,4 @@
-"""The training loop: draw a stream, make a step, update, log, keep."""
+"""The training loop: draw streams, make a step, update, log, keep, validate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.train.streams import drawn_streams, samples_seen
+from vlzoo.train.validation import Validator
 from vlzoo.types import Batch, Losses
 
 
@@ -82,6 +83,7 @@ class Trainer:
         length: how long.
         device: where.
         teacher: on `device`; None: a copy of the student as it is now, where the recipe has one.
+        validator: measures checkpoints now and then; None: nobody does.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class Trainer:
         *,
         device: torch.device | None = None,
         teacher: Teacher | None = None,
+        validator: Validator | None = None,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
+        self.validator = validator
         self.device = device or torch.device("cpu")
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         self.optimizer = make_optimizer(system, recipe.train)
@@ -102,29 +106,42 @@ class Trainer:
         self.finite = FiniteLosses(self.device)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
-        self._stop = ""
+        self._stop, self._measuring = "", False
 
     def fit(self, feeds: list[Feed]) -> None:
-        """Train to the end, saving as it goes.
+        """Train to the end, saving as it goes, and measuring where there is a validator.
 
         Raises:
             TrainingError: a loss is not finite; names the step, the objective and the samples.
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        progress, self._before = Progress("training", self.length.steps, done=self.step), (self.step, self.seen)
-        try:
-            with self._stoppable():
-                while self.step < self.length.steps:
-                    values = self.update(feeds)
-                    self.step += 1
-                    self._report(values, progress)
-                    if self._due(self.recipe.train.save_every) or self._stop:
-                        self.save()
-                    if self._stop:
-                        raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
-        finally:
-            progress.close()
+        with self._stoppable():
+            self._validate()  # a run may have been stopped before its last checkpoint was measured
+            while self.step < self.length.steps:
+                self._fit_on(feeds)
+                self._validate()
+
+    def _fit_on(self, feeds: list[Feed]) -> None:
+        """Train up to the next validation or the end, under a bar that ends there: validation has its own."""
+        self._before, pauses = (self.step, self.seen), False
+        with closing(Progress("training", self.length.steps, done=self.step)) as progress:
+            while self.step < self.length.steps and not pauses:
+                values = self.update(feeds)
+                self.step += 1
+                self._report(values, progress)
+                pauses = self.validator is not None and self.validator.due(self.step)
+                if self._due(self.recipe.train.save_every) or self._stop or pauses:
+                    self.save()
+                if self._stop:
+                    raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+
+    def _validate(self) -> None:
+        """Measure the checkpoint of this step, if that is due and not done."""
+        if self.validator is not None:
+            self._measuring = True
+            self.validator.validate(self.step)
+            self._measuring = False
 
     def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
         """One training step: an update for each stream that is drawn, or with `update: sum` one for all of them.
@@ -227,7 +244,8 @@ class Trainer:
         if self.teacher is not None:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
-        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep)
+        best = self.validator.spared() if self.validator is not None else None
+        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep, spare=best)
         self.run.watch("checkpoint", {"step": self.step, "folder": str(kept.folder)})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -262,3 +280,5 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt("stopped twice: not saved")
         self._stop = signal.Signals(number).name
+        if self._measuring:  # what it measures is saved, and may take long
+            raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
