@@ -40,6 +40,17 @@ def test_steps_seeds_purposes_and_keys_are_independent():
         assert abs(float(correlation)) < 0.057
 
 
+def test_streams_do_not_share_their_draws():
+    """Before, sample 5 of either stream had the same masks and negatives."""
+    key = torch.arange(5000)
+    known = [Draws(1, 2, stream=name).uniform("mlm", key, 1) for name in ("", "pairs", "regions")]
+    assert torch.equal(known[0], Draws(1, 2).uniform("mlm", key, 1))
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        correlation = torch.corrcoef(torch.stack([known[first].flatten(), known[second].flatten()]))[0, 1]
+        # As above: four deviations of 1 / sqrt(5000).
+        assert abs(float(correlation)) < 0.057
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=12, unique=True), st.randoms(), st.integers(1, 9))
 def test_a_samples_draws_do_not_depend_on_its_batch(keys, random, count):

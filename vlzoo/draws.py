@@ -31,12 +31,14 @@ class Draws:
     Attributes:
         seed: the run's seed.
         step: the step's number.
+        stream: the stream that the samples are of, where there are several: equal numbers are not equal samples then.
         keys: a batch's keys where the model is, and the same on the host: a draw for them waits for no device.
     """
 
     seed: int = 0
     step: int = 0
     keys: tuple[Tensor, Tensor] | None = field(default=None, repr=False, compare=False)
+    stream: str = ""
 
     def uniform(self, purpose: str, key_B: Tensor, count: int) -> Tensor:
         """Numbers in [0, 1), `count` for each sample, [B, count] float64 on the key's device."""
@@ -57,7 +59,8 @@ class Draws:
         return (weight_BN.log() - (-uniform_BN.log()).log()).argmax(1)
 
     def _numbers(self, purpose: str, key_B: Tensor, column_N: np.ndarray) -> Tensor:
-        bits = mix(self.seed, self.step, name_word(purpose), self._words(key_B)[:, None], column_N[None])
+        of = (name_word(self.stream),) if self.stream else ()
+        bits = mix(self.seed, self.step, *of, name_word(purpose), self._words(key_B)[:, None], column_N[None])
         numbers = torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
         return numbers.to(key_B.device, non_blocking=True)
 

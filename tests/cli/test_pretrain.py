@@ -94,8 +94,12 @@ def assert_equal_runs(first: Path, second: Path) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
+def metrics(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def steps(run: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row["step"] for row in metrics(run)]
 
 
 def leftovers(run: Path) -> list[str]:
@@ -158,18 +162,64 @@ def test_killed_before_the_first_checkpoint_starts_again(zoo, trained):
     assert steps(zoo.folder / "run") == [2, 4, 6, 8, 10]
 
 
-def test_streams_that_are_not_drawn_at_every_step_resume_alike(zoo):
+@pytest.mark.parametrize("update", ["each", "sum"])
+@pytest.mark.parametrize(("draw", "first"), [("each", 1.0), ("one", 0.4)])
+def test_streams_that_are_not_drawn_at_every_step_resume_alike(zoo, draw, first, update):
     mine = with_mine(zoo, ACTOR)
     streams = "extends: micro.yaml\ndata: null\nstreams:\n"
-    for name, chance, objectives in (("a", 0.5, "[itc, mine]"), ("b", 0.6, "[itm, mlm, mine]")):
+    for name, chance, size, objectives in (("a", first, 8, "[itc, mine]"), ("b", 0.6, 4, "[itm, mlm, mine]")):
         data = "{part: scenes, split: train}"
-        streams += f"  - {{name: {name}, data: {data}, probability: {chance}, objectives: {objectives}}}\n"
-    zoo.write("two.yaml", streams)
+        streams += (
+            f"  - {{name: {name}, data: {data}, probability: {chance}, batch: {size}, objectives: {objectives}}}\n"
+        )
+    # In steps of 8 and 0.6 * 4 = 10.4 samples, or 0.4 * 8 and 0.6 * 4 = 5.6: ten of them.
+    samples = {"each": 104, "one": 56}[draw]
+    zoo.write("two.yaml", f"{streams}train: {{draw: {draw}, update: {update}, samples: {samples}, epoch_of: a}}\n")
     call = [*mine[:3], "two.yaml", "--with", "mine"]
-    assert zoo.run(*call, "--out", "whole").code == 0
-    assert zoo.run(*call, "--out", "broken", VLZOO_TEST_DO="SIGINT").code in (0, 130)
-    zoo.run(*call, "--out", "broken", "--resume")
+    whole = zoo.run(*call, "--out", "whole", "--set", "train.log_every=1")
+    assert whole.code == 0, whole.err
+    # A kill, so that it goes on from step 4, with other batches behind either stream.
+    assert zoo.run(*call, "--out", "broken", VLZOO_TEST_DO="SIGKILL").code == -9
+    resumed = zoo.run(*call, "--out", "broken", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "going on from step 4 of 10" in resumed.err
     assert_equal_runs(zoo.folder / "whole", zoo.folder / "broken")
+    rows = metrics(zoo.folder / "whole")
+    seen = 0
+    for row in rows:
+        drawn = {name.partition("/")[0] for name in row if "/" in name}
+        assert drawn and (draw == "each") <= ("a" in drawn) and (draw == "one") <= (len(drawn) == 1)
+        seen += 8 * ("a" in drawn) + 4 * ("b" in drawn)
+        assert row["samples"] == seen
+    assert {"a/itc", "a/temperature", "b/itm", "b/mlm"} <= {name for row in rows for name in row}
+    assert metrics(zoo.folder / "broken")[-1]["samples"] == seen
+    logged = {row["step"]: row for row in rows}
+    for row in metrics(zoo.folder / "broken"):
+        figures = {name: value for name, value in row.items() if name not in ("time", "samples_per_s")}
+        assert figures.items() <= logged[row["step"]].items()
+
+
+def test_streams_that_could_draw_none_are_refused_before_anything_is_made(zoo):
+    data = "{part: scenes, split: train}, probability: 0.5"
+    streams = f"streams: [{{name: a, data: {data}}}, {{name: b, data: {data}}}]\ntrain: {{draw: each}}\n"
+    zoo.write("two.yaml", f"extends: micro.yaml\ndata: null\n{streams}")
+    for call in (["pretrain", "two.yaml", "--out", "run"], ["check", "two.yaml"]):
+        result = zoo.run(*call)
+        assert result.code == 2
+        assert "a step could draw none" in result.err and "set `train.draw: one`" in result.err
+        assert "name the one that an epoch goes through: `epoch_of: a`" in result.err  # of the teacher's ramp
+    assert not (zoo.folder / "run").exists()
+
+
+def test_a_batch_that_a_streams_data_cant_fill(zoo):
+    data = "{part: scenes, split: train}"
+    streams = f"streams: [{{name: a, data: {data}}}, {{name: b, data: {data}, batch: 999}}]\n"
+    zoo.write("two.yaml", f"extends: micro.yaml\ndata: null\n{streams}train: {{epoch_of: a}}\n")
+    result = zoo.run("pretrain", "two.yaml", "--out", "run")
+    assert result.code == 2
+    assert "a batch of 999 is larger than the data of stream 'b': 180 samples" in result.err
+    assert "set the stream's `batch` to 180 or less" in result.err
+    assert not (zoo.folder / "run").exists()
 
 
 def test_a_nan_stops_with_step_objective_and_samples(zoo):

@@ -16,6 +16,7 @@ GIVEN = {
     **dict.fromkeys(["model", "out", "data", "split", "data_root", "batch", "device", "shard"]),
     "run": "runs/a",
     "protocol": "",
+    "checkpoint": "",
     "sets": (),
     "memory": "2GB",
     "precision": "fp32",

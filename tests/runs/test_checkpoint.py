@@ -36,6 +36,12 @@ def test_the_newest_are_kept(tmp_path):
     assert last.weights_hash() == digest[:16]
 
 
+def test_one_older_checkpoint_may_be_spared(tmp_path):
+    for step in (2, 4, 6, 8):
+        save(tmp_path, step, FILES, {"step": step}, keep=1, spare=4)
+    assert names(tmp_path) == ["step-000000004", "step-000000008"]
+
+
 @pytest.mark.parametrize("at", ["vlzoo.runs.checkpoint.save_file", "vlzoo.files._flush"])
 def test_a_kill_in_the_middle_leaves_the_old_one_whole(tmp_path, monkeypatch, at):
     save(tmp_path, 2, FILES, {"step": 2}, keep=1)

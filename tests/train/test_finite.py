@@ -43,6 +43,14 @@ def test_two_streams_of_one_step_are_told_apart_by_their_samples():
         watch.check()
 
 
+def test_a_stream_is_named_where_there_are_several():
+    watch = FiniteLosses(ELSEWHERE)
+    watch.note(losses(itm=1.0), step=7, samples=["pair"], stream="pairs")
+    watch.note(losses(itm=float("nan")), step=7, samples=["region"], stream="regions")
+    with pytest.raises(TrainingError, match="the loss of objective 'itm' of stream 'regions' is nan at step 7"):
+        watch.check()
+
+
 def test_what_was_looked_at_is_forgotten():
     watch = FiniteLosses(ELSEWHERE)
     watch.note(losses(itm=1.0), step=0, samples=["a"])

@@ -1,14 +1,14 @@
-"""Which streams a step draws, and how seldom the host waits for the device."""
+"""An update on one stream or on several, and how seldom the host waits for the device."""
 
 from __future__ import annotations
 
 from itertools import count, repeat
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
+from vlzoo.step.draws import Draws
 
 from vlzoo.config.schema import Recipe
 from vlzoo.errors import TrainingError
@@ -18,31 +18,11 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.runs.run import Run
+from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
-from vlzoo.train.loop import Feed, Trainer, drawn_streams
+from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.types import Loss
-
-
-def test_shares_and_the_stand_in():
-    drawn = drawn_streams(3, {"a": 1.0, "b": 0.5, "c": 0.25}, 0, 4000)
-    assert drawn["a"].all()
-    # A share of 4,000 deviates by sqrt(p (1 - p) / 4000) < 0.008.
-    assert abs(drawn["b"].mean() - 0.5) < 4 * 0.008
-    assert abs(drawn["c"].mean() - 0.25) < 4 * 0.008
-    lone = drawn_streams(3, {"b": 0.1, "c": 0.1}, 0, 500)
-    assert (lone["b"] | lone["c"]).all()
-    # `c` stands in where neither is drawn: 0.9 of the steps without `b`, and 0.1 of all.
-    assert abs(lone["c"].mean() - (0.81 + 0.1)) < 4 * 0.02
-
-
-def test_a_step_draws_the_same_alone_and_in_a_range():
-    whole = drawn_streams(3, {"b": 0.5, "c": 0.25}, 0, 50)
-    for step in range(50):
-        alone = drawn_streams(3, {"b": 0.5, "c": 0.25}, step, step + 1)
-        assert {name: each[0] for name, each in alone.items()} == {name: each[step] for name, each in whole.items()}
-    assert drawn_streams(3, {"b": 0.5}, 0, 0)["b"].shape == (0,)
-    assert not np.array_equal(whole["b"], drawn_streams(4, {"b": 0.5, "c": 0.25}, 0, 50)["b"])
 
 
 class Waits(TorchFunctionMode):
@@ -108,3 +88,114 @@ def test_a_nan_between_two_looks_is_named_by_its_own_step_and_never_saved(toy, t
     assert "samples sample-0, sample-1, sample-2, sample-3" in str(found.value)
     assert made.step == 4  # it is looked for before the save that is due there
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-000000002"]
+
+
+class Follows(ITC):
+    """Notes what the weights are when its update is over."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.seen.append(step.model.image_projection.weight.detach().clone())
+
+
+def streamed(toy, folder: Path, **train) -> tuple[Trainer, list[Feed], list[dict[str, torch.Tensor]]]:
+    """A trainer of two streams that are drawn at every step, and each update's gradients by the weight's name."""
+    streams = [{"name": name, "data": {"part": "scenes"}} for name in ("pairs", "texts")]
+    wanted = {"teacher": {"momentum": 0.9, "ramp_epochs": 0}, "streams": streams, "train": {"batch": 4, **train}}
+    system = toy.system({"itc": Follows(), "itm": ITM(), "mlm": MLM(probability=0.4)}, teacher=True)
+    made = Trainer(Recipe.model_validate(wanted), Run(folder), system, Length(9, 9, 7))
+    known = system.named_objectives()
+    read = {"pairs": (toy.batch(4), ("itc", "itm")), "texts": (toy.batch(3, seed=1), ("itc", "mlm"))}
+    feeds = [
+        Feed(name, repeat(batch), {each: known[each] for each in names}, batch=len(batch), alone=False)
+        for name, (batch, names) in read.items()
+    ]
+    updates: list[dict[str, torch.Tensor]] = []
+
+    def note(*_):
+        updates.append({n: p.grad.clone() for n, p in system.named_parameters() if p.grad is not None})
+
+    made.optimizer.register_step_pre_hook(note)
+    return made, feeds, updates
+
+
+def literal(made: Trainer, feeds: list[Feed]) -> dict[str, torch.Tensor]:
+    """The gradients of the sum of all feeds' losses, from one graph."""
+    total = torch.zeros(())
+    for feed in feeds:
+        batch = next(feed.batches)
+        step = Step(
+            batch,
+            made.system.model,
+            teacher=made.teacher,
+            draws=Draws(0, made.step, stream=feed.name),
+            plan=feed.plan,
+            alpha=0.4,
+        )
+        for objective in feed.objectives.values():
+            total = total + objective(step).total
+    named = {name: p for name, p in made.system.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+    return {name: grad for name, grad in zip(named, found, strict=True) if grad is not None}
+
+
+def test_summed_streams_are_one_update_by_the_sum_of_their_losses(toy, tmp_path):
+    made, feeds, updates = streamed(toy, tmp_path, update="sum")
+    expected = literal(made, feeds)
+    values = made.update(feeds)
+    (found,) = updates
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+    assert {"pairs/itc", "pairs/itm", "texts/itc", "texts/mlm", "texts/temperature"} <= values.keys()
+    assert values["pairs/itc"] != values["texts/itc"]
+    assert made.seen == 7
+
+
+def test_summed_gradients_are_clipped_once_as_a_whole(toy, tmp_path):
+    made, feeds, updates = streamed(toy, tmp_path, update="sum", clip=0.01)
+    expected = literal(made, feeds)
+    norm = torch.stack([gradient.square().sum() for gradient in expected.values()]).sum().sqrt()
+    assert norm > 0.1
+    made.update(feeds)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(updates[0][name], gradient * 0.01 / norm, rtol=1e-4, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize(("update", "count"), [("sum", 1), ("each", 2)])
+def test_objectives_and_teacher_follow_each_update(toy, tmp_path, update, count):
+    made, feeds, updates = streamed(toy, tmp_path, update=update)
+    weight, teacher = made.system.model.image_projection.weight, made.teacher
+    assert teacher is not None
+    slow = teacher.model.image_projection.weight
+    start = weight.detach().clone()
+    made.update(feeds)
+    seen = made.system.named_objectives()["itc"].seen
+    # Both streams' contrasts are told once the update that they are part of is made.
+    assert len(updates) == count and len(seen) == 2
+    assert torch.equal(seen[0], seen[1]) == (update == "sum")
+    assert not torch.equal(seen[0], start) and torch.equal(seen[1], weight)
+    # Before each update the teacher takes a tenth of the student as it is then.
+    behind = start.lerp(seen[0], 0.1) if update == "each" else start
+    assert torch.equal(slow, behind)
+
+
+def test_a_lone_streams_figures_have_no_name_before_them(toy, tmp_path):
+    made, feeds = trainer(toy, tmp_path, {"itc": ITC(queue=8), "itm": ITM()})
+    assert {"itc", "itm", "temperature"} <= made.update(feeds).keys()
+    assert made.seen == 4
+
+
+def test_a_nan_names_its_stream(toy, tmp_path):
+    made, feeds, updates = streamed(toy, tmp_path, update="sum")
+    feeds[1].objectives = {"breaks": Breaks()}
+    made.system.objectives["breaks"] = feeds[1].objectives["breaks"]
+    made.system.weights["breaks"] = 1.0
+    feeds[1].objectives["breaks"].steps = count(3)
+    with pytest.raises(TrainingError, match="of objective 'breaks' of stream 'texts' is nan at step 0"):
+        made.update(feeds)
+    assert updates == []

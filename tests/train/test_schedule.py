@@ -78,6 +78,9 @@ def test_lengths_are_in_samples():
     assert length_of(Train(samples=10, batch=64), 10).steps == 1
     assert length_of(Train(epochs=2.5), 10).steps == 25
     assert length_of(Train(), 10) == Length(10, 10, 64)
+    # Several streams see 10.4 samples a step on average: 8, and 4 at six of ten steps.
+    assert length_of(Train(samples=104), 10, 8 + 0.6 * 4) == Length(10, 10, 10)
+    assert length_of(Train(samples=103), 10, 8 + 0.6 * 4).steps == 9
 
 
 def test_the_soft_weight_ramps_over_the_first_epoch():

@@ -29,6 +29,7 @@ from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
+from vlzoo.runs.selection import chosen
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
@@ -104,7 +105,7 @@ class Engine(BenchModel):
     def described(self) -> dict[str, Any]:
         """The recipe, the versions of libraries, and a hash of the code that the model is made of."""
         makers = (self, self.augmentation, self.collator, self.tokenizer, *self.system.modules())
-        recipe = self.recipe.model_dump(mode="json", exclude={"bench"})
+        recipe = self.recipe.model_dump(mode="json", exclude={"bench", "validation"})
         return {"recipe": recipe, "model code": code_hash(makers), "libraries": libraries()}
 
 
@@ -113,14 +114,22 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "timm", "transformers")}
 
 
-def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | None = None) -> Engine:
-    """A run's newest checkpoint, ready to measure.
+def load_run(
+    folder: Path, *, checkpoint: str = "", precision: str = "fp32", device: torch.device | None = None
+) -> Engine:
+    """A run's checkpoint, ready to measure.
+
+    Args:
+        folder: the run's.
+        checkpoint: `last`, `best` or a step; empty: the best where validation found one, else the last.
+        precision: of the forward passes.
+        device: where; None: a GPU where there is one.
 
     Raises:
-        CheckpointError: the folder is no run, or holds no checkpoint.
+        CheckpointError: the folder is no run, or does not hold the checkpoint.
     """
     run = Run(folder)
-    checkpoint, recipe = run.latest(), run.recipe()
+    (kept, note), recipe = chosen(run, checkpoint), run.recipe()
     tokenizer = run.tokenizer(recipe)
     task: Task | None = None
     if recipe.task is not None:
@@ -130,22 +139,30 @@ def load_run(folder: Path, *, precision: str = "fp32", device: torch.device | No
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
-    load_into(system, checkpoint.tensors("system"), where=str(checkpoint.folder))
-    return Engine(recipe, system, tokenizer, task, checkpoint.weights_hash(), precision, device or default_device())
+    load_into(system, kept.tensors("system"), where=str(kept.folder))
+    engine = Engine(recipe, system, tokenizer, task, kept.weights_hash(), precision, device or default_device())
+    engine.note = note
+    return engine
 
 
 class Runs(ModelFamily):
     """Runs of vlzoo: `run:FOLDER`, which is what `--run FOLDER` means."""
 
     name = "run"
+    checkpoint = ""
+
+    def choose(self, checkpoint: str) -> None:
+        """Open this checkpoint of a run: `last`, `best` or a step; until then the best, or the last where none is."""
+        self.checkpoint = checkpoint
 
     def check(self, place: str, task: Task) -> None:
-        """Whether something in the folder was trained for the task, and has a checkpoint."""
-        Run(find_run(Path(place), task)).latest()
+        """Whether something in the folder was trained for the task, and has the checkpoint."""
+        chosen(Run(find_run(Path(place), task)), self.checkpoint)
 
     def open(self, place: str, task: Task, *, precision: str, device: torch.device) -> Engine:
         """The run, or what was fine-tuned for the task inside it."""
-        return load_run(find_run(Path(place), task), precision=precision, device=device)
+        run = find_run(Path(place), task)
+        return load_run(run, checkpoint=self.checkpoint, precision=precision, device=device)
 
     def folder(self, place: str, task: Task) -> Path:
         """The run's own folder."""

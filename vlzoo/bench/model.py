@@ -48,9 +48,11 @@ class BenchModel:
         say: told what happens, line by line.
         recipe: the recipe it was trained by; None where there is none.
         task: the task it was trained for, with what it learned of the training data; None where there is none.
+        note: said before it is measured: which of several checkpoints it is.
     """
 
     name: str
+    note: str = ""
     able: tuple[str, ...] = ()
     weights: str
     precision: str
@@ -126,6 +128,14 @@ class ModelFamily:
     def folder(self, place: str, task: Task) -> Path:
         """Where predictions go unless the command says otherwise."""
         return Path(f"bench-{Path(place).name}")
+
+    def choose(self, checkpoint: str) -> None:
+        """Open this checkpoint of a model from now on: `last`, `best` or a step.
+
+        Raises:
+            CheckpointError: models of this family have but one.
+        """
+        raise CheckpointError(f"models of the family {self.name!r} have one checkpoint", fix="leave --checkpoint out")
 
     def bench(self, place: str, task: Task) -> Any:
         """The recipe's section `bench` that holds for the model; None where there is no recipe."""

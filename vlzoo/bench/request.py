@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from vlzoo.bench.model import BenchModel, family_of
+from vlzoo.bench.model import BenchModel, ModelFamily, family_of
 from vlzoo.config.schema import Bench, PartRef, Recipe
 from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
@@ -38,6 +38,7 @@ class Request:
         allow_missing: samples whose picture is missing count as wrong.
         submits: the answers go to the task's server: data without public answers are not scored, and that is said.
         keep_features: leave the features of pictures and texts on disk.
+        checkpoint: `last`, `best` or a step of a run; empty: the best where validation found one, else the last.
     """
 
     task: str
@@ -54,6 +55,7 @@ class Request:
     allow_missing: bool = False
     keep_features: bool = False
     submits: bool = False
+    checkpoint: str = ""
 
 
 def check_request(request: Request) -> None:
@@ -62,7 +64,7 @@ def check_request(request: Request) -> None:
     Raises:
         VlzooError: no such task, option or model, or nothing was trained for the task.
     """
-    family, place = family_of(request.model)
+    family, place = _family_of(request)
     task: Task = registry().build("task", request.task)
     family.check(place, task)
     if request.submits and type(task).submission is Task.submission:
@@ -72,12 +74,20 @@ def check_request(request: Request) -> None:
 
 def opened(request: Request) -> tuple[BenchModel, Task, Path]:
     """The model ready to measure, the task with its options and what it learned, and the folder for predictions."""
-    family, place = family_of(request.model)
+    family, place = _family_of(request)
     task = task_of(request, family.bench(place, registry().build("task", request.task)))
     model = family.open(place, task, precision=request.precision, device=request.device or default_device())
     if model.task is not None and model.task.name == task.name:
         task.restore(model.task.state())
     return model, task, request.out or family.folder(place, task)
+
+
+def _family_of(request: Request) -> tuple[ModelFamily, str]:
+    """The family of the model, opening the checkpoint that is asked for, and the model's place."""
+    family, place = family_of(request.model)
+    if request.checkpoint:
+        family.choose(request.checkpoint)
+    return family, place
 
 
 def task_of(request: Request, bench: Bench | None) -> Task:

@@ -61,7 +61,25 @@ def measure(request: Request, say: Say = print) -> Measured:
     """
     model, task, folder = opened(request)
     model.say = say
-    source = source_of(request, model.recipe)
+    if model.note:
+        say(model.note)
+    return measure_model(request, model, task, source_of(request, model.recipe), folder)
+
+
+def measure_model(request: Request, model: BenchModel, task: Task, source: Any, folder: Path) -> Measured:
+    """Measure a model that is open.
+
+    Args:
+        request: how.
+        model: what is measured.
+        task: the task with its options and what it learned.
+        source: the data.
+        folder: where predictions and figures go.
+
+    Raises:
+        VlzooError: anything a user can mend.
+    """
+    say = model.say
     absent = _absent(request, task, source)
     about = _about(request, model, source)
     batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)

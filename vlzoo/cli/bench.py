@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 @click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED)
 @click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
 @click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER.")
+@click.option(
+    "--checkpoint",
+    metavar="last|best|STEP",
+    default="",
+    help="Which checkpoint of the run; the best where it validated while it was trained, else the last.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Where predictions of --model go; bench-MODEL.")
 @click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data; the run's own if not given.")
 @click.option("--split", help="The split; test.")
@@ -88,6 +94,7 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
             given["allow_missing"],
             given["keep_features"],
             given["submission"] is not None,
+            given["checkpoint"],
         )
         for task in options
     ]

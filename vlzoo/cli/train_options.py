@@ -62,13 +62,18 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+    measure = None
+    if checked.recipe.validation is not None:
+        from vlzoo.bench.validate import Measuring
+
+        measure = Measuring(checked.recipe, given.data_root, device, say)
     try:
-        run = train(Job(checked, out, given.data_root, given.start, given.resume, device, say))
+        run = train(Job(checked, out, given.data_root, given.start, given.resume, device, say, measure))
     except KeyboardInterrupt as stopped:
         if stopped.args:
             say(f"{out}: stopped by {stopped.args[0]}; go on with --resume")
         raise
-    rows = run.metrics()
+    rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(
         f"{name} {value:.3f}" for name, value in last.items() if name not in ("time", "lr", "samples_per_s")

@@ -12,6 +12,7 @@ from vlzoo.config import schema
 from vlzoo.config.compose import compose
 from vlzoo.config.references import references
 from vlzoo.config.schema_problems import schema_problems
+from vlzoo.config.training_problems import training_problems
 from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.config.values import misfit
 from vlzoo.door.options import Schema, schema_of
@@ -47,8 +48,13 @@ def load(recipe: str, *, sets: tuple[str, ...] = (), extra: tuple[str, ...] = ()
     return check(compose(recipe, sets=sets, extra=extra), recipe)
 
 
-def check(tree: Tree, name: str) -> Checked:
+def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
     """Check a composed tree.
+
+    Args:
+        tree: the recipe.
+        name: its name.
+        trained: it is the recipe of a run that is there: how it was to be trained is asked no more.
 
     Raises:
         RecipeError: holds every mistake.
@@ -56,6 +62,7 @@ def check(tree: Tree, name: str) -> Checked:
     problems = list(schema_problems(tree))
     problems += _part_problems(tree)
     problems += _fit_problems(tree)
+    problems += () if trained else training_problems(tree)
     if problems:
         raise RecipeError(sorted(set(problems), key=_place), recipe=name)
     return Checked(name, schema.Recipe.model_validate_json(json.dumps(tree.data)), tree)
@@ -107,7 +114,6 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     data = tree.data
     yield from _needs_problems(tree, data.get("needs"))
     yield from _objective_problems(tree, _section(data, "objectives"))
-    yield from _stream_problems(tree)
     yield from _start_problems(tree)
     if data.get("data") and data.get("streams"):
         yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
@@ -177,18 +183,6 @@ def _objective_problems(tree: Tree, objectives: dict[str, Any]) -> Iterator[Prob
                 path = ("streams", index, "objectives", place)
                 fix = did_you_mean(str(name), objectives, what="objectives of this recipe")
                 yield Problem(tree.origin(path), dotted(path), f"{name!r} is not among the objectives that are on", fix)
-
-
-def _stream_problems(tree: Tree) -> Iterator[Problem]:
-    """Streams of one name: whether one is drawn, and what is logged of it, goes by its name."""
-    seen: dict[str, int] = {}
-    for index, stream in enumerate(_streams(tree)):
-        name = str(stream.get("name", schema.Stream.model_fields["name"].default))
-        first = seen.setdefault(name, index)
-        if first != index:
-            path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
-            what = f"streams {first} and {index} are both called {name!r}"
-            yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")
 
 
 def _start_problems(tree: Tree) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vlzoo.config.schema import Validation
 from vlzoo.config.tree import Path_
 
 Reference = tuple[str, Path_, str, dict[str, Any]]
@@ -47,6 +48,15 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for kind in ("schedule", "decay"):
         if isinstance(train, dict) and isinstance(train.get(kind), str):
             yield kind, ("train", kind), train[kind], {}
+    validation = data.get("validation")
+    if isinstance(validation, dict):
+        named = validation.get("data")
+        if not (isinstance(named, dict) and named.get("part") == ""):  # only options of the data that is measured
+            yield from _reference("data", ("validation", "data"), named)
+        task = validation.get("task") or data.get("task")
+        if isinstance(task, str):
+            options = {key: v for key, v in validation.items() if key not in Validation.model_fields and v is not None}
+            yield "task", ("validation",), task, options
     if isinstance(data.get("task"), str):
         yield "task", ("task",), data["task"], {}
 

@@ -120,10 +120,7 @@ class Augment(Strict):
 
 
 class Stream(Strict):
-    """One source of batches with the objectives that read it.
-
-    With several streams a training step makes one update for each stream drawn by its `probability`.
-    """
+    """One source of batches with the objectives that read it; `train.draw` and `train.update` say how several run."""
 
     name: str = "main"
     data: Ref
@@ -137,8 +134,11 @@ class Train(Strict):
     """How long, how fast, and how it is kept. Lengths are in samples: they do not depend on the devices."""
 
     epochs: PositiveFloat | None = None
+    epoch_of: str | None = None
     samples: PositiveInt | None = None
     batch: PositiveInt = 64
+    draw: Literal["each", "one"] = "each"
+    update: Literal["each", "sum"] = "each"
     lr: PositiveFloat = 1e-4
     fresh_factor: PositiveFloat = 1.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -177,6 +177,26 @@ class Bench(BaseModel):
         return {**shared, **{option: value for options in own for option, value in options.items()}}
 
 
+class Validation(BaseModel):
+    """Measuring while training: how often in epochs, on which data, and by which figure the best checkpoint is kept.
+
+    Any other key is an option of the task.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    every: PositiveFloat = 1.0
+    task: str | None = None
+    metric: str | None = None
+    data: Ref | None = None
+    batch: PositiveInt | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The task's options."""
+        return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+
+
 class Recipe(Strict):
     """A method or a task over registered parts. `docs/recipes.md` explains every key."""
 
@@ -194,6 +214,7 @@ class Recipe(Strict):
     data: Ref | None = None
     streams: list[Stream] = []
     train: Train = Train()
+    validation: Validation | None = None
     bench: Bench = Bench()
     finetune: dict[str, dict[str, Any]] = {}
 

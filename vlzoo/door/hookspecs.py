@@ -33,7 +33,7 @@ def vlzoo_commands(group: click.Group) -> None:
 
 @hookspec
 def vlzoo_watch(event: str, run: Path, values: Mapping[str, Any]) -> None:
-    """Observe a run: `start`, `step`, `checkpoint`, `finish`, `score`.
+    """Observe a run: `start`, `step`, `checkpoint`, `validation`, `finish`, `score`.
 
     Args:
         event: what happened.

@@ -6,7 +6,7 @@ import errno
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,16 @@ def checkpoints(folder: Path) -> list[Checkpoint]:
 
 
 def save(
-    folder: Path, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int
+    folder: Path,
+    step: int,
+    files: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    keep: int,
+    spare: int | None = None,
 ) -> Checkpoint:
-    """Write a checkpoint into a folder of them, all of it or nothing; older ones than `keep` are removed.
+    """Write a checkpoint into a folder of them, all of it or nothing.
+
+    The newest `keep` stay, and that of step `spare`; others are removed.
 
     Raises:
         TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
@@ -100,9 +107,15 @@ def save(
             (fresh / "state.json").write_text(json.dumps(dict(state), indent=1), encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise _unwritable(error, target) from error
-    for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old.folder, ignore_errors=True)
+    remove_older(checkpoints(folder), keep, spare)
     return Checkpoint(target, step)
+
+
+def remove_older(found: Sequence[Checkpoint], keep: int, spare: int | None = None) -> None:
+    """Remove all checkpoints but the `keep` newest and that of step `spare`."""
+    for old in found[:-keep]:
+        if old.step != spare:
+            shutil.rmtree(old.folder, ignore_errors=True)
 
 
 def _unreadable(error: Exception, file: Path) -> CheckpointError:

@@ -40,11 +40,12 @@ class Run:
     Attributes:
         folder: where it lies.
         unreadable: the list of samples that data workers could not read.
+        validation_folder: predictions of a validation that is under way.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.unreadable = folder / "unreadable.jsonl"
+        self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._words, self._task = folder / "tokenizer" / "vocab.txt", folder / "task.json"
         self._start = folder / "start.json"
@@ -122,7 +123,7 @@ class Run:
         Raises:
             CheckpointError: the folder is no run.
         """
-        return check(self.tree(), str(self._recipe)).recipe
+        return check(self.tree(), str(self._recipe), trained=True).recipe
 
     def same_recipe(self, recipe: Recipe) -> None:
         """Refuse to go on with another recipe.
@@ -133,7 +134,7 @@ class Run:
         old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (self.recipe(), recipe))
         # What moves no weight: how a run is kept and measured, and what is said about it.
         free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
-        said = ("about", "paper", "needs", "bench")
+        said = ("about", "paper", "needs", "bench", "validation")
         keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
         differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]
         if differs:
@@ -243,16 +244,22 @@ class Run:
         return found[-1]
 
     def save(
-        self, step: int, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], *, keep: int
+        self,
+        step: int,
+        files: Mapping[str, Mapping[str, Tensor]],
+        state: Mapping[str, Any],
+        *,
+        keep: int,
+        spare: int | None = None,
     ) -> Checkpoint:
-        """Write a checkpoint, all of it or nothing; older ones than `keep` are removed.
+        """Write a checkpoint, all of it or nothing; older ones than `keep` are removed, but that of step `spare`.
 
         Raises:
             TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
         """
         from vlzoo.runs.checkpoint import save
 
-        return save(self._checkpoints, step, files, state, keep)
+        return save(self._checkpoints, step, files, state, keep, spare)
 
     def weights_hash(self) -> str:
         """A hash of the newest weights, 16 hex digits.

@@ -32,7 +32,7 @@ class FiniteLosses:
     """
 
     device: torch.device
-    _updates: list[tuple[int, Sequence[str]]] = field(default_factory=list)
+    _updates: list[tuple[int, str, Sequence[str]]] = field(default_factory=list)
     _first: dict[str, Tensor] = field(default_factory=dict)
     _value: dict[str, Tensor] = field(default_factory=dict)
 
@@ -41,14 +41,20 @@ class FiniteLosses:
         """Whether each update is looked at by itself."""
         return self.device.type == "cpu"
 
-    def note(self, losses: Losses, *, step: int, samples: Sequence[str]) -> None:
+    def note(self, losses: Losses, *, step: int, samples: Sequence[str], stream: str = "") -> None:
         """Take in an update's losses.
+
+        Args:
+            losses: they.
+            step: the step's number.
+            samples: the names of its samples.
+            stream: the stream they are of; empty where there is one alone.
 
         Raises:
             TrainingError: as `check`, where each update is looked at.
         """
         number = len(self._updates)
-        self._updates.append((step, samples))
+        self._updates.append((step, stream, samples))
         for name, loss in losses.by_name.items():
             total = loss.total.detach()
             before = self._first.get(name, torch.full_like(total, -1, dtype=torch.long))
@@ -62,7 +68,7 @@ class FiniteLosses:
         """Wait for the updates noted since the last look, and forget them.
 
         Raises:
-            TrainingError: a loss was not finite; names the objective, its step and the step's samples.
+            TrainingError: a loss was not finite; names the objective, its stream, its step and the step's samples.
         """
         found = {name: int(first) for name, first in self._first.items()}
         values, updates = self._value, self._updates
@@ -71,10 +77,11 @@ class FiniteLosses:
         if not bad:
             return
         name = min(bad, key=bad.__getitem__)
-        step, samples = updates[bad[name]]
+        step, stream, samples = updates[bad[name]]
+        of = f" of stream {stream!r}" if stream else ""
         shown = ", ".join(samples[:SHOWN]) + (", ..." if len(samples) > SHOWN else "")
         raise TrainingError(
-            f"the loss of objective {name!r} is {float(values[name])} at step {step}",
+            f"the loss of objective {name!r}{of} is {float(values[name])} at step {step}",
             where=f"samples {shown}",
             fix="lower train.lr, set train.clip, or look at these samples; checkpoints before this are whole",
         )

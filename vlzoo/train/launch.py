@@ -27,8 +27,10 @@ from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab
-from vlzoo.train.loop import Feed, Trainer, drawn_streams
+from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import length_of
+from vlzoo.train.streams import batch_sizes, chances, drawn_streams, samples_a_step, steps_an_epoch, stream_seed
+from vlzoo.train.validation import Measure, Validator
 from vlzoo.weights.start import find_starts, start_system
 
 logger = logging.getLogger("vlzoo.train")
@@ -46,6 +48,7 @@ class Job:
         resume: go on where an interrupted run stopped.
         device: where to train; None: a GPU where there is one.
         say: told what happens, line by line.
+        measure: gives figures of a checkpoint, for a recipe that validates: `vlzoo.bench.validate.Measuring`.
     """
 
     checked: Checked
@@ -55,6 +58,7 @@ class Job:
     resume: bool = False
     device: torch.device | None = None
     say: Callable[[str], None] = logger.info
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def train(job: Job) -> Run:
     check_batches(recipe, sources)
     if not Run(job.out).checkpoints():
         find_starts(recipe.start)
+    if recipe.validation is not None and job.measure is None:
+        raise TrainingError("the recipe validates, and nothing to measure with was given", fix="give Job(measure=...)")
     new = not job.out.is_dir() or not any(job.out.iterdir())
     run = Run.start(job.out, job.checked, resume=job.resume)
     trainer = None
@@ -102,6 +108,8 @@ def train(job: Job) -> Run:
         if new and (trainer is None or trainer.step == 0):
             run.remove()
         raise
+    if trainer.validator is not None and (best := trainer.validator.best()) is not None:
+        job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
     return run
 
@@ -119,9 +127,17 @@ def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
 
 
 def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
-    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind."""
-    for stream, source in zip(recipe.all_streams, sources, strict=True):
-        Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed)
+    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
+
+    Raises:
+        TrainingError: a batch is larger than its data; of several streams, names which.
+    """
+    sizes = batch_sizes(recipe)
+    for (name, batch), source in zip(sizes.items(), sources, strict=True):
+        if len(source) < batch and len(sizes) > 1:
+            what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
+            raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
+        Order(len(source), batch, recipe.train.seed)
 
 
 def refuse_other_data(run: Run, now: Sequence[Mapping[str, Any]]) -> None:
@@ -192,9 +208,15 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
         # ALBEF's NLVR.py copies the teacher before it loads the weights (docs/quirks.md).
         early = Teacher(system, recipe.teacher.momentum).to(device)
     fresh = still_fresh(job, run, system) if stopped else fill_from(job, run, system)
-    per_epoch = max(1, len(data.sources[-1]) // recipe.train.batch)
-    length = length_of(recipe.train, per_epoch)
-    trainer = Trainer(recipe, run, system.to(device), length, device=device, teacher=early, fresh=fresh)
+    per_epoch = steps_an_epoch(recipe, [len(source) for source in data.sources])
+    length = length_of(recipe.train, per_epoch, samples_a_step(recipe))
+    validator = None
+    if recipe.validation is not None and job.measure is not None:
+        validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)
+    more = {"teacher": early, "fresh": fresh, "validator": validator}
+    trainer = Trainer(
+        recipe, run, system.to(device), length, device=device, teacher=early, fresh=fresh, validator=validator
+    )
     if stopped:
         trainer.restore(stopped[-1])
         job.say(f"going on from step {trainer.step} of {trainer.length.steps}")
@@ -232,8 +254,7 @@ def still_fresh(job: Job, run: Run, system: System) -> Sequence[str]:
 def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     """Every stream with its batches, from where the trainer stands."""
     recipe = trainer.recipe
-    chances = {stream.name: stream.probability for stream in recipe.all_streams}
-    drawn = drawn_streams(recipe.train.seed, chances, 0, trainer.step)
+    drawn, sizes = drawn_streams(recipe.train, chances(recipe), 0, trainer.step), batch_sizes(recipe)
     add = data.task.fields if data.task else None
     collator = Collator(data.tokenizer, max_words=recipe.tokenizer.max_words, add=add)
     known, token_mask = trainer.system.named_objectives(), trainer.system.token_mask
@@ -241,11 +262,12 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     for stream, source in zip(recipe.all_streams, data.sources, strict=True):
         reader = make_reader(run, recipe, stream, source)
         # A stream that is not drawn at every step is behind the step's number.
-        behind = int(drawn[stream.name].sum())
-        order = Order(len(source), stream.batch or recipe.train.batch, recipe.train.seed, start=behind)
+        behind, batch = int(drawn[stream.name].sum()), sizes[stream.name]
+        order = Order(len(source), batch, reader.seed, start=behind)
         batches = endless(reader, collator, order, workers=recipe.train.workers)
         chosen = {name: known[name] for name in (stream.objectives or known)}
-        feeds.append(Feed(stream.name, batches, chosen, stream.probability, reader.augmentation, token_mask))
+        parts = (stream.probability, reader.augmentation, token_mask, batch)
+        feeds.append(Feed(stream.name, batches, chosen, *parts, alone=len(sizes) == 1))
     return feeds
 
 
@@ -255,4 +277,6 @@ def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any) -> Reader
     augmentation = registry().build("augmentation", ref.part, **ref.options)
     share = float(getattr(source, "allowed_faults", 0.01))
     tolerance = Tolerance(len(source), share, recipe.train.workers, str(run.unreadable))
-    return Reader(source, augmentation, int(getattr(augmentation, "size", 256)), recipe.train.seed, tolerance)
+    return Reader(
+        source, augmentation, int(getattr(augmentation, "size", 256)), stream_seed(recipe, stream.name), tolerance
+    )

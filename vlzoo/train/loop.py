@@ -1,16 +1,15 @@
-"""The training loop: draw a stream, make a step, update, log, keep."""
+"""The training loop: draw streams, make a step, update, log, keep, validate."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +31,9 @@ from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
+from vlzoo.train.streams import drawn_streams, samples_seen
+from vlzoo.train.validation import Validator
+from vlzoo.types import Losses
 
 
 @dataclass
@@ -42,9 +44,11 @@ class Feed:
         name: the stream's name.
         batches: endless.
         objectives: by name.
-        probability: the chance that an update is made on it at each step.
+        probability: the chance that a step draws it; with `draw: one` in proportion to the others'.
         augmentation: of its samples.
         token_mask: what weighs image tokens, for objectives that ask.
+        batch: samples of one of its batches; None: as the recipe says.
+        alone: the recipe has no other stream: its figures, draws and faults need no name.
         plan: gathered from all of them.
     """
 
@@ -54,10 +58,21 @@ class Feed:
     probability: float = 1.0
     augmentation: Augmentation | None = None
     token_mask: TokenMask | None = None
+    batch: int | None = None
+    alone: bool = True
     plan: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
         self.plan.gather(self.objectives, augmentation=self.augmentation, token_mask=self.token_mask)
+
+    @property
+    def label(self) -> str:
+        """The name beside its figures, draws and faults; empty where it is alone."""
+        return "" if self.alone else self.name
+
+    def figures(self, losses: Losses) -> dict[str, Tensor]:
+        """What is logged of an update on it: of several streams under the stream's name, `pairs/itm`."""
+        return {f"{self.label}/{name}".lstrip("/"): value for name, value in losses.figures.items()}
 
 
 class Trainer:
@@ -71,6 +86,7 @@ class Trainer:
         device: where.
         teacher: on `device`; None: a copy of the student as it is now, where the recipe has one.
         fresh: names of the weights that no start filled.
+        validator: measures checkpoints now and then; None: nobody does.
     """
 
     def __init__(
@@ -83,41 +99,56 @@ class Trainer:
         device: torch.device | None = None,
         teacher: Teacher | None = None,
         fresh: Collection[str] = (),
+        validator: Validator | None = None,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
+        self.validator = validator
         self.device = device or torch.device("cpu")
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         self.optimizer = make_optimizer(system, recipe.train, fresh)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self._shown: dict[str, float] = {}
-        self.step = 0
-        self._stop = ""
+        self.step = self.seen = 0
+        self._stop, self._measuring = "", False
 
     def fit(self, feeds: list[Feed]) -> None:
-        """Train to the end, saving as it goes.
+        """Train to the end, saving as it goes, and measuring where there is a validator.
 
         Raises:
             TrainingError: a loss is not finite; names the step, the objective and the samples.
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        progress = Progress("training", self.length.steps, done=self.step)
-        try:
-            with self._stoppable():
-                while self.step < self.length.steps:
-                    values = self.update(feeds)
-                    self.step += 1
-                    self._report(values, progress)
-                    if self._due(self.recipe.train.save_every) or self._stop:
-                        self.save()
-                    if self._stop:
-                        raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
-        finally:
-            progress.close()
+        with self._stoppable():
+            self._validate()  # a run may have been stopped before its last checkpoint was measured
+            while self.step < self.length.steps:
+                self._fit_on(feeds)
+                self._validate()
+
+    def _fit_on(self, feeds: list[Feed]) -> None:
+        """Train up to the next validation or the end, under a bar that ends there: validation has its own."""
+        self._before, pauses = (self.step, self.seen), False
+        with closing(Progress("training", self.length.steps, done=self.step)) as progress:
+            while self.step < self.length.steps and not pauses:
+                values = self.update(feeds)
+                self.step += 1
+                self._report(values, progress)
+                pauses = self.validator is not None and self.validator.due(self.step)
+                if self._due(self.recipe.train.save_every) or self._stop or pauses:
+                    self.save()
+                if self._stop:
+                    raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+
+    def _validate(self) -> None:
+        """Measure the checkpoint of this step, if that is due and not done."""
+        if self.validator is not None:
+            self._measuring = True
+            self.validator.validate(self.step)
+            self._measuring = False
 
     def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
-        """One training step: an update for each stream that is drawn.
+        """One training step: an update for each stream that is drawn, or with `update: sum` one for all of them.
 
         Returns:
             What is logged, by name, on the device: it may still be at work, and reading a number waits for it.
@@ -125,35 +156,48 @@ class Trainer:
         Raises:
             TrainingError: a loss is not finite; when this shows, `FiniteLosses` says.
         """
-        drawn = drawn_streams(self.recipe.train.seed, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
+        train = self.recipe.train
+        drawn = drawn_streams(train, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
         batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
         # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
         # batches are read, because a loader draws a number when it starts, and a resumed run starts one here.
-        torch.manual_seed(int(mix(self.recipe.train.seed, self.step, name_word("torch"))) >> 1)
-        set_rate(self.optimizer, learning_rate(self.recipe.train, self.step, self.length))
+        torch.manual_seed(int(mix(train.seed, self.step, name_word("torch"))) >> 1)
+        set_rate(self.optimizer, learning_rate(train, self.step, self.length))
         values: dict[str, Tensor] = {}
-        for feed, batch in batches:
-            values |= self._update_on(feed, batch)
+        for together in [batches] if train.update == "sum" else [[each] for each in batches]:
+            values |= self._update_on(together)
+        self.seen += sum(feed.batch or train.batch for feed, _ in batches)
         return values
 
-    def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
+    def _update_on(self, batches: Sequence[tuple[Feed, Batch]]) -> dict[str, Tensor]:
+        """One update by the sum of the losses on some streams' batches; gradients add up, one backward a stream."""
         self.system.model.clamp_temperature()
         if self.teacher is not None:
             self.teacher.update(self.system)
-        with autocast(self.device, self.recipe.train.precision):
-            step = self._step(feed, batch)
-            losses = self.system(step, list(feed.objectives))
-        self.finite.note(losses, step=self.step, samples=batch.names)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
+        values: dict[str, Tensor] = {}
+        steps = []
+        for feed, batch in batches:
+            with autocast(self.device, self.recipe.train.precision):
+                step = self._step(feed, batch)
+                losses = self.system(step, list(feed.objectives))
+            self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
+            self.scaler.scale(losses.total).backward()
+            values |= feed.figures(losses)
+            steps.append((feed, step))
+        self._apply()
+        for feed, step in steps:
+            for objective in feed.objectives.values():
+                objective.after_step(step)
+        return values
+
+    def _apply(self) -> None:
+        """Change the weights by the gradients that are there."""
         if self.recipe.train.clip is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        for objective in feed.objectives.values():
-            objective.after_step(step)
-        return losses.figures
 
     def _step(self, feed: Feed, batch: Batch) -> Step:
         there = batch.to(self.device)
@@ -161,7 +205,7 @@ class Trainer:
             there,
             self.system.model,
             teacher=self.teacher,
-            draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key)),
+            draws=Draws(self.recipe.train.seed, self.step, (there.key, batch.key), feed.label),
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             host=batch,
@@ -178,8 +222,9 @@ class Trainer:
         progress.update(self.step, self._shown)
         if logged:
             rate = learning_rate(train, self.step - 1, self.length)
-            seen = self.step * train.batch
-            about = {"step": self.step, "samples": seen, "lr": rate, "samples_per_s": progress.speed * train.batch}
+            step, seen = self._before
+            speed = progress.speed * (self.seen - seen) / (self.step - step)
+            about = {"step": self.step, "samples": self.seen, "lr": rate, "samples_per_s": speed}
             row = {**about, "time": time.time(), **self._shown}
             self.run.log(row)
             self.run.watch("step", row)
@@ -202,7 +247,8 @@ class Trainer:
         if self.teacher is not None:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
-        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep)
+        best = self.validator.spared() if self.validator is not None else None
+        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep, spare=best)
         self.run.watch("checkpoint", {"step": self.step, "folder": str(kept.folder)})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -217,7 +263,7 @@ class Trainer:
         names = {id(p): name for name, p in trained(self.system).items()}
         load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
-        self.step = checkpoint.step
+        self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -237,19 +283,5 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt("stopped twice: not saved")
         self._stop = signal.Signals(number).name
-
-
-def drawn_streams(seed: int, chances: Mapping[str, float], start: int, end: int) -> dict[str, np.ndarray]:
-    """Which streams the steps `start` to `end` - 1 draw, by name, [end - start] bool each.
-
-    Args:
-        seed: the run's seed.
-        chances: each stream's probability by its name; the last stream stands in where none is drawn.
-        start: the first step.
-        end: the step after the last.
-    """
-    steps = np.arange(start, end, dtype=np.uint64)
-    drawn = {name: mix(seed, steps, name_word(name)) / 2.0**64 < chance for name, chance in chances.items()}
-    last = list(chances)[-1]
-    drawn[last] = drawn[last] | ~np.logical_or.reduce(list(drawn.values()))
-    return drawn
+        if self._measuring:  # what it measures is saved, and may take long
+            raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")

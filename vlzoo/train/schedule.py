@@ -18,9 +18,9 @@ class Length:
     """How long a run is.
 
     Attributes:
-        steps: updates in all.
-        per_epoch: updates of one epoch.
-        batch: samples of one update.
+        steps: steps in all.
+        per_epoch: steps of one epoch.
+        batch: samples of one step; with several streams on average, rounded.
     """
 
     steps: int
@@ -29,14 +29,23 @@ class Length:
 
 
 Schedule = Callable[[Train, int, Length], float]
-"""A recipe's section `train`, the number of an update from 0, and the run's length, to the update's learning rate."""
+"""A recipe's section `train`, the number of a step from 0, and the run's length, to the step's learning rate."""
 
 
-def length_of(train: Train, per_epoch: int) -> Length:
-    """A run's length from its recipe: `epochs` or `samples`; one epoch where neither is given."""
+def length_of(train: Train, per_epoch: int, samples: float | None = None) -> Length:
+    """A run's length from its recipe: `epochs` or `samples`; one epoch where neither is given.
+
+    Args:
+        train: the recipe's section.
+        per_epoch: steps of one epoch.
+        samples: samples of one step on average; None: `train.batch`.
+    """
+    each = samples or train.batch
+    batch = max(1, round(each))
     if train.samples is not None:
-        return Length(max(1, train.samples // train.batch), per_epoch, train.batch)
-    return Length(max(1, round((train.epochs or 1) * per_epoch)), per_epoch, train.batch)
+        # A mean of several streams is no exact number: 104 samples by 10.4 are ten steps.
+        return Length(max(1, int(train.samples / each + 1e-9)), per_epoch, batch)
+    return Length(max(1, round((train.epochs or 1) * per_epoch)), per_epoch, batch)
 
 
 def learning_rate(train: Train, step: int, length: Length) -> float:

@@ -1,0 +1,92 @@
+"""What measures a run's checkpoints while it is trained, as its recipe's section `validation` says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from vlzoo.bench.engine import load_run
+from vlzoo.bench.request import Request, task_of
+from vlzoo.bench.run import measure_model
+from vlzoo.config.schema import PartRef, Recipe, Validation
+from vlzoo.data.roots import open_source
+from vlzoo.door.options import schema_of
+from vlzoo.door.plugins import registry
+from vlzoo.errors import VlzooError
+from vlzoo.runs.run import Run
+from vlzoo.task import Task
+
+
+@dataclass
+class Measuring:
+    """Measures checkpoints of a recipe's run; its data are opened and its options checked before any training.
+
+    Args:
+        recipe: the recipe, with a section `validation`.
+        root: the data root.
+        device: where to measure; None: a GPU where there is one.
+        say: told what happens, line by line.
+
+    Raises:
+        VlzooError: the task is none that such a run can do, or the data can't be opened.
+    """
+
+    recipe: Recipe
+    root: str | None = None
+    device: torch.device | None = None
+    say: Callable[[str], None] = print
+    source: Any = field(init=False)
+    request: Request = field(init=False)
+
+    def __post_init__(self) -> None:
+        wanted = self.recipe.validation or Validation()
+        name = wanted.task or self.recipe.task or ""
+        task: Task = registry().build("task", name)
+        if task.finetuned and self.recipe.task not in (name, task.name):
+            what = f"{task.name} must be trained for, and this recipe trains {self.recipe.task or 'for no task'}"
+            raise VlzooError(what, where="validation.task", fix="name a task that needs no training: retrieval")
+        self.source = open_source(validation_data(self.recipe), self.root)
+        self.request = Request(
+            name, "run:", options=wanted.options, batch=wanted.batch or self.recipe.bench.batch, device=self.device
+        )
+        task_of(self.request, self.recipe.bench)
+
+    def __call__(self, run: Run, step: int) -> Mapping[str, float]:
+        """The figures of the checkpoint of a step by name, the task's main one first.
+
+        An interrupted measurement goes on where it stopped; predictions are removed at its end.
+        """
+        model = load_run(run.folder, checkpoint=str(step), device=self.device)
+        model.say = self.say
+        task = task_of(self.request, self.recipe.bench)
+        if model.task is not None and model.task.name == task.name:
+            task.restore(model.task.state())
+        request = replace(self.request, model=f"run:{run.folder}")
+        scored = measure_model(request, model, task, self.source, run.validation_folder).scored
+        shutil.rmtree(run.validation_folder, ignore_errors=True)
+        figures: dict[str, float] = {}
+        for score in scored.scores if scored else ():
+            figures.setdefault(score.metric, score.value)
+        return figures
+
+
+def validation_data(recipe: Recipe) -> PartRef:
+    """The data that a recipe validates on: what its section names over what it is measured on, in the split `val`.
+
+    Raises:
+        VlzooError: no data is named anywhere.
+    """
+    streams = recipe.all_streams
+    base = recipe.bench.data or (streams[0].data if streams else None)
+    named = recipe.validation.data if recipe.validation is not None else None
+    ref = named if named is not None and named.part else base
+    if ref is None:
+        raise VlzooError("no data to validate on", where="validation.data", fix="name it: `data: {part: NAME}`")
+    splits = "split" in schema_of(registry().find("data", ref.part)).names
+    own = {"split": "val"} if splits else {}
+    kept = {name: value for name, value in ref.options.items() if name != "split"} if ref is base else ref.options
+    return PartRef.model_validate({"part": ref.part, **own, **kept, **(named.options if named is not None else {})})

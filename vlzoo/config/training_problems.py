@@ -1,0 +1,94 @@
+"""What is wrong with how a recipe trains: its streams, its epochs, its validation. A run that is there is past it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vlzoo.config import schema
+from vlzoo.config.tree import Path_, Tree, dotted
+from vlzoo.door.plugins import registry
+from vlzoo.errors import Problem, UnknownName, did_you_mean
+
+WITHOUT_EPOCHS = ("vlzoo:cosine", "vlzoo:linear", "vlzoo:constant")
+"""Schedules that do not read how long an epoch is; of a plugin's it isn't known."""
+
+
+def training_problems(tree: Tree) -> Iterator[Problem]:
+    """Streams of one name, steps that could draw nothing, epochs of nobody knows which stream, validation of no task.
+
+    Values of a wrong type are left to others.
+    """
+    written = tree.data.get("streams")
+    streams = [_mapping(each) for each in written] if isinstance(written, list) else []
+    train = _mapping(tree.data.get("train"))
+    yield from _names(tree, streams)
+    yield from _probabilities(tree, streams, train)
+    yield from _epochs(tree, [_name(stream) for stream in streams] or ["main"], train)
+    validation = tree.data.get("validation")
+    if isinstance(validation, dict) and not validation.get("task") and not tree.data.get("task"):
+        path: Path_ = ("validation", "task")
+        yield Problem(tree.origin(path), dotted(path), "the recipe trains no task", "name one: `task: retrieval`")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _name(stream: Mapping[str, Any]) -> str:
+    return str(stream.get("name", schema.Stream.model_fields["name"].default))
+
+
+def _names(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Streams of one name: whether one is drawn, and what is logged of it, goes by its name."""
+    seen: dict[str, int] = {}
+    for index, stream in enumerate(streams):
+        first = seen.setdefault(_name(stream), index)
+        path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
+        if _name(stream) == "validation":
+            what = "no stream can be called 'validation'"
+            yield Problem(tree.origin(path), dotted(path), what, "its figures would be taken for those of validation")
+        if first != index:
+            what = f"streams {first} and {index} are both called {_name(stream)!r}"
+            yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")
+
+
+def _probabilities(tree: Tree, streams: list[Mapping[str, Any]], train: Mapping[str, Any]) -> Iterator[Problem]:
+    """Streams that are drawn each by its own probability, so that a step might draw none of them."""
+    given = [stream.get("probability", 1.0) for stream in streams]
+    if not given or train.get("draw", "each") != "each" or not all(isinstance(each, float | int) for each in given):
+        return
+    if max(given) < 1:
+        path: Path_ = ("streams", 0, "probability")
+        what = f"with `draw: each` no stream has probability 1 ({', '.join(map(str, given))}): a step could draw none"
+        fix = "set `train.draw: one` to draw exactly one a step in these proportions, or give one stream probability 1"
+        yield Problem(tree.origin(path), dotted(path), what, fix)
+
+
+def _epochs(tree: Tree, names: list[str], train: Mapping[str, Any]) -> Iterator[Problem]:
+    """Epochs of a stream that isn't there, or of several streams without a word whose they are."""
+    path, named = ("train", "epoch_of"), train.get("epoch_of")
+    if isinstance(named, str) and named not in names:
+        fix = did_you_mean(named, names, what="streams")
+        yield Problem(tree.origin(path), dotted(path), f"no stream called {named!r}", fix)
+    counted = _counted_in_epochs(tree, train) if named is None and len(set(names)) > 1 else []
+    if counted:
+        verb = "is" if len(counted) == 1 else "are"
+        what = f"{', '.join(counted)} {verb} counted in epochs, and there are {len(names)} streams"
+        fix = f"name the one that an epoch goes through: `epoch_of: {names[0]}`; streams: {', '.join(names)}"
+        yield Problem(tree.origin(path), dotted(path), what, fix)
+
+
+def _counted_in_epochs(tree: Tree, train: Mapping[str, Any]) -> list[str]:
+    """What a recipe counts in epochs."""
+    found = [] if train.get("samples") else ["train.epochs"]
+    schedule = train.get("schedule", schema.Train.model_fields["schedule"].default)
+    try:
+        known = registry().find("schedule", str(schedule)).qualified in WITHOUT_EPOCHS
+    except UnknownName:
+        known = True  # said elsewhere
+    found += [] if known else [f"train.schedule {schedule!r}"]
+    teacher = tree.data.get("teacher")
+    ramp = _mapping(teacher).get("ramp_epochs", schema.Teacher.model_fields["ramp_epochs"].default)
+    found += ["teacher.ramp_epochs"] if isinstance(teacher, dict) and ramp else []
+    return [*found, *(["validation.every"] if isinstance(tree.data.get("validation"), dict) else [])]
