@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vlzoo.data.records import Sample
+    from vlzoo.models.assemble import Model
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
 
@@ -40,6 +41,13 @@ class Startable(nn.Module):
         """
         inside = f"{name}."
         return {full.removeprefix(inside): tensor for full, tensor in tensors.items() if full.startswith(inside)}
+
+    def meet(self, model: Model) -> None:
+        """Called once when all parts of the model are built, before weights are loaded or the teacher is copied.
+
+        A part may take over layers of its neighbours: `self.layers = model.text_encoder.layers`. What two parts share
+        is trained and stored once.
+        """
 
 
 class ImageEncoder(Startable):
@@ -72,10 +80,12 @@ class TextEncoder(Startable):
     Attributes:
         width: D of the tokens it gives.
         vocab: how many ids it knows.
+        reads_whole: whether `pooled` has read the other words, so that texts may be compared by it.
     """
 
     width: int
     vocab: int
+    reads_whole: ClassVar[bool] = True
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool."""
@@ -188,8 +198,11 @@ class Objective(Startable):
     Attributes:
         mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
         lr_factor: learning-rate factor of its new weights.
+        needs: what it needs of the model (keys of `vlzoo.config.needs.NEEDS`), written out as a tuple of texts:
+            `vlzoo check` reads it from the source.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
     mirrored: ClassVar[tuple[str, ...]] = ()
     lr_factor: float = 1.0
 
@@ -205,6 +218,9 @@ class Objective(Startable):
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
         return {}
+
+    def before_step(self) -> None:
+        """What must hold before a step is made, or the model is measured: a temperature within its bounds."""
 
     def forward(self, step: Step) -> Loss:
         """The loss of one step."""
@@ -224,7 +240,12 @@ class TokenMask(nn.Module):
     ...         return torch.full(step.image().x.shape[:2], 0.5)
     >>> Half()(step).shape
     torch.Size([4, 16])
+
+    Attributes:
+        needs: what it needs of the model, as an objective's.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def build(self, spec: Spec) -> None:
         """Check the options against the model, now that its sizes are known."""

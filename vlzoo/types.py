@@ -125,7 +125,8 @@ class Fused:
 class Loss:
     """What an objective gives: the value to minimise and its named parts for the log.
 
-    >>> Loss(step.temperature, {"temperature": step.temperature.detach()}, count=len(step)).count
+    >>> total = step.similarity.i2t.mean()
+    >>> Loss(total, {"similarity": total.detach()}, count=len(step)).count
     4
 
     Attributes:
@@ -239,7 +240,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Spec:
-    """What an objective may know of the model when it makes its heads.
+    """What an objective may know of the model when it makes its heads; 0 or None for a part that it lacks.
 
     Attributes:
         image_width: D of image tokens.
@@ -254,6 +255,7 @@ class Spec:
         classes: number of classes of the task, 0 where there are none.
         cross_attention: whether the fusion can give an attention map of text over image tokens.
         words: the vocabulary, a token at the place of its id; empty where it is not known.
+        temperature: of a contrast: `initial`, `learned`, `low`, `high`, as the recipe's `model.temperature` says.
     """
 
     image_width: int
@@ -268,6 +270,7 @@ class Spec:
     classes: int = 0
     cross_attention: bool = False
     words: Sequence[str] = ()
+    temperature: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

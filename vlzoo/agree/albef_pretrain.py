@@ -74,7 +74,7 @@ def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: flo
     text = text_of(built, golden[f"in/input_ids{batch}"], golden[f"in/attention_mask{batch}"])
     drawn = negatives(golden[f"{case}/rng/neg_image_for_text"], golden[f"{case}/rng/neg_text_for_image"])
     masked = (golden[f"{case}/rng/mlm_input_ids"], golden[f"{case}/rng/mlm_labels"])
-    built.model.clamp_temperature()
+    built.system.before_step()
     assert built.teacher is not None
     built.teacher.update(built.system)
     step = Step(
@@ -104,7 +104,7 @@ def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Che
 
 def _whole(built: Built, step: Step) -> Step:
     """The same step, asked for every position of every pass."""
-    plan = Plan()
+    plan = Plan(offers=step.plan.offers)
     plan.mask_text(0.5)  # any probability: which words are masked was recorded
     return Step(step.batch, step.model, teacher=built.teacher, draws=step.draws, plan=plan, alpha=step.alpha)
 

@@ -52,7 +52,11 @@ class ObjectiveRef(BaseModel):
 
 
 class Temperature(Strict):
-    """The contrast's temperature: where it starts, whether it is learned, and its bounds."""
+    """The contrast's temperature: where it starts, whether it is learned, and its bounds.
+
+    The parameter is the objective's (`itc`). It is written beside `joint`, whose cosines it scales, because a
+    fine-tuning has the model of its run and objectives of its own.
+    """
 
     initial: PositiveFloat = 0.07
     learned: bool = True
@@ -61,13 +65,13 @@ class Temperature(Strict):
 
 
 class Model(Strict):
-    """The parts of the model and the size of the shared embedding space."""
+    """The parts of the model and the size of the shared embedding space (null: none)."""
 
     image_encoder: Ref | None = None
     text_encoder: Ref | None = None
     fusion: Ref | None = None
     decoder: Ref | None = None
-    joint: PositiveInt = 256
+    joint: PositiveInt | None = 256
     temperature: Temperature = Temperature()
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
+from vlzoo.offers import Contrast
 from vlzoo.step.draws import IGNORED, Draws
 from vlzoo.step.negatives import Negatives, Similarity, negative_weights
 from vlzoo.step.passes import Marked, Passes, mark
@@ -116,13 +117,12 @@ class Step:
         return Passes(self, self._kept_by_teacher, self._teacher.model, grad=False, teacher=self._teacher)
 
     @property
-    def temperature(self) -> Tensor:
-        """The contrast's temperature, []."""
-        return self.model.temperature
-
-    @property
     def similarity(self) -> Similarity:
-        """Student against the batch's keys, divided by the temperature, [B, B] each."""
+        """Student against the batch's keys, as the contrast compares them, [B, B] each.
+
+        Raises:
+            VlzooError: no objective offers `contrast`.
+        """
         return self._once("similarity", self._similarity)
 
     @property
@@ -143,7 +143,8 @@ class Step:
     def negatives(self) -> Negatives:
         """One hard negative for each text and each picture, drawn by similarity; never of the same picture.
 
-        A row whose every other row shows the same picture draws uniformly among them.
+        A row whose every other row shows the same picture draws uniformly among them. Where no objective offers
+        `contrast`, embeddings say nothing: every other picture has the same chance.
         """
         return self._once("negatives", self._mine)
 
@@ -215,13 +216,17 @@ class Step:
 
     def _similarity(self) -> Similarity:
         image_key_BE, text_key_BE = self.keys
-        scale = 1.0 / self.temperature
-        return Similarity(self.image_embed() @ text_key_BE.T * scale, self.text_embed() @ image_key_BE.T * scale)
+        contrast: Contrast = self.offered("contrast")
+        i2t_BB, t2i_BB = self.image_embed() @ text_key_BE.T, self.text_embed() @ image_key_BE.T
+        return Similarity(contrast.logits(i2t_BB), contrast.logits(t2i_BB))
 
     def _mine(self) -> Negatives:
         with torch.no_grad():
-            t2i_B = self._mine_rows("image-for-text", self.similarity.t2i, self.same_image)
-            i2t_B = self._mine_rows("text-for-image", self.similarity.i2t, self.same_image.T)
+            same_BB = self.same_image
+            level_BB = torch.zeros(same_BB.shape, device=same_BB.device)
+            alike = self.similarity if "contrast" in self.plan.offers else Similarity(level_BB, level_BB)
+            t2i_B = self._mine_rows("image-for-text", alike.t2i, same_BB)
+            i2t_B = self._mine_rows("text-for-image", alike.i2t, same_BB.T)
             own_B = torch.arange(len(self), device=t2i_B.device)
         return Negatives(t2i_B, i2t_B, torch.cat([own_B, i2t_B]), torch.cat([t2i_B, own_B]))
 

@@ -134,7 +134,7 @@ class Trainer:
         return values
 
     def _update_on(self, feed: Feed, batch: Batch) -> dict[str, Tensor]:
-        self.system.model.clamp_temperature()
+        self.system.before_step()
         if self.teacher is not None:
             self.teacher.update(self.system)
         with autocast(self.device, self.recipe.train.precision):
