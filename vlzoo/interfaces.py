@@ -43,11 +43,7 @@ class Startable(nn.Module):
         return {full.removeprefix(inside): tensor for full, tensor in tensors.items() if full.startswith(inside)}
 
     def meet(self, model: Model) -> None:
-        """Called once when all parts of the model are built, before weights are loaded or the teacher is copied.
-
-        A part may take over layers of its neighbours: `self.layers = model.text_encoder.layers`. What two parts share
-        is trained and stored once.
-        """
+        """Called once when all parts are built, before weights are loaded: to take over a neighbour's layers, say."""
 
 
 class ImageEncoder(Startable):
@@ -198,8 +194,7 @@ class Objective(Startable):
     Attributes:
         mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
         lr_factor: learning-rate factor of its new weights.
-        needs: what it needs of the model (keys of `vlzoo.config.needs.NEEDS`), written out as a tuple of texts:
-            `vlzoo check` reads it from the source.
+        needs: what it needs of the model (`vlzoo.config.needs`), written out: `vlzoo check` reads the source.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -240,12 +235,9 @@ class TokenMask(nn.Module):
     ...         return torch.full(step.image().x.shape[:2], 0.5)
     >>> Half()(step).shape
     torch.Size([4, 16])
-
-    Attributes:
-        needs: what it needs of the model, as an objective's.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()  # as an objective's
 
     def build(self, spec: Spec) -> None:
         """Check the options against the model, now that its sizes are known."""

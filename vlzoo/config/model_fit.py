@@ -25,7 +25,7 @@ def model_problems(tree: Tree) -> Iterator[Problem]:
     if not isinstance(model, dict) or (tree.data.get("task") and not _name(model.get("image_encoder"))):
         return
     where = tree.origin(("model",))
-    if not model.get("image_encoder"):
+    if not model.get("image_encoder") and any(kind == "objective" for kind, *_ in references(tree.data)):
         yield Problem(where, "model", *NO_PICTURES)
     if model.get("fusion") and not model.get("text_encoder"):
         yield Problem(tree.origin(("model", "fusion")), "model.fusion", *NO_TEXTS)

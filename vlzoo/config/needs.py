@@ -41,6 +41,18 @@ NO_TEXTS = (
 )
 
 
+ABSENT = {
+    "text_encoder": ("this model has no text encoder", "name one in the recipe: `model.text_encoder: bert`"),
+    "fusion": ("this model has no fusion", "name one in the recipe: `model.fusion: cross_attention`"),
+    "decoder": ("this model has no decoder", "name one in the recipe: `model.decoder: causal`"),
+    **dict.fromkeys(
+        ("image_projection", "text_projection"),
+        ("this model has no joint space of pictures and texts", "give its size in the recipe: `model.joint: 256`"),
+    ),
+}
+"""Parts that a model may lack, what is said where one is asked for, and the remedy."""
+
+
 def lacking(who: str, needs: Collection[str], has: Collection[str]) -> tuple[str, str] | None:
     """What is wrong and how to mend it, for the first need that is not met; None where all are.
 

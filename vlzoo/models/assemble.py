@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.config.needs import NO_PICTURES, NO_TEXTS, lacking
+from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS, lacking
 from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
@@ -28,18 +28,6 @@ T = TypeVar("T")
 
 SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 """Ids of the special tokens where no tokenizer says otherwise."""
-
-
-ABSENT: Mapping[str, tuple[str, str]] = {
-    "text_encoder": ("this model has no text encoder", "name one in the recipe: `model.text_encoder: bert`"),
-    "fusion": ("this model has no fusion", "name one in the recipe: `model.fusion: cross_attention`"),
-    "decoder": ("this model has no decoder", "name one in the recipe: `model.decoder: causal`"),
-    **dict.fromkeys(
-        ("image_projection", "text_projection"),
-        ("this model has no joint space of pictures and texts", "give its size in the recipe: `model.joint: 256`"),
-    ),
-}
-"""Parts that a model may lack, what is said where one is asked for, and the remedy."""
 
 
 class Model(nn.Module):
