@@ -125,8 +125,7 @@ class Fused:
 class Loss:
     """What an objective gives: the value to minimise and its named parts for the log.
 
-    >>> total = step.similarity.i2t.mean()
-    >>> Loss(total, {"similarity": total.detach()}, count=len(step)).count
+    >>> Loss(step.similarity.i2t.mean(), count=len(step)).count
     4
 
     Attributes:
@@ -243,9 +242,7 @@ class Spec:
     """What an objective may know of the model when it makes its heads; 0 or None for a part that it lacks.
 
     Attributes:
-        image_width: D of image tokens.
-        text_width: D of text tokens.
-        fused_width: D of fused states.
+        image_width, text_width, fused_width: D of image tokens, of text tokens, of fused states.
         joint: E, the size of the shared embedding space.
         vocab: V.
         fusion_layers: number of fusion layers.

@@ -75,17 +75,26 @@ class Model(Strict):
     temperature: Temperature = Temperature()
 
 
-class Tokenizer(Strict):
-    """How text becomes ids.
+class Tokenizer(BaseModel):
+    """How text becomes ids: a registered tokenizer with its options.
 
-    `vocab` is a file, `package:NAME` for a pip package that carries one, or `data` to build it from the training texts.
+    `vocab` is a file or folder, `package:NAME` for a pip package that carries one, or `data` to build it from the
+    training texts, which `wordpiece` alone does.
     """
 
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    part: str = "wordpiece"
     vocab: str = "data"
     size: PositiveInt = 30522
     sep: bool = False
     max_length: PositiveInt = 25
     max_words: PositiveInt = 30
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The part's options: `sep`, `max_length`, and what it has of its own; where the files lie its user says."""
+        return {**(self.model_extra or {}), "sep": self.sep, "max_length": self.max_length}
 
 
 class Teacher(Strict):
