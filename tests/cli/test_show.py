@@ -38,10 +38,8 @@ def test_a_part_whose_source_is_no_python_is_one_message(world):
 
 
 def test_a_recipe_resolved_prints_each_value_with_its_origin(world):
-    world.write(
-        "r.yaml",
-        "# mine\nmodel:\n  fusion: cross_attention\n  image_encoder: timm\n  text_encoder: bert\nobjectives: {itc: {}}\n",
-    )
+    encoders = "  image_encoder: timm\n  text_encoder: bert\n"
+    world.write("r.yaml", f"# mine\nmodel:\n  fusion: cross_attention\n{encoders}objectives: {{itc: {{}}}}\n")
     lines = [
         line.split() for line in world.run("show", "r.yaml", "--set", "train.lr=1e-3", "--resolved").stdout.splitlines()
     ]
