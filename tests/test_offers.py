@@ -37,9 +37,9 @@ def test_the_built_in_objectives_lend_what_their_names_promise(toy):
     batch = toy.answers(toy.batch(4, classes=3))
     step = toy.step(made, batch)
     assert torch.equal(made.offered("match")(step.fused(reads="cls").cls), step.match())
-    i2t, t2i = made.offered("contrast").logits(step, step.image_embed(), step.text_embed())
-    torch.testing.assert_close(i2t, step.similarity.i2t)
-    torch.testing.assert_close(t2i, step.similarity.t2i)
+    cosine_BB = step.image_embed() @ step.text_embed().T
+    torch.testing.assert_close(made.offered("contrast").logits(cosine_BB), step.similarity.i2t)
+    torch.testing.assert_close(made.offered("contrast").logits(cosine_BB.T), step.similarity.t2i)
     losses = made(step)
     assert torch.equal(made.offered("mlm")(step, step.fused(text="masked", reads="masked")), losses["mlm"].total)
     assert torch.equal(made.offered("classes")(step), parts["classify"].logits(step))

@@ -61,6 +61,10 @@ def test_it_has_no_mistakes(file):
 METHODS = {
     "albef": "ALBEF pre-training at paper size: ITC with momentum queue and distillation, ITM, MLM (Li et al. 2021).",
     "albef-tiny": "ALBEF small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes.",
+    "clip-tiny": (
+        "CLIP small enough for two CPU cores: two encoders and a contrast in the batch, without a fusion, "
+        "on generated Scenes."
+    ),
     "easy-vqa": (
         "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
         "in minutes on two CPU cores."

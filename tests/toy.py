@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from vlzoo.batch import Batch, Text
-from vlzoo.config.schema import Temperature
 from vlzoo.data_parts import Augmentation
 from vlzoo.draws import Draws
 from vlzoo.interfaces import TokenMask
@@ -27,7 +26,7 @@ WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
-def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, temperature: float = 0.07) -> Model:
+def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0) -> Model:
     """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
     torch.manual_seed(0)
     sizes = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
@@ -37,11 +36,10 @@ def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, tempe
         CrossAttentionFusion(layers=2, images=images, image_width=WIDTH, **sizes),
         CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, **sizes) if decoder else None,
         joint=JOINT,
-        temperature=Temperature(initial=temperature),
         special=SPECIAL,
     )
     for name, parameter in made.named_parameters():
-        if "norm" not in name.lower() and name != "temperature":
+        if "norm" not in name.lower():
             torch.nn.init.normal_(parameter, std=0.3)
     return made
 
@@ -53,11 +51,13 @@ def system(
     teacher: bool = False,
     token_mask: TokenMask | None = None,
     words: Sequence[str] = (),
+    temperature: float = 0.07,
     **options: object,
 ) -> System:
     """A model with objectives that have made their heads, and a token mask."""
     base = model(**options)
-    spec = base.spec(teacher=teacher, classes=classes, words=words)
+    scale = {"initial": temperature}
+    spec = base.spec(teacher=teacher, classes=classes, words=words, temperature=scale)
     for part in (*objectives.values(), *filter(None, [token_mask])):
         part.build(spec)
     return System(base, objectives, dict.fromkeys(objectives, 1.0), token_mask)

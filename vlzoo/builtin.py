@@ -63,6 +63,11 @@ PARTS = {
             "Li et al. 2021 (ALBEF)",
         ),
     ),
+    "tokenizer": (
+        ("wordpiece", "vlzoo.text.subwords:wordpiece", "BERT's word pieces; or whole words of the data", ""),
+        ("bpe", "vlzoo.text.subwords:bpe", "byte pairs as RoBERTa's, GPT-2's or CLIP's", "Sennrich et al. 2016"),
+        ("sentencepiece", "vlzoo.text.subwords:sentencepiece", "SentencePiece's unigrams", "Kudo, ACL 2018"),
+    ),
     "objective": (
         (
             "itc",

@@ -15,6 +15,7 @@ from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.batch import View
+    from vlzoo.models.assemble import Model
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
 
@@ -41,6 +42,9 @@ class Startable(nn.Module):
         """
         inside = f"{name}."
         return {full.removeprefix(inside): tensor for full, tensor in tensors.items() if full.startswith(inside)}
+
+    def meet(self, model: Model) -> None:
+        """Called once when all parts are built, before weights are loaded: to take over a neighbour's layers, say."""
 
 
 class ImageEncoder(Startable):
@@ -90,10 +94,12 @@ class TextEncoder(Startable):
     Attributes:
         width: D of the tokens it gives.
         vocab: how many ids it knows.
+        reads_whole: whether `pooled` has read the other words, so that texts may be compared by it.
     """
 
     width: int
     vocab: int
+    reads_whole: ClassVar[bool] = True
 
     def forward(
         self,
@@ -228,8 +234,10 @@ class Objective(Startable):
     Attributes:
         mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
         lr_factor: learning-rate factor of its new weights.
+        needs: what it needs of the model (`vlzoo.config.needs`), written out: `vlzoo check` reads the source.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
     mirrored: ClassVar[tuple[str, ...]] = ()
     lr_factor: float = 1.0
 
@@ -245,6 +253,9 @@ class Objective(Startable):
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
         return {}
+
+    def before_step(self) -> None:
+        """What must hold before a step is made, or the model is measured: a temperature within its bounds."""
 
     def forward(self, step: Step) -> Loss:
         """The loss of one step."""
@@ -265,6 +276,8 @@ class TokenMask(nn.Module):
     >>> Half()(step).shape
     torch.Size([4, 16])
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()  # as an objective's
 
     def build(self, spec: Spec) -> None:
         """Check the options against the model, now that its sizes are known."""

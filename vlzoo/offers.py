@@ -3,7 +3,7 @@
 Losses of other objectives, token masks, tasks and explanations ask for an offer by its name, never for a class: so a
 stranger's matching loss is measured and explained as `itm` is.
 
-Legend: B batch rows, C classes, P text-image pairs, L text tokens, D width, E joint size, Q queue length.
+Legend: B batch rows, C classes, P text-image pairs, L text tokens, D width.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ class Match(Protocol):
 
 
 class Contrast(Protocol):
-    """`contrast`: the embeddings of pictures and of texts were trained to be compared."""
+    """`contrast`: the embeddings of pictures and of texts were trained to be compared.
 
-    def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled cosines with the step's keys and Q older ones, [B, B + Q]: picture to text, text to picture."""
+    Hard negatives are mined and pictures are ranked by it; without it negatives are drawn uniformly, and nothing is
+    ranked by embeddings.
+    """
+
+    def logits(self, cosine: Tensor) -> Tensor:
+        """Cosines of any shape as its loss compares them: over its temperature, with its bias where it has one."""
         ...
 
 

@@ -167,10 +167,10 @@ class Term:
 class Loss:
     """What an objective gives: the value to minimise and its named parts for the log.
 
-    >>> Loss(step.temperature, {"temperature": step.temperature.detach()}, count=len(step)).count
+    >>> Loss(step.similarity.i2t.mean(), count=len(step)).count
     4
-    >>> Loss.of([Term(step.temperature, 4), Term(step.temperature, 9)]).total == 2 * step.temperature
-    tensor(True)
+    >>> Loss.of([Term(torch.tensor(1.0), 4), Term(torch.tensor(2.0), 9)]).total
+    tensor(3.)
 
     Attributes:
         total: scalar with autograd history, []: the sum of `terms`.
@@ -231,12 +231,10 @@ class Losses:
 
 @dataclass(frozen=True)
 class Spec:
-    """What an objective may know of the model when it makes its heads.
+    """What an objective may know of the model when it makes its heads; 0 or None for a part that it lacks.
 
     Attributes:
-        image_width: D of image tokens.
-        text_width: D of text tokens.
-        fused_width: D of fused states.
+        image_width, text_width, fused_width: D of image tokens, of text tokens, of fused states.
         joint: E, the size of the shared embedding space.
         vocab: V.
         fusion_layers: number of fusion layers.
@@ -246,6 +244,7 @@ class Spec:
         classes: number of classes of the task, 0 where there are none.
         cross_attention: whether the fusion can give an attention map of text over image tokens.
         words: the vocabulary, a token at the place of its id; empty where it is not known.
+        temperature: of a contrast: `initial`, `learned`, `low`, `high`, as the recipe's `model.temperature` says.
     """
 
     image_width: int
@@ -260,6 +259,7 @@ class Spec:
     classes: int = 0
     cross_attention: bool = False
     words: Sequence[str] = ()
+    temperature: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

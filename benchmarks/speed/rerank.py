@@ -99,10 +99,14 @@ class Ours:
     """What our second stage asks of a model, without pictures and words."""
 
     contrasts = matches = packs = True
-    scale, device = 1.0, torch.device("cpu")
+    device = torch.device("cpu")
 
     def __init__(self, model: Model, matching: ITM, timed: Timed) -> None:
         self.model, self.matching, self.timed = model, matching, timed
+
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """Cosines as they are."""
+        return cosine_P
 
     def prepare(self, image_1ND: Tensor) -> Any:
         """Keys and values, timed."""

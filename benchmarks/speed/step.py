@@ -69,7 +69,7 @@ def load(model: Albef, system: System, teacher: nn.Module, sizes: Sizes) -> None
         filled[found.teacher].add(found.name)
     trained = {name for name, _ in system.named_parameters()} | {"objectives.itc.queue.image"}
     assert trained <= filled[False], trained - filled[False]
-    followed = {name for name, _ in teacher.named_parameters()} - {"model.temperature"}
+    followed = {name for name, _ in teacher.named_parameters()}
     assert followed <= filled[True], followed - filled[True]
 
 

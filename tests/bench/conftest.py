@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,11 @@ class _OnePicture(_Changed):
         return replace(sample, images=sample.images[:1])
 
 
-def recipe_of(objectives: dict[str, Any], images: int = 1, task: str | None = None) -> Recipe:
-    """A recipe over the micro model."""
-    model = {**MODEL, "fusion": {**MODEL["fusion"], "images": images}}
+def recipe_of(
+    objectives: dict[str, Any], images: int = 1, task: str | None = None, parts: Mapping[str, Any] | None = None
+) -> Recipe:
+    """A recipe over the micro model, with other `parts`."""
+    model = {**MODEL, "fusion": {**MODEL["fusion"], "images": images}, **(parts or {})}
     whole = {
         "model": model,
         "objectives": objectives,
@@ -142,10 +144,17 @@ def engine_for(corpus: Path, sources: dict[str, Any]) -> Callable[..., Engine]:
     texts = [text for source in sources.values() for sample in source for text in (*sample.texts, *sample.answers)]
     words = build_vocab((pre_caption(text, 30) for text in texts), size=2_000, characters=True)
 
-    def make(objectives: dict[str, Any], *, task: str | None = None, images: int = 1, seed: int = 0) -> Engine:
+    def make(
+        objectives: dict[str, Any],
+        *,
+        task: str | None = None,
+        images: int = 1,
+        seed: int = 0,
+        parts: Mapping[str, Any] | None = None,
+    ) -> Engine:
         torch.manual_seed(seed)
         tokenizer = Tokenizer(words, max_length=24)
-        recipe = recipe_of(objectives, images, task)
+        recipe = recipe_of(objectives, images, task, parts)
         made = registry().build("task", task) if task else None
         if made is not None:
             made.learn(list(sources[task]))

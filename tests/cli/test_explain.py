@@ -16,6 +16,7 @@ from vlzoo.config.check import load
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.checkpoint import tensors_of
 from vlzoo.runs.run import Run
+from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
 RECIPE = """
@@ -36,7 +37,7 @@ def make_run(folder: Path, *sets: str, seed: int = 0) -> Path:
     recipe.write_text(RECIPE)
     checked = load(str(recipe), sets=sets)
     run = Run.start(folder, checked, resume=False)
-    run.keep_words(WORDS)
+    run.keep_tokenizer(Tokenizer(WORDS))
     tokenizer = run.tokenizer()
     torch.manual_seed(seed)
     system = build_system(checked.recipe, vocab=tokenizer.vocab, special=tokenizer.special)

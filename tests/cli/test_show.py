@@ -38,7 +38,8 @@ def test_a_part_whose_source_is_no_python_is_one_message(world):
 
 
 def test_a_recipe_resolved_prints_each_value_with_its_origin(world):
-    world.write("r.yaml", "# mine\nmodel:\n  fusion: cross_attention\nobjectives: {itc: {}}\n")
+    encoders = "  image_encoder: timm\n  text_encoder: bert\n"
+    world.write("r.yaml", f"# mine\nmodel:\n  fusion: cross_attention\n{encoders}objectives: {{itc: {{}}}}\n")
     lines = [
         line.split() for line in world.run("show", "r.yaml", "--set", "train.lr=1e-3", "--resolved").stdout.splitlines()
     ]
@@ -63,7 +64,8 @@ def test_a_strangers_method_is_a_recipe_in_his_package(world):
     world.write("my_recipes/methods/mine.yaml", "# a method of mine\nobjectives: {itc: {}}\n")
     assert "# a method of mine\nobjectives" in world.run("show", "mine").stdout
     assert world.run("check", "mine").stdout == "mine: no mistakes\n"
-    world.write("r.yaml", "extends: mine\nabout: on top of it\n")
+    encoders = "  image_encoder: timm\n  text_encoder: bert\n"
+    world.write("r.yaml", f"# mine\nmodel:\n  fusion: cross_attention\n{encoders}objectives: {{itc: {{}}}}\n")
     assert world.run("check", "r.yaml").returncode == 0
     lost = world.run("show", "lost")
     assert lost.returncode == 2

@@ -70,7 +70,7 @@ def test_an_official_checkpoint_becomes_a_run(world, shared):
     done = world.run("weights", "convert", "albef", "ve.safetensors", "--out", "ve", "--vocab", "vocab.txt", *heads)
     assert done.returncode == 0, done.stderr
     assert "objectives.classify (4)" in done.stdout
-    assert "missing, fresh weights: model.temperature" in done.stdout
+    assert "missing, fresh weights: model.image_projection" in done.stdout
     shown = world.run("weights", "show", "ve")
     assert "trained for: snli-ve" in shown.stdout
     assert "licence: BSD-3-Clause" in shown.stdout

@@ -13,6 +13,7 @@ model:
   image_encoder: {part: timm, nam: vit_tiny_patch16_224}
   fusion: crossattention
   joint: wide
+  text_encoder: bert
 objectives:
   ITC: {weight: 1.0}
 train:
@@ -42,8 +43,8 @@ def test_five_mistakes_are_reported_at_once_in_the_order_of_the_file(problems):
         "r.yaml:3: model.image_encoder.nam: image_encoder 'timm' takes no option 'nam'\n  -> did you mean 'name'?",
         "r.yaml:4: model.fusion: no fusion called 'crossattention'\n  -> did you mean 'cross_attention'?",
         "r.yaml:5: model.joint: 'wide' does not fit: wanted a valid integer",
-        "r.yaml:7: objectives.ITC: no objective called 'ITC'\n  -> did you mean 'itc'?",
-        "r.yaml:9: train.sheduler: there is no key 'sheduler' here\n  -> did you mean 'schedule'?",
+        "r.yaml:8: objectives.ITC: no objective called 'ITC'\n  -> did you mean 'itc'?",
+        "r.yaml:10: train.sheduler: there is no key 'sheduler' here\n  -> did you mean 'schedule'?",
     ]
 
 
@@ -143,5 +144,56 @@ def test_a_mistake_of_the_command_line_is_reported_as_such(problems):
 
 
 def test_a_good_recipe_has_none(problems):
-    text = "model: {image_encoder: timm, fusion: {part: cross_attention, layers: 2}}\nobjectives: {itc: {}, itm: off}\n"
-    assert problems(text) == []
+    fusion = "text_encoder: bert, fusion: {part: cross_attention, layers: 2}"
+    assert problems(f"model: {{image_encoder: timm, {fusion}}}\nobjectives: {{itc: {{}}, itm: off}}\n") == []
+
+
+CLIP = "model:\n  image_encoder: timm\n  text_encoder: bert\nobjectives: {itc: {}}\n"
+
+FITS = {
+    "no fusion": (
+        {"sets": ("objectives.itm={}",)},
+        "--set objectives.itm={}: objectives.itm: objective itm reads fused states, and the recipe names no fusion\n"
+        "  -> add `model.fusion:`; `vlzoo list fusion` shows what there is",
+    ),
+    "no decoder": (
+        {"sets": ("objectives.answer={}", "model.fusion=merged")},
+        "objectives.answer: objective answer writes text word by word, and the recipe names no decoder",
+    ),
+    "a part under another name": (
+        {"sets": ("objectives.near={part: itm}",)},
+        "objectives.near: objective near reads fused states",
+    ),
+    "a plugin's objective": (
+        {"extra": ("soft_itm",)},
+        "--with soft_itm: objectives.soft_itm: objective soft_itm reads fused states",
+    ),
+    "a variant has the needs of its base": (
+        {"sets": ("objectives.focal_itc={}", "objectives.itc=false", "model.joint=null")},
+        "objectives.focal_itc: objective focal_itc compares embeddings of pictures and texts, and the model has",
+    ),
+    "a token mask": ({"sets": ("token_mask=gradcam",)}, "token_mask: token_mask gradcam reads fused states"),
+    "words that say nothing of their text": (
+        {"sets": ("model.text_encoder=embedding",)},
+        "objectives.itc: objective itc compares whole texts, and the first state of this text encoder says nothing",
+    ),
+    "no texts": ({"sets": ("model.text_encoder=null",)}, "objectives.itc: objective itc reads texts"),
+    "a fusion without texts": (
+        {"sets": ("model={image_encoder: timm, text_encoder: null, fusion: merged}",)},
+        "model.fusion: the recipe names a fusion and no text encoder",
+    ),
+    "no pictures": ({"sets": ("model.image_encoder=null",)}, "model: the recipe names no image_encoder"),
+}
+
+
+@pytest.mark.parametrize("case", FITS)
+def test_what_an_objective_needs_of_the_model_is_looked_up_in_its_source(problems, case):
+    assert problems(CLIP) == []
+    changes, expected = FITS[case]
+    assert any(expected in each for each in problems(CLIP, **changes)), problems(CLIP, **changes)
+
+
+def test_a_tasks_recipe_leaves_the_model_to_its_run(problems):
+    assert problems("task: vqa\nmodel: {decoder: causal}\nobjectives: {answer: {}}\n") == []
+    whole = "task: vqa\nmodel: {image_encoder: timm, text_encoder: bert, decoder: causal}\nobjectives: {answer: {}}\n"
+    assert ["names no fusion" in each for each in problems(whole)] == [True]

@@ -11,7 +11,9 @@ from vlzoo.config.resolved import rows
 @pytest.fixture
 def resolved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "base.yaml").write_text("about: base\nmodel:\n  fusion: cross_attention\n  joint: 64\n")
+    (tmp_path / "base.yaml").write_text(
+        "about: base\nmodel:\n  fusion: cross_attention\n  joint: 64\n  image_encoder: timm\n  text_encoder: bert\n"
+    )
     (tmp_path / "r.yaml").write_text("extends: base.yaml\nmodel:\n  fusion: {layers: 2}\nobjectives:\n  itc:\n")
 
     def made(**changes) -> dict[str, tuple[object, str]]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from vlzoo.config.schema import Recipe
 from vlzoo.draws import IGNORED
 from vlzoo.errors import VlzooError
-from vlzoo.models.assemble import build_system
+from vlzoo.models.assemble import build_model, build_system
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
+
+BERT = {
+    "text_encoder": {"part": "bert", "width": 8, "layers": 1, "heads": 2, "intermediate": 16},
+    "fusion": {"part": "cross_attention", "width": 8, "layers": 2, "heads": 2, "intermediate": 16},
+}
+"""An encoder whose first state has read the text, so that texts may be compared."""
 
 
 def recipe(**changes) -> Recipe:
@@ -43,7 +51,7 @@ def test_an_objective_that_is_off_is_not_built():
 
 def test_one_part_under_two_names():
     wanted = {"near": {"part": "itc", "queue": 4}, "far": {"part": "itc", "weight": 2.0}}
-    system = build_system(recipe(objectives=wanted))
+    system = build_system(recipe(objectives=wanted, model=BERT))
     assert len(system.objectives["near"].queue.ids) == 4 and system.objectives["far"].queue is None
 
 
@@ -65,21 +73,77 @@ def test_a_systems_forward_weighs_adds_and_counts(toy):
 
 def test_unit_vectors_and_temperature_bounds():
     changes = {"temperature": {"initial": 0.07, "low": 0.05, "high": 0.1}}
-    model = build_system(recipe(model=changes)).model
+    system = build_system(recipe(model=BERT | changes, objectives={"itc": {}}))
+    model, contrast = system.model, system.offered("contrast")
     embedded = model.embed_image(model.image_encoder(torch.randn(3, 3, 16, 16)))
     torch.testing.assert_close(embedded.norm(dim=1), torch.ones(3))
     for value, kept in ((0.5, 0.1), (0.0001, 0.05), (0.07, 0.07), (-1.0, 0.05)):
         with torch.no_grad():
-            model.temperature.fill_(value)
-        model.clamp_temperature()
-        assert float(model.temperature) == pytest.approx(kept)
+            contrast.temperature.fill_(value)
+        system.before_step()
+        assert contrast.temperature.item() == pytest.approx(kept)
+        torch.testing.assert_close(contrast.logits(torch.tensor([0.5])), torch.tensor([0.5 / kept]))
 
 
 def test_a_preset_temperature_is_not_learned():
-    model = build_system(recipe(model={"temperature": {"initial": 0.05, "learned": False}})).model
-    assert not model.temperature.requires_grad
+    changes = BERT | {"temperature": {"initial": 0.05, "learned": False}}
+    contrast = build_system(recipe(model=changes, objectives={"itc": {}})).offered("contrast")
+    assert not contrast.temperature.requires_grad
 
 
-def test_a_missing_part_is_named():
-    with pytest.raises(VlzooError, match="names no fusion"):
-        build_system(recipe(model={"fusion": None}))
+def test_the_temperature_is_the_contrasts_alone():
+    """A model that is not compared has none, and a recipe's other parts are what they were."""
+    system = build_system(recipe(objectives={"itm": {}}))
+    assert [name for name in system.state_dict() if "temperature" in name] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "objective", "said"),
+    [
+        ({"image_encoder": None}, "itm", "names no image_encoder"),
+        (
+            {"fusion": None},
+            "itm",
+            "objective itm reads fused states, and the recipe names no fusion\n  -> add `mod",
+        ),
+        ({"fusion": None}, "classify", "objective classify reads fused states"),
+        ({"decoder": None}, "answer", "objective answer writes text word by word, and the recipe names no decoder"),
+        ({"text_encoder": None}, "itc", "names a fusion and no text encoder"),
+        ({"text_encoder": None, "fusion": None}, "itc", "objective itc reads texts, and the recipe names no text enc"),
+        ({"joint": None}, "itc", "objective itc compares embeddings.*no joint space\n  -> .*`model.joint: 256`"),
+        (
+            {},
+            "itc",
+            "the first state of this text encoder says nothing.*\n  -> .*`model.text_encoder: bert`",
+        ),
+    ],
+)
+def test_what_an_objective_needs_and_the_model_lacks_is_refused_by_name(model, objective, said):
+    with pytest.raises(VlzooError, match=said):
+        build_system(recipe(model=model, objectives={objective: {}}))
+
+
+def test_a_token_mask_has_needs_too():
+    with pytest.raises(VlzooError, match="token_mask gradcam reads fused states, and the recipe names no fusion"):
+        build_system(recipe(model={"fusion": None}, token_mask="gradcam"))
+
+
+def test_absent_parts_are_nothing_in_the_spec_and_refused_when_asked_for():
+    model = build_model(recipe(model={"text_encoder": None, "fusion": None, "decoder": None}), vocab=50)
+    spec = model.spec()
+    assert (spec.text_width, spec.fused_width, spec.fusion_layers, spec.joint, spec.embedding) == (0, 0, 0, 0, None)
+    assert (spec.image_width, spec.vocab, spec.cross_attention) == (12, 50, False)
+    assert model.has("image_encoder") and not model.has("fusion")
+    for name in ("text_encoder", "fusion", "decoder", "image_projection"):
+        with pytest.raises(VlzooError, match=r"this model has no .*\n  -> "):
+            getattr(model, name)
+    with pytest.raises(AttributeError):
+        _ = model.fusoin
+    assert copy.deepcopy(model).has("image_encoder")
+
+
+def test_without_a_fusion_the_decoder_reads_the_picture():
+    model = build_model(recipe(model={"text_encoder": None, "fusion": None}), vocab=50)
+    image = model.image_encoder(torch.randn(2, 3, 16, 16))
+    ids = torch.ones(2, 3, dtype=torch.long)
+    assert model.decoder(ids, ids.bool(), model.decoder.prepare(image)).shape == (2, 3, 50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import timm.layers
@@ -47,6 +48,7 @@ def make_model(tmp_path):
     return make
 
 
+CONTRAST = SimpleNamespace(logits=lambda cosine: cosine / 0.07)
 PIXELS = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 IDS = torch.tensor([[1, 7, 9, 11], [1, 5, 6, 8]])
 TEXT = Text(IDS, torch.ones_like(IDS, dtype=torch.bool), torch.zeros_like(IDS, dtype=torch.bool))
@@ -68,7 +70,7 @@ def test_the_fast_kernel_and_the_plain_one_give_the_same_map(make_model, name):
     for fused in (True, False):
         model = make_model(name, fused=fused)
         assert model.image_encoder.model.blocks[1].attn.fused_attn == fused
-        map_BP, grid = contrast_map(model, PIXELS, TEXT, 1)
+        map_BP, grid = contrast_map(model, CONTRAST, PIXELS, TEXT, 1)
         assert map_BP.shape == (2, 16) and grid == (4, 4) and not map_BP.requires_grad
         maps.append(map_BP)
     assert maps[0].max() > 1e-8 and (maps[0] >= 0).all()
@@ -78,9 +80,9 @@ def test_the_fast_kernel_and_the_plain_one_give_the_same_map(make_model, name):
 def test_frozen_weights_have_maps_too(make_model):
     """Expected: the map of the same model with trained weights."""
     model = make_model()
-    expected, _ = contrast_map(model, PIXELS, TEXT, 1)
+    expected, _ = contrast_map(model, CONTRAST, PIXELS, TEXT, 1)
     model.requires_grad_(False)
-    assert torch.equal(contrast_map(model, PIXELS, TEXT, 1)[0], expected)
+    assert torch.equal(contrast_map(model, CONTRAST, PIXELS, TEXT, 1)[0], expected)
 
 
 def test_the_encoder_is_untouched_while_and_after_it_runs(make_model):
@@ -89,7 +91,7 @@ def test_the_encoder_is_untouched_while_and_after_it_runs(make_model):
     seen = []
     watch = model.image_encoder.model.blocks[2].register_forward_hook(lambda *_: seen.append(state(model)))
     before = state(model)
-    contrast_map(model, PIXELS, TEXT, 1)
+    contrast_map(model, CONTRAST, PIXELS, TEXT, 1)
     watch.remove()
     assert seen == [before] and any("fused_attn" in each for each in before)
 
@@ -97,7 +99,7 @@ def test_the_encoder_is_untouched_while_and_after_it_runs(make_model):
 def test_an_exception_leaves_the_encoder_as_it_was(make_model):
     """Raised behind the block, while its map is kept."""
     model = make_model()
-    expected, _ = contrast_map(model, PIXELS, TEXT, 1)
+    expected, _ = contrast_map(model, CONTRAST, PIXELS, TEXT, 1)
     before = state(model)
 
     def stop(*_):
@@ -105,16 +107,16 @@ def test_an_exception_leaves_the_encoder_as_it_was(make_model):
 
     hook = model.image_encoder.model.blocks[2].register_forward_hook(stop)
     with pytest.raises(RuntimeError, match="stop here"):
-        contrast_map(model, PIXELS, TEXT, 1)
+        contrast_map(model, CONTRAST, PIXELS, TEXT, 1)
     hook.remove()
     assert state(model) == before
-    assert torch.equal(contrast_map(model, PIXELS, TEXT, 1)[0], expected)
+    assert torch.equal(contrast_map(model, CONTRAST, PIXELS, TEXT, 1)[0], expected)
 
 
 def test_two_threads_at_once_get_their_own_maps(make_model):
     """Both are inside the encoder at the same time; expected: what each block's map is when made alone."""
     model = make_model()
-    expected = [contrast_map(model, PIXELS, TEXT, block)[0] for block in (0, 1)]
+    expected = [contrast_map(model, CONTRAST, PIXELS, TEXT, block)[0] for block in (0, 1)]
     before, together = state(model), threading.Barrier(2, timeout=60)
 
     def wait(*_):
@@ -125,7 +127,7 @@ def test_two_threads_at_once_get_their_own_maps(make_model):
     found = [None, None]
 
     def run(block):
-        found[block] = contrast_map(model, PIXELS, TEXT, block)[0]
+        found[block] = contrast_map(model, CONTRAST, PIXELS, TEXT, block)[0]
 
     threads = [threading.Thread(target=run, args=(block,)) for block in (0, 1)]
     for thread in threads:
@@ -140,11 +142,11 @@ def test_two_threads_at_once_get_their_own_maps(make_model):
 
 def test_encoders_without_such_a_map(make_model):
     with pytest.raises(VlzooError, match="no image block 3\n  -> choose 0 to 2"):
-        contrast_map(make_model(), PIXELS, TEXT, 3)
+        contrast_map(make_model(), CONTRAST, PIXELS, TEXT, 3)
     with pytest.raises(VlzooError, match="frozen to false"):
-        contrast_map(make_model("vit_tiny_patch16_224", "model.image_encoder.frozen=true"), PIXELS, TEXT, 0)
+        contrast_map(make_model("vit_tiny_patch16_224", "model.image_encoder.frozen=true"), CONTRAST, PIXELS, TEXT, 0)
     # Two attentions a block, side by side: the block's map would be one of two.
     with pytest.raises(VlzooError, match="block 0 keeps no attention map"):
-        contrast_map(make_model("vit_small_patch16_18x2_224"), PIXELS, TEXT, 0)
+        contrast_map(make_model("vit_small_patch16_18x2_224"), CONTRAST, PIXELS, TEXT, 0)
     with pytest.raises(VlzooError, match="no blocks of self-attention"):
-        contrast_map(make_model("resnet18", "model.image_encoder.arguments=null"), PIXELS, TEXT, 0)
+        contrast_map(make_model("resnet18", "model.image_encoder.arguments=null"), CONTRAST, PIXELS, TEXT, 0)

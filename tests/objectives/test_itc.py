@@ -94,7 +94,8 @@ def test_keys_of_a_teacher_and_soft_targets_carry_no_gradient(toy):
     step = toy.step(made, toy.batch(3), teacher=teacher, alpha=0.4)
     made.named_objectives()["itc"](step).total.backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
-    assert made.model.temperature.grad is not None and made.model.image_projection.weight.grad is not None
+    assert made.named_objectives()["itc"].temperature.grad is not None
+    assert made.model.image_projection.weight.grad is not None
 
 
 def test_the_keys_are_enqueued_after_the_step(toy):
@@ -107,3 +108,21 @@ def test_the_keys_are_enqueued_after_the_step(toy):
     assert torch.equal(itc.queue.image[:4], step.teacher.image_embed())
     assert torch.equal(itc.queue.text[:4], step.teacher.text_embed())
     assert itc.queue.ids.tolist() == [1000, 1001, 1002, 1003, -100, -100]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"objectives.itc.temperature": 0.2, "objectives.focal_itc.temperature": 0.3}, 0.2),
+        ({"objectives.focal_itc.temperature": 0.3}, 0.3),
+        ({"model.temperature": 0.4}, 0.4),  # a run of the time when it was the model's
+        ({"objectives.near.temperature": 0.2, "objectives.far.temperature": 0.3}, None),  # whose, can't be told
+        ({"model.fusion.temperature": 0.2}, None),
+    ],
+)
+def test_a_fine_tuning_has_the_temperature_of_the_contrast_it_starts_from(toy, state, expected):
+    itc = toy.system({"itc": ITC()}).named_objectives()["itc"]
+    taken = itc.start_from("objectives.itc", {name: torch.tensor(value) for name, value in state.items()})
+    assert {name: pytest.approx(value.item()) for name, value in taken.items()} == (
+        {} if expected is None else {"temperature": expected}
+    )

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.models.teacher import Teacher
+from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.runs.checkpoint import checkpoints, load_into, load_optimizer, optimizer_tensors, save, tensors_of
@@ -130,3 +132,32 @@ def test_an_optimiser_goes_on_as_if_it_had_not_stopped():
     stepped(second, resumed, 3)
     assert torch.equal(first, second)
     assert json.dumps(sorted(optimizer_tensors(whole, {id(first): "w"}))) == '["w|exp_avg", "w|exp_avg_sq", "w|step"]'
+
+
+def older(tensors):
+    """The state as it was written while the temperature was the model's."""
+    return {name.replace("objectives.itc.temperature", "model.temperature"): tensor for name, tensor in tensors.items()}
+
+
+def test_a_checkpoint_of_the_time_when_the_temperature_was_the_models(toy):
+    """With its optimiser's rows and its teacher's copy; a system without a contrast leaves it."""
+    before, after = (toy.system({"itc": ITC(queue=4), "itm": ITM()}) for _ in range(2))
+    optimizers = []
+    for made in (before, after):
+        optimizers.append(torch.optim.AdamW(made.parameters(), lr=0.1))
+    before(toy.step(before, toy.batch(3))).total.backward()
+    optimizers[0].step()
+    of_before, of_after = ({id(p): name for name, p in made.named_parameters()} for made in (before, after))
+    state = older(tensors_of(before))
+    assert "model.temperature" in state and not any("itc.temperature" in name for name in state)
+    load_into(after, state, where="here")
+    rows = older(optimizer_tensors(optimizers[0], of_before))
+    load_optimizer(optimizers[1], rows, of_after)
+    temperatures = [made.named_objectives()["itc"].temperature for made in (before, after)]
+    assert torch.equal(*temperatures) and temperatures[0].item() != pytest.approx(0.07)
+    moments = [made.state[t]["exp_avg"] for made, t in zip(optimizers, temperatures, strict=True)]
+    assert torch.equal(*moments) and moments[0].item() != 0.0
+    teacher = Teacher(before)
+    load_into(Teacher(after), tensors_of(teacher) | {"model.temperature": torch.tensor(0.07)}, where="here")
+    alone = toy.system({"itm": ITM()})
+    load_into(alone, {n: t for n, t in state.items() if not n.startswith("objectives.itc")}, where="here")

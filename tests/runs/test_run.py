@@ -14,6 +14,7 @@ from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.runs import run as module
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.run import Run
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import SPECIAL
 
 WORDS = [*SPECIAL.values(), "a", "cat"]
@@ -67,10 +68,10 @@ def test_checkpoints(run):
 
 
 def test_words_and_what_the_task_learned(run):
-    assert not run.has_words() and run.task_state() is None
-    run.keep_words(WORDS)
+    assert not run.has_tokenizer() and run.task_state() is None
+    run.keep_tokenizer(Tokenizer(WORDS))
     run.keep_task({"answers": ["yes"]})
-    assert run.has_words() and run.tokenizer().words == WORDS
+    assert run.has_tokenizer() and run.tokenizer().words == WORDS
     assert run.tokenizer().max_length == run.recipe().tokenizer.max_length
     assert run.task_state() == {"answers": ["yes"]}
 

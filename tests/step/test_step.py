@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlzoo.batch import View
-from vlzoo.draws import Draws
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.teacher import Teacher
@@ -42,7 +41,10 @@ class Calls:
 
 
 class Twice(ITC):
-    """A second contrast, as a variant in a plugin would be."""
+    """A second contrast, as a variant in a plugin would be; it leaves mining to the first."""
+
+    def offers(self):
+        return {}
 
 
 def run(made, step):
@@ -315,7 +317,7 @@ def mined_often(toy, made, batch, times):
         patched.setattr(made.model.image_encoder, "forward", lambda pixels: None)
         patched.setattr(made.model.text_encoder, "forward", lambda ids, mask: Tokens(text, mask, text))
         for number in range(times):
-            yield Step(batch, made.model, draws=Draws(7, number)).negatives
+            yield toy.step(made, batch, number=number).negatives
 
 
 def test_negatives_never_show_the_own_picture(toy):
@@ -331,7 +333,7 @@ def test_negatives_never_show_the_own_picture(toy):
 
 
 def test_hard_negatives_are_drawn_by_similarity(toy):
-    made = toy.system({"itm": ITM()}, temperature=0.5)
+    made = toy.system({"itc": ITC(), "itm": ITM()}, temperature=0.5)
     batch = toy.batch(4)
     logits = toy.step(made, batch).similarity.t2i[0].detach().double()
     weights = torch.exp(logits[1:] - logits[1:].max())
@@ -346,7 +348,7 @@ def test_hard_negatives_are_drawn_by_similarity(toy):
 
 def test_a_confident_model_still_draws_legal_negatives(toy):
     # At temperature 0.001 the diagonal is ahead by so much that exp underflows for every legal pair.
-    made = toy.system({"itm": ITM()}, temperature=0.001)
+    made = toy.system({"itc": ITC(), "itm": ITM()}, temperature=0.001)
     made.model.embed_image = made.model.embed_text = lambda tokens: torch.eye(4, toy.JOINT)
     step = toy.step(made, toy.batch(4))
     assert bool((torch.softmax(step.similarity.i2t, dim=1)[~torch.eye(4, dtype=torch.bool)] == 0).all())
@@ -438,3 +440,44 @@ def test_weights_of_a_token_mask_have_no_history(toy):
     made = toy.system({"itc": ITC()})
     step = Step(toy.batch(2), made.model, plan=Plan().gather(made.named_objectives(), token_mask=Bright()))
     assert step.image().x.requires_grad and not step.view("soft").weights.requires_grad
+
+
+class Sigmoid(Objective):
+    """A contrast with a scale and a bias of its own, as SigLIP's (Zhai et al. 2023)."""
+
+    needs = ("text_encoder", "joint", "pooled_text")
+
+    def build(self, spec):
+        self.scale, self.bias = (torch.nn.Parameter(torch.tensor(value)) for value in (10.0, -10.0))
+
+    def offers(self):
+        return {"contrast": self}
+
+    def logits(self, cosine):
+        return cosine * self.scale + self.bias
+
+    def forward(self, step):
+        sign_BB = 2.0 * torch.eye(len(step)) - 1.0
+        return Loss(-torch.nn.functional.logsigmoid(sign_BB * step.similarity.i2t).sum(1).mean())
+
+
+def test_a_contrast_brings_its_scale_and_its_bias(toy):
+    made = toy.system({"sigmoid": Sigmoid(), "itm": ITM()})
+    step = toy.step(made, toy.batch(4))
+    cosine_BB = step.image_embed() @ step.text_embed().T
+    torch.testing.assert_close(step.similarity.i2t, 10 * cosine_BB - 10)
+    made(step).total.backward()
+    lent = made.offered("contrast")
+    assert lent.scale.grad.abs() > 0 and lent.bias.grad.abs() > 0
+
+
+def test_without_a_contrast_negatives_are_drawn_uniformly(toy):
+    """Untrained embeddings say nothing; a picture of the same id stays out."""
+    made = toy.system({"itm": ITM()})
+    batch = replace(toy.batch(4), image_id=torch.tensor([1, 1, 2, 3]))
+    drawn = [toy.step(made, batch, number=number).negatives.image_for_text[0] for number in range(400)]
+    share = torch.bincount(torch.stack(drawn), minlength=4) / 400
+    assert share[:2].tolist() == [0, 0]
+    assert abs(float(share[2]) - 0.5) < 4 * 0.025
+    with pytest.raises(VlzooError, match="no objective of this recipe offers 'contrast'\n  -> add `itc`"):
+        _ = toy.step(made, batch).similarity

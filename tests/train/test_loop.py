@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
-from vlzoo.step.draws import Draws
 
 from vlzoo.config.schema import Recipe
+from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
 from vlzoo.models.embedding import EmbeddingEncoder

@@ -28,7 +28,7 @@ def groups(made, train):
         ("model.norm.weight", (4,), False, False),
         ("model.image_encoder.position", (1, 4, 8), True, True),
         # Official `optim_factory.py` spares 1-D parameters and biases alone; the temperature has no dimension.
-        ("model.temperature", (), False, True),
+        ("objectives.itc.temperature", (), False, True),
     ],
 )
 def test_what_decays(name, shape, matrices, albef):
@@ -59,13 +59,13 @@ def test_every_trained_parameter_is_in_one_group_once(toy):
 def test_new_heads_may_learn_faster(toy):
     itm = ITM()
     itm.lr_factor = 5.0
-    made = toy.system({"itm": itm, "mlm": MLM()})
+    made = toy.system({"itm": itm, "mlm": MLM(), "itc": ITC()})
     optimizer, found = groups(made, Train(lr=1e-3))
     set_rate(optimizer, 2e-4)
     rates = {name: group["lr"] for group, names in zip(optimizer.param_groups, found, strict=True) for name in names}
     assert rates["objectives.itm.head.weight"] == pytest.approx(1e-3)  # 5 times 2e-4
     assert rates["objectives.mlm.head.dense.weight"] == pytest.approx(2e-4)
-    assert rates["model.temperature"] == pytest.approx(2e-4)
+    assert rates["objectives.itc.temperature"] == pytest.approx(2e-4)
 
 
 def test_what_no_start_filled_learns_by_its_factor(toy):

@@ -97,7 +97,7 @@ def test_a_full_disk_leaves_nothing_behind(request_of, tmp_path, monkeypatch):
     def refuse(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vlzoo.runs.run.write_vocab", refuse)
+    monkeypatch.setattr("vlzoo.text.tokenizer.write_vocab", refuse)
     wishes = request_of()
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(CheckpointError, match="no room"):

@@ -66,5 +66,7 @@ def _words(golden: Golden, built: Built, case: str, block: int) -> Iterator[Chec
 
 def _contrast(golden: Golden, built: Built, case: str, block: int) -> Iterator[Check]:
     batch = _step(golden, built, Plan()).batch
-    map_BP, grid = contrast_map(built.model, batch.images["image"], batch.texts["text"], block)
+    map_BP, grid = contrast_map(
+        built.model, built.system.offered("contrast"), batch.images["image"], batch.texts["text"], block
+    )
     yield golden.close(f"{case}/out/map", map_BP.unflatten(-1, grid), EMBEDDINGS)

@@ -33,7 +33,7 @@ from vlzoo.config.schema import Teacher, Train
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.step.plan import MASKED
+from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
 from vlzoo.train.optim import make_optimizer
 from vlzoo.train.schedule import Length, soft_weight
@@ -75,7 +75,7 @@ def take_step(golden: Golden, built: Built, case: str, *, batch: int, alpha: flo
     text = text_of(built, golden[f"in/input_ids{batch}"], golden[f"in/attention_mask{batch}"])
     drawn = negatives(golden[f"{case}/rng/neg_image_for_text"], golden[f"{case}/rng/neg_text_for_image"])
     masked = replace(text, ids=golden[f"{case}/rng/mlm_input_ids"], labels=golden[f"{case}/rng/mlm_labels"])
-    built.model.clamp_temperature()
+    built.system.before_step()
     assert built.teacher is not None
     built.teacher.update(built.system)
     step = Step(
@@ -105,7 +105,8 @@ def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Che
 
 def _whole(built: Built, step: Step) -> Step:
     """The same step, asked for every position of every pass."""
-    return Step(step.batch, step.model, teacher=built.teacher, draws=step.draws, alpha=step.alpha)
+    plan = Plan(offers=step.plan.offers)
+    return Step(step.batch, step.model, teacher=built.teacher, draws=step.draws, plan=plan, alpha=step.alpha)
 
 
 def _passes(built: Built, step: Step) -> dict[str, Tensor]:

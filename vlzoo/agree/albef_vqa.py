@@ -18,7 +18,7 @@ from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.batch import Batch
 from vlzoo.bench.vqa.rank import rank_answers
-from vlzoo.models.assemble import Model, decoder_of
+from vlzoo.models.assemble import Model
 from vlzoo.objectives.answer import Answer
 from vlzoo.step.step import Step
 from vlzoo.types import Fused, Tokens
@@ -63,7 +63,7 @@ def _batch(golden: Golden, built: Built) -> Batch:
 
 def _logits(model: Model, fused: Fused, batch: Batch) -> Tensor:
     """Logits at every position of the answers, [A, L, V]."""
-    decoder, answer = decoder_of(model), batch.texts["answer"]
+    decoder, answer = model.decoder, batch.texts["answer"]
     memory = decoder.prepare(Tokens(fused.x, fused.mask, fused.cls))
     logits: Tensor = decoder(answer.ids, answer.mask, memory, batch.extra["answer_row"])
     return logits
@@ -108,7 +108,7 @@ def _otherwise(candidate_BK: Tensor, share_BK: Tensor, theirs_BK: Tensor, probs_
 
 def _stages(golden: Golden, built: Built, memory: Tokens) -> Iterator[Check]:
     """The logits of the first token, and of the candidates in the order the first stage gave them."""
-    decoder = decoder_of(built.model)
+    decoder = built.model.decoder
     prepared = decoder.prepare(memory)
     answer = text_of(built, golden["rank/in/cand_ids"], golden["rank/in/cand_mask"])
     start_B1 = answer.ids[:1, :1].expand(len(memory.x), 1)

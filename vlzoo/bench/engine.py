@@ -73,7 +73,7 @@ class Engine(BenchModel):
         self.size = int(getattr(self.augmentation, "size", 256))
         self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
-        self.system.model.clamp_temperature()  # the last update may have left the bounds
+        self.system.before_step()  # the last update may have left the bounds
         # Nothing is planned: a task says itself what it reads, and reads whole sentences.
         self.plan = Plan(offers=Offers(self.system.named_objectives()))
 

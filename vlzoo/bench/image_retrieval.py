@@ -53,7 +53,9 @@ class ImageRetrieval(Task):
 
         pairs = pair_model(model)
         if not pairs.contrasts:
-            raise CheckpointError("this model gives pictures no embedding", fix="use one that was trained with `itc`")
+            raise CheckpointError(
+                "this model gives pictures no embedding", fix="use one that was trained with a contrast, such as `itc`"
+            )
         for rows in batches_left(source, effort.batch, done):
             samples = [source[row] for row in rows]
             embed_BE = pairs.images([sample.images[0] for sample in samples]).embed

@@ -10,6 +10,7 @@ from typing import Any
 
 from vlzoo.config import schema
 from vlzoo.config.compose import compose
+from vlzoo.config.model_fit import model_problems
 from vlzoo.config.references import references
 from vlzoo.config.schema_problems import schema_problems
 from vlzoo.config.training_problems import training_problems
@@ -122,6 +123,7 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
         yield Problem(tree.origin(("train", "samples")), "train.samples", "`epochs` and `samples` can't both be given")
     if not data.get("task"):
         yield from _unnamed_parts(tree)
+    yield from model_problems(tree)
     yield from _bench_problems(tree, _section(data, "bench"))
     yield from _finetune_problems(tree, _section(data, "finetune"))
 

@@ -18,6 +18,10 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for kind in ("image_encoder", "text_encoder", "fusion", "decoder"):
         if isinstance(model, dict):
             yield from _reference(kind, ("model", kind), model.get(kind))
+    tokenizer = data.get("tokenizer")
+    if isinstance(tokenizer, dict):
+        options = {key: value for key, value in tokenizer.items() if key not in ("part", "size", "max_words")}
+        yield "tokenizer", ("tokenizer",), str(tokenizer.get("part", "wordpiece")), {"vocab": "data", **options}
     augment = data.get("augment")
     for when in ("train", "eval"):
         if isinstance(augment, dict):

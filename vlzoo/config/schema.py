@@ -52,7 +52,11 @@ class ObjectiveRef(BaseModel):
 
 
 class Temperature(Strict):
-    """The contrast's temperature: where it starts, whether it is learned, and its bounds."""
+    """The contrast's temperature: where it starts, whether it is learned, and its bounds.
+
+    The parameter is the objective's (`itc`). It is written beside `joint`, whose cosines it scales, because a
+    fine-tuning has the model of its run and objectives of its own.
+    """
 
     initial: PositiveFloat = 0.07
     learned: bool = True
@@ -61,27 +65,36 @@ class Temperature(Strict):
 
 
 class Model(Strict):
-    """The parts of the model and the size of the shared embedding space."""
+    """The parts of the model and the size of the shared embedding space (null: none)."""
 
     image_encoder: Ref | None = None
     text_encoder: Ref | None = None
     fusion: Ref | None = None
     decoder: Ref | None = None
-    joint: PositiveInt = 256
+    joint: PositiveInt | None = 256
     temperature: Temperature = Temperature()
 
 
-class Tokenizer(Strict):
-    """How text becomes ids.
+class Tokenizer(BaseModel):
+    """How text becomes ids: a registered tokenizer with its options.
 
-    `vocab` is a file, `package:NAME` for a pip package that carries one, or `data` to build it from the training texts.
+    `vocab` is a file or folder, `package:NAME` for a pip package that carries one, or `data` to build it from the
+    training texts, which `wordpiece` alone does.
     """
 
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    part: str = "wordpiece"
     vocab: str = "data"
     size: PositiveInt = 30522
     sep: bool = False
     max_length: PositiveInt = 25
     max_words: PositiveInt = 30
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The part's options: `sep`, `max_length`, and what it has of its own; where the files lie its user says."""
+        return {**(self.model_extra or {}), "sep": self.sep, "max_length": self.max_length}
 
 
 class Start(BaseModel):

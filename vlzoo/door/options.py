@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from vlzoo.door.parts import FUNCTIONS, Option, Part
 from vlzoo.door.source import Definition, definition, full_name, is_overload, locate, statements
@@ -33,12 +34,14 @@ class Schema:
         open: whether it takes options beyond these (`**kwargs`, or a source that can't be read).
         doc: the docstring's first paragraph.
         where: `file:line` of the definition; empty where it was not found.
+        facts: what the class and its bases say of themselves in plain values: `needs = ("fusion",)`.
     """
 
     options: Options
     open: bool = False
     doc: str = ""
     where: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -59,9 +62,9 @@ def schema_of(part: Part) -> Schema:
     where = f"{found.file}:{found.node.lineno}"
     doc = (ast.get_docstring(found.node) or "").partition("\n\n")[0].replace("\n", " ")
     if part.options is not None or part.kind in FUNCTIONS:
-        return Schema(part.options or (), doc=doc, where=where)
+        return Schema(part.options or (), doc=doc, where=where, facts=_facts(found))
     options, is_open = _signature(found)
-    return Schema(options, is_open, doc, where)
+    return Schema(options, is_open, doc, where, _facts(found))
 
 
 def check_names(part: Part, given: Iterable[str], *, where: str | None = None) -> None:
@@ -102,6 +105,26 @@ def _signature(found: Definition) -> tuple[Options, bool]:
         if constructor is None or not is_open:  # `**kwargs` are handed on to the next constructor
             break
     return tuple(options.values()), is_open
+
+
+def _facts(found: Definition) -> dict[str, Any]:
+    """The class attributes whose values are written out, the nearest class's first; what is computed can't be read."""
+    facts: dict[str, Any] = {}
+    for each in _ancestors(found):
+        for node in statements(each.node.body) if isinstance(each, Definition) else ():
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            for target in targets:
+                if value is not None and isinstance(target, ast.Name):
+                    facts.setdefault(target.id, _literal(value))
+    return facts
+
+
+def _literal(value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return None
 
 
 def _constructor(node: ast.AST) -> ast.FunctionDef | None:

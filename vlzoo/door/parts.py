@@ -16,6 +16,7 @@ KINDS: Mapping[str, str] = {
     "image_encoder": "pictures to image tokens",
     "text_encoder": "words to text tokens",
     "fusion": "text and image tokens to fused states",
+    "tokenizer": "texts to ids",
     "decoder": "fused states to text, word by word",
     "objective": "a training step to a loss",
     "augmentation": "an image or a text to a changed one",

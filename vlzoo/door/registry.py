@@ -140,6 +140,7 @@ class Registrar:
     image_encoder: Register
     text_encoder: Register
     fusion: Register
+    tokenizer: Register
     decoder: Register
     objective: Register
     augmentation: Register

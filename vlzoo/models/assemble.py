@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe, Temperature
+from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS, lacking
+from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
@@ -30,79 +31,114 @@ SPECIAL: Mapping[str, int] = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
 class Model(nn.Module):
-    """Encoders, fusion, decoder, and the projections into the joint space.
+    """An image encoder, and what else the recipe names: text encoder, fusion, decoder, projections into a joint space.
+
+    A part that the model lacks is refused by name when it is asked for; `has` says whether it is there.
+
+    >>> system.model.has("fusion"), system.model.has("decoder")
+    (True, False)
 
     Args:
         image_encoder: pictures to tokens.
-        text_encoder: words to tokens.
-        fusion: both to fused states.
-        decoder: fused states to words; None where the task needs none.
-        joint: E.
-        temperature: of the contrast.
+        text_encoder: words to tokens; None: the model reads no texts.
+        fusion: both to fused states; None: they meet in the joint space alone, or in a decoder.
+        decoder: states to words; None where nothing is written.
+        joint: E; 0: no joint space. Without a text encoder there is none either.
         special: ids of the special tokens.
+        vocab: number of ids where neither text encoder nor decoder says it.
     """
+
+    text_encoder: TextEncoder
+    fusion: Fusion
+    decoder: Decoder
+    image_projection: nn.Linear
+    text_projection: nn.Linear
 
     def __init__(
         self,
         image_encoder: ImageEncoder,
-        text_encoder: TextEncoder,
-        fusion: Fusion,
+        text_encoder: TextEncoder | None = None,
+        fusion: Fusion | None = None,
         decoder: Decoder | None = None,
         *,
         joint: int = 256,
-        temperature: Temperature | None = None,
         special: Mapping[str, int] = SPECIAL,
+        vocab: int = 0,
     ) -> None:
         super().__init__()
-        scale = temperature or Temperature()
-        self.image_encoder, self.text_encoder = image_encoder, text_encoder
-        self.fusion, self.decoder = fusion, decoder
-        self.image_projection = nn.Linear(image_encoder.width, joint)
-        self.text_projection = nn.Linear(text_encoder.width, joint)
-        self.temperature = nn.Parameter(torch.tensor(scale.initial), requires_grad=scale.learned)
-        self.bounds, self.joint, self.special = (scale.low, scale.high), joint, dict(special)
-        self.vocab = text_encoder.vocab
+        self.image_encoder = image_encoder
+        self.register_module("text_encoder", text_encoder)
+        self.register_module("fusion", fusion)
+        self.register_module("decoder", decoder)
+        self.joint = joint if text_encoder is not None else 0
+        widths = {} if text_encoder is None else {"image": image_encoder.width, "text": text_encoder.width}
+        for side in ("image", "text"):
+            self.register_module(f"{side}_projection", nn.Linear(widths[side], joint) if self.joint else None)
+        self.special = dict(special)
+        speaks = text_encoder if text_encoder is not None else decoder
+        self.vocab = vocab if speaks is None else speaks.vocab
+
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
+        """As `nn.Module`'s; a part that the model lacks is a mistake of the recipe.
+
+        Raises:
+            VlzooError: it lacks the part.
+        """
+        found = super().__getattr__(name)
+        if found is None and name in ABSENT:
+            what, fix = ABSENT[name]
+            raise VlzooError(what, fix=fix)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the model has a part: `text_encoder`, `fusion`, `decoder`, `image_projection`, ..."""
+        return any(name == known for known, _ in self.named_children())
 
     def embed_image(self, image: Tokens) -> Tensor:
-        """Unit vectors [B, E] of the pictures' pooled states."""
+        """Unit vectors [B, E] of the pictures' pooled states.
+
+        Raises:
+            VlzooError: the model has no joint space; so does `embed_text`.
+        """
         return F.normalize(self.image_projection(image.pooled), dim=-1)
 
     def embed_text(self, text: Tokens) -> Tensor:
         """Unit vectors [B, E] of the texts' pooled states."""
         return F.normalize(self.text_projection(text.pooled), dim=-1)
 
-    def clamp_temperature(self) -> None:
-        """Keep the temperature within its bounds (ALBEF: [0.001, 0.5], before every forward)."""
-        with torch.no_grad():
-            self.temperature.clamp_(*self.bounds)
+    def meets(self) -> set[str]:
+        """The needs of parts (`vlzoo.config.needs`) that this model meets."""
+        met = {name for name in ("text_encoder", "fusion", "decoder") if self.has(name)}
+        if self.has("text_encoder") and self.text_encoder.reads_whole:
+            met.add("pooled_text")
+        return met | ({"joint"} if self.joint else set())
 
-    def spec(self, *, teacher: bool = False, classes: int = 0, words: Sequence[str] = ()) -> Spec:
+    def spec(
+        self,
+        *,
+        teacher: bool = False,
+        classes: int = 0,
+        words: Sequence[str] = (),
+        temperature: Mapping[str, Any] | None = None,
+    ) -> Spec:
         """What objectives may know of this model."""
+        text = self.text_encoder if self.has("text_encoder") else None
+        fusion = self.fusion if self.has("fusion") else None
         return Spec(
             image_width=self.image_encoder.width,
-            text_width=self.text_encoder.width,
-            fused_width=self.fusion.width,
+            text_width=text.width if text else 0,
+            fused_width=fusion.width if fusion else 0,
             joint=self.joint,
             vocab=self.vocab,
-            fusion_layers=self.fusion.layers,
+            fusion_layers=fusion.layers if fusion else 0,
             special=self.special,
             teacher=teacher,
-            embedding=self.text_encoder.word_embedding(),
+            embedding=text.word_embedding() if text else None,
             classes=classes,
-            cross_attention=self.fusion.cross_attention,
+            cross_attention=fusion is not None and fusion.cross_attention,
             words=words,
+            temperature=temperature or {},
         )
-
-
-def decoder_of(model: Model) -> Decoder:
-    """The model's decoder.
-
-    Raises:
-        VlzooError: it has none.
-    """
-    if model.decoder is None:
-        raise VlzooError("this model has no decoder", fix="name one in the recipe: `model.decoder: causal`")
-    return model.decoder
 
 
 class System(nn.Module):
@@ -144,6 +180,11 @@ class System(nn.Module):
         losses = {name: known[name](step) for name in (known if objectives is None else objectives)}
         total = sum((self.weights[name] * loss.total for name, loss in losses.items()), torch.zeros(()))
         return Losses(losses, total)
+
+    def before_step(self) -> None:
+        """What must hold before a step is made, or the model is measured: see `Objective.before_step`."""
+        for objective in self.named_objectives().values():
+            objective.before_step()
 
     def offers(self, name: str) -> bool:
         """Whether an objective lends something under a name (`vlzoo.offers`)."""
@@ -187,11 +228,13 @@ def build_system(
         VlzooError: a part is missing, or parts do not fit each other.
     """
     model = build_model(recipe, vocab=vocab, special=special)
-    spec = model.spec(teacher=recipe.teacher is not None, classes=classes, words=words)
-    objectives = {name: build_objective(name, ref, spec) for name, ref in recipe.active.items()}
+    scale = recipe.model.temperature.model_dump()
+    spec = model.spec(teacher=recipe.teacher is not None, classes=classes, words=words, temperature=scale)
+    objectives = {name: build_objective(name, ref, spec, model) for name, ref in recipe.active.items()}
     mask = recipe.token_mask
     token_mask: TokenMask | None = registry().build("token_mask", mask.part, **mask.options) if mask else None
-    if token_mask is not None:
+    if mask and token_mask is not None:
+        check_needs(f"token_mask {mask.part}", token_mask.needs, model)
         token_mask.build(spec)
     return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()}, token_mask)
 
@@ -200,36 +243,57 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
     """Build the model of a recipe; sizes that follow from its neighbours need not be given.
 
     Raises:
-        VlzooError: a part is missing.
+        VlzooError: it names no image encoder, or a fusion without a text encoder.
     """
     wanted = recipe.model
     ids = {} if vocab is None else {"vocab": vocab}
-    image = build_part("image_encoder", wanted.image_encoder, {})
-    text = build_part("text_encoder", wanted.text_encoder, ids)
-    widths = {"image_width": image.width, "text_width": text.width}
-    fusion = build_part("fusion", wanted.fusion, widths)
-    memory = {**ids, "memory_width": fusion.width}
-    decoder = build_part("decoder", wanted.decoder, memory) if wanted.decoder else None
-    return Model(image, text, fusion, decoder, joint=wanted.joint, temperature=wanted.temperature, special=special)
+    if wanted.image_encoder is None:
+        what, fix = NO_PICTURES
+        raise VlzooError(what, fix=fix)
+    if wanted.fusion and not wanted.text_encoder:
+        what, fix = NO_TEXTS
+        raise VlzooError(what, fix=fix)
+    image: ImageEncoder = build_part("image_encoder", wanted.image_encoder, {})
+    text = build_part("text_encoder", wanted.text_encoder, ids) if wanted.text_encoder else None
+    fusion = decoder = None
+    if wanted.fusion and text is not None:
+        fusion = build_part("fusion", wanted.fusion, {"image_width": image.width, "text_width": text.width})
+    if wanted.decoder:
+        # A decoder reads what the fusion gives; without one, the picture itself.
+        memory = image.width if fusion is None else fusion.width
+        decoder = build_part("decoder", wanted.decoder, {**ids, "memory_width": memory})
+    model = Model(image, text, fusion, decoder, joint=wanted.joint or 0, special=special, vocab=vocab or 0)
+    for part in (image, text, fusion, decoder):
+        if part is not None:
+            part.meet(model)
+    return model
 
 
-def build_objective(name: str, ref: ObjectiveRef, spec: Spec) -> Objective:
-    """Build one objective and its heads."""
+def build_objective(name: str, ref: ObjectiveRef, spec: Spec, model: Model) -> Objective:
+    """Build one objective and its heads.
+
+    Raises:
+        VlzooError: the model lacks what it needs.
+    """
     objective: Objective = registry().build("objective", ref.part or name, **ref.options)
+    check_needs(f"objective {name}", objective.needs, model)
     objective.build(spec)
+    objective.meet(model)
     return objective
 
 
-def build_part(kind: str, ref: PartRef | None, derived: Mapping[str, Any]) -> Any:
-    """Build a part of the model; `derived` options are given where it takes them and the recipe does not.
+def check_needs(who: str, needs: Sequence[str], model: Model) -> None:
+    """Refuse a part that needs of the model what it lacks.
 
     Raises:
-        VlzooError: the recipe does not name one.
+        VlzooError: says what, and the remedy.
     """
-    if ref is None:
-        raise VlzooError(
-            f"the recipe names no {kind}", fix=f"add `model.{kind}:`; `vlzoo list {kind}` shows what there is"
-        )
+    if refused := lacking(who, needs, model.meets()):
+        raise VlzooError(refused[0], fix=refused[1])
+
+
+def build_part(kind: str, ref: PartRef, derived: Mapping[str, Any]) -> Any:
+    """Build a part of the model; `derived` options are given where it takes them and the recipe does not."""
     known = schema_of(registry().find(kind, ref.part)).names
     follows = {name: value for name, value in derived.items() if name in known}
     return registry().build(kind, ref.part, **{**follows, **ref.options})

@@ -15,19 +15,23 @@ from torch.overrides import TorchFunctionMode
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
 from vlzoo.models.gradcam import SCALE
+from vlzoo.offers import Contrast
 
 if TYPE_CHECKING:
     from vlzoo.models.assemble import Model
 
 
-def contrast_map(model: Model, image_B3HW: Tensor, text: Text, block: int) -> tuple[Tensor, tuple[int, int]]:
+def contrast_map(
+    model: Model, contrast: Contrast, image_B3HW: Tensor, text: Text, block: int
+) -> tuple[Tensor, tuple[int, int]]:
     """The [CLS] row of a block's self-attention times what it did for the similarity (ALBEF `Grounding.py`, ITC).
 
-    The score is the sum over the pairs of cosine over temperature. For vision transformers of timm; nothing of the
-    encoder is changed, so that other threads may use it meanwhile.
+    The score is the sum over the pairs of the contrast's logits: cosines over the temperature. For vision transformers
+    of timm; nothing of the encoder is changed, so that other threads may use it meanwhile.
 
     Args:
         model: the model.
+        contrast: what an objective offers as `contrast`.
         image_B3HW: normalised pixels.
         text: one text for each picture.
         block: the image encoder's block, counted from 0.
@@ -44,7 +48,7 @@ def contrast_map(model: Model, image_B3HW: Tensor, text: Text, block: int) -> tu
             tokens = model.image_encoder(image_B3HW)
         map_BHNN = _check_map(kept, blocks, tokens.x.shape[1])
         similarity_B = (model.embed_image(tokens) * model.embed_text(model.text_encoder(text.ids, text.mask))).sum(1)
-        score = (similarity_B / model.temperature).float().sum() * SCALE
+        score = contrast.logits(similarity_B).float().sum() * SCALE
         (gradient_BHNN,) = torch.autograd.grad(score, map_BHNN)
     if tokens.grid is None:
         raise VlzooError("this image encoder has no grid of patches")

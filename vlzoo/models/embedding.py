@@ -55,12 +55,16 @@ class WordEmbedding(nn.Module):
 class EmbeddingEncoder(TextEncoder):
     """Word and position vectors alone: the text side of single-stream models.
 
+    Its first state is equal for all texts, so nothing may be compared or ranked by it.
+
     Args:
         width: D of the tokens it gives.
         vocab: how many ids it knows.
         max_length: how many positions there are.
         dropout: chance of dropping a number.
     """
+
+    reads_whole = False
 
     def __init__(self, *, width: int = 768, vocab: int = 30522, max_length: int = 512, dropout: float = 0.1) -> None:
         super().__init__()

@@ -51,12 +51,13 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def update(self, system: System) -> None:
-        """`theta_m <- m theta_m + (1 - m) theta`, in place; buffers and the temperature are not averaged."""
+        """`theta_m <- m theta_m + (1 - m) theta`, in place; buffers are not averaged.
+
+        The contrast's temperature is the objective's: student and teacher are compared under the student's.
+        """
         mine, theirs = dict(self.named_parameters()), self._follow(system)
         for name, parameter in mine.items():
-            if name != "model.temperature":
-                parameter.lerp_(theirs[name], 1.0 - self.momentum)
-        self.model.temperature.copy_(system.model.temperature)
+            parameter.lerp_(theirs[name], 1.0 - self.momentum)
 
     def twin(self, objective: Objective, head: str) -> nn.Module:
         """The copy of an objective's head.

@@ -16,7 +16,6 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
-from vlzoo.models.assemble import decoder_of
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.passes import Passes
@@ -31,6 +30,8 @@ class Answer(Objective):
     Reads `batch.texts["answer"]` (A answers, [CLS] first, [SEP] last), `extra["answer_row"]` [A] and
     `extra["answer_weight"]` [A].
     """
+
+    needs = ("text_encoder", "fusion", "decoder")
 
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
@@ -57,7 +58,7 @@ class Answer(Objective):
 
     def _logits(self, passes: Passes, answer: Text, row_A: Tensor, scored: Marked) -> Tensor:
         """Logits [T, V] of each scored token, from the tokens before it."""
-        decoder = decoder_of(passes.model)
+        decoder = passes.model.decoder
         memory = decoder.prepare(_memory(passes))
         logit_ALV = decoder(answer.ids[:, :-1], answer.mask[:, :-1], memory, row_A)
         return logit_ALV[scored.rows, scored.columns - 1]

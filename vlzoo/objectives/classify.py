@@ -31,6 +31,7 @@ class Classify(Objective):
             picture can do NLVR2 (the pair setting of UNITER, Chen et al. 2020).
     """
 
+    needs = ("text_encoder", "fusion")
     mirrored = ("head",)
 
     def __init__(self, *, images: int = 1, two_pass: bool = False) -> None:

@@ -5,18 +5,22 @@ Legend: B batch rows, C columns (rows of all processes, then the queue), E joint
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.config.schema import Temperature
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.queue import FeatureQueue
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Spec
+
+_SCALE = re.compile(r"(model|objectives\.[^.]+)\.temperature")
 
 
 class ITC(Objective):
@@ -25,12 +29,16 @@ class ITC(Objective):
     ALBEF, Li et al. 2021, equations 1 and 6 (`models/model_pretrain.py`). With a teacher the keys are its
     features and the targets `alpha softmax(teacher) + (1 - alpha) hard`.
 
+    The temperature is its own; how it starts, its bounds, and whether it is learned the recipe says under
+    `model.temperature`, so that a fine-tuning has those of the run it starts from.
+
     Args:
         queue: how many features of past batches to compare with, for each modality; 0: the batch alone.
         targets: the hard targets: `one-hot`, as ALBEF's; `image-id`: all texts of one picture are positives; `alike`:
             also those that say the same of another.
     """
 
+    needs = ("text_encoder", "joint", "pooled_text")
     logged_as: ClassVar[str] = "itc"
 
     def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id", "alike"] = "one-hot") -> None:
@@ -39,7 +47,10 @@ class ITC(Objective):
         self.queue: FeatureQueue | None = None
 
     def build(self, spec: Spec) -> None:
-        """Make the queue."""
+        """Make the temperature and the queue."""
+        scale = Temperature.model_validate(dict(spec.temperature))
+        self.temperature = nn.Parameter(torch.tensor(scale.initial), requires_grad=scale.learned)
+        self.bounds = (scale.low, scale.high)
         self.queue = FeatureQueue(self.length, spec.joint) if self.length else None
 
     def plan(self, plan: Plan) -> None:
@@ -49,20 +60,37 @@ class ITC(Objective):
         """`contrast`: itself."""
         return {"contrast": self}
 
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What has its names; the temperature of another contrast, or of a model of before it was the contrast's."""
+        taken = super().start_from(name, tensors)
+        others = [tensor for full, tensor in tensors.items() if _SCALE.fullmatch(full)]
+        if "temperature" not in taken and len(others) == 1:
+            taken["temperature"] = others[0]
+        return taken
+
+    def before_step(self) -> None:
+        """Keep the temperature within its bounds (ALBEF: [0.001, 0.5], before every forward)."""
+        with torch.no_grad():
+            self.temperature.clamp_(*self.bounds)
+
+    def logits(self, cosine: Tensor) -> Tensor:
+        """Cosines over the temperature."""
+        return cosine / self.temperature
+
     def forward(self, step: Step) -> Loss:
         """The mean of both directions' cross-entropies."""
-        student = self.logits(step, step.image_embed(), step.text_embed())
+        student = self.against_keys(step, step.image_embed(), step.text_embed())
         hard_BC = self.hard_targets(step)
         target_i2t, target_t2i = self.soften(step, hard_BC)
         i2t, t2i = self.cross_entropy(target_i2t, student[0]), self.cross_entropy(target_t2i, student[1])
         total = (i2t + t2i) / 2
-        return Loss(total, {self.logged_as: total.detach(), "temperature": step.temperature.detach()}, len(step))
+        return Loss(total, {self.logged_as: total.detach(), "temperature": self.temperature.detach()}, len(step))
 
     def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
         """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces."""
         return -(target_BC * F.log_softmax(logit_BC, dim=1)).sum(1).mean()
 
-    def logits(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
+    def against_keys(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled cosines with the keys of all rows, then the queue's, [B, C]: picture to text, text to picture."""
         image_key, text_key = step.keys
         i2t_BC, t2i_BC = image_BE @ text_key.T, text_BE @ image_key.T
@@ -70,7 +98,7 @@ class ITC(Objective):
             # Products are joined, not keys: a copy of both queues costs more than the products.
             i2t_BC = torch.cat([i2t_BC, self.queue.against(image_BE, "text")], dim=1)
             t2i_BC = torch.cat([t2i_BC, self.queue.against(text_BE, "image")], dim=1)
-        return i2t_BC / step.temperature, t2i_BC / step.temperature
+        return self.logits(i2t_BC), self.logits(t2i_BC)
 
     def hard_targets(self, step: Step) -> Tensor:
         """Which columns are positives, each row summing to one, [B, C]."""
@@ -93,7 +121,7 @@ class ITC(Objective):
         if step.teacher is None or step.alpha == 0:
             return hard_BC, hard_BC
         with torch.no_grad():
-            taught = self.logits(step, step.teacher.image_embed(), step.teacher.text_embed())
+            taught = self.against_keys(step, step.teacher.image_embed(), step.teacher.text_embed())
             i2t, t2i = (step.alpha * F.softmax(logit, dim=1) + (1 - step.alpha) * hard_BC for logit in taught)
         return i2t, t2i
 

@@ -26,6 +26,8 @@ class ITM(Objective):
         head: `linear` (ALBEF), or `mlp`: twice the width, LayerNorm, GELU (X-VLM).
     """
 
+    needs = ("text_encoder", "fusion")
+
     def __init__(self, *, head: Literal["linear", "mlp"] = "linear") -> None:
         super().__init__()
         self.kind = head

@@ -30,6 +30,7 @@ class MLM(Objective):
         probability: each word piece's chance to be masked; of these 80 % become [MASK], 10 % any, 10 % stay.
     """
 
+    needs = ("text_encoder", "fusion")
     mirrored = ("head",)
 
     def __init__(self, *, probability: float = 0.15) -> None:

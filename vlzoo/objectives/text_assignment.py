@@ -46,6 +46,8 @@ class TextAssignment(Objective):
         temperature: of the softmax over pictures that negatives are drawn by.
     """
 
+    needs = ("text_encoder", "joint", "fusion")
+
     def __init__(self, *, temperature: float = 0.07) -> None:
         super().__init__()
         self.temperature = temperature

@@ -6,7 +6,7 @@ import errno
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,10 +147,13 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
     """Load a state written by `tensors_of`; names that are tied to a loaded one may be absent.
 
+    A checkpoint of the time when the temperature was the model's fills the contrast's.
+
     Raises:
         CheckpointError: names or shapes differ; says which.
     """
     wanted = module.state_dict()
+    tensors = _of_contrast(tensors, wanted)
     held = {wanted[name].data_ptr() for name in tensors if name in wanted}
     missing = [n for n in wanted if n not in tensors and (wanted[n].data_ptr() not in held or not wanted[n].numel())]
     unexpected = [name for name in tensors if name not in wanted]
@@ -167,6 +170,24 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -
             wanted[name].copy_(tensor)
 
 
+TEMPERATURE = "model.temperature"
+"""What the contrast's temperature was called while it was the model's, in older checkpoints."""
+
+
+def _of_contrast(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> Mapping[str, Tensor]:
+    """Tensors, or rows of an optimiser's state, with the model's temperature under the names of contrasts that lack it.
+
+    Without a contrast, as in a teacher or a task's model, nobody reads it and it is left out.
+    """
+    old = {name: tensor for name, tensor in tensors.items() if name.partition("|")[0] == TEMPERATURE}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in old}
+    here = [name for name in wanted if re.fullmatch(r"objectives\.[^.]+\.temperature", name)]
+    for name, tensor in old.items():
+        key = name.removeprefix(TEMPERATURE)
+        kept |= {each + key: tensor.clone() for each in here if each + key not in kept}
+    return kept
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
     """An optimiser's state as named tensors; `names` maps a parameter's id to its name."""
     made = {}
@@ -179,7 +200,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], names: Mapping[int, str]) -> None:
     """Put back what `optimizer_tensors` gave."""
     parameters = {names[id(p)]: p for group in optimizer.param_groups for p in group["params"]}
-    for full, value in tensors.items():
+    for full, value in _of_contrast(tensors, parameters).items():
         name, _, key = full.rpartition("|")
         if name in parameters:
             optimizer.state[parameters[name]][key] = value.to(parameters[name].device, copy=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,12 @@ from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import read_extended
 from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import Tree, leaves, written
-from vlzoo.door.plugins import door
+from vlzoo.door.plugins import door, registry
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.files import write_text, writing
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.manifest import manifest
-from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.text.vocabulary import write_vocab
+from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +46,7 @@ class Run:
         self.folder = folder
         self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
-        self._words, self._task = folder / "tokenizer" / "vocab.txt", folder / "task.json"
+        self._tokenizer, self._task = folder / "tokenizer", folder / "task.json"
         self._start = folder / "start.json"
         self._metrics, self._checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
 
@@ -150,9 +149,7 @@ class Run:
 
     def note(self, **values: Any) -> None:
         """Add to what is known of the run."""
-        known = self.noted()
-        with writing(self._about, "the run's description", TrainingError, GO_ON):
-            write_text(self._about, json.dumps({**known, **values}, indent=1))
+        _keep(self._about, {**self.noted(), **values}, "the run's description", GO_ON)
 
     def card(self) -> WeightsCard | None:
         """The card of converted weights; None where vlzoo trained them.
@@ -172,30 +169,31 @@ class Run:
 
     # What it learned of its data, and where its weights came from, before the first update.
 
-    def has_words(self) -> bool:
-        """Whether the vocabulary is kept already."""
-        return self._words.is_file()
+    def has_tokenizer(self) -> bool:
+        """Whether the tokenizer is kept already."""
+        return any((self._tokenizer / name).is_file() for name in (VOCAB, WHOLE))
 
-    def keep_words(self, words: Sequence[str]) -> None:
-        """Keep the vocabulary.
+    def keep_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Keep the tokenizer.
 
         Raises:
             DataError: the system refused.
         """
-        write_vocab(words, self._words)
+        tokenizer.save(self._tokenizer)
 
     def tokenizer(self, recipe: Recipe | None = None) -> Tokenizer:
-        """The tokenizer of the words that are kept, with the settings of the run's recipe.
+        """The tokenizer that is kept, with the settings of the run's recipe.
 
         Args:
             recipe: the run's, where it has been read already.
 
         Raises:
             CheckpointError: the folder is no run.
-            DataError: no words are kept, or they can't be read.
+            DataError: none is kept, or it can't be read.
         """
         wanted = (recipe or self.recipe()).tokenizer
-        return Tokenizer.from_file(self._words, sep=wanted.sep, max_length=wanted.max_length)
+        made: Tokenizer = registry().build("tokenizer", wanted.part, vocab=str(self._tokenizer), **wanted.options)
+        return made
 
     def task_state(self) -> dict[str, Any] | None:
         """What the run's task learned of the training data; None where nothing is kept."""
@@ -207,8 +205,7 @@ class Run:
         Raises:
             TrainingError: the system refused.
         """
-        with writing(self._task, "what the task learned of the data", TrainingError):
-            write_text(self._task, json.dumps(dict(state), indent=1))
+        _keep(self._task, state, "what the task learned of the data")
 
     def start_report(self) -> dict[str, Any] | None:
         """What filled the model before the first update, and what was left fresh; None where nothing is kept."""
@@ -220,8 +217,7 @@ class Run:
         Raises:
             TrainingError: the system refused.
         """
-        with writing(self._start, "what the weights started from", TrainingError):
-            write_text(self._start, json.dumps(dict(report), indent=1))
+        _keep(self._start, report, "what the weights started from")
 
     # What training makes.
 
@@ -261,14 +257,6 @@ class Run:
 
         return save(self._checkpoints, step, files, state, keep, spare)
 
-    def weights_hash(self) -> str:
-        """A hash of the newest weights, 16 hex digits.
-
-        Raises:
-            CheckpointError: as `latest`.
-        """
-        return self.latest().weights_hash()
-
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to the metrics."""
         path = self._metrics
@@ -305,3 +293,8 @@ class Run:
 
 def _held(file: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _keep(file: Path, values: Mapping[str, Any], what: str, fix: str = "") -> None:
+    with writing(file, what, TrainingError, *filter(None, [fix])):
+        write_text(file, json.dumps(dict(values), indent=1))

@@ -85,24 +85,25 @@ def _plan(recipe: Recipe, system: System) -> None:
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:
     image, image_flops = _image(recipe, model)
+    rows = [Cost(_part_name("image_encoder", recipe), _count(model.image_encoder), image_flops)]
     length = recipe.tokenizer.max_length
     ids_BL = torch.zeros(1, length, dtype=torch.long)
     mask_BL = torch.ones(1, length, dtype=torch.bool)
-    text, text_flops = _counted(lambda: model.text_encoder(ids_BL, mask_BL))
-    pictures = range(model.fusion.images)
-    fused, fused_flops = _counted(lambda: model.fusion.fuse(text, [model.fusion.prepare(image) for _ in pictures]))
-    rows = [
-        Cost(_part_name("image_encoder", recipe), _count(model.image_encoder), image_flops),
-        Cost(_part_name("text_encoder", recipe), _count(model.text_encoder), text_flops),
-        Cost(_part_name("fusion", recipe), _count(model.fusion), fused_flops),
-    ]
-    decoder = model.decoder
-    if decoder is not None:
+    memory = image
+    if model.has("text_encoder"):
+        text, flops = _counted(lambda: model.text_encoder(ids_BL, mask_BL))
+        rows.append(Cost(_part_name("text_encoder", recipe), _count(model.text_encoder), flops))
+    if model.has("fusion"):
+        pictures = range(model.fusion.images)
+        fused, flops = _counted(lambda: model.fusion.fuse(text, [model.fusion.prepare(image) for _ in pictures]))
+        rows.append(Cost(_part_name("fusion", recipe), _count(model.fusion), flops))
         memory = Tokens(fused.x, mask_BL, fused.x[:, 0])
-        _, flops = _counted(lambda: decoder(ids_BL, mask_BL, decoder.prepare(memory)))
-        rows.append(Cost(_part_name("decoder", recipe), _count(decoder), flops))
-    projections = _count(model.image_projection) + _count(model.text_projection) + model.temperature.numel()
-    return [*rows, Cost("projections, temperature", projections)]
+    if model.has("decoder"):
+        _, flops = _counted(lambda: model.decoder(ids_BL, mask_BL, model.decoder.prepare(memory)))
+        rows.append(Cost(_part_name("decoder", recipe), _count(model.decoder), flops))
+    if model.joint:
+        rows.append(Cost("projections", _count(model.image_projection) + _count(model.text_projection)))
+    return rows
 
 
 def _image(recipe: Recipe, model: Model) -> tuple[Tokens, int | None]:

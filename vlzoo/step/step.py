@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vlzoo.batch import Batch, Text, View
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError
+from vlzoo.offers import Contrast
 from vlzoo.step.columns import Columns, columns_of
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memo import Memo
@@ -117,13 +118,12 @@ class Step:
         return self._once("columns", lambda: columns_of(len(self), self.batch.key.device))
 
     @property
-    def temperature(self) -> Tensor:
-        """The contrast's temperature, []."""
-        return self.model.temperature
-
-    @property
     def similarity(self) -> Similarity:
-        """Student against the keys of all processes, divided by the temperature, [B, C] each."""
+        """Student against the keys of all processes, as the contrast compares them, [B, C] each.
+
+        Raises:
+            VlzooError: no objective offers `contrast`.
+        """
         return self._once("similarity", self._similarity)
 
     @property
@@ -143,7 +143,8 @@ class Step:
     def negatives(self) -> Negatives:
         """One hard negative for each text and each picture, drawn by similarity; never one that is `alike`.
 
-        A row whose every other row is alike draws uniformly among them.
+        A row whose every other row is alike draws uniformly among them. Where no objective offers `contrast`,
+        embeddings say nothing: all that is not alike has the same chance.
         """
         return self._once("negatives", self._mine)
 
@@ -192,8 +193,9 @@ class Step:
 
     def _similarity(self) -> Similarity:
         image_key_CE, text_key_CE = self.keys
-        scale = 1.0 / self.temperature
-        return Similarity(self.image_embed() @ text_key_CE.T * scale, self.text_embed() @ image_key_CE.T * scale)
+        contrast: Contrast = self.offered("contrast")
+        i2t_BC, t2i_BC = self.image_embed() @ text_key_CE.T, self.text_embed() @ image_key_CE.T
+        return Similarity(contrast.logits(i2t_BC), contrast.logits(t2i_BC))
 
     def _equal(self, name: str) -> Tensor:
         """The diagonal, and equal ids of one sense, [B, C] bool."""
@@ -205,8 +207,10 @@ class Step:
 
     def _mine(self) -> Negatives:
         with torch.no_grad():
-            t2i_B = self._mine_rows("image-for-text", self.similarity.t2i)
-            i2t_B = self._mine_rows("text-for-image", self.similarity.i2t)
+            level_BC = torch.zeros(self.alike.shape, device=self.alike.device)
+            near = self.similarity if "contrast" in self.plan.offers else Similarity(level_BC, level_BC)
+            t2i_B = self._mine_rows("image-for-text", near.t2i)
+            i2t_B = self._mine_rows("text-for-image", near.i2t)
             own_B = self.columns.own(t2i_B.device)
         return Negatives(t2i_B, i2t_B, torch.cat([own_B, i2t_B]), torch.cat([t2i_B, own_B]))
 

@@ -17,6 +17,7 @@ from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.roots import open_source
 from vlzoo.data.tolerance import Tolerance
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
 from vlzoo.models.assemble import System, build_system
@@ -26,7 +27,6 @@ from vlzoo.runs.run import Run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.text.vocabulary import build_vocab
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import length_of
 from vlzoo.train.streams import batch_sizes, chances, drawn_streams, samples_a_step, steps_an_epoch, stream_seed
@@ -166,20 +166,19 @@ def described(sources: Sequence[Any]) -> list[dict[str, Any]]:
 
 def kept_tokenizer(run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | None) -> Tokenizer:
     """The run's tokenizer: kept from before, the starting run's, or made now and kept."""
-    if not run.has_words():
-        run.keep_words(Run(start).tokenizer().words if start is not None else words_of(recipe, sources))
+    if not run.has_tokenizer():
+        run.keep_tokenizer(Run(start).tokenizer() if start is not None else make_tokenizer(recipe, sources))
     return run.tokenizer(recipe)
 
 
-def words_of(recipe: Recipe, sources: Sequence[Any]) -> Sequence[str]:
-    """The vocabulary that a recipe asks for: a package's, a file's, or built from the training texts."""
-    wanted = recipe.tokenizer
-    if wanted.vocab.startswith("package:"):
-        return Tokenizer.from_package(wanted.vocab.removeprefix("package:")).words
-    if wanted.vocab != "data":
-        return Tokenizer.from_file(wanted.vocab).words
-    texts = (text for source in sources for sample in source for text in (*sample.texts, *sample.answers))
-    return build_vocab((pre_caption(text, wanted.max_words) for text in texts), size=wanted.size, characters=True)
+def make_tokenizer(recipe: Recipe, sources: Sequence[Any]) -> Tokenizer:
+    """The tokenizer that a recipe asks for: a package's, a file's, or built from the training texts."""
+    wanted, corpus = recipe.tokenizer, {}
+    if wanted.vocab == "data" and "texts" in schema_of(registry().find("tokenizer", wanted.part)).names:
+        texts = (text for source in sources for sample in source for text in (*sample.texts, *sample.answers))
+        corpus = {"texts": (pre_caption(text, wanted.max_words) for text in texts), "size": wanted.size}
+    made: Tokenizer = registry().build("tokenizer", wanted.part, vocab=wanted.vocab, **corpus, **wanted.options)
+    return made
 
 
 def kept_task(run: Run, recipe: Recipe, sources: Sequence[Any]) -> Task | None:
@@ -213,7 +212,6 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
     validator = None
     if recipe.validation is not None and job.measure is not None:
         validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)
-    more = {"teacher": early, "fresh": fresh, "validator": validator}
     trainer = Trainer(
         recipe, run, system.to(device), length, device=device, teacher=early, fresh=fresh, validator=validator
     )

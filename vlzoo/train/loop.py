@@ -171,7 +171,7 @@ class Trainer:
 
     def _update_on(self, batches: Sequence[tuple[Feed, Batch]]) -> dict[str, Tensor]:
         """One update by the sum of the losses on some streams' batches; gradients add up, one backward a stream."""
-        self.system.model.clamp_temperature()
+        self.system.before_step()
         if self.teacher is not None:
             self.teacher.update(self.system)
         self.optimizer.zero_grad(set_to_none=True)

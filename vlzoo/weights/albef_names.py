@@ -59,7 +59,7 @@ def place(name: str, layout: Layout) -> Place | None:
     if module in _QUEUE:
         return _QUEUE[module]
     if module == "temp" and not inside:
-        return Place("model.temperature")
+        return Place("objectives.itc.temperature")
     found = _inside(module, inside, layout)
     if found is None:
         return None

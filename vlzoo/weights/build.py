@@ -131,7 +131,7 @@ def _teacher(
 ) -> dict[str, Tensor]:
     wanted = _shapes(Teacher(_system(checked, converted, special, "meta")))
     _check_shapes(converted.teacher, wanted, where)
-    # What has no momentum twin (the temperature, a joint space that was not trained) starts as the student's.
+    # What has no momentum twin (a joint space that was not trained) starts as the student's.
     student = {name.replace("objectives.", "heads.", 1): tensor for name, tensor in system.items()}
     given = converted.teacher
     return {name: given[name] if name in given else student[name] for name in wanted}

@@ -158,7 +158,7 @@ def _write(
     with writing(wanted.out, "the run folder", CheckpointError, fix), new_folder(wanted.out, flush=True) as folder:
         run = Run(folder)
         run.describe(made.checked, "converted", {"recipe": made.checked.name, "vlzoo": __version__})
-        run.keep_words(tokenizer.words)
+        run.keep_tokenizer(tokenizer)
         if card.kind == "vqa":
             run.keep_task({"answers": answers})
         files = {"system": made.system} | ({"teacher": made.teacher} if made.teacher else {})

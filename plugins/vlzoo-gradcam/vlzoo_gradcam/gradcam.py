@@ -36,6 +36,8 @@ class GradCam(TokenMask):
         mask_cls: also hide the image's own [CLS] (and registers), which no map can point at.
     """
 
+    needs = ("text_encoder", "fusion")
+
     def __init__(
         self,
         *,

@@ -40,6 +40,8 @@ class SoftITM(Objective):
         VlzooError: no such choice of negatives.
     """
 
+    needs = ("text_encoder", "fusion")
+
     def __init__(self, *, negatives: Literal["none", "reuse"] = "none", mlm: bool = False) -> None:
         super().__init__()
         if negatives not in NEGATIVES:

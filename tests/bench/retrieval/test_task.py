@@ -135,3 +135,64 @@ def test_a_karpathy_split_of_another_size_is_refused():
 def test_pictures_without_captions_are_named():
     with pytest.raises(DataError, match="1 samples lack"):
         require_captions(Listed([Sample("a", (None,), ())]))
+
+
+def predictions(engine, source, **options):
+    """What retrieval predicts, by picture."""
+    made = Retrieval(**options).predict(engine, source, frozenset(), Effort())
+    return {row["name"]: row for rows in made for row in rows}
+
+
+WORDS = {"text_encoder": {"part": "embedding", "width": 16, "max_length": 32, "dropout": 0.0}}
+"""A text side whose first state is one for all texts: a cosine with it ranks nothing."""
+
+
+def test_without_a_contrast_every_pair_is_scored(engine_for, sources, monkeypatch):
+    """Though there is a joint space: nobody trained it. Expected: every pair by itself, whatever the usual k."""
+    monkeypatch.setattr("vlzoo.bench.retrieval.task.USUAL_K", 3)
+    source, engine, said = sources["retrieval"], engine_for({"itm": {}}, parts=WORDS), []
+    engine.say = said.append
+    rows = predictions(engine, source)
+    assert all("itc" not in row and len(unpack(row["texts"], "<i4")) == 40 for row in rows.values())
+    model, captions = engine.system.model, Captions.of(source)
+    words = engine.tokenise([text for sample in source for text in sample.texts])
+    found = matrices(captions.names, captions.texts, rows, "itm")
+    with torch.no_grad():
+        text = model.text_encoder(words.ids, words.mask)
+        for i, sample in enumerate(source):
+            image = model.fusion.prepare(model.image_encoder(engine.pixels([sample.images[0]])))
+            fused = model.fusion.fuse(text, [image], torch.zeros(len(text.x), dtype=torch.long))
+            logit_T = engine.system.objectives["itm"].head(fused.cls)[:, 1].numpy()
+            np.testing.assert_allclose(found[0][i], logit_T, atol=1e-4)
+            np.testing.assert_allclose(found[1][:, i], logit_T, atol=1e-4)
+    assert any("so no first stage: all 320 pairs are matched, about " in line for line in said)
+
+
+def test_without_a_contrast_nothing_can_choose_k_candidates(engine_for, sources):
+    source, engine = sources["retrieval"], engine_for({"itm": {}})
+    with pytest.raises(CheckpointError, match=r"k is 4, and this model has no contrast.*\n  -> leave k out.*all 320"):
+        predictions(engine, source, k=4)
+    assert len(predictions(engine, source, k=40)) == 8
+
+
+@pytest.mark.parametrize("protocol", ["itc", "itm+itc", "itc/argsort"])
+def test_without_a_contrast_nothing_is_ranked_by_embeddings(engine_for, sources, protocol):
+    with pytest.raises(CheckpointError, match="no contrast of pictures and texts to rank by\n  -> give --protocol itm"):
+        predictions(engine_for({"itm": {}}), sources["retrieval"], protocol=protocol)
+
+
+def test_a_model_without_a_fusion_is_ranked_by_its_contrast(engine_for, sources):
+    source = sources["retrieval"]
+    parts = {"fusion": None, "decoder": None}
+    engine = engine_for({"itc": {}}, parts=parts)
+    rows = predictions(engine, source, protocol="itc", k=40)
+    captions = Captions.of(source)
+    scores_IT, _ = matrices(captions.names, captions.texts, rows, "itc")
+    words = engine.tokenise([text for sample in source for text in sample.texts])
+    model = engine.system.model
+    with torch.no_grad():
+        image = model.embed_image(model.image_encoder(engine.pixels([sample.images[0] for sample in source])))
+        cosine_IT = image @ model.embed_text(model.text_encoder(words.ids, words.mask)).T
+    np.testing.assert_allclose(scores_IT, cosine_IT.numpy() / 0.07, atol=1e-4)
+    with pytest.raises(CheckpointError, match="no matching head"):
+        predictions(engine, source)

@@ -29,7 +29,6 @@ class Blip(ForeignModel):
     """The class for retrieval does all three protocols; the class for questions does vqa and gqa by free decoding."""
 
     contrasts = matches = True
-    scale = 1.0
 
     @property
     def able(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -53,6 +52,10 @@ class Blip(ForeignModel):
             embed_BE = F.normalize(self.model.text_proj(x_BLD[:, 0]).float(), dim=-1)
         rows = [ids[mask.bool()][:, None].cpu() for ids, mask in zip(ids_BL, mask_BL, strict=True)]
         return Encoded(rows, embed_BE)
+
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """Cosines as they are: the class has no temperature."""
+        return cosine_P
 
     def prepare(self, image_1NW: Tensor) -> Any:
         """The tokens themselves: the class has no door for keys and values projected once."""

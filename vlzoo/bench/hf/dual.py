@@ -23,10 +23,9 @@ class Dual(ForeignModel):
     able = ("retrieval with --protocol itc", "image-retrieval")
     contrasts, matches = True, False
 
-    @property
-    def scale(self) -> float:
-        """One over the temperature."""
-        return float(self.model.logit_scale.detach().exp())
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """Cosines over the temperature."""
+        return cosine_P * float(self.model.logit_scale.detach().exp())
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Unit vectors of pictures; no tokens are kept, as nothing reads them."""

@@ -36,7 +36,6 @@ class Vilt(ForeignModel):
     """Retrieval over all pairs, questions by its own classes, NLVR2: each with the class made for it."""
 
     contrasts, matches = False, True
-    scale = 1.0
 
     @property
     def able(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -57,6 +56,10 @@ class Vilt(ForeignModel):
         words = self.words(texts, max_length=self.model.config.max_position_embeddings)
         pairs = zip(words["input_ids"], words["attention_mask"], strict=True)
         return Encoded([ids[mask.bool()][:, None].cpu() for ids, mask in pairs], None)
+
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """Not asked for: the model has no embeddings."""
+        self.cannot("retrieval with --protocol itc")
 
     def prepare(self, image_1NW: Tensor) -> Any:
         """The picture's pixels, [1, 3, H, W]."""

@@ -18,7 +18,7 @@ from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.models.assemble import Model
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_packed import can_pack, first_states
-from vlzoo.offers import MATCH, Match
+from vlzoo.offers import MATCH, Contrast, Match
 from vlzoo.types import Tokens
 
 
@@ -26,9 +26,9 @@ class PairModel(Protocol):
     """A model that retrieval can measure.
 
     Attributes:
-        contrasts: whether pictures and texts have embeddings in one space.
+        contrasts: whether it has embeddings of pictures and texts that were trained to be compared: without them there
+            is no first stage, and nothing is ranked by the cosine.
         matches: whether it scores pairs.
-        scale: what a cosine is multiplied by (one over the temperature).
         device: where its tensors are.
         packs: whether padding costs it next to nothing, so that texts of different length may go together.
     """
@@ -38,17 +38,16 @@ class PairModel(Protocol):
     matches: bool
     device: torch.device
 
-    @property
-    def scale(self) -> float:
-        """One over the temperature."""
-        ...
-
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Features of pictures (`ImageRef`s)."""
         ...
 
     def texts(self, texts: Sequence[str]) -> Encoded:
         """Features of texts, as they are in the data."""
+        ...
+
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """Cosines as the model compares them, [P] float32 on the CPU: over its temperature."""
         ...
 
     def prepare(self, image_1NW: Tensor) -> Any:
@@ -76,35 +75,40 @@ def _(model: Engine) -> PairModel:
 
 
 class NativePairs:
-    """A vlzoo system: joint space, and the fusion with the matching head that an objective offers as `match`.
+    """A vlzoo system: what objectives offer as `contrast`, and the fusion with the head that one offers as `match`.
 
     Args:
         engine: the system, ready.
     """
 
-    contrasts = True
-
     def __init__(self, engine: Engine) -> None:
         self.engine, self.model, self.device = engine, engine.system.model, engine.device
         self.matching: Match | None = engine.offered("match")
         self.matches = self.matching is not None
-        self.packs = can_pack(self.model.fusion)
-        self.scale = 1.0 / self.model.temperature.item()
+        self.contrast: Contrast | None = engine.offered("contrast")
+        self.contrasts = self.contrast is not None
+        self.packs = self.model.has("fusion") and can_pack(self.model.fusion)
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
-        """Tokens and unit vectors of pictures."""
+        """Tokens of pictures, and unit vectors where there is a contrast."""
         with torch.no_grad(), self.engine.autocast():
             tokens = self.model.image_encoder(self.engine.pixels(pictures))
-            embed = self.model.embed_image(tokens).float()
+            embed = self.model.embed_image(tokens).float() if self.contrasts else None
         return Encoded(real_rows(tokens, half=self.engine.precision == "fp16"), embed)
 
     def texts(self, texts: Sequence[str]) -> Encoded:
-        """Tokens and unit vectors of texts."""
+        """Tokens of texts, and unit vectors where there is a contrast."""
         text = self.engine.tokenise(texts)
         with torch.no_grad(), self.engine.autocast():
             tokens = self.model.text_encoder(text.ids, text.mask)
-            embed = self.model.embed_text(tokens).float()
+            embed = self.model.embed_text(tokens).float() if self.contrasts else None
         return Encoded(real_rows(tokens), embed)
+
+    def scaled(self, cosine_P: Tensor) -> Tensor:
+        """The contrast's logits, [P]."""
+        assert self.contrast is not None
+        with torch.no_grad():
+            return self.contrast.logits(cosine_P.to(self.device)).float().cpu()
 
     def prepare(self, image_1NW: Tensor) -> Any:
         """Keys and values of every fusion layer, projected once for all texts."""

@@ -6,6 +6,7 @@ Legend: I images, T texts, E joint size, L text tokens, W numbers a token, P pai
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from vlzoo.bench.retrieval.candidates import Candidates, candidates, every_pair
 from vlzoo.bench.retrieval.features import Encoded, Features, TextRows
 from vlzoo.bench.retrieval.pairs import PairModel
 from vlzoo.bench.store import not_finite
-from vlzoo.progress import Progress, size_text
+from vlzoo.progress import Progress, clock, size_text
 from vlzoo.task import Effort
 from vlzoo.types import Row
 
@@ -37,6 +38,8 @@ WASTE, PACKED = 0.1, 0.5
 """At most this share of a bucket's tokens is padding, unless a bucket would hold fewer than `FEW` rows; the second for
 models that leave padding out of all but self-attention."""
 FEW = 8
+PROBE = 64
+"""Pairs that the cost of all is forecast from."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Search:
     Attributes:
         model: what encodes and matches.
         source: pictures with their texts.
-        k: candidates kept by the first stage, for each query.
+        k: candidates kept by the first stage, for each query; not read where the model has none.
         matched: whether the second stage is asked for.
         effort: what it may take.
         say: told what happens.
@@ -96,6 +99,8 @@ class Search:
         if matched:
             held = TextRows(texts, self.model.device, self.effort.memory // 2)
             self.say(_describe(chosen, images, texts, held))
+            if not self.model.contrasts:
+                self.say(self.forecast(images, held))
         for row in range(images.total):
             name = self.source[row].name
             if name in done:
@@ -103,7 +108,7 @@ class Search:
             pairs = chosen.of(row)
             made = {"name": name, **_listed(chosen, pairs)}
             if image_IE is not None and text_TE is not None:
-                itc_P = (image_IE[row] @ text_TE[chosen.text[pairs]].T) * self.model.scale
+                itc_P = self.model.scaled(image_IE[row] @ text_TE[chosen.text[pairs]].T)
                 made["itc"] = pack(itc_P.numpy(), "<f4")
             if matched:
                 logit_P = match_image(self.model, images.row(row), held, chosen.text[pairs], self.effort.memory)
@@ -111,6 +116,15 @@ class Search:
                     raise not_finite(name)
                 made["itm"] = pack(logit_P, "<f4")
             yield [made]
+
+    def forecast(self, images: Features, texts: TextRows) -> str:
+        """How long it takes to match every pair, from a few pairs of the first picture."""
+        few = np.arange(min(PROBE, len(texts.length)))
+        started = time.perf_counter()
+        match_image(self.model, images.row(0), texts, few, self.effort.memory)
+        pairs = images.total * len(texts.length)
+        seconds = (time.perf_counter() - started) / len(few) * pairs / self.effort.share[1]
+        return f"no contrast, so no first stage: all {pairs:,} pairs are matched, about {clock(seconds)}"
 
 
 def _in_parts(encode_some: Callable[[int, int], Encoded], start: int, end: int, batch: int) -> Encoded:

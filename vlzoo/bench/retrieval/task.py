@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vlzoo.bench.retrieval.pairs import PairModel
 
 HOW = ("itm", "itm+itc", "itc")
+USUAL_K = 128
+"""Candidates of a first stage where nobody says another number: ALBEF's for Flickr30K."""
 
 
 class Retrieval(Task):
@@ -32,7 +34,8 @@ class Retrieval(Task):
 
     Args:
         protocol: how scores are made; see above.
-        k: candidates kept by the first stage, for each picture and for each text.
+        k: candidates kept by the first stage, for each picture and for each text; None: 128. A model without a contrast
+            has no first stage: `itm` then scores every pair.
         ties: `strict`: a tie is a miss; `argsort`; empty: as the protocol says.
         karpathy: assert the sizes of this Karpathy test split: coco or flickr30k; empty: where the data's name says so.
     """
@@ -42,12 +45,17 @@ class Retrieval(Task):
     finetuned = False
 
     def __init__(
-        self, *, protocol: str = "", k: int = 128, ties: Literal["", "strict", "argsort"] = "", karpathy: str = ""
+        self,
+        *,
+        protocol: str = "",
+        k: int | None = None,
+        ties: Literal["", "strict", "argsort"] = "",
+        karpathy: str = "",
     ) -> None:
         super().__init__(protocol=protocol)
         how, _, rule = self.protocol.partition("/")
         self.how, self.unsaid = how, not protocol
-        self.k, self.karpathy = self.count("k", k), karpathy
+        self.k, self.karpathy = None if k is None else self.count("k", k), karpathy
         said = rule or (how if how in TIES else "")
         self.ties = self.choice("tie rule", ties, TIES) if ties else said or TIES[0]
         if said and self.ties != said:
@@ -58,7 +66,7 @@ class Retrieval(Task):
 
     def kept(self) -> Mapping[str, Any]:
         """Both protocols with a second stage read the same predictions."""
-        return {"k": self.k, "matched": "itm" in self.protocol}
+        return {"k": self.k or USUAL_K, "matched": "itm" in self.protocol}
 
     def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
         """For each picture the pairs that were scored: their texts, cosines and matching logits.
@@ -76,7 +84,8 @@ class Retrieval(Task):
         require_captions(source)
         pairs = pair_model(model)
         self.check_able(pairs)
-        yield from Search(pairs, source, self.k, "itm" in self.how, effort, model.say).predict(done)
+        self.check_candidates(pairs, source)
+        yield from Search(pairs, source, self.k or USUAL_K, "itm" in self.how, effort, model.say).predict(done)
 
     def check_able(self, model: PairModel) -> None:
         """Refuse a protocol that the model has no part for.
@@ -88,7 +97,21 @@ class Retrieval(Task):
             fix = "train it with an objective that offers `match`, such as `itm`, or give --protocol itc"
             raise CheckpointError("this model has no matching head", fix=fix)
         if "itc" in self.how and not model.contrasts:
-            raise CheckpointError("this model has no joint space of pictures and texts", fix="give --protocol itm")
+            fix = "give --protocol itm, which then scores every pair; or train it with an objective such as `itc`"
+            raise CheckpointError("this model has no contrast of pictures and texts to rank by", fix=fix)
+
+    def check_candidates(self, model: PairModel, source: Any) -> None:
+        """Refuse to keep k candidates where nothing could choose them.
+
+        Raises:
+            CheckpointError: the model has no contrast, and k is less than all.
+        """
+        texts = sum(len(source[row].texts) for row in range(len(source)))
+        if self.k is not None and not model.contrasts and self.k < max(len(source), texts):
+            what = f"k is {self.k}, and this model has no contrast that could choose {self.k} candidates"
+            pairs = len(source) * texts
+            fix = f"leave k out, and all {pairs:,} pairs are matched; or train it with an objective such as `itc`"
+            raise CheckpointError(what, fix=fix)
 
     def read(self, files: Files) -> tuple[Any, dict[str, Row], int]:
         """A matrix of scores as `vlzoo.bench.retrieval.files` documents it."""

@@ -19,7 +19,6 @@ from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
-from vlzoo.models.assemble import decoder_of
 from vlzoo.offers import Answers, Classes
 from vlzoo.types import Row, Tokens
 
@@ -50,7 +49,7 @@ def _(model: Engine, task: Vqa) -> Answerer:
             raise CheckpointError("this run has no head over answers", fix=fix)
         answering = _classifying(model, head, task.candidates)
     else:
-        decoder_of(model.system.model)
+        assert model.system.model.decoder  # a model without one is refused here, by name
         answering = _ranking(model, task.candidates, task.k) if mode == "rank" else _generating(model, task.beams)
 
     @torch.no_grad()
@@ -83,7 +82,7 @@ def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
 def _generating(engine: Engine, beams: int) -> Answerer:
     def generating(batch: Batch) -> list[Row]:
         model = engine.system.model
-        made = generate(decoder_of(model), _memory(engine, batch), model.special, beams=beams, length=ANSWER_LENGTH)
+        made = generate(model.decoder, _memory(engine, batch), model.special, beams=beams, length=ANSWER_LENGTH)
         return [{"answer": engine.tokenizer.decode(ids), "score": score} for ids, score in made]
 
     return generating

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.batch import Text
 from vlzoo.interfaces import Decoder, Prepared
-from vlzoo.models.assemble import Model, decoder_of
+from vlzoo.models.assemble import Model
 from vlzoo.types import Tokens
 
 LOGITS = 50_000_000
@@ -48,7 +48,7 @@ def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
 
     Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
     """
-    decoder = decoder_of(model)
+    decoder = model.decoder
     prepared = decoder.prepare(memory)
     questions = len(memory.x)
     start_B1 = answer.ids[:1, :1].expand(questions, 1)
