@@ -52,7 +52,7 @@ def test_what_was_filled_is_said_in_few_lines_and_kept_whole(started, bert):
     assert (
         "reshaped, so left as it was: model.text_encoder.bert.embeddings.word_embeddings.weight [50, 16] ->" in said[2]
     )
-    assert said[3].startswith("  fresh: model.temperature (1), model.image_encoder (18), ")
+    assert said[3].startswith("  fresh: model.image_encoder (18), ")
     kept = json.loads((started.folder / "run/start.json").read_text())
     assert kept["starts"][0]["start"] == "bert weights/tiny-bert/model.safetensors"
     name, theirs = (

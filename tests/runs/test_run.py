@@ -64,7 +64,7 @@ def test_checkpoints(run):
         run.save(step, {"system": {"a": torch.full((1,), step)}}, {"step": step}, keep=2)
     assert [kept.step for kept in run.checkpoints()] == [1, 2]
     assert run.latest().tensors("system")["a"].item() == 2
-    assert run.weights_hash() == run.latest().weights_hash() != run.checkpoints()[0].weights_hash()
+    assert run.latest().weights_hash() != run.checkpoints()[0].weights_hash()
 
 
 def test_words_and_what_the_task_learned(run):

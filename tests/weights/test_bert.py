@@ -127,7 +127,7 @@ def test_cross_attention_and_what_is_no_berts_stay_fresh(official, tmp_path):
     assert set(started.fresh) == left
     kinds = {name.split(".blocks.0.")[-1].split(".")[0] for name in left if "fusion" in name}
     assert {name.split(".")[1] for name in left} == {
-        "fusion", "image_encoder", "image_projection", "text_projection", "temperature", "itm"
+        "fusion", "image_encoder", "image_projection", "text_projection", "itm"
     }  # fmt: skip
     assert "cross" in kinds and not kinds & {"attention", "feed_forward"}
     report = started.sources[0].report

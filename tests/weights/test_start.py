@@ -149,7 +149,7 @@ def test_a_later_start_wins_and_each_says_what_it_filled(toy, tmp_path, own_name
     (tmp_path / "b").mkdir()
     entries = [
         Start(adapter="a", file=file_of(first, tmp_path / "a", "model.fusion", "model.image_projection")),
-        Start(adapter="b", file=file_of(second, tmp_path / "b", "model.image_projection", "model.temperature")),
+        Start(adapter="b", file=file_of(second, tmp_path / "b", "model.image_projection", "model.text_projection.bias")),
     ]
     after = toy.system({"itm": ITM()})
     started = start_system(after, entries=entries)
@@ -164,10 +164,10 @@ def test_a_later_start_wins_and_each_says_what_it_filled(toy, tmp_path, own_name
         f"  loaded: model.fusion ({fusion})",
         "  filled again by a later start: 2 weights",
         f"start from {b}",
-        "  loaded: model.image_projection (2), model.temperature (1)",
+        "  loaded: model.image_projection (2), model.text_projection (1)",
     ]
     assert "objectives.itm (2)" in started.lines()[5]
-    assert {"model.text_projection.bias", "objectives.itm.head.weight"} <= set(started.fresh)
+    assert {"model.text_projection.weight", "objectives.itm.head.weight"} <= set(started.fresh)
     assert set(started.fresh) | set(started.filled) == set(after.state_dict())
     noted = started.noted()
     assert [each["start"] for each in noted["starts"]] == [a, b]
