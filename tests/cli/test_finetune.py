@@ -37,7 +37,7 @@ def test_it_says_what_was_loaded_and_what_is_fresh(zoo, trained):
     # A ViT of one block: 12 tensors in it, 2 each of patch embedding and norm, [CLS] and positions: 18.
     assert "model.image_encoder (18)" in result.err.split("loaded:")[1].splitlines()[0]
     assert "fresh: objectives.classify (4)" in result.err  # two layers, each with weight and bias
-    assert "left out: objectives.itc (4), objectives.itm (2), objectives.mlm" in result.err
+    assert "left out: objectives.itc (5), objectives.itm (2), objectives.mlm" in result.err
     started = load_file(next((zoo.folder / "run").glob("checkpoints/*/system.safetensors")))
     ended = load_file(next((zoo.folder / "run/finetune/snli-ve").glob("checkpoints/*/system.safetensors")))
     # At a learning rate of 1e-12 the weights that were taken over are where they were.

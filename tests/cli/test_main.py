@@ -36,7 +36,7 @@ def test_listing_showing_and_the_doctor_import_neither_torch_nor_pydantic(world,
 
 
 def test_checking_and_resolving_import_no_torch(world):
-    world.write("r.yaml", "model: {image_encoder: timm, fusion: cross_attention}\nobjectives: {itc: {}}\n")
+    world.write("r.yaml", "model: {image_encoder: timm, text_encoder: bert, fusion: merged}\nobjectives: {itc: {}}\n")
     assert call(world, ["check", "r.yaml"], "torch", "timm", "transformers") == "0 []"
     assert call(world, ["show", "r.yaml", "--resolved"], "torch", "timm", "transformers") == "0 []"
 
