@@ -18,7 +18,9 @@ import vlzoo
 from vlzoo.batch import Batch, Text
 from vlzoo.bench.labeller import labeller
 from vlzoo.config.check import load
+from vlzoo.data.pairs import Item
 from vlzoo.data.records import Sample
+from vlzoo.data.visit import Visit
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.teacher import Teacher
@@ -80,6 +82,8 @@ def things(tmp_path_factory) -> dict[str, Any]:
         "decoder": CausalDecoder(width=96, layers=1, heads=4, intermediate=96, vocab=50, memory_width=96),
         "picture": Image.new("RGB", (8, 8)),
         "source": Source(),
+        "Item": Item,
+        "Visit": Visit,
         "torch": torch,
         "np": np,
     }
@@ -93,12 +97,13 @@ def test_the_examples_of_a_module_work(name, things):
 
 
 INTERFACES = [
-    node.name
-    for node in ast.parse((PACKAGE / "interfaces.py").read_text(encoding="utf-8")).body
+    (module, node.name)
+    for module in ("interfaces", "data_parts")
+    for node in ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
     if isinstance(node, ast.ClassDef)
 ]
 
 
-@pytest.mark.parametrize("name", INTERFACES)
-def test_every_interface_shows_its_use(name):
-    assert ">>> " in getattr(import_module("vlzoo.interfaces"), name).__doc__
+@pytest.mark.parametrize(("module", "name"), INTERFACES)
+def test_every_interface_shows_its_use(module, name):
+    assert ">>> " in getattr(import_module(f"vlzoo.{module}"), name).__doc__

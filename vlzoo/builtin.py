@@ -116,6 +116,7 @@ PARTS = {
             "TCL, Yang et al. 2022, arXiv 2202.10401",
         ),
     ),
+    "rows": (("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),),
     "task": (
         (
             "retrieval",

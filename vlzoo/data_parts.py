@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from vlzoo.errors import VlzooError
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
+    from vlzoo.batch import Batch
+    from vlzoo.data.collate import Collator
     from vlzoo.data.records import Sample
+    from vlzoo.data.visit import Visit
     from vlzoo.step.plan import Plan
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels, as in COCO."""
+
+Pairing = Literal["pair", "image", "text", "region"]
+"""What one sample of a source holds."""
+
+Side = Literal["image", "text"]
+"""Which half of a pair."""
+
+SIDES: dict[Pairing, frozenset[Side]] = {
+    "pair": frozenset({"image", "text"}),
+    "region": frozenset({"image", "text"}),
+    "image": frozenset({"image"}),
+    "text": frozenset({"text"}),
+}
+"""What a source's samples hold; of boxes it can't be told whether the pictures have texts of their own."""
 
 
 class Augmentation:
-    """A picture or a text to a changed one, in a data worker.
+    """A picture with its texts and boxes to changed ones, in a data worker.
 
     >>> class Shout(Augmentation):
     ...     def text(self, text, rng):
@@ -23,10 +45,10 @@ class Augmentation:
     ('A CAT',)
 
     Attributes:
-        stage: `sample` (one PIL picture, one text) or `batch` (tensors, on the device).
+        size: side of the pictures it gives, in pixels; what comes in another size is resized.
     """
 
-    stage: Literal["sample", "batch"] = "sample"
+    size: int = 256
 
     def image(self, picture: Image, rng: np.random.Generator) -> Image:
         """The changed picture; all randomness comes from `rng`."""
@@ -36,12 +58,91 @@ class Augmentation:
         """The changed text."""
         return text
 
-    def pair(self, picture: Image, texts: Sequence[str], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
-        """A picture and all the texts that speak of it, changed together: a flip may depend on their words."""
-        return self.image(picture, rng), tuple(self.text(text, rng) for text in texts)
+    def pair(
+        self, picture: Image, texts: Sequence[str], rng: np.random.Generator, boxes: Sequence[Box] = ()
+    ) -> tuple[Image, tuple[str, ...], tuple[Box, ...]]:
+        """A picture, all the texts that speak of it and boxes on it, changed together.
+
+        A flip may depend on the words. Boxes are given in pixels of the changed picture, and may reach beyond it: what
+        is done about that is for the rows to say.
+
+        Raises:
+            VlzooError: there are boxes, and nothing says where `image` moves them.
+        """
+        if boxes and type(self).image is not Augmentation.image:
+            name = type(self).__name__
+            raise VlzooError(
+                f"the augmentation {name} does not say where boxes lie in the pictures that it changes",
+                fix=f"write {name}.pair(picture, texts, rng, boxes), or choose `weak`, `strong` or `plain`",
+            )
+        return self.image(picture, rng), tuple(self.text(text, rng) for text in texts), tuple(boxes)
 
     def plan(self, plan: Plan) -> None:
         """Say what training steps must do to whole batches: mask words (`plan.mask_text`), for instance."""
+
+
+class Rows:
+    """How samples become rows of a batch, in a data worker. Sub-class it, or `vlzoo.data.pairs.Pairs`, for rows of
+    your own; a recipe names them: `rows: NAME`, and a stream may name others.
+
+    >>> class Upper(Rows):
+    ...     def make(self, sample, visit):
+    ...         return Item(visit.index, sample, [], visit.words(sample.texts)[0].upper())
+    >>> Upper().make(source[0], Visit(index=0)).text
+    'A RED SQUARE'
+
+    Attributes:
+        adds: sides that its rows have though a source's samples do not: captions made of tags, for instance.
+    """
+
+    adds: ClassVar[tuple[Side, ...]] = ()
+
+    def sides(self, pairing: Pairing) -> frozenset[Side]:
+        """What the rows of a source hold: what its samples hold, and what is added."""
+        return SIDES[pairing] | frozenset(self.adds)
+
+    def plan(self, plan: Plan, pairing: Pairing) -> None:
+        """Name the main views of a stream's steps, the teacher's, and ask for masked texts; before objectives ask.
+
+        Not overridden: the picture `image` and the text `text`, as far as the data has them.
+        """
+        sides = self.sides(pairing)
+        plan.main_image = ("image",) if "image" in sides else ()
+        plan.main_text = "text" if "text" in sides else None
+
+    def make(self, sample: Sample, visit: Visit) -> Any:
+        """What a sample's rows are made of: pictures read and augmented, texts drawn. It pickles.
+
+        Args:
+            sample: the record. In evaluation it may be a picture alone, or a text alone.
+            visit: opens pictures, augments, and draws.
+        """
+        raise NotImplementedError
+
+    def samples(self, items: Sequence[Any]) -> Sequence[Sample]:
+        """The sample of each row that `collate` makes, in its order: what a task adds to a batch, it adds to these."""
+        return [item.sample for item in items]
+
+    def collate(self, items: Sequence[Any], collator: Collator) -> Batch:
+        """The batch of some items, without what a task adds and without masked texts.
+
+        Every picture is one of `Batch.images`; where a row is not the picture of its own number, a view says which one
+        it reads (`Batch.views`). Every row has a key of its own, padding rows too. Equal `image_id` mean that rows
+        show the same picture and box of it, equal `text_id` that they say the same.
+
+        Args:
+            items: of `make`.
+            collator: makes token ids and pixel values.
+        """
+        raise NotImplementedError
+
+    def texts(self, sample: Sample) -> Iterable[str]:
+        """The texts of a sample that a vocabulary is built from."""
+        return (*sample.texts, *sample.answers)
+
+    def whole(self) -> Rows:
+        """The rows of evaluation: one a sample, of all that it holds, drawing nothing. Not overridden: the same."""
+        return self
 
 
 class DataSource(Protocol):
@@ -57,7 +158,7 @@ class DataSource(Protocol):
     """
 
     name: str
-    pairing: Literal["pair", "image", "text", "region"]
+    pairing: Pairing
     licence: str
 
     def __len__(self) -> int: ...

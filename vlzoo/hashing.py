@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 
 import numpy as np
@@ -27,3 +28,8 @@ def _finish(z: np.ndarray) -> np.ndarray:
 def name_word(name: str) -> int:
     """A number for a purpose's name, the same on every machine."""
     return zlib.crc32(name.encode())
+
+
+def number_of(name: str) -> int:
+    """A number of 63 bits for a name, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1

@@ -22,6 +22,7 @@ from vlzoo.config.schema import Recipe
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import Length
 
@@ -71,7 +72,8 @@ def side(name: str, sizes: Sizes, where: Where, folder: Path) -> Side:
     ref = recipe.augment.train
     augmentation = registry().build("augmentation", ref.part, **ref.options)
     objectives = system.named_objectives()
-    feed = Feed("main", repeat(batch_of(sizes)), objectives, 1.0, augmentation, system.token_mask)
+    plan = Plan().gather(objectives, augmentation=augmentation, token_mask=system.token_mask)
+    feed = Feed("main", repeat(batch_of(sizes)), objectives, plan)
     return Side(lambda: trainer.update([feed]), [system])
 
 

@@ -37,6 +37,7 @@ from vlzoo.draws import Draws
 from vlzoo.files import write_text
 from vlzoo.models.assemble import SPECIAL, System, build_system
 from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.weights.albef_names import Layout, is_repeated, place
@@ -80,7 +81,8 @@ def sides(sizes: Sizes, folder: Path) -> tuple[Side, Side]:
     trainer = Trainer(recipe, Run(folder), system, Length(1_000, 1_000, sizes.batch))
     assert trainer.teacher is not None
     load(model, system.train(), trainer.teacher, sizes)
-    feeds = [Feed("main", repeat(batch), system.named_objectives())]
+    objectives = system.named_objectives()
+    feeds = [Feed("main", repeat(batch), objectives, Plan().gather(objectives))]
     literal = Literal(model, lr=LR, weight_decay=WEIGHT_DECAY)
 
     def ours() -> dict[str, float]:

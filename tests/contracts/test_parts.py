@@ -97,7 +97,7 @@ def test_an_augmentation_gives_a_picture_of_its_size_and_the_same_again(name):
     assert first.mode == "RGB" and first.size == (24, 24)
     assert first.tobytes() == second.tobytes()
     assert picture.tobytes() == before
-    changed, texts = made.pair(picture, ("a cat", "on the left"), np.random.default_rng(7))
+    changed, texts, _ = made.pair(picture, ("a cat", "on the left"), np.random.default_rng(7))
     assert changed.size == (24, 24) and len(texts) == 2
 
 

@@ -14,9 +14,10 @@ from PIL import Image
 
 from vlzoo.augment.plain import Plain
 from vlzoo.augment.weak import Weak
-from vlzoo.data.collate import Collator, Fields, Reader, number_of
-from vlzoo.data.records import Sample
+from vlzoo.data.collate import Collator, Reader
+from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import DataError
+from vlzoo.hashing import number_of
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "left", "right", "of"]
@@ -39,7 +40,7 @@ def sample(number: int, *texts: str, images: int = 1) -> Sample:
 
 
 def reader(source, augmentation=None, seed=0) -> Reader:
-    return Reader(source, augmentation or Plain(size=8), 8, seed)
+    return Reader(source, augmentation or Plain(size=8), seed=seed)
 
 
 def collator(**options) -> Collator:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlzoo.data.loader import Order, endless
+from vlzoo.data.loader import Order, Place, endless
 from vlzoo.errors import DataError, TrainingError
 
 
-def first(order: Order, count: int) -> list[list[tuple[int, int]]]:
+def first(order: Order, count: int) -> list[list[Place]]:
     return list(itertools.islice(order, count))
 
 
@@ -30,13 +30,15 @@ def test_an_epoch_holds_each_sample_at_most_once_and_any_start_goes_on_alike(sam
     for epoch in range(2):
         seen = [place for rows in whole[epoch * order.per_epoch : (epoch + 1) * order.per_epoch] for place in rows]
         assert len(seen) == len(set(seen)) == samples // batch * batch
-        assert {number for number, _ in seen} == {epoch}
-        assert {index for _, index in seen} <= set(range(samples))
+        assert {place.epoch for place in seen} == {epoch}
+        assert {place.sample for place in seen} <= set(range(samples))
+    # Batches are numbered through all epochs, from wherever a run goes on.
+    assert [{place.batch for place in rows} for rows in whole] == [{number} for number in range(len(whole))]
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
     order = first(Order(30, 30, 1), 2)
-    assert [index for _, index in order[0]] != [index for _, index in order[1]]
+    assert [place.sample for place in order[0]] != [place.sample for place in order[1]]
     assert first(Order(30, 30, 2), 1) != order[:1]
 
 
@@ -55,14 +57,14 @@ class Reader:
         return 12
 
 
-def collate(items):
+def collate(items, number):
     return list(items)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_workers_mistake_is_the_same_error_here(workers):
     order = Order(12, 3, 0)
-    (at,) = [n for n, rows in enumerate(first(order, 4)) if any(index == 5 for _, index in rows)]
+    (at,) = [n for n, rows in enumerate(first(order, 4)) if any(place.sample == 5 for place in rows)]
     batches = endless(Reader(5), collate, order, workers=workers)
     for _ in range(at):
         next(batches)

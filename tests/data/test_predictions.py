@@ -6,7 +6,7 @@ import pytest
 
 from vlzoo.data.predictions import Refused, collect, fingerprint
 from vlzoo.data.reading import MAX_FIELD, read_json
-from vlzoo.data.rows import read_rows, text_id
+from vlzoo.data.tables import read_rows, text_id
 from vlzoo.errors import DataError, PredictionError
 
 

@@ -9,7 +9,7 @@ from vlzoo import hookimpl
 
 @hookimpl
 def vlzoo_register(registry):
-    registry.mixer("blender", "mine:Blender", summary="mixes")
+    registry.detector("blender", "mine:Blender", summary="mixes")
 
 class Blender:
     def __init__(self, *, keep: float = 0.9): self.keep = keep
@@ -32,7 +32,7 @@ class Blender:
 )
 def test_a_plugin_for_another_core_is_refused_before_it_is_imported(world, requires, fits):
     world.dist("vlzoo-blender", GOOD, version="0.4", requires=[requires])
-    done = world.run("list", "mixer")
+    done = world.run("list", "detector")
     assert done.returncode == 0
     assert ("blender" in done.stdout) == fits
     assert ("! vlzoo_blender did not load: vlzoo-blender 0.4: needs vlzoo" in done.stderr) == (not fits)
@@ -51,7 +51,7 @@ def test_entry_points_that_cannot_be_read_are_the_fault_of_their_package_alone(w
 def test_a_package_without_a_name_or_version_is_still_shown(world):
     world.dist("vlzoo-blender", GOOD)
     world.write("vlzoo_blender-0.1.dist-info/METADATA", "Metadata-Version: 2.1\n")
-    done = world.run("list", "mixer")
+    done = world.run("list", "detector")
     assert "blender  mixes  unknown ?" in done.stdout
 
 
@@ -59,7 +59,7 @@ def test_what_comes_first_on_the_path_hides_the_other(world, tmp_path_factory):
     world.dist("vlzoo-blender", GOOD, version="2.0")
     hidden = type(world)(tmp_path_factory.mktemp("hidden"))
     hidden.dist("vlzoo-blender", GOOD, version="1.0")
-    done = world.run("list", "mixer", PYTHONPATH=f"{world.folder}:{hidden.folder}")
+    done = world.run("list", "detector", PYTHONPATH=f"{world.folder}:{hidden.folder}")
     assert "vlzoo-blender 2.0" in done.stdout
     assert "vlzoo-blender 1.0" not in done.stdout
     assert done.stderr == ""
@@ -67,12 +67,12 @@ def test_what_comes_first_on_the_path_hides_the_other(world, tmp_path_factory):
 
 def test_a_single_file_is_a_plugin(world):
     world.write("mine.py", GOOD)
-    done = world.run("--plugin", "mine.py", "list", "mixer")
+    done = world.run("--plugin", "mine.py", "list", "detector")
     assert "mine.py (file)" in done.stdout
     shown = world.run("--plugin", "mine.py", "show", "blender").stdout
     assert "keep  float  = 0.9" in shown
     build = "import os; os.environ['VLZOO_PLUGIN_FILES'] = 'mine.py'; from vlzoo.door.plugins import registry; "
-    done = world.python("-c", build + "print(registry().build('mixer', 'blender', keep=0.5).keep)")
+    done = world.python("-c", build + "print(registry().build('detector', 'blender', keep=0.5).keep)")
     assert done.stdout == "0.5\n", done.stderr
 
 

@@ -40,26 +40,32 @@ BROKEN = {
         "augmentation 'weak' is built into vlzoo and can't be taken over",
     ),
     "registers twice": (
-        registering("for _ in range(2): registry.mixer('same', 'a.b:C', summary='x')"),
-        "mixer 'same' is registered twice",
+        registering("for _ in range(2): registry.detector('same', 'a.b:C', summary='x')"),
+        "detector 'same' is registered twice",
     ),
-    "names no target": (registering("registry.mixer('m', dict, summary='x')"), "<class 'dict'> can't be the target"),
-    "misnames its target": (registering("registry.mixer('m', 'a.b.C', summary='x')"), "'a.b.C' can't be the target"),
+    "names no target": (registering("registry.detector('m', dict, summary='x')"), "<class 'dict'> can't be the target"),
+    "misnames its target": (registering("registry.detector('m', 'a.b.C', summary='x')"), "'a.b.C' can't be the target"),
     "has no recipe": (registering("registry.method('m', 'a.b:C', summary='x')"), "give it as the text 'package:folder"),
-    "has a unicode name": (registering("registry.mixer('größe', 'a:B', summary='x')"), "'größe' can't be the name"),
-    "has an empty name": (registering("registry.mixer('', 'a:B', summary='x')"), "'' can't be the name of a part"),
-    "has a name in capitals": (registering("registry.mixer('Mine', 'a:B', summary='x')"), "'Mine' can't be the name"),
-    "has no summary": (registering("registry.mixer('m', 'a:B', summary=' ')"), "mixer 'm' has no summary"),
+    "has a unicode name": (registering("registry.detector('größe', 'a:B', summary='x')"), "'größe' can't be the name"),
+    "has an empty name": (registering("registry.detector('', 'a:B', summary='x')"), "'' can't be the name of a part"),
+    "has a name in capitals": (
+        registering("registry.detector('Mine', 'a:B', summary='x')"),
+        "'Mine' can't be the name",
+    ),
+    "has no summary": (registering("registry.detector('m', 'a:B', summary=' ')"), "detector 'm' has no summary"),
     "an unknown kind": (
         registering("registry.objectiv('m', 'a:B', summary='x')"),
         "no kind of part called 'objectiv'\n  -> did you mean 'objective'?",
     ),
-    "misspells an argument": (registering("registry.mixer('m', 'a:B', sumary='x')"), "unexpected keyword argument"),
+    "misspells an argument": (registering("registry.detector('m', 'a:B', sumary='x')"), "unexpected keyword argument"),
     "a paper that is no text": (
-        registering("registry.mixer('m', 'a:B', summary='x', paper=7)"),
+        registering("registry.detector('m', 'a:B', summary='x', paper=7)"),
         "7 can't be its paper",
     ),
-    "options that are none": (registering("registry.mixer('m', 'a:B', summary='x', options=['k'])"), "'k' can't be an"),
+    "options that are none": (
+        registering("registry.detector('m', 'a:B', summary='x', options=['k'])"),
+        "'k' can't be an",
+    ),
 }
 
 
@@ -103,33 +109,36 @@ NOISY = {
 
 @pytest.mark.parametrize("line", NOISY.values(), ids=NOISY.keys())
 def test_what_a_plugin_prints_stays_out_of_json(world, line):
-    world.dist("vlzoo-noisy", line + registering("registry.mixer('m', 'a:B', summary='x')").join(["\n", ""]))
+    world.dist("vlzoo-noisy", line + registering("registry.detector('m', 'a:B', summary='x')").join(["\n", ""]))
     done = world.run("list", "--json")
     assert "m" in [part["name"] for part in json.loads(done.stdout)["parts"]]
 
 
 def test_doctor_names_a_plugin_that_prints(world):
-    world.dist("vlzoo-noisy", "print('hello')\n" + registering("registry.mixer('m', 'a:B', summary='x')"))
+    world.dist("vlzoo-noisy", "print('hello')\n" + registering("registry.detector('m', 'a:B', summary='x')"))
     assert "prints on import: 'hello'" in world.run("doctor").stdout
 
 
 def test_doctor_names_a_plugin_that_imports_torch(world):
     world.write("torch.py", "")  # a stand-in: the real one takes seconds
-    world.dist("vlzoo-heavy", "import torch\n" + registering("registry.mixer('m', 'a:B', summary='x')"))
+    world.dist("vlzoo-heavy", "import torch\n" + registering("registry.detector('m', 'a:B', summary='x')"))
     assert "imports torch when it registers" in world.run("doctor").stdout
 
 
 def test_a_hook_may_have_another_name_in_its_module(world):
     module = (
-        HEAD + "@hookimpl(specname='vlzoo_register')\ndef mine(registry):\n    registry.mixer('m', 'a:B', summary='x')"
+        HEAD
+        + "@hookimpl(specname='vlzoo_register')\ndef mine(registry):\n    registry.detector('m', 'a:B', summary='x')"
     )
     world.dist("vlzoo-renamed", module)
-    assert "\n  m  x" in world.run("list", "mixer").stdout
+    assert "\n  m  x" in world.run("list", "detector").stdout
 
 
 def test_a_part_that_cannot_be_called_is_one_message_when_it_is_built(world):
-    world.dist("vlzoo-number", "NUMBER = 7\n" + registering("registry.mixer('m', 'vlzoo_number:NUMBER', summary='x')"))
-    call = "from vlzoo.door.plugins import registry; registry().build('mixer', 'm')"
+    world.dist(
+        "vlzoo-number", "NUMBER = 7\n" + registering("registry.detector('m', 'vlzoo_number:NUMBER', summary='x')")
+    )
+    call = "from vlzoo.door.plugins import registry; registry().build('detector', 'm')"
     done = world.python("-c", call)
-    assert "PluginError: vlzoo-number 0.1: mixer 'm' could not be loaded" in done.stderr
+    assert "PluginError: vlzoo-number 0.1: detector 'm' could not be loaded" in done.stderr
     assert "its type is int, neither a class nor a function" in done.stderr

@@ -36,7 +36,7 @@ def options(target: str) -> list[tuple[str, str, str | None, str]]:
 
 
 def schema(target: str):
-    return schema_of(Part("mixer", "m", target, "x", Owner("mine", "1", "mine")))
+    return schema_of(Part("detector", "m", target, "x", Owner("mine", "1", "mine")))
 
 
 def test_keywords_types_defaults_and_descriptions_come_from_the_constructor(module):
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_takes_anything(target):
 def test_registered_options_win_over_the_signature(module):
     name = module(a="class Loss:\n    def __init__(self, **options): ...\n")
     given = (Option("keep", "float", "0.9"),)
-    part = Part("mixer", "m", f"{name}.a:Loss", "x", Owner("mine", "1", "mine"), options=given)
+    part = Part("detector", "m", f"{name}.a:Loss", "x", Owner("mine", "1", "mine"), options=given)
     assert schema_of(part).options == given
     with pytest.raises(UnknownName, match=r"takes no option 'keeep'\n  -> did you mean 'keep'\?"):
         check_names(part, ["keeep"], where="mine.yaml:3")

@@ -15,7 +15,7 @@ from vlzoo import hookimpl
 @hookimpl
 def vlzoo_register(registry):
     registry.objective("trimmed-itc", "other.loss:Trimmed", summary="another one of that name")
-    registry.mixer("blender", "other.mix:Blender", summary="mixes")
+    registry.detector("blender", "other.mix:Blender", summary="mixes")
 """
 
 
@@ -187,14 +187,14 @@ from vlzoo import hookimpl
 
 @hookimpl
 def vlzoo_register(registry):
-    registry.mixer("blender", "a:B", summary="mixes")
+    registry.detector("blender", "a:B", summary="mixes")
 """
 
 
 def test_a_slow_plugin_is_named_with_its_seconds_by_list_and_doctor(world):
     world.dist("vlzoo-slow", SLOW, version="0.3")
     world.dist("vlzoo-trimmed")
-    listed = world.run("list", "mixer")
+    listed = world.run("list", "detector")
     (line,) = listed.stderr.splitlines()
     named = re.fullmatch(r"! vlzoo_slow took (\d+\.\d) s to load, .*: vlzoo-slow 0.3", line)
     assert named and 0.6 <= float(named[1]) < 30

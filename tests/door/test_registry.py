@@ -67,8 +67,8 @@ def test_build_refuses_an_option_the_part_does_not_take():
 
 @pytest.mark.parametrize("target", ["nowhere.at_all:X", "os.path:no_such_thing", "os:sep"])
 def test_a_part_that_cannot_be_loaded_names_its_owner_and_target(target):
-    broken = Part("mixer", "m", target, "x", MINE)
-    with pytest.raises(PluginError, match=f"mine 0.1: mixer 'm' could not be loaded from '{target}'"):
+    broken = Part("detector", "m", target, "x", MINE)
+    with pytest.raises(PluginError, match=f"mine 0.1: detector 'm' could not be loaded from '{target}'"):
         broken.load()
 
 
@@ -103,10 +103,10 @@ def test_needs_compares_versions_number_by_number(core, wanted, fits):
 def test_a_name_is_taken_or_refused_and_what_is_taken_can_be_found(name):
     registrar, registry = Registrar(MINE, "1.0"), Registry()
     try:
-        registrar.mixer(name, "a:B", summary="x")
+        registrar.detector(name, "a:B", summary="x")
     except PluginError:
         return
     registry.add(registrar.parts)
-    assert registry.find("mixer", name).name == name
+    assert registry.find("detector", name).name == name
     assert ":" not in name
     assert "/" not in name

@@ -18,6 +18,7 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.loop import Feed, Trainer
@@ -51,7 +52,8 @@ def trainer(toy, folder: Path, parts, *, steps=4, **train) -> tuple[Trainer, lis
     system.model.text_encoder = EmbeddingEncoder(width=toy.WIDTH, vocab=toy.VOCAB, max_length=16)
     made = Trainer(recipe, Run(folder), system, Length(steps, steps, 4))
     made.finite = FiniteLosses(torch.device("cuda"))
-    return made, [Feed("main", repeat(toy.batch(4)), system.named_objectives())]
+    known = system.named_objectives()
+    return made, [Feed("main", repeat(toy.batch(4)), known, Plan().gather(known))]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,9 @@ def streamed(toy, folder: Path, **train) -> tuple[Trainer, list[Feed], list[dict
     known = system.named_objectives()
     read = {"pairs": (toy.batch(4), ("itc", "itm")), "texts": (toy.batch(3, seed=1), ("itc", "mlm"))}
     feeds = [
-        Feed(name, repeat(batch), {each: known[each] for each in names}, batch=len(batch), alone=False)
+        Feed(name, repeat(batch), chosen, Plan().gather(chosen), batch=len(batch), alone=False)
         for name, (batch, names) in read.items()
+        for chosen in [{each: known[each] for each in names}]
     ]
     updates: list[dict[str, torch.Tensor]] = []
 

@@ -15,6 +15,7 @@ from vlzoo.errors import TrainingError
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.train.validation import Validator
@@ -51,7 +52,8 @@ def trainer(toy, folder: Path, finds: Finds | None, *, said=None, **validation) 
     system = toy.system({"itc": ITC(queue=8), "itm": ITM()}, teacher=True, dropout=0.2)
     (folder / "recipe.yaml").touch()
     made = Trainer(recipe, run, system, LENGTH, validator=validator)
-    return made, [Feed("main", repeat(toy.batch(4)), system.named_objectives())]
+    known = system.named_objectives()
+    return made, [Feed("main", repeat(toy.batch(4)), known, Plan().gather(known))]
 
 
 def weights(made: Trainer) -> dict[str, torch.Tensor]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL.Image import Image
 
+from vlzoo.augment.boxes import scaled
 from vlzoo.augment.checks import whole
 from vlzoo.augment.crop import resized
-from vlzoo.data_parts import Augmentation
+from vlzoo.data_parts import Augmentation, Box
 
 
 class Plain(Augmentation):
@@ -26,3 +29,10 @@ class Plain(Augmentation):
     def image(self, picture: Image, rng: np.random.Generator) -> Image:
         """The resized picture; draws nothing."""
         return resized(picture, self.size)
+
+    def pair(
+        self, picture: Image, texts: Sequence[str], rng: np.random.Generator, boxes: Sequence[Box] = ()
+    ) -> tuple[Image, tuple[str, ...], tuple[Box, ...]]:
+        """The resized picture, its texts as they were, and its boxes resized with it."""
+        changed = resized(picture, self.size)
+        return changed, tuple(texts), scaled(boxes, picture.size, changed.size)

@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image
 
 from vlzoo.augment import colour
+from vlzoo.augment.boxes import warped
 from vlzoo.augment.checks import number, one_of, whole
 from vlzoo.augment.warp import Affine, rotation, shift, warp
+from vlzoo.data_parts import Box
 from vlzoo.errors import VlzooError
 
 TOP_LEVEL = 10
@@ -39,14 +41,30 @@ def _shear(amount: float) -> float:
     return float(np.float32(amount * _SHEAR))  # the official matrix is in single precision
 
 
-def _translate(picture: Image.Image, right: float, down: float) -> Image.Image:
-    if right.is_integer() and down.is_integer():
-        return Image.fromarray(shift(np.asarray(picture), int(right), int(down)))
-    return _warp(picture, (1, 0, right, 0, 1, down))
-
-
 def _pixels(amount: float) -> float:
     return float(np.float32(-amount * _TRANSLATE))
+
+
+MOVES: Mapping[str, Callable[[float, int, int], Affine]] = {
+    "ShearX": lambda amount, *_: (1, _shear(amount), 0, 0, 1, 0),
+    "ShearY": lambda amount, *_: (1, 0, 0, _shear(amount), 1, 0),
+    "TranslateX": lambda amount, *_: (1, 0, _pixels(amount), 0, 1, 0),
+    "TranslateY": lambda amount, *_: (1, 0, 0, 0, 1, _pixels(amount)),
+    "Rotate": lambda amount, width, height: rotation(amount * _ROTATE, height, width),
+}
+"""The operations that move pixels: amount, width and height of the picture -> where its points move to."""
+
+
+def _translate(picture: Image.Image, affine: Affine) -> Image.Image:
+    right, down = float(affine[2]), float(affine[5])
+    if right.is_integer() and down.is_integer():
+        return Image.fromarray(shift(np.asarray(picture), int(right), int(down)))
+    return _warp(picture, affine)
+
+
+def _moving(name: str) -> Operation:
+    work = _translate if name.startswith("Translate") else _warp
+    return lambda picture, amount: work(picture, MOVES[name](amount, *picture.size))
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -55,11 +73,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "Equalize": lambda picture, _: colour.equalize(picture),
     "Brightness": lambda picture, amount: colour.brightness(picture, _factor(amount)),
     "Sharpness": lambda picture, amount: colour.sharpness(picture, _factor(amount)),
-    "ShearX": lambda picture, amount: _warp(picture, (1, _shear(amount), 0, 0, 1, 0)),
-    "ShearY": lambda picture, amount: _warp(picture, (1, 0, 0, _shear(amount), 1, 0)),
-    "TranslateX": lambda picture, amount: _translate(picture, _pixels(amount), 0.0),
-    "TranslateY": lambda picture, amount: _translate(picture, 0.0, _pixels(amount)),
-    "Rotate": lambda picture, amount: _warp(picture, rotation(amount * _ROTATE, picture.height, picture.width)),
+    **{name: _moving(name) for name in MOVES},
 }
 """The ten operations of ALBEF's configuration."""
 
@@ -121,7 +135,15 @@ class RandAugment:
 
     def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         """The changed picture, of the same size; all randomness comes from `rng`."""
-        operations = ARITHMETIC[self.arithmetic]
+        return self.pair(picture, (), rng)[0]
+
+    def pair(
+        self, picture: Image.Image, boxes: Sequence[Box], rng: np.random.Generator
+    ) -> tuple[Image.Image, tuple[Box, ...]]:
+        """The changed picture, of the same size, and where the boxes on it lie now (`vlzoo.augment.boxes`)."""
+        operations, moved = ARITHMETIC[self.arithmetic], tuple(boxes)
         for name, amount in self.plan(rng):
             picture = operations[name](picture, amount)
-        return picture
+            if name in MOVES:
+                moved = warped(moved, MOVES[name](amount, *picture.size))
+        return picture, moved

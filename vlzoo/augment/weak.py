@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from vlzoo.augment.boxes import cropped, flipped, scaled
 from vlzoo.augment.checks import number, span, switch, whole
 from vlzoo.augment.crop import crop_box, resized
 from vlzoo.augment.randaugment import OPERATIONS, RandAugment
-from vlzoo.data_parts import Augmentation
+from vlzoo.data_parts import Augmentation, Box
 
 _SIDES = ("left", "right")
 
@@ -60,27 +61,32 @@ class Weak(Augmentation):
 
     def image(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         """The changed picture, [size, size]. It knows no texts, so a careful flip is a blind one here."""
-        return self._change(picture, rng, may_flip=True)
+        return self._change(picture, (), rng, may_flip=True)[0]
 
     def pair(
-        self, picture: Image.Image, texts: Sequence[str], rng: np.random.Generator
-    ) -> tuple[Image.Image, tuple[str, ...]]:
-        """The changed picture with its texts as they were."""
+        self, picture: Image.Image, texts: Sequence[str], rng: np.random.Generator, boxes: Sequence[Box] = ()
+    ) -> tuple[Image.Image, tuple[str, ...], tuple[Box, ...]]:
+        """The changed picture with its texts as they were, and where the boxes on it lie now."""
         may_flip = not (self.careful_flip and names_a_side(texts))
-        return self._change(picture, rng, may_flip=may_flip), tuple(texts)
+        changed, moved = self._change(picture, boxes, rng, may_flip=may_flip)
+        return changed, tuple(texts), moved
 
     def colours(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         """What happens between crop and flip: nothing here."""
         return picture
 
-    def _change(self, picture: Image.Image, rng: np.random.Generator, *, may_flip: bool) -> Image.Image:
+    def _change(
+        self, picture: Image.Image, boxes: Sequence[Box], rng: np.random.Generator, *, may_flip: bool
+    ) -> tuple[Image.Image, tuple[Box, ...]]:
         if self.scale is not None:
-            picture = picture.crop(crop_box(*picture.size, self.scale, self.ratio, rng))
+            edges = crop_box(*picture.size, self.scale, self.ratio, rng)
+            picture, boxes = picture.crop(edges), cropped(boxes, edges)
+        boxes = scaled(boxes, picture.size, (self.size, self.size))
         picture = self.colours(resized(picture, self.size), rng)
         flips = rng.random() < self.flip  # drawn in any case: the text must not change the operations after it
         if flips and may_flip:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return self.randaugment(picture, rng) if self.randaugment else picture
+            picture, boxes = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), flipped(boxes, self.size)
+        return self.randaugment.pair(picture, boxes, rng) if self.randaugment else (picture, boxes)
 
 
 def names_a_side(texts: Sequence[str]) -> bool:

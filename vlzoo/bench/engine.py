@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from vlzoo.augment.view import make_view
 from vlzoo.batch import Batch, Text
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, ModelFamily, batches_left, logger
 from vlzoo.config.schema import Bench, Recipe
-from vlzoo.data.collate import Collator, Reader
-from vlzoo.data_parts import Augmentation
+from vlzoo.data.collate import Collator
+from vlzoo.data.records import Sample
+from vlzoo.data.visit import Visit
+from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import System, build_system
@@ -70,33 +70,42 @@ class Engine(BenchModel):
     def __post_init__(self) -> None:
         ref = self.recipe.augment.eval
         self.augmentation: Augmentation = registry().build("augmentation", ref.part, **ref.options)
-        self.size = int(getattr(self.augmentation, "size", 256))
-        self.collator = Collator(self.tokenizer, max_words=self.recipe.tokenizer.max_words)
+        ref = self.recipe.rows
+        rows: Rows = registry().build("rows", ref.part, **ref.options)
+        self.rows, self.input = rows.whole(), self.system.model.image_encoder.input
+        self.collator = Collator(self.tokenizer, self.rows, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.before_step()  # the last update may have left the bounds
-        # Nothing is planned: a task says itself what it reads, and reads whole sentences.
+        # Nothing is planned but the main views: a task says itself what it reads, and reads whole sentences.
         self.plan = Plan(offers=Offers(self.system.named_objectives()))
+        self.rows.plan(self.plan, "pair")
 
     def batches(self, source: Any, batch: int, done: frozenset[str] = frozenset()) -> Iterator[tuple[list[Any], Batch]]:
         """Samples that are not done yet, with their batch: plain pictures, every text as it is."""
-        reader = Reader(source, self.augmentation, self.size)
         for rows in batches_left(source, batch, done):
-            items = [reader[(0, row)] for row in rows]
-            yield [item.sample for item in items], self.collator(items).to(self.device)
+            samples = [source[row] for row in rows]
+            items = [self._item(sample, row) for sample, row in zip(samples, rows, strict=True)]
+            yield samples, self.collator(items).to(self.device)
 
     def step(self, batch: Batch) -> Step:
         """A step that only reads: no teacher, no masks."""
         return Step(batch, self.system.model, plan=self.plan)
 
-    def pixels(self, images: Sequence[Any]) -> Tensor:
-        """Pixel values of pictures, [n, 3, size, size]."""
+    def pixels(self, images: Sequence[Any]) -> Any:
+        """What the image encoder takes of pictures alone: pixel values [n, 3, size, size], or region features."""
         rng = np.random.default_rng(0)
-        views = [make_view(image.open(), self.augmentation, self.size, rng) for image in images]
-        return self.collator.normalise(np.stack(views)).to(self.device)
+        alone = [Sample(image.name, (image,)) for image in images]
+        items = [self._item(sample, row, rng) for row, sample in enumerate(alone)]
+        return self.collator(items).to(self.device).images[self.plan.main_image[0]]
 
     def tokenise(self, texts: Sequence[str]) -> Text:
-        """Cleaned texts as ids."""
-        return self.tokenizer([self.collator.clean(each) for each in texts]).to(self.device)
+        """Texts alone, as the rows give them: cleaned, as ids."""
+        items = [self._item(Sample(str(row), texts=(text,)), row) for row, text in enumerate(texts)]
+        return self.collator(items).to(self.device).texts[self.plan.main_text or "text"]
+
+    def _item(self, sample: Sample, row: int, rng: np.random.Generator | None = None) -> Any:
+        visit = Visit(row, augmentation=self.augmentation, input=self.input, generator=rng)
+        return self.rows.make(sample, visit)
 
     def offered(self, name: str) -> Any:
         """What the run's objectives offer under a name: `match`, `classes`; None where none of them does."""
@@ -104,7 +113,7 @@ class Engine(BenchModel):
 
     def described(self) -> dict[str, Any]:
         """The recipe, the versions of libraries, and a hash of the code that the model is made of."""
-        makers = (self, self.augmentation, self.collator, self.tokenizer, *self.system.modules())
+        makers = (self, self.augmentation, self.rows, self.collator, self.tokenizer, *self.system.modules())
         recipe = self.recipe.model_dump(mode="json", exclude={"bench", "validation"})
         return {"recipe": recipe, "model code": code_hash(makers), "libraries": libraries()}
 

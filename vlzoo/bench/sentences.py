@@ -14,7 +14,7 @@ import numpy as np
 from vlzoo.data.predictions import Listed, Refused
 from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve
 from vlzoo.data.records import Fields, Sample
-from vlzoo.data.rows import read_rows, text_id
+from vlzoo.data.tables import read_rows, text_id
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
 from vlzoo.metrics.figures import Figures, Scored

@@ -13,6 +13,7 @@ from vlzoo.config.compose import compose
 from vlzoo.config.model_fit import model_problems
 from vlzoo.config.references import references
 from vlzoo.config.schema_problems import schema_problems
+from vlzoo.config.sides import sides_problems
 from vlzoo.config.training_problems import training_problems
 from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.config.values import misfit
@@ -21,7 +22,7 @@ from vlzoo.door.parts import Part
 from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_mean
 
-PARTS = ("data", "augment")
+PARTS = ("data", "rows", "augment")
 """The keys of a stream that name a part."""
 
 
@@ -63,7 +64,7 @@ def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
     problems = list(schema_problems(tree))
     problems += _part_problems(tree)
     problems += _fit_problems(tree)
-    problems += () if trained else training_problems(tree)
+    problems += () if trained else (*training_problems(tree), *sides_problems(tree))
     if problems:
         raise RecipeError(sorted(set(problems), key=_place), recipe=name)
     return Checked(name, schema.Recipe.model_validate_json(json.dumps(tree.data)), tree)
@@ -210,7 +211,7 @@ def _streams(tree: Tree) -> list[dict[str, Any]]:
 def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
     """Options without a part, where no run can say later which part is meant."""
     data = tree.data
-    places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
+    places: list[tuple[Path_, Any]] = [((name,), data.get(name)) for name in ("data", "rows")]
     places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
     places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
     for index, stream in enumerate(_streams(tree)):

@@ -26,6 +26,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for when in ("train", "eval"):
         if isinstance(augment, dict):
             yield from _reference("augmentation", ("augment", when), augment.get(when))
+    yield from _reference("rows", ("rows",), data.get("rows"))
     yield from _reference("token_mask", ("token_mask",), data.get("token_mask"))
     yield from _reference("data", ("data",), data.get("data"))
     if isinstance(data.get("bench"), dict):
@@ -37,6 +38,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for index, stream in enumerate(streams if isinstance(streams, list) else []):
         if isinstance(stream, dict):
             yield from _reference("data", ("streams", index, "data"), stream.get("data"))
+            yield from _reference("rows", ("streams", index, "rows"), stream.get("rows"))
             yield from _reference("augmentation", ("streams", index, "augment"), stream.get("augment"))
     starts = data.get("start")
     for index, entry in enumerate(starts if isinstance(starts, list) else []):

@@ -138,6 +138,7 @@ class Stream(Strict):
     name: str = "main"
     data: Ref
     objectives: list[str] | None = None
+    rows: Ref | None = None
     augment: Ref | None = None
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: PositiveInt | None = None
@@ -223,6 +224,7 @@ class Recipe(Strict):
     teacher: Teacher | None = None
     objectives: dict[str, ObjectiveRef | Literal[False] | None] = {}
     token_mask: Ref | None = None
+    rows: Ref = PartRef(part="pairs")
     augment: Augment = Augment()
     data: Ref | None = None
     streams: list[Stream] = []

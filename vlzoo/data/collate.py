@@ -1,51 +1,33 @@
-"""From samples to batches: pictures decoded and augmented, texts cleaned and tokenised, labels numbered.
+"""From samples to batches: rows made, texts cleaned and tokenised, a task's fields added, words masked.
 
-Runs in data workers. All randomness is keyed by seed, epoch and sample.
+Runs in data workers. All randomness is keyed by seed, epoch and sample, that of masked words by the batch's number.
 
-Legend: B batch rows, H rows and columns of a picture, L text tokens.
+Legend: M pictures, H rows and columns of a picture.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vlzoo.augment.tensor import Normalise
-from vlzoo.augment.view import make_pair
 from vlzoo.batch import Batch
+from vlzoo.data.features import Features, padded
+from vlzoo.data.pairs import Pairs
 from vlzoo.data.records import Fields
 from vlzoo.data.tolerance import Tolerance
-from vlzoo.data_parts import Augmentation
+from vlzoo.data.visit import Visit
+from vlzoo.data_parts import Augmentation, Rows
+from vlzoo.draws import Draws
 from vlzoo.errors import DataError
-from vlzoo.hashing import mix
 from vlzoo.text.cleaning import pre_caption
+from vlzoo.text.masking import Drawing, Masking
 from vlzoo.text.tokenizer import Tokenizer
-
-VIEWS = ("image", "image1")
-"""Names of a sample's pictures in a batch, in order."""
-
-
-@dataclass
-class Item:
-    """One sample made ready: what a data worker hands to collation.
-
-    Attributes:
-        key: the sample's number, for good.
-        sample: the record.
-        levels: its pictures, [H, H, 3] uint8 each.
-        text: the text drawn for this visit.
-    """
-
-    key: int
-    sample: Any
-    levels: list[NDArray[np.uint8]]
-    text: str
 
 
 @dataclass
@@ -54,19 +36,21 @@ class Reader:
 
     Attributes:
         source: where samples come from.
-        augmentation: what happens to pictures.
-        size: side of a picture in pixels.
+        augmentation: what happens to pictures, and to texts and boxes with them.
+        rows: makes items of samples.
         seed: the run's seed.
         tolerance: what is done about pictures that can't be read; None: the first one stops the run.
+        input: what the image encoder reads.
     """
 
     source: Any
     augmentation: Augmentation
-    size: int
+    rows: Rows = field(default_factory=Pairs)
     seed: int = 0
     tolerance: Tolerance | None = None
+    input: Literal["image", "regions"] = "image"
 
-    def __getitem__(self, place: tuple[int, int]) -> Item:
+    def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, index = place
         if self.tolerance is None:
             return self._make(epoch, index)
@@ -75,20 +59,10 @@ class Reader:
     def __len__(self) -> int:
         return len(self.source)
 
-    def _make(self, epoch: int, index: int) -> Item:
+    def _make(self, epoch: int, index: int) -> Any:
         # A mixture shows other records of its parts in another epoch.
         sample = self.source.at(epoch, index) if hasattr(self.source, "at") else self.source[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        texts = sample.texts
-        # One caption of several: which one depends on the visit, so that all of them are seen.
-        text = texts[int(mix(self.seed, epoch, index) % np.uint64(len(texts)))] if texts else ""
-        levels: list[NDArray[np.uint8]] = []
-        for image in sample.images:
-            # A careful flip must see the answers too: "left" may stand there alone.
-            made, changed = make_pair(image.open(), (text, *sample.answers), self.augmentation, self.size, rng)
-            levels.append(made)
-            text = changed[0]
-        return Item(index, sample, levels, text)
+        return self.rows.make(sample, Visit(index, epoch, self.seed, self.augmentation, self.input))
 
 
 @dataclass
@@ -97,52 +71,72 @@ class Collator:
 
     Attributes:
         tokenizer: words to ids.
+        rows: makes batches of the items that it made.
         normalise: levels to pixel values.
         max_words: a text is cut after so many words.
         add: what a task adds to the batch; None in pre-training.
+        maskings: text views with masked words: the view each is made of, and the rule (`Plan.maskings`).
+        seed: the run's seed.
+        stream: the stream's name, where there are several.
     """
 
     tokenizer: Tokenizer
+    rows: Rows = field(default_factory=Pairs)
     normalise: Normalise = field(default_factory=Normalise)
     max_words: int = 30
     add: Callable[[Sequence[Any], Tokenizer], Fields] | None = None
+    maskings: Mapping[str, tuple[str, Masking]] = field(default_factory=dict)
+    seed: int = 0
+    stream: str = ""
 
-    def __call__(self, items: Sequence[Item]) -> Batch:
-        """The batch of some items; pictures [B, 3, H, H], one view for each picture of a sample."""
-        samples = [item.sample for item in items]
-        added = self.add(samples, self.tokenizer) if self.add else Fields()
-        texts = (
-            {"text": self.tokenizer([self.clean(item.text) for item in items])}
-            if any(item.sample.texts for item in items)
-            else {}
-        )
-        return Batch(
-            key=torch.tensor([item.key for item in items]),
-            names=[sample.name for sample in samples],
-            images=self._pictures(items),
-            texts={**texts, **added.texts},
-            image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
-            labels=None if added.labels is None else torch.as_tensor(added.labels),
-            extra={name: _tensor(value) for name, value in added.extra.items()},
-        )
+    def __call__(self, items: Sequence[Any], number: int = 0) -> Batch:
+        """The batch of some items.
+
+        Args:
+            items: as the rows made them.
+            number: the batch's in its stream: what is drawn for its words depends on it.
+
+        Raises:
+            DataError: samples that do not fit together, or have no text whose words could be masked.
+        """
+        batch = self.rows.collate(items, self)
+        if self.add is not None:
+            batch = self._added(batch, self.add(self.rows.samples(items), self.tokenizer))
+        return self._masked(batch, number) if self.maskings else batch
 
     def clean(self, text: str) -> str:
         """A text as the official code cleans captions, cut at `max_words`."""
         return pre_caption(text, max_words=self.max_words)
 
-    def _pictures(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
-        counts = {len(item.levels) for item in items}
-        if len(counts) > 1:
-            names = ", ".join(item.sample.name for item in items[:3])
-            raise DataError(f"samples of one batch have different numbers of pictures: {sorted(counts)}", where=names)
-        views = VIEWS[: counts.pop()]
-        return {view: self.normalise(np.stack([item.levels[i] for item in items])) for i, view in enumerate(views)}
+    def pictures(self, seen: Sequence[NDArray[np.uint8] | Features]) -> Any:
+        """What the image encoder takes of M pictures: pixel values [M, 3, H, H]; of regions a mapping of tensors."""
+        features = [each for each in seen if isinstance(each, Features)]
+        if features:
+            return {name: torch.from_numpy(held) for name, held in padded(features).items()}
+        return self.normalise(np.stack([each for each in seen if not isinstance(each, Features)]))
+
+    def _added(self, batch: Batch, added: Fields) -> Batch:
+        extra = {name: _tensor(value) for name, value in added.extra.items()}
+        labels = batch.labels if added.labels is None else torch.as_tensor(added.labels)
+        return replace(batch, texts={**batch.texts, **added.texts}, extra={**batch.extra, **extra}, labels=labels)
+
+    def _masked(self, batch: Batch, number: int) -> Batch:
+        """With the texts whose words are to be predicted: drawn as a step draws them that is given none."""
+        draws, texts = Draws(self.seed, number, stream=self.stream), dict(batch.texts)
+        for view, (of, rule) in self.maskings.items():
+            if view in texts:  # the rows made it
+                continue
+            if of not in texts:
+                raise DataError(
+                    f"words of the text {of!r} are to be masked, and these samples have none",
+                    where=", ".join([*([f"stream {self.stream}"] if self.stream else []), *batch.names[:3]]),
+                    fix="leave out the objectives that mask words, or take data with texts",
+                )
+            name = view if view != "masked" else "mlm"
+            about = Drawing(draws, batch.key, name, self.tokenizer.vocab, self.tokenizer.special["mask"])
+            texts[view] = rule(texts[of], about)
+        return replace(batch, texts=texts)
 
 
 def _tensor(value: Any) -> Any:
     return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def number_of(name: str) -> int:
-    """A number of 63 bits for a name, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1

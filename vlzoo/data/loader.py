@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import DataLoader
 
 from vlzoo.batch import Batch
-from vlzoo.data.collate import Collator, Item, Reader
+from vlzoo.data.collate import Collator, Reader
 from vlzoo.errors import TrainingError, VlzooError
+
+
+class Place(NamedTuple):
+    """Where a sample stands: how often its source was gone through before, its number, and the number of its batch."""
+
+    epoch: int
+    sample: int
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,13 @@ class Order:
         """Batches of one epoch."""
         return self.samples // self.batch
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         epoch, place = divmod(self.start, self.per_epoch)
         while True:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
             for k in range(place, self.per_epoch):
-                yield [(epoch, int(index)) for index in order[k * self.batch : (k + 1) * self.batch]]
+                number = epoch * self.per_epoch + k
+                yield [Place(epoch, int(index), number) for index in order[k * self.batch : (k + 1) * self.batch]]
             epoch, place = epoch + 1, 0
 
 
@@ -72,9 +82,16 @@ class Caught:
         return cls(type(error), error.what, error.where, error.fix)
 
 
+class Numbered(NamedTuple):
+    """An item with the number of its batch."""
+
+    batch: int
+    item: Any
+
+
 @dataclass(frozen=True)
 class CatchingReader:
-    """A reader that gives a `Caught` where the reading fails.
+    """A reader that gives items their batch's number, and a `Caught` where the reading fails.
 
     Attributes:
         reader: makes the items.
@@ -82,9 +99,9 @@ class CatchingReader:
 
     reader: Reader
 
-    def __getitem__(self, place: tuple[int, int]) -> Item | Caught:
+    def __getitem__(self, place: Place) -> Numbered | Caught:
         try:
-            return self.reader[place]
+            return Numbered(place.batch, self.reader[place.epoch, place.sample])
         except VlzooError as error:
             return Caught.of(error)
 
@@ -102,12 +119,12 @@ class CatchingCollator:
 
     collator: Collator
 
-    def __call__(self, items: Sequence[Item | Caught]) -> Batch | Caught:
+    def __call__(self, items: Sequence[Numbered | Caught]) -> Batch | Caught:
         """The batch, or what went wrong."""
-        whole = [item for item in items if isinstance(item, Item)]
-        caught = [item for item in items if isinstance(item, Caught)]
+        whole = [each for each in items if isinstance(each, Numbered)]
+        caught = [each for each in items if isinstance(each, Caught)]
         try:
-            return caught[0] if caught else self.collator(whole)
+            return caught[0] if caught else self.collator([each.item for each in whole], whole[0].batch)
         except VlzooError as error:
             return Caught.of(error)
 

@@ -30,7 +30,7 @@ from vlzoo.data.cards import Card
 from vlzoo.data.permute import Permutation
 from vlzoo.data.reading import need, read_text, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Pairing
+from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
 
 TAKES = ("all", "texts", "images")

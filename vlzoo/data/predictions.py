@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_bytes, read_rows, short
+from vlzoo.data.tables import read_bytes, read_rows, short
 from vlzoo.errors import PredictionError
 from vlzoo.types import Row
 

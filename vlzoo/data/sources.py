@@ -21,9 +21,9 @@ from vlzoo.data.cards import Card, sizes_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.reading import read_skip_list, require_folder
 from vlzoo.data.records import Sample
+from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, UnknownName, did_you_mean
 
-Pairing = Literal["pair", "image", "text", "region"]
 logger = logging.getLogger("vlzoo.data")
 
 

@@ -145,7 +145,7 @@ class Registrar:
     objective: Register
     augmentation: Register
     token_mask: Register
-    mixer: Register
+    rows: Register
     detector: Register
     data: Register
     task: Register

@@ -215,7 +215,7 @@ def picture_of(engine: Engine, image: ImageRef) -> NDArray[np.uint8]:
     """The picture on which the maps lie: the whole one where the model saw it all, else the part it saw."""
     if isinstance(engine.augmentation, Plain):
         return np.asarray(image.open())
-    return make_view(image.open(), engine.augmentation, engine.size, np.random.default_rng(0))
+    return make_view(image.open(), engine.augmentation, np.random.default_rng(0))
 
 
 def verdict(logit_12: Tensor) -> tuple[float, float]:

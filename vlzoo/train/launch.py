@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from typing import Any
 import torch
 
 from vlzoo.config.check import Checked
-from vlzoo.config.schema import PartRef, Recipe, Stream
-from vlzoo.data.collate import Collator, Reader
-from vlzoo.data.loader import Order, endless
+from vlzoo.config.schema import Recipe
+from vlzoo.data.loader import Order
 from vlzoo.data.roots import open_source
-from vlzoo.data.tolerance import Tolerance
+from vlzoo.data_parts import Rows
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError, VlzooError
@@ -27,9 +26,10 @@ from vlzoo.runs.run import Run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, rows_of
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import length_of
-from vlzoo.train.streams import batch_sizes, chances, drawn_streams, samples_a_step, steps_an_epoch, stream_seed
+from vlzoo.train.streams import batch_sizes, samples_a_step, steps_an_epoch
 from vlzoo.train.validation import Measure, Validator
 from vlzoo.weights.start import find_starts, start_system
 
@@ -61,21 +61,6 @@ class Job:
     measure: Measure | None = None
 
 
-@dataclass(frozen=True)
-class Data:
-    """A run's data, and what was learned of it before the first update.
-
-    Attributes:
-        sources: one for each stream.
-        tokenizer: of the words that the run keeps.
-        task: with what it learned; None for pre-training.
-    """
-
-    sources: Sequence[Any]
-    tokenizer: Tokenizer
-    task: Task | None
-
-
 def train(job: Job) -> Run:
     """Train a recipe into a run folder.
 
@@ -84,7 +69,10 @@ def train(job: Job) -> Run:
     """
     recipe = job.checked.recipe
     sources = open_sources(recipe, job.root)
+    rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
     check_batches(recipe, sources)
+    check_sides(recipe, sources, rows)
+    check_inputs(recipe, sources)
     if not Run(job.out).checkpoints():
         find_starts(recipe.start)
     if recipe.validation is not None and job.measure is None:
@@ -95,7 +83,8 @@ def train(job: Job) -> Run:
     try:
         about = described(sources)
         refuse_other_data(run, about)
-        data = Data(sources, kept_tokenizer(run, recipe, sources, job.start), kept_task(run, recipe, sources))
+        texts = texts_of(sources, rows)
+        data = Data(sources, rows, kept_tokenizer(run, recipe, texts, job.start), kept_task(run, recipe, sources))
         trainer = make_trainer(job, run, data)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
@@ -164,18 +153,24 @@ def described(sources: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def kept_tokenizer(run: Run, recipe: Recipe, sources: Sequence[Any], start: Path | None) -> Tokenizer:
+def texts_of(sources: Sequence[Any], rows: Sequence[Rows]) -> Iterator[str]:
+    """All training texts, as the rows may show them."""
+    for source, each in zip(sources, rows, strict=True):
+        for sample in source:
+            yield from each.texts(sample)
+
+
+def kept_tokenizer(run: Run, recipe: Recipe, texts: Iterable[str], start: Path | None) -> Tokenizer:
     """The run's tokenizer: kept from before, the starting run's, or made now and kept."""
     if not run.has_tokenizer():
-        run.keep_tokenizer(Run(start).tokenizer() if start is not None else make_tokenizer(recipe, sources))
+        run.keep_tokenizer(Run(start).tokenizer() if start is not None else make_tokenizer(recipe, texts))
     return run.tokenizer(recipe)
 
 
-def make_tokenizer(recipe: Recipe, sources: Sequence[Any]) -> Tokenizer:
+def make_tokenizer(recipe: Recipe, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer that a recipe asks for: a package's, a file's, or built from the training texts."""
-    wanted, corpus = recipe.tokenizer, {}
+    wanted, corpus = recipe.tokenizer, dict[str, Any]()
     if wanted.vocab == "data" and "texts" in schema_of(registry().find("tokenizer", wanted.part)).names:
-        texts = (text for source in sources for sample in source for text in (*sample.texts, *sample.answers))
         corpus = {"texts": (pre_caption(text, wanted.max_words) for text in texts), "size": wanted.size}
     made: Tokenizer = registry().build("tokenizer", wanted.part, vocab=wanted.vocab, **corpus, **wanted.options)
     return made
@@ -247,34 +242,3 @@ def still_fresh(job: Job, run: Run, system: System) -> Sequence[str]:
             fix="put the file back, or train anew into another --out",
         )
     return start_system(system).fresh
-
-
-def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
-    """Every stream with its batches, from where the trainer stands."""
-    recipe = trainer.recipe
-    drawn, sizes = drawn_streams(recipe.train, chances(recipe), 0, trainer.step), batch_sizes(recipe)
-    add = data.task.fields if data.task else None
-    collator = Collator(data.tokenizer, max_words=recipe.tokenizer.max_words, add=add)
-    known, token_mask = trainer.system.named_objectives(), trainer.system.token_mask
-    feeds = []
-    for stream, source in zip(recipe.all_streams, data.sources, strict=True):
-        reader = make_reader(run, recipe, stream, source)
-        # A stream that is not drawn at every step is behind the step's number.
-        behind, batch = int(drawn[stream.name].sum()), sizes[stream.name]
-        order = Order(len(source), batch, reader.seed, start=behind)
-        batches = endless(reader, collator, order, workers=recipe.train.workers)
-        chosen = {name: known[name] for name in (stream.objectives or known)}
-        parts = (stream.probability, reader.augmentation, token_mask, batch)
-        feeds.append(Feed(stream.name, batches, chosen, *parts, alone=len(sizes) == 1))
-    return feeds
-
-
-def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any) -> Reader:
-    """What reads and augments a stream's samples in the data workers."""
-    ref: PartRef = stream.augment or recipe.augment.train
-    augmentation = registry().build("augmentation", ref.part, **ref.options)
-    share = float(getattr(source, "allowed_faults", 0.01))
-    tolerance = Tolerance(len(source), share, recipe.train.workers, str(run.unreadable))
-    return Reader(
-        source, augmentation, int(getattr(augmentation, "size", 256)), stream_seed(recipe, stream.name), tolerance
-    )

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from vlzoo.batch import Batch
 from vlzoo.config.schema import Recipe
-from vlzoo.data_parts import Augmentation
 from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
-from vlzoo.interfaces import Objective, TokenMask
+from vlzoo.interfaces import Objective
 from vlzoo.models.assemble import System
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
@@ -44,26 +43,19 @@ class Feed:
         name: the stream's name.
         batches: endless.
         objectives: by name.
+        plan: gathered from its rows, objectives and augmentation.
         probability: the chance that a step draws it; with `draw: one` in proportion to the others'.
-        augmentation: of its samples.
-        token_mask: what weighs image tokens, for objectives that ask.
         batch: samples of one of its batches; None: as the recipe says.
         alone: the recipe has no other stream: its figures, draws and faults need no name.
-        plan: gathered from all of them.
     """
 
     name: str
     batches: Iterator[Batch]
     objectives: Mapping[str, Objective]
+    plan: Plan
     probability: float = 1.0
-    augmentation: Augmentation | None = None
-    token_mask: TokenMask | None = None
     batch: int | None = None
     alone: bool = True
-    plan: Plan = field(default_factory=Plan)
-
-    def __post_init__(self) -> None:
-        self.plan.gather(self.objectives, augmentation=self.augmentation, token_mask=self.token_mask)
 
     @property
     def label(self) -> str:

@@ -16,7 +16,7 @@ from vlzoo.bench.grounding.proposals import Proposals, proposals_of
 from vlzoo.data.predictions import Refused, fingerprint
 from vlzoo.data.readers.refcoco_boxes import annotated, are_numbers
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_rows, text_id
+from vlzoo.data.tables import read_rows, text_id
 from vlzoo.errors import CheckpointError, DataError, did_you_mean
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.grounding import IOU_AT, RULES, best_box, energy_in_box, iou, pointing_hit, points_in_boxes

@@ -11,7 +11,7 @@ import numpy as np
 from vlzoo.bench.vqa.task import Vqa, answer_text, exact
 from vlzoo.data.readers import gqa
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import text_id
+from vlzoo.data.tables import text_id
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
 from vlzoo.task import in_order

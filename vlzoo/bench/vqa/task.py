@@ -13,7 +13,7 @@ from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE, AnswerList, answer_we
 from vlzoo.data.predictions import Refused
 from vlzoo.data.readers import vqa
 from vlzoo.data.records import Fields, Sample
-from vlzoo.data.rows import text_id
+from vlzoo.data.tables import text_id
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.records import ImageRef, Region, Sample
-from vlzoo.data.sources import Pairing, Source
+from vlzoo.data.sources import Source
+from vlzoo.data_parts import Pairing
 from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.types import Box
 

@@ -14,8 +14,8 @@ from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
 from vlzoo.data.reading import Record, identifier, need, read_json, read_text, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_rows, text_id
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows, text_id
 from vlzoo.errors import DataError
 
 GQA_CARD = Card(

@@ -14,8 +14,8 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_rows
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.metrics.nlvr import nlvr2_sentence
 

@@ -13,7 +13,8 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected, Pairing, Source
+from vlzoo.data.sources import Expected, Source
+from vlzoo.data_parts import Pairing
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 

@@ -15,7 +15,8 @@ from vlzoo.data.readers.refcoco_boxes import Targets, placed
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_json, typed
 from vlzoo.data.records import Region, Sample
-from vlzoo.data.sources import Expected, Pairing
+from vlzoo.data.sources import Expected
+from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, UnknownName, did_you_mean
 
 LICENCE = "no licence stated (expressions); COCO boxes CC BY 4.0, COCO pictures under Flickr terms"

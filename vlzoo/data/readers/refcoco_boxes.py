@@ -14,7 +14,7 @@ from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
 from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
 from vlzoo.data.records import Region, Sample
-from vlzoo.data.rows import read_bytes, read_rows
+from vlzoo.data.tables import read_bytes, read_rows
 from vlzoo.errors import DataError
 from vlzoo.types import Box
 

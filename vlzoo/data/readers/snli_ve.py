@@ -15,8 +15,8 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, read_table
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_rows
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError, did_you_mean
 
 CLASSES = ("contradiction", "neutral", "entailment")

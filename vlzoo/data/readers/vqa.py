@@ -12,8 +12,8 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, need, read_json, read_records, typed, unique
 from vlzoo.data.records import Sample
-from vlzoo.data.rows import read_rows, text_id
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows, text_id
 from vlzoo.errors import DataError
 
 VG_WEIGHT = 0.5

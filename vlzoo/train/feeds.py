@@ -1,0 +1,136 @@
+"""A recipe's streams made ready: rows, augmentation, plan, and batches from where the run stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlzoo.config.schema import Recipe, Stream
+from vlzoo.config.sides import refused, sides_read
+from vlzoo.data.collate import Collator, Reader
+from vlzoo.data.features import features_of
+from vlzoo.data.loader import Order, endless
+from vlzoo.data.tolerance import Tolerance
+from vlzoo.data_parts import Augmentation, Rows, Side
+from vlzoo.door.plugins import registry
+from vlzoo.errors import TrainingError
+from vlzoo.interfaces import Objective
+from vlzoo.runs.run import Run
+from vlzoo.step.plan import Plan, pass_key
+from vlzoo.task import Task
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.streams import batch_sizes, chances, drawn_streams, stream_seed
+
+
+@dataclass(frozen=True)
+class Data:
+    """A run's data, and what was learned of it before the first update.
+
+    Attributes:
+        sources: one for each stream.
+        rows: what makes rows of each.
+        tokenizer: of the words that the run keeps.
+        task: with what it learned; None for pre-training.
+    """
+
+    sources: Sequence[Any]
+    rows: Sequence[Rows]
+    tokenizer: Tokenizer
+    task: Task | None
+
+
+def rows_of(recipe: Recipe, stream: Stream) -> Rows:
+    """What makes rows of a stream's samples."""
+    ref = stream.rows or recipe.rows
+    made: Rows = registry().build("rows", ref.part, **ref.options)
+    return made
+
+
+def check_sides(recipe: Recipe, sources: Sequence[Any], rows: Sequence[Rows]) -> None:
+    """Refuse data that lack what an objective reads, before the folder is made.
+
+    Raises:
+        TrainingError: names the stream, the objective, and what the data lack.
+    """
+    for stream, source, each in zip(recipe.all_streams, sources, rows, strict=True):
+        for name in stream.objectives or recipe.active:
+            ref = recipe.active[name]
+            needs = getattr(registry().find("objective", ref.part or name).load(), "needs", ())
+            _refuse(name, sides_read(needs), stream, source, each)
+
+
+def check_inputs(recipe: Recipe, sources: Sequence[Any]) -> None:
+    """Refuse pictures without region features where the image encoder reads these, before the folder is made.
+
+    Raises:
+        VlzooError: the first picture of a source has none.
+    """
+    ref = recipe.model.image_encoder
+    if ref is None or getattr(registry().find("image_encoder", ref.part).load(), "input", "image") != "regions":
+        return
+    for source in sources:
+        for image in source[0].images[:1] if len(source) else ():
+            features_of(image)
+
+
+def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
+    """Every stream with its batches, from where the trainer stands.
+
+    Raises:
+        VlzooError: what the objectives of a stream ask for does not fit together, or its data lack it.
+    """
+    recipe, sizes = trainer.recipe, batch_sizes(trainer.recipe)
+    drawn = drawn_streams(recipe.train, chances(recipe), 0, trainer.step)
+    known, feeds = trainer.system.named_objectives(), []
+    for stream, source, rows in zip(recipe.all_streams, data.sources, data.rows, strict=True):
+        reader = make_reader(run, recipe, stream, source, rows)
+        reader.input = trainer.system.model.image_encoder.input
+        chosen = {name: known[name] for name in (stream.objectives or known)}
+        _check_planned(chosen, stream, source, rows)
+        plan = Plan()
+        rows.plan(plan, source.pairing)
+        plan.gather(chosen, augmentation=reader.augmentation, token_mask=trainer.system.token_mask)
+        # A stream that is not drawn at every step is behind the step's number.
+        order = Order(len(source), sizes[stream.name], reader.seed, start=int(drawn[stream.name].sum()))
+        alone = len(sizes) == 1
+        collator = Collator(
+            data.tokenizer,
+            rows,
+            max_words=recipe.tokenizer.max_words,
+            add=data.task.fields if data.task else None,
+            maskings=plan.maskings,
+            seed=recipe.train.seed,
+            stream="" if alone else stream.name,
+        )
+        batches = endless(reader, collator, order, workers=recipe.train.workers)
+        feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone))
+    return feeds
+
+
+def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any, rows: Rows) -> Reader:
+    """What reads and augments a stream's samples in the data workers."""
+    ref = stream.augment or recipe.augment.train
+    augmentation: Augmentation = registry().build("augmentation", ref.part, **ref.options)
+    share = float(getattr(source, "allowed_faults", 0.01))
+    tolerance = Tolerance(len(source), share, recipe.train.workers, str(run.unreadable))
+    return Reader(source, augmentation, rows, stream_seed(recipe, stream.name), tolerance)
+
+
+def _check_planned(objectives: Mapping[str, Objective], stream: Stream, source: Any, rows: Rows) -> None:
+    """Refuse data that lack what an objective asked a step for: masked words, pairs that do not belong together."""
+    for name, objective in objectives.items():
+        plan = Plan()
+        rows.plan(plan, source.pairing)
+        objective.plan(plan)
+        read: set[Side] = {"text"} if plan.maskings else set()
+        mined = plan.need_of(pass_key(pairs="negative")) is not None
+        _refuse(name, read | ({"image", "text"} if mined else set()), stream, source, rows)
+
+
+def _refuse(objective: str, read: frozenset[Side] | set[Side], stream: Stream, source: Any, rows: Rows) -> None:
+    held = rows.sides(source.pairing)
+    if not read <= held:
+        what, fix = refused(objective, read, stream.name, f"{source.name} (pairing: {source.pairing})", held)
+        raise TrainingError(what, fix=fix)
