@@ -245,6 +245,7 @@ class Spec:
         cross_attention: whether the fusion can give an attention map of text over image tokens.
         words: the vocabulary, a token at the place of its id; empty where it is not known.
         temperature: of a contrast: `initial`, `learned`, `low`, `high`, as the recipe's `model.temperature` says.
+        pooled_width: of the pair's state, `Fused.cls`: D of the fused states, or what the fusion pools them to.
     """
 
     image_width: int
@@ -260,6 +261,7 @@ class Spec:
     cross_attention: bool = False
     words: Sequence[str] = ()
     temperature: Mapping[str, Any] = field(default_factory=dict)
+    pooled_width: int = 0
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_it_is_the_cross_entropy_of_its_head(toy, made):
     step = toy.step(made, toy.batch(5))
     asked = objective(made)
     assigned = asked.assign(step)
-    logit_B3 = asked.head(asked.states(step, assigned)[:, 0])
+    logit_B3 = asked.head(asked.fused(step, assigned).cls)
     log_p = logit_B3 - logit_B3.logsumexp(1, keepdim=True)
     expected = -log_p[torch.arange(5), assigned.labels].mean()
     torch.testing.assert_close(asked(step).total, expected, atol=1e-5, rtol=1e-5)

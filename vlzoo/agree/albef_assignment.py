@@ -44,7 +44,7 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
     difference = float((draws.weights["assignment-first"] - weights).abs().max())
     yield Check(f"{golden.name}/{case}/rng/weights", difference, LOGITS, weights.numel())
     yield from check_gradients(golden, built, case, gradients(built, loss.total))
-    states = objective.states(step, assigned)
+    states = objective.fused(step, assigned).x
     yield golden.close(f"{case}/out/ta_head#0", objective.head(states[:, 0]), LOGITS)
     yield golden.close(f"{case}/out/text_encoder#0", states, EMBEDDINGS)
     yield golden.close(f"{case}/out/visual_encoder#0", step.image().x, EMBEDDINGS)

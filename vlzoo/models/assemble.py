@@ -138,6 +138,7 @@ class Model(nn.Module):
             cross_attention=fusion is not None and fusion.cross_attention,
             words=words,
             temperature=temperature or {},
+            pooled_width=(fusion.pooled_width or fusion.width) if fusion else 0,
         )
 
 

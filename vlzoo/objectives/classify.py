@@ -1,6 +1,6 @@
 """Classification of a text with one picture or two: SNLI-VE, NLVR2, VQA over a closed list.
 
-Legend: B batch rows, D width, C classes.
+Legend: B batch rows, W width of a pair's state, C classes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Classify(Objective):
         """
         if not spec.classes:
             raise VlzooError("objective 'classify' needs classes", fix="use it in a task whose samples have labels")
-        self.head = Mlp(spec.fused_width * (len(self.views) if self.two_pass else 1), spec.classes)
+        self.head = Mlp(spec.pooled_width * (len(self.views) if self.two_pass else 1), spec.classes)
 
     def plan(self, plan: Plan) -> None:
         """The first position is read."""
@@ -63,7 +63,7 @@ class Classify(Objective):
         return self.head(self._states(step.student))
 
     def _states(self, passes: Passes) -> Tensor:
-        """What the head reads: [B, D], or [B, 2 D] of two passes."""
+        """What the head reads: [B, W], or [B, 2 W] of two passes."""
         if not self.two_pass:
             return passes.fused(image=self.views, reads="cls").cls
         return torch.cat([passes.fused(image=(view,), reads="cls").cls for view in self.views], dim=-1)

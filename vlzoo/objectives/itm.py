@@ -34,7 +34,7 @@ class ITM(Objective):
 
     def build(self, spec: Spec) -> None:
         """Make the two-class head."""
-        width = spec.fused_width
+        width = spec.pooled_width
         self.head: nn.Module = nn.Linear(width, 2)
         if self.kind == "mlp":
             self.head = nn.Sequential(

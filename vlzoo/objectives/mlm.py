@@ -6,11 +6,12 @@ Legend: R rows, L text tokens, T masked positions, D width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.interfaces import Objective
 from vlzoo.models.heads import MlmHead
 from vlzoo.objectives.distillation import distilled
@@ -18,7 +19,11 @@ from vlzoo.step.marked import select
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
+from vlzoo.text.masking import Pieces, WholeWords
 from vlzoo.types import Fused, Loss, Spec
+
+RULES = {"pieces": Pieces, "whole": WholeWords}
+"""What is masked together: a piece by itself, or all pieces of a word."""
 
 
 class MLM(Objective):
@@ -28,14 +33,21 @@ class MLM(Objective):
 
     Args:
         probability: each word piece's chance to be masked; of these 80 % become [MASK], 10 % any, 10 % stay.
+        words: `pieces`: each piece by itself (ALBEF); `whole`: a word with all its pieces (ViLT, section 3.3).
+
+    Raises:
+        UnknownName: `words` has another value.
     """
 
     needs = ("text_encoder", "fusion")
     mirrored = ("head",)
 
-    def __init__(self, *, probability: float = 0.15) -> None:
+    def __init__(self, *, probability: float = 0.15, words: Literal["pieces", "whole"] = "pieces") -> None:
         super().__init__()
-        self.probability = probability
+        if words not in RULES:
+            fix = did_you_mean(str(words), RULES, what="choices")
+            raise UnknownName(f"words can't be {words!r}", where="objective mlm", fix=fix)
+        self.probability, self.rule = probability, RULES[words](probability)
 
     def build(self, spec: Spec) -> None:
         """Make the vocabulary head, tied to the word table."""
@@ -43,7 +55,7 @@ class MLM(Objective):
 
     def plan(self, plan: Plan) -> None:
         """The masked text view, and its states at the masked positions."""
-        plan.mask_text(self.probability)
+        plan.mask_text(how=self.rule)
         plan.read("masked", text=MASKED)
 
     def offers(self) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from vlzoo.interfaces import Objective
 from vlzoo.step.negatives import negative_weights
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss, Spec
+from vlzoo.types import Fused, Loss, Spec
 
 FIRST, SECOND, NEITHER = 0, 1, 2
 """The classes: the text's own picture comes first, comes second, or is not there."""
@@ -54,7 +54,7 @@ class TextAssignment(Objective):
 
     def build(self, spec: Spec) -> None:
         """Make the three-class head."""
-        self.head = nn.Linear(spec.fused_width, 3)
+        self.head = nn.Linear(spec.pooled_width, 3)
 
     def plan(self, plan: Plan) -> None:
         """Nothing: it makes a pass of its own, over pairs of pictures that no other objective reads."""
@@ -65,17 +65,17 @@ class TextAssignment(Objective):
             zero = self.head.bias.sum() * 0.0
             return Loss(zero, {"text_assignment": zero.detach()})
         assigned = self.assign(step)
-        logit_B3 = self.head(self.states(step, assigned, first_only=True)[:, 0])
+        logit_B3 = self.head(self.fused(step, assigned, first_only=True).cls)
         total = F.cross_entropy(logit_B3, assigned.labels)
         right = (logit_B3.argmax(1) == assigned.labels).float().mean()
         return Loss(total, {"text_assignment": total.detach(), "text_assignment_accuracy": right.detach()}, len(step))
 
-    def states(self, step: Step, assigned: Assignment, *, first_only: bool = False) -> Tensor:
-        """The texts' states after reading their two pictures, [B, L, D]; [B, 1, D] under `first_only`."""
+    def fused(self, step: Step, assigned: Assignment, *, first_only: bool = False) -> Fused:
+        """The texts after reading their two pictures, x [B, L, D]; [B, 1, D] under `first_only`."""
         prepared = step.prepared()
         pair = [prepared.gather(assigned.rows[:, slot]) for slot in (0, 1)]
         positions_B1 = torch.zeros_like(assigned.labels)[:, None] if first_only else None
-        return step.model.fusion.fuse(step.text(), pair, positions_PK=positions_B1).x
+        return step.model.fusion.fuse(step.text(), pair, positions_PK=positions_B1)
 
     @torch.no_grad()
     def assign(self, step: Step) -> Assignment:
