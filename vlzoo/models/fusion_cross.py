@@ -134,7 +134,13 @@ class CrossAttentionFusion(Fusion):
                 where="fusion cross_attention",
                 fix=f"set the fusion's option images: {images}",
             )
-        if attention is not None and not (0 <= attention < self.layers and images):
+        if attention is not None and not images:
+            raise VlzooError(
+                "there is no attention map of texts alone",
+                where="fusion cross_attention",
+                fix="ask for the map of a pass that reads a picture",
+            )
+        if attention is not None and not 0 <= attention < self.layers:
             raise VlzooError(
                 f"there is no fusion layer {attention}",
                 where="fusion cross_attention",
