@@ -149,7 +149,9 @@ def test_a_later_start_wins_and_each_says_what_it_filled(toy, tmp_path, own_name
     (tmp_path / "b").mkdir()
     entries = [
         Start(adapter="a", file=file_of(first, tmp_path / "a", "model.fusion", "model.image_projection")),
-        Start(adapter="b", file=file_of(second, tmp_path / "b", "model.image_projection", "model.text_projection.bias")),
+        Start(
+            adapter="b", file=file_of(second, tmp_path / "b", "model.image_projection", "model.text_projection.bias")
+        ),
     ]
     after = toy.system({"itm": ITM()})
     started = start_system(after, entries=entries)
