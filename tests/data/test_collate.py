@@ -14,10 +14,19 @@ from PIL import Image
 
 from vlzoo.augment.plain import Plain
 from vlzoo.augment.weak import Weak
+from vlzoo.batch import View
 from vlzoo.data.collate import Collator, Reader
+from vlzoo.data.features import FeatureRef, Features
+from vlzoo.data.pairs import Pairs
 from vlzoo.data.records import Fields, Sample
-from vlzoo.errors import DataError
+from vlzoo.data_parts import Augmentation
+from vlzoo.draws import IGNORED, Draws
+from vlzoo.errors import DataError, UnknownName, VlzooError
 from vlzoo.hashing import number_of
+from vlzoo.objectives.mlm import MLM
+from vlzoo.step.plan import Plan
+from vlzoo.step.step import Step
+from vlzoo.text.masking import WholeWords
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "left", "right", "of"]
@@ -129,3 +138,111 @@ def test_a_task_adds_its_fields():
 def test_numbers_of_names_are_the_same_in_every_process():
     # blake2b of 8 bytes, `printf abc | b2sum -l 64` = d8bb14d833d59559, read little end first, top bit dropped.
     assert number_of("abc") == int.from_bytes(bytes.fromhex("d8bb14d833d59559"), "little") >> 1
+
+
+class Counting(Augmentation):
+    """Writes behind each text how often it was changed."""
+
+    size = 8
+
+    def text(self, text, rng):
+        return f"{text} red"
+
+
+def test_a_text_is_augmented_once_whatever_the_number_of_pictures():
+    """Also one that is alone: an augmentation of texts is not for pairs only."""
+    for pictures in (0, 1, 2):
+        item = reader([sample(0, "ball", images=pictures)], Counting())[0, 0]
+        assert item.text == "ball red" and len(item.levels) == pictures
+
+
+def test_of_data_without_texts_none_is_augmented():
+    assert reader([sample(0)], Counting())[0, 0].text == ""
+
+
+def test_rows_that_say_the_same_are_alike_unless_an_option_says_so():
+    source = [sample(0, "A ball!"), sample(2, "a ball"), sample(4, "red")]
+    items = [reader(source)[0, row] for row in range(3)]
+    ids = collator()(items).text_id
+    assert ids[0] == ids[1] != ids[2]  # as they are read: cleaned
+    assert ids[0] == number_of("a ball")
+    assert collator(rows=Pairs(equal_texts="negative"))(items).text_id is None
+    with pytest.raises(UnknownName, match="did you mean 'negative'"):
+        Pairs(equal_texts="negativ")
+
+
+def test_words_are_masked_as_a_step_masks_them(toy):
+    """Bit for bit: the worker's batch of number n, and a step of number n on a batch that comes without."""
+    made = toy.system({"mlm": MLM(probability=0.4)})
+    plan = toy.plan(made)
+    plan.mask_text(0.5, view="other")
+    words = Tokenizer([*WORDS, *(f"w{n}" for n in range(toy.VOCAB - len(WORDS)))], max_length=9)
+    source = [sample(n, "a red ball left of a red ball") for n in range(5)]
+    items = [reader(source)[0, row] for row in range(5)]
+    for number, stream in ((0, ""), (3, ""), (3, "pairs")):
+        kept = Collator(words, maskings=plan.maskings, seed=7, stream=stream)(items, number)
+        draws = Draws(7, number, stream=stream)
+        without = Step(Collator(words)(items), made.model, plan=plan, draws=draws).texts
+        assert sorted(kept.texts) == sorted(without) == ["masked", "other", "text"]
+        for view, text in kept.texts.items():
+            assert torch.equal(text.ids, without[view].ids)
+        assert torch.equal(kept.texts["masked"].labels, without["masked"].labels)
+        assert (kept.texts["masked"].labels != IGNORED).any()
+        # The step takes what is there.
+        assert Step(kept, made.model, plan=plan, draws=Draws(8)).texts["masked"] is kept.texts["masked"]
+
+
+def test_masking_words_of_texts_that_are_not_there_is_refused():
+    plan = Plan()
+    plan.mask_text(0.4)
+    with pytest.raises(DataError, match=r"stream photos, s0: words of the text 'text' are to be masked"):
+        collator(maskings=plan.maskings, stream="photos")([reader([sample(0)])[0, 0]])
+
+
+def test_whole_words_are_masked_by_their_pieces():
+    plan = Plan()
+    plan.mask_text(how=WholeWords(0.5))
+    words = [*WORDS[:5], "ba", "##ll", "red"]
+    made = Collator(Tokenizer(words, max_length=9), maskings=plan.maskings)
+    items = [reader([sample(0, "ball red ball")] * 40)[0, row] for row in range(40)]
+    batch = made(items)
+    assert batch.texts["text"].word[0].tolist() == [-1, 0, 0, 1, 2, 2]
+    labels = batch.texts["masked"].labels != IGNORED
+    assert torch.equal(labels[:, 1], labels[:, 2]) and torch.equal(labels[:, 4], labels[:, 5])
+    assert 0 < labels[:, 1].sum() < 40
+
+
+@dataclass(frozen=True)
+class Seen(FeatureRef):
+    """A picture of which only regions are known."""
+
+    regions: int
+    name: str = "memory"
+
+    def open(self):
+        raise AssertionError("its pixels are not asked for")
+
+    def features(self):
+        values = np.full((self.regions, 3), self.regions, np.float32)
+        return Features(values, np.full((self.regions, 4), 0.5, np.float32))
+
+
+def test_region_features_are_padded_and_their_pictures_stay_closed():
+    source = [replace(sample(n, "ball"), images=(Seen(n + 1),)) for n in range(2)]
+    made = Reader(source, Counting(), input="regions")
+    batch = collator()([made[0, 0], made[0, 1]])
+    held = batch.images["image"]
+    assert held["features"].tolist() == [[[1] * 3, [0] * 3], [[2] * 3, [2] * 3]]
+    assert held["mask"].tolist() == [[True, False], [True, True]] and held["boxes"].shape == (2, 2, 4)
+    assert made[0, 0].text == "ball red"
+    with pytest.raises(VlzooError, match="this data gives pictures alone"):
+        Reader([sample(0, "ball")], Counting(), input="regions")[0, 0]
+
+
+def test_everything_moves_with_a_batch():
+    """To the meta device, where no GPU is: region features, views and texts too."""
+    source = [replace(sample(0, "ball"), images=(Seen(2),))]
+    batch = collator()([Reader(source, Counting(), input="regions")[0, 0]])
+    there = replace(batch, views={"part": View(cells=torch.ones(1, 2, dtype=torch.bool))}).to("meta")
+    tensors = [*there.images["image"].values(), there.texts["text"].ids, there.views["part"].cells, there.text_id]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlzoo.data.mixture import Half, Mixture, mixture_file, open_mixture, read_mixture
-from vlzoo.data.records import Sample
+from vlzoo.data.records import Region, Sample
 from vlzoo.door.options import check_names
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, UnknownName
@@ -83,6 +84,20 @@ def test_halves():
     assert text[1].texts == ("a 1",) and text[1].image_id is None and image[1].texts == ()
     assert text.fingerprint() != image.fingerprint()
     assert len(Mixture({"x": text, "y": Fake("b", 2, "text")})) == 5
+
+
+class Boxed(Fake):
+    """A source of texts with a box each."""
+
+    def __getitem__(self, index: int) -> Sample:
+        region = Region((1, 2, 3, 4), "a ball", attributes=("red",), others=("it",))
+        return replace(super().__getitem__(index), regions=(region,))
+
+
+def test_boxes_belong_to_pictures_and_their_words_to_texts():
+    text, image = (Half(Boxed("a", 3), take)[1] for take in ("texts", "images"))
+    assert text.regions == ()
+    assert image.regions == (Region((1, 2, 3, 4), ""),)
 
 
 def test_mistakes_are_named():

@@ -6,6 +6,7 @@ Cubuk et al. 2020 (arXiv 1909.13719); operations and magnitudes from ALBEF's dat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from vlzoo.augment import colour
 from vlzoo.augment.boxes import warped
 from vlzoo.augment.checks import number, one_of, whole
-from vlzoo.augment.warp import Affine, rotation, shift, warp
+from vlzoo.augment.warp import Affine, after, rotation, shift, warp
 from vlzoo.data_parts import Box
 from vlzoo.errors import VlzooError
 
@@ -53,6 +54,9 @@ MOVES: Mapping[str, Callable[[float, int, int], Affine]] = {
     "Rotate": lambda amount, width, height: rotation(amount * _ROTATE, height, width),
 }
 """The operations that move pixels: amount, width and height of the picture -> where its points move to."""
+
+
+_STILL: Affine = (1, 0, 0, 0, 1, 0)
 
 
 def _translate(picture: Image.Image, affine: Affine) -> Image.Image:
@@ -141,9 +145,9 @@ class RandAugment:
         self, picture: Image.Image, boxes: Sequence[Box], rng: np.random.Generator
     ) -> tuple[Image.Image, tuple[Box, ...]]:
         """The changed picture, of the same size, and where the boxes on it lie now (`vlzoo.augment.boxes`)."""
-        operations, moved = ARITHMETIC[self.arithmetic], tuple(boxes)
+        operations, moves = ARITHMETIC[self.arithmetic], [_STILL]
         for name, amount in self.plan(rng):
             picture = operations[name](picture, amount)
-            if name in MOVES:
-                moved = warped(moved, MOVES[name](amount, *picture.size))
-        return picture, moved
+            moves += [MOVES[name](amount, *picture.size)] if name in MOVES else []
+        # All moves at once: a box around a turned box around a turned box would be too large.
+        return picture, warped(boxes, reduce(after, moves)) if len(moves) > 1 else tuple(boxes)

@@ -68,6 +68,13 @@ def rotation(degrees: float, height: int, width: int) -> Affine:
     return (cos, sin, (1 - cos) * x - sin * y, -sin, cos, sin * x + (1 - cos) * y)
 
 
+def after(first: Affine, then: Affine) -> Affine:
+    """Where points go that are moved by one, then by another."""
+    a, b, c, d, e, f = first
+    p, q, r, s, t, u = then
+    return (p * a + q * d, p * b + q * e, p * c + q * f + r, s * a + t * d, s * b + t * e, s * c + t * f + u)
+
+
 def _inverse(affine: Affine) -> Affine:
     a, b, c, d, e, f = affine
     scale = 1 / (a * e - b * d)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vlzoo.augment.tensor import Normalise
-from vlzoo.batch import Batch
+from vlzoo.batch import Batch, Text
 from vlzoo.data.features import Features, padded
 from vlzoo.data.pairs import Pairs
 from vlzoo.data.records import Fields
@@ -107,6 +107,17 @@ class Collator:
     def clean(self, text: str) -> str:
         """A text as the official code cleans captions, cut at `max_words`."""
         return pre_caption(text, max_words=self.max_words)
+
+    def tokenise(self, clean: Sequence[str]) -> Text:
+        """Cleaned texts as ids, with the words that pieces belong to where a masking reads them."""
+        text = self.tokenizer(clean)
+        if not any(rule.reads_words for _, rule in self.maskings.values()):
+            return text
+        word_RL = torch.full_like(text.ids, -1)
+        for row, each in enumerate(clean):
+            numbers = self.tokenizer.number_words(each)
+            word_RL[row, : len(numbers)] = torch.tensor(numbers)
+        return replace(text, word=word_RL)
 
     def pictures(self, seen: Sequence[NDArray[np.uint8] | Features]) -> Any:
         """What the image encoder takes of M pictures: pixel values [M, 3, H, H]; of regions a mapping of tensors."""

@@ -8,7 +8,8 @@
         part: coco                  a registered data source
         root: coco                  its folder below the root; the name where absent
         weight: 1.0                 how often an epoch shows each of its records: 1 once, 0.5 half of them, 2 twice
-        take: texts                 only the texts (or `images`) of a paired source, for unpaired training
+        take: texts                 only the texts of a paired source, for unpaired training; `images`: only the
+                                    pictures, with their boxes
         split: train                and any other option of the source
 
 An epoch of a mixture has a fixed length. Which records a weight below 1 takes changes from epoch to epoch, so that
@@ -58,7 +59,8 @@ class Half:
         sample = self.source[index]
         if self.take == "texts":
             return replace(sample, images=(), image_id=None, regions=())
-        return replace(sample, texts=(), regions=(), answers=(), label=None)
+        bare = (replace(region, text="", attributes=(), others=()) for region in sample.regions)
+        return replace(sample, texts=(), regions=tuple(bare), answers=(), label=None)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))

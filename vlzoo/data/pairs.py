@@ -81,7 +81,7 @@ class Pairs(Rows):
             key=torch.tensor([item.key for item in items]),
             names=[sample.name for sample in samples],
             images=self.pictures(items, collator),
-            texts={"text": collator.tokenizer(clean)} if said else {},
+            texts={"text": collator.tokenise(clean)} if said else {},
             image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
             text_id=None if text_ids is None else torch.tensor(text_ids),
         )

@@ -8,6 +8,7 @@ Legend: R rows, L text tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -59,8 +60,12 @@ class Masking:
 
     Args:
         probability: the share of tokens, or of words, chosen.
+
+    Attributes:
+        reads_words: whether it must know which pieces are one word: `Text.word` is found where a rule says so.
     """
 
+    reads_words: ClassVar[bool] = False
     probability: float = USUAL_SHARE
 
     def chosen(self, text: Text, drawing: Drawing) -> Tensor:
@@ -91,6 +96,8 @@ class Pieces(Masking):
 @dataclass(frozen=True)
 class WholeWords(Masking):
     """Each word by its own chance, all its pieces together."""
+
+    reads_words: ClassVar[bool] = True
 
     def chosen(self, text: Text, drawing: Drawing) -> Tensor:
         """The pieces of the words drawn, [R, L] bool.

@@ -133,22 +133,3 @@ class Flickr30k(Karpathy):
         ),
         "pictures: by request from the homepage; splits: caption_datasets.zip of Karpathy's page at cs.stanford.edu",
     )
-
-
-class Scenes(Karpathy):
-    """The captions of a generated Scenes corpus.
-
-    Args:
-        root: the folder that `vlzoo data make scenes --out` wrote.
-    """
-
-    annotations = ("annotations/captions/dataset_scenes.json",)
-    id_key = "cocoid"
-    card = Card(
-        "scenes",
-        "Scenes captions, generated",
-        "CC0-1.0",
-        layout=("annotations/captions/dataset_scenes.json", "images/*.png"),
-        get="vlzoo data make scenes --images 4000 --seed 0 --out DIR",
-        note="sizes follow --images; attribute combinations of test do not occur in train",
-    )

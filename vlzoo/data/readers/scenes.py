@@ -1,0 +1,104 @@
+"""The captions of a generated Scenes corpus, and what a detector without a fault would make of its pictures.
+
+Legend: R regions, F width of a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlzoo.data.cards import Card
+from vlzoo.data.features import Detected, Features
+from vlzoo.data.readers.karpathy import Karpathy
+from vlzoo.data.reading import need, read_json, read_jsonl
+from vlzoo.data.records import ImageRef
+from vlzoo.data.scenes.words import COLORS, SHAPES, SIZES, TEXTURES
+from vlzoo.data.sources import Expected
+from vlzoo.errors import DataError
+
+DESCRIPTIONS, CARD = "annotations/scenes.jsonl", "card.json"
+LOOKS: Mapping[str, Sequence[str]] = {
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+    "size": tuple(SIZES),
+    "texture": TEXTURES,
+}
+"""What is told of an object, with all its values."""
+
+
+class Scenes(Karpathy):
+    """The captions of a generated Scenes corpus.
+
+    Args:
+        root: the folder that `vlzoo data make scenes --out` wrote.
+        features: width of the region features of a picture's visible objects, for encoders of regions: fixed random
+            vectors of an object's color, shape, size and texture, summed; 0: none.
+    """
+
+    annotations = ("annotations/captions/dataset_scenes.json",)
+    id_key = "cocoid"
+    card: ClassVar[Card] = Card(
+        "scenes",
+        "Scenes captions, generated",
+        "CC0-1.0",
+        layout=("annotations/captions/dataset_scenes.json", "images/*.png"),
+        get="vlzoo data make scenes --images 4000 --seed 0 --out DIR",
+        note="sizes follow --images; attribute combinations of test do not occur in train",
+    )
+
+    def __init__(self, root: str | Path, *, features: int = 0, **options: Any) -> None:
+        super().__init__(root, **options)
+        if isinstance(features, bool) or not isinstance(features, int) or features < 0:
+            fix = "give the width that the image encoder takes, 16 for instance"
+            raise DataError(f"features can't be {features!r}", where=self.card.name, fix=fix)
+        self.features = features
+        self._found: Mapping[str, Features] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_found": None}
+
+    def _options(self) -> list[tuple[str, Any]]:
+        # Whoever asks for no features has the fingerprint of before there were any.
+        return [option for option in super()._options() if option != ("features", 0)]
+
+    def files(self) -> Sequence[Expected]:
+        """The captions, the pictures, and what the objects are where features are asked for."""
+        more = [Expected(DESCRIPTIONS, "what each picture shows"), Expected(CARD, "the corpus' card")]
+        return [*super().files(), *(more if self.features else [])]
+
+    def picture(self, row: Mapping[str, Any]) -> ImageRef:
+        """The picture of a row, with its regions where features are asked for."""
+        image = super().picture(row)
+        if not self.features:
+            return image
+        if self._found is None:
+            self._found = dict(_described(Path(self.root), self.features))
+        if row["image_id"] not in self._found:
+            raise DataError(f"nothing is said of picture {row['image_id']}", where=str(Path(self.root, DESCRIPTIONS)))
+        return Detected(image, self._found[row["image_id"]])
+
+
+def _described(root: Path, width: int) -> Iterator[tuple[str, Features]]:
+    side = need(read_json(root / CARD, dict), "size", int, str(root / CARD))
+    vectors = _vectors(width)
+    for where, scene in read_jsonl(root / DESCRIPTIONS):
+        seen = [thing for thing in need(scene, "things", list, where) if thing["box"] is not None]
+        features_RF = np.zeros((len(seen), width), np.float32)
+        boxes_R4 = np.zeros((len(seen), 4), np.float32)
+        for place, thing in enumerate(seen):
+            features_RF[place] = sum(vectors[look, thing[look]] for look in LOOKS)
+            x, y, across, down = thing["box"]
+            boxes_R4[place] = np.array([x, y, x + across, y + down]) / side
+        yield str(scene["image_id"]), Features(features_RF, boxes_R4)
+
+
+def _vectors(width: int) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """A vector for each value of each look, the same in every corpus."""
+    rng = np.random.default_rng(0)
+    values = [(look, value) for look, known in LOOKS.items() for value in known]
+    return dict(zip(values, rng.standard_normal((len(values), width)).astype(np.float32), strict=True))
