@@ -7,25 +7,21 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vlzoo.data.collate import Collator
 from vlzoo.draws import IGNORED
 from vlzoo.errors import UnknownName, VlzooError
 from vlzoo.objectives.mlm import MLM
 from vlzoo.step.plan import MASKED
+from vlzoo.text.masking import WholeWords
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "##s", "##let", "-"]
 
 
 def texts(toy, lines):
-    made = toy.batch(len(lines))
-    return replace(made, texts={"text": Tokenizer(WORDS, sep=True)(lines)})
-
-
-def test_the_tokenizer_says_which_pieces_are_one_word():
-    """Written by hand: `ballets` is ball, ##let, ##s, and padding belongs to no word."""
-    text = Tokenizer(WORDS, sep=True)(["red balllets", "a"])
-    assert text.ids.tolist() == [[2, 6, 7, 9, 8, 3], [2, 5, 3, 0, 0, 0]]
-    assert text.word.tolist() == [[-1, 0, 1, 1, 1, -1], [-1, 0, -1, -1, -1, -1]]
+    """A batch whose texts say which pieces are one word, as collation gives it where a rule reads that."""
+    collator = Collator(Tokenizer(WORDS, sep=True), maskings={"whole": ("text", WholeWords())})
+    return replace(toy.batch(len(lines)), texts={"text": collator.tokenise(lines)})
 
 
 @pytest.mark.parametrize("words", ["pieces", "whole"])

@@ -117,79 +117,55 @@ class Tokenizer:
             start: the name of the token that it begins with, one of `special`: a decoder's view may have its own.
             end: likewise of the token that it ends with.
         """
-        return self._placed(text, sep=sep, max_length=max_length, start=start, end=end)[0]
+        ends = [self.special[end]] if (self.sep if sep is None else sep) else []
+        room = (max_length or self.max_length) - 1 - len(ends)
+        # Text by text: encoding in batches starts threads, and a data worker forked after that may hang.
+        pieces = self._backend.encode(text, add_special_tokens=False).ids
+        return [self.special[start], *pieces[:room], *ends]
 
-    def number_words(self, text: str, **settings: Any) -> list[int]:
+    def number_words(self, text: str, *, sep: bool | None = None, max_length: int | None = None) -> list[int]:
         """The word that each id of `encode` belongs to, counted from 0; -1 at special tokens.
 
         By where the pieces stand in the text, whatever kind of tokenizer made them: a word is a run of letters and
         digits, and each sign between two is one of its own, as BERT's whole-word masking has it. A piece that reaches
         over several belongs to the first.
-
-        Args:
-            text: the text.
-            settings: those of `encode`.
         """
-        return self._numbered(text, *self._placed(text, **settings))
+        ends = [-1] if (self.sep if sep is None else sep) else []
+        room = (max_length or self.max_length) - 1 - len(ends)
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        starts = [match.start() for match in _WORD.finditer(text)]
+        special, numbers, known = set(self.special.values()), [], dict[int, int]()
+        for piece, (start, end) in zip(encoding.ids[:room], encoding.offsets[:room], strict=True):
+            first = start + len(text[start:end]) - len(text[start:end].lstrip())
+            if piece in special and piece != self.special["unk"]:
+                numbers.append(-1)
+                continue
+            numbers.append(known.setdefault(bisect_right(starts, min(first, max(start, end - 1))), len(known)))
+        return [-1, *numbers, *ends]
 
     def __call__(self, texts: Sequence[str], **settings: Any) -> Text:
-        """Texts as ids [B, L], padded to the longest, with their words' numbers; nothing is cleaned.
+        """Texts as ids [B, L], padded to the longest; nothing is cleaned, see `vlzoo.text.cleaning`.
 
         Args:
-            texts: the texts; see `vlzoo.text.cleaning`.
+            texts: the texts.
             settings: those of `encode`.
         """
-        # Numbered whether or not a mask asks for whole words: 15 microseconds a text, and no rows need know of it.
-        placed = [self._placed(text, **settings) for text in texts]
-        words = [self._numbered(text, *each) for text, each in zip(texts, placed, strict=True)]
-        return self.pad([ids for ids, _ in placed], words)
+        return self.pad([self.encode(text, **settings) for text in texts])
 
-    def pad(self, rows: Sequence[Sequence[int]], words: Sequence[Sequence[int]] | None = None) -> Text:
-        """Rows of ids as one `Text`, padded at the end to the longest.
-
-        Args:
-            rows: ids of each text.
-            words: the word that each of them belongs to, as `number_words` counts; None: not known.
-        """
+    def pad(self, rows: Sequence[Sequence[int]]) -> Text:
+        """Rows of ids as one `Text`, padded at the end to the longest."""
         import torch
 
         from vlzoo.batch import Text
 
         length = max((len(row) for row in rows), default=0)
-
-        def padded(each: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
-            full = [[*row, *[filler] * (length - len(row))] for row in each]
-            return torch.tensor(full, dtype=torch.int64).reshape(len(rows), length)
-
-        ids_BL = padded(rows, self.special["pad"])
+        padded = [[*row, *[self.special["pad"]] * (length - len(row))] for row in rows]
+        ids_BL = torch.tensor(padded, dtype=torch.int64).reshape(len(rows), length)
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
         mask_BL = torch.arange(length) < lengths[:, None]
         marks = [i for name, i in self.special.items() if name not in ("unk", "mask")]
         special = torch.isin(ids_BL, torch.tensor(marks))
-        return Text(ids_BL, mask_BL, special, word=None if words is None else padded(words, -1))
-
-    def _placed(
-        self, text: str, *, sep: bool | None = None, max_length: int | None = None, start: str = "cls", end: str = "sep"
-    ) -> tuple[list[int], list[tuple[int, int] | None]]:
-        """The ids of a text, and where each one's piece begins and ends in it; None: a token that was put around."""
-        ends = [self.special[end]] if (self.sep if sep is None else sep) else []
-        room = (max_length or self.max_length) - 1 - len(ends)
-        # Text by text: encoding in batches starts threads, and a data worker forked after that may hang.
-        pieces = self._backend.encode(text, add_special_tokens=False)
-        ids = [self.special[start], *pieces.ids[:room], *ends]
-        return ids, [None, *pieces.offsets[:room], *[None] * len(ends)]
-
-    def _numbered(self, text: str, ids: Sequence[int], places: Sequence[tuple[int, int] | None]) -> list[int]:
-        starts = [match.start() for match in _WORD.finditer(text)]
-        special, numbers, known = set(self.special.values()) - {self.special["unk"]}, list[int](), dict[int, int]()
-        for piece, place in zip(ids, places, strict=True):
-            if place is None or piece in special:
-                numbers.append(-1)
-                continue
-            first, end = place
-            first += len(text[first:end]) - len(text[first:end].lstrip())
-            numbers.append(known.setdefault(bisect_right(starts, min(first, max(place[0], end - 1))), len(known)))
-        return numbers
+        return Text(ids_BL, mask_BL, special)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The pieces behind ids, `##` kept: for maps drawn word by word."""
