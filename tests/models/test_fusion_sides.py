@@ -320,7 +320,7 @@ def test_mistakes_are_told(crossed, merged, text, image):
     with pytest.raises(VlzooError, match="neither a text nor a picture"):
         merged.fuse(None, [])
     for asked in ({"text": None}, {"text": text, "image_states": True}):
-        with pytest.raises(VlzooError, match="pictures read nothing.*\n.*use the fusion merged"):
+        with pytest.raises(VlzooError, match=r"pictures read nothing.*\n.*use the fusion merged"):
             crossed.fuse(images=[crossed.prepare(image)], **asked)
     with pytest.raises(VlzooError, match="no attention map of texts alone"):
         crossed.fuse(text, [], attention=0)

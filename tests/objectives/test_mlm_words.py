@@ -41,7 +41,7 @@ def test_all_pieces_of_a_word_are_masked_together_where_it_is_asked(toy, words):
 
 def test_two_that_ask_for_another_rule_are_refused(toy):
     made = toy.system({"one": MLM(words="whole"), "two": MLM()})
-    with pytest.raises(VlzooError, match="masked in two ways: WholeWords.* and Pieces"):
+    with pytest.raises(VlzooError, match=r"masked in two ways: WholeWords.* and Pieces"):
         toy.plan(made)
 
 

@@ -265,9 +265,8 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
         memory = image.width if fusion is None else fusion.width
         decoder = build_part("decoder", wanted.decoder, {**ids, "memory_width": memory})
     model = Model(image, text, fusion, decoder, joint=wanted.joint or 0, special=special, vocab=vocab or 0)
-    for part in (image, text, fusion, decoder):
-        if part is not None:
-            part.meet(model)
+    for part in [each for each in (image, text, fusion, decoder) if each is not None]:
+        part.meet(model)
     return model
 
 

@@ -213,8 +213,10 @@ class Passes:
         return next((need for need in (planned, *made) if need is not None and need.covers(asked)), asked)
 
     def _alike(self, views: tuple[str, ...]) -> bool:
-        texts = self._step.texts
-        return all(view in texts for view in views) and len({texts[view].ids.shape for view in views}) == 1
+        texts = [self._step.texts.get(view) for view in views]
+        # Of equal shape, and all with positions and kinds of their own or none: what some lacked would be lost.
+        forms = {text and (text.ids.shape, text.positions is None, text.segments is None) for text in texts}
+        return None not in forms and len(forms) == 1
 
     def _encoded(self, views: tuple[str, ...], pattern: Pattern = "both") -> dict[str, Tokens]:
         texts = [self.ids(view) for view in views]
@@ -254,11 +256,17 @@ class Passes:
             if columns.count == len(self._step.batch):
                 rows = mined.image_rows
             else:  # some of the pictures mined were encoded by other processes
-                views = [columns.fetch(self.image(view), mined.image_rows) for view in key.images or ()]
-                images = [self.model.fusion.prepare(view) for view in views]
+                images = [self._fetched(view, mined.image_rows) for view in key.images or ()]
         if need.image_states:
             more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
         return self.model.fusion.fuse(text, images, rows, attention=need.attention, **more)
+
+    def _fetched(self, view: str, columns_P: Tensor) -> Prepared:
+        """A view, or words beside it, at columns [P] of all processes, made ready for the fusion."""
+        columns, fusion = self._step.columns, self.model.fusion
+        if view in self._step.texts:
+            return fusion.prepare_words(columns.fetch(self.text(view), columns_P))
+        return fusion.prepare(columns.fetch(self.image(view), columns_P))
 
     def _positions(self, key: PassKey, need: Need) -> Tensor | None:
         """The text positions that are read, [R, K] padded with -1; None means all."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vlzoo.batch import Batch, Text, View
 from vlzoo.draws import IGNORED, Draws
-from vlzoo.errors import VlzooError
+from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.offers import Contrast
 from vlzoo.step.columns import Columns, columns_of
 from vlzoo.step.marked import Marked, mark
@@ -225,6 +225,9 @@ class Step:
         made: dict[str, Text] = {}
         for view, (of, how) in self.plan.maskings.items():
             if view not in self.host.texts:
+                if of not in self.host.texts:
+                    fix = did_you_mean(of, self.host.texts, what="texts")
+                    raise VlzooError(f"words of the text {of!r} are to be masked, and the batch has none", fix=fix)
                 name = "mlm" if view == MASKED else view
                 about = Drawing(self.draws, self.host.key, name, self.model.vocab, self.model.special["mask"])
                 made[view] = how(self.host.texts[of], about)
