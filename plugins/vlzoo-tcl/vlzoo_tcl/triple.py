@@ -1,4 +1,4 @@
-"""Triple contrast. Legend: B rows, C columns (rows of all processes), K local features, E joint size, H x W grid."""
+"""Triple contrast. Legend: B rows, C columns (rows of all processes), K local features, E joint size."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from vlzoo.types import Loss, Tokens
 
 
 class TCL(ITC):
-    """The mean of six terms: ITC's two directions, each modality with itself, each modality with its local features.
+    """ITC, each modality with itself, and with its local features: six terms (TCL, models/model_pretrain.py).
 
-    Keys and local features are the momentum teacher's, which sees another view of the picture.
+    Keys and locals are the momentum teacher's, of its own view; locals are projected, normalised, and then pooled.
 
     Args:
         cells: image locals are pooled to so many rows and columns; a smaller grid stays as it is.
@@ -48,7 +48,7 @@ class TCL(ITC):
         terms["local_i"] = self.local(step, image_BE, step.teacher.image(), model.image_projection)
         terms["local_t"] = self.local(step, text_BE, step.teacher.text(), model.text_projection)
         total = torch.stack(list(terms.values())).mean()
-        parts = {"tcl": total, **{f"tcl_{name}": term for name, term in terms.items()}, "temperature": self.temperature}
+        parts = {**{f"tcl_{name}": term for name, term in terms.items()}, "temperature": self.temperature}
         return Loss(total, {name: part.detach() for name, part in parts.items()}, len(step))
 
     def local(self, step: Step, global_BE: Tensor, tokens: Tokens, projection: nn.Module) -> Tensor:
@@ -57,8 +57,8 @@ class TCL(ITC):
             local_BKE = F.normalize(projection(tokens.x[:, tokens.prefix :]), dim=-1)
             real_BK = tokens.mask[:, tokens.prefix :]
             if tokens.grid is not None:
-                size, local_BEHW = [min(self.cells, n) for n in tokens.grid], local_BKE.mT.unflatten(2, tokens.grid)
-                local_BKE = F.adaptive_avg_pool2d(local_BEHW, size).flatten(2).mT  # and not normalised again
+                high, wide = (min(self.cells, side) for side in tokens.grid)
+                local_BKE = F.adaptive_avg_pool2d(local_BKE.mT.unflatten(2, tokens.grid), (high, wide)).flatten(2).mT
                 real_BK = real_BK.new_ones(local_BKE.shape[:2])
             local_CKE, real_CK = step.columns.gather(local_BKE), step.columns.gather(real_BK)
         own_BC = step.columns.own(global_BE.device)[:, None] == torch.arange(len(real_CK), device=global_BE.device)
