@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
+from vlzoo.data_parts import Rows
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import Model, System, build_system
 from vlzoo.step.plan import Plan
@@ -79,8 +80,12 @@ def cost_of(recipe: Recipe) -> list[Cost]:
 def _plan(recipe: Recipe, system: System) -> None:
     """Let the objectives of every stream ask, as training does: what does not fit together is refused here already."""
     known = system.named_objectives()
-    for names in [stream.objectives for stream in recipe.all_streams] or [None]:
-        Plan().gather({name: known[name] for name in names or known}, token_mask=system.token_mask)
+    streams = [(stream.objectives, stream.rows) for stream in recipe.all_streams] or [(None, None)]
+    for names, own in streams:
+        ref, plan = own or recipe.rows, Plan()
+        rows: Rows = registry().build("rows", ref.part, **ref.options)
+        rows.plan(plan, "pair")  # what its data hold is not read here
+        plan.gather({name: known[name] for name in names or known}, token_mask=system.token_mask)
 
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:
