@@ -178,7 +178,8 @@ class System(nn.Module):
         """
         known = self.named_objectives()
         losses = {name: known[name](step) for name in (known if objectives is None else objectives)}
-        total = sum((self.weights[name] * loss.total for name, loss in losses.items()), torch.zeros(()))
+        means = {name: step.columns.mean(loss) for name, loss in losses.items()}
+        total = sum((self.weights[name] * mean for name, mean in means.items()), torch.zeros(()))
         return Losses(losses, total)
 
     def before_step(self) -> None:

@@ -1,6 +1,6 @@
 """All rows of an update as one process sees them: what a contrast compares with, and what negatives are drawn from.
 
-Legend: R rows of this process, C rows of all processes, P rows asked for.
+Legend: R rows of this process, C rows of all processes, P rows asked for, T terms of a loss.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.types import Tokens
+from vlzoo.types import Loss, Tokens
 
 T = TypeVar("T", Tensor, Tokens)
 
@@ -52,9 +52,9 @@ class Columns:
         """Rows of a value at columns [P] int64, wherever they are; gradients find their way back."""
         return value[columns_P] if isinstance(value, Tensor) else value.gather(columns_P)
 
-    def share(self, count: int | Tensor) -> Tensor | float:
-        """What this process's mean over `count` weighs, so that the processes' mean is the mean over all."""
-        return 1.0
+    def mean(self, loss: Loss) -> Tensor:
+        """A loss as this process adds it, []: the mean of all processes' is the loss over all rows."""
+        return loss.total
 
 
 class GatheredColumns(Columns):
@@ -99,13 +99,15 @@ class GatheredColumns(Columns):
         x, mask, pooled = (self.fetch(each, columns_P) for each in (value.x, value.mask, value.pooled))
         return replace(value, x=x, mask=mask, pooled=pooled)
 
-    def share(self, count: int | Tensor) -> Tensor | float:
-        """This process's count over the mean of all processes' counts, []."""
-        own = torch.as_tensor(count, dtype=torch.float32)
-        total = own.clone()
-        dist.all_reduce(total)
-        # No process has anything: 0 / 0 would be no number, and every mean is zero.
-        return own * len(self.counts) / total.clamp(min=1)
+    def mean(self, loss: Loss) -> Tensor:
+        """A loss as this process adds it, []: each term by its share of what all processes counted."""
+        counts = [self.rows if term.count is None else term.count for term in loss.each]
+        own_T = torch.stack([torch.as_tensor(count, device=loss.total.device).float() for count in counts])
+        total_T = own_T.clone()
+        dist.all_reduce(total_T)
+        # Where no process has anything, 0 / 0 would be no number, and every mean is zero.
+        share_T = own_T * len(self.counts) / total_T.clamp(min=1)
+        return (torch.stack([term.mean for term in loss.each]) * share_T).sum()
 
 
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:
