@@ -5,14 +5,11 @@ Legend: B rows, K local features, E joint size.
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.distributed as dist
 from vlzoo_tcl.rows import TwoViews
 from vlzoo_tcl.triple import TCL
 
@@ -286,43 +283,3 @@ def test_one_view_is_refused(toy):
         toy.plan(made)
     with pytest.raises(VlzooError, match="0 cells hold no local feature"):
         TCL(cells=0)
-
-
-SPLITS = {"even": (3, 3), "uneven": (4, 2)}
-
-
-def measured(toy, rows: list[int]) -> dict[str, torch.Tensor]:
-    """The loss as this process adds it, its gradients, and the queue after the step."""
-    made, teacher = system(toy, queue=8)
-    batch = toy.taken(two(toy, 6), rows)
-    text = batch.texts[TEXT]
-    length = int(text.mask.sum(1).max())  # padded no further than these rows need
-    short = {name: getattr(text, name)[:, :length] for name in ("ids", "mask", "special")}
-    step = stepped(made, replace(batch, texts={TEXT: replace(text, **short)}), teacher, alpha=0.4)
-    losses = made(step)
-    losses.total.backward()
-    made.named_objectives()["itc"].after_step(step)
-    gradients = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
-    return {"total": losses.total.detach(), **gradients, "queue": made.named_objectives()["itc"].queue.image}
-
-
-def process(rank: int, split: tuple[int, ...], folder: str, toy_file: str) -> None:
-    torch.set_num_threads(1)
-    spec = importlib.util.spec_from_file_location("vlzoo_toy", toy_file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["vlzoo_toy"] = module
-    spec.loader.exec_module(module)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(split))
-    start = sum(split[:rank])
-    torch.save(measured(module, list(range(start, start + split[rank]))), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
-def test_two_processes_and_one_make_the_same_update(toy, tmp_path, split):
-    """Local features of other processes are negatives too; their texts may be longer."""
-    torch.multiprocessing.spawn(process, (split, str(tmp_path), toy.__file__), nprocs=len(split))
-    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(split))]
-    for name, expected in measured(toy, list(range(6))).items():
-        found = parts[0][name] if name == "queue" else (parts[0][name] + parts[1][name]) / 2
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-4, msg=name)
