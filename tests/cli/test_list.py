@@ -25,7 +25,7 @@ def test_every_part_has_a_line_a_kind_and_a_distribution_with_its_version(world)
 
 def test_one_kind(world):
     lines = world.run("list", "augmentation").stdout.splitlines()
-    assert lines[0] == "augmentation  (an image or a text to a changed one)"
+    assert lines[0] == "augmentation  (an image with its texts and boxes to a changed one)"
     assert [line.split()[0] for line in lines[1:] if "vlzoo " in line] == ["plain", "strong", "weak"]
     assert {part["kind"] for part in json.loads(world.run("list", "fusion", "--json").stdout)["parts"]} == {"fusion"}
 
@@ -42,8 +42,8 @@ def test_a_summary_wraps_into_its_column(world):
     world.dist(
         "vlzoo-long",
         "from vlzoo import hookimpl\n@hookimpl\ndef vlzoo_register(registry):\n"
-        "    registry.mixer('blender', 'a:B', summary='word ' * 30)\n",
+        "    registry.detector('blender', 'a:B', summary='word ' * 30)\n",
     )
-    lines = world.run("list", "mixer", COLUMNS="60").stdout.splitlines()
+    lines = world.run("list", "detector", COLUMNS="60").stdout.splitlines()
     assert max(len(line) for line in lines[1:]) <= 60
     assert len(lines) > 3

@@ -177,6 +177,11 @@ FITS = {
         {"sets": ("model.text_encoder=embedding",)},
         "objectives.itc: objective itc compares whole texts, and the first state of this text encoder says nothing",
     ),
+    "no teacher": (
+        {"sets": ("objectives.tcl={}", "objectives.itc=false")},
+        "objectives.tcl: objective tcl compares with a momentum teacher, and the recipe has none\n"
+        "  -> give it one: `teacher: {momentum: 0.995, alpha: 0.4}`",
+    ),
     "no texts": ({"sets": ("model.text_encoder=null",)}, "objectives.itc: objective itc reads texts"),
     "a fusion without texts": (
         {"sets": ("model={image_encoder: timm, text_encoder: null, fusion: merged}",)},
@@ -191,6 +196,10 @@ def test_what_an_objective_needs_of_the_model_is_looked_up_in_its_source(problem
     assert problems(CLIP) == []
     changes, expected = FITS[case]
     assert any(expected in each for each in problems(CLIP, **changes)), problems(CLIP, **changes)
+
+
+def test_a_teacher_that_is_there_is_enough(problems):
+    assert problems(CLIP, sets=("objectives.itc.part=tcl", "teacher={}")) == []
 
 
 def test_a_tasks_recipe_leaves_the_model_to_its_run(problems):

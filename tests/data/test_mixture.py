@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlzoo.data.mixture import Half, Mixture, mixture_file, open_mixture, read_mixture
-from vlzoo.data.records import Region, Sample
+from vlzoo.data.mixture import Mixture, mixture_file, open_mixture, read_mixture
+from vlzoo.data.records import Sample
+from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.door.options import check_names
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, UnknownName
@@ -78,28 +78,6 @@ def test_names_and_pictures_of_two_sources_do_not_meet():
     assert mixture.licence == "licence of a; licence of b"
 
 
-def test_halves():
-    text, image = Half(Fake("a", 3), "texts"), Half(Fake("a", 3), "images")
-    assert (text.pairing, image.pairing) == ("text", "image")
-    assert text[1].texts == ("a 1",) and text[1].image_id is None and image[1].texts == ()
-    assert text.fingerprint() != image.fingerprint()
-    assert len(Mixture({"x": text, "y": Fake("b", 2, "text")})) == 5
-
-
-class Boxed(Fake):
-    """A source of texts with a box each."""
-
-    def __getitem__(self, index: int) -> Sample:
-        region = Region((1, 2, 3, 4), "a ball", attributes=("red",), others=("it",))
-        return replace(super().__getitem__(index), regions=(region,))
-
-
-def test_boxes_belong_to_pictures_and_their_words_to_texts():
-    text, image = (Half(Boxed("a", 3), take)[1] for take in ("texts", "images"))
-    assert text.regions == ()
-    assert image.regions == (Region((1, 2, 3, 4), ""),)
-
-
 def test_mistakes_are_named():
     for weight in (0, -1, float("nan"), float("inf"), "1"):
         with pytest.raises(DataError, match="weight of a"):
@@ -141,6 +119,31 @@ def test_opening_one(write, tmp_path):
     assert "more: 1 records, 2 an epoch" in mixture.describe()
     with pytest.raises(UnknownName, match="did you mean '4m'"):
         open_mixture(str(tmp_path), file="4mm")
+
+
+def test_captions_and_boxes_of_a_picture_are_one_sample(write, tmp_path):
+    """X-VLM's lists name them apart: https://github.com/zengyan-97/X-VLM, configs/Pretrain_XVLM_base_4m.yaml."""
+    make_scenes(tmp_path / "scenes", Sizes.split(8, 3, 3), seed=1, workers=1)
+    parts = {
+        "captions": {"part": "scenes", "root": "scenes", "join": "all"},
+        "objects": {"part": "scenes-objects", "root": "scenes", "join": "all"},
+        "phrases": {"part": "scenes-regions", "root": "scenes", "join": "all"},
+    }
+    write("own.yaml", yaml.safe_dump({"name": "own", "pairing": "region", "parts": parts}))
+    mixture = open_mixture(str(tmp_path), file=str(tmp_path / "own.yaml"))
+    apart = {name: registry().build("data", p["part"], root=str(tmp_path / "scenes")) for name, p in parts.items()}
+    assert mixture.pairing == "region" and len(mixture) == len(apart["objects"]) == 8
+    for sample in mixture:
+        own = {name: [s for s in source if s.images[0].name == sample.images[0].name] for name, source in apart.items()}
+        assert set(sample.texts) == {text for each in own["captions"] for text in each.texts} and len(sample.texts) > 1
+        kinds = [region.kind for region in sample.regions]
+        assert set(kinds) == {"object", "phrase"}
+        assert kinds.count("object") <= sum(len(each.regions) for each in own["objects"])
+    assert pickle.loads(pickle.dumps(mixture))[2] == mixture[2]
+    parts["objects"]["weight"] = 2.0
+    write("own.yaml", yaml.safe_dump({"name": "own", "pairing": "region", "parts": parts}))
+    with pytest.raises(DataError, match=r"parts joined as 'all' have the weights \[1.0, 2.0\]"):
+        open_mixture(str(tmp_path), file=str(tmp_path / "own.yaml"))
 
 
 def test_mistakes_of_a_file_are_named(write):

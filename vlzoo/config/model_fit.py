@@ -30,7 +30,7 @@ def model_problems(tree: Tree) -> Iterator[Problem]:
     if model.get("fusion") and not model.get("text_encoder"):
         yield Problem(tree.origin(("model", "fusion")), "model.fusion", *NO_TEXTS)
         return
-    has = _met(model)
+    has = _met(model) | ({"teacher"} if tree.data.get("teacher") is not None else set())
     for kind, path, name, _ in references(tree.data):
         if kind in READERS and (needs := _facts(kind, name).get("needs")):
             who = f"{kind} {path[-1] if kind == 'objective' else name}"

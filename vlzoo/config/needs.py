@@ -27,6 +27,10 @@ NEEDS = {
         "compares whole texts, and the first state of this text encoder says nothing of the other words",
         "name an encoder whose layers read the text: `model.text_encoder: bert`; or leave the objective out",
     ),
+    "teacher": (
+        "compares with a momentum teacher, and the recipe has none",
+        "give it one: `teacher: {momentum: 0.995, alpha: 0.4}`",
+    ),
 }
 """Need -> what is said of who has it and does not find it, and the remedy."""
 

@@ -10,6 +10,7 @@
         weight: 1.0                 how often an epoch shows each of its records: 1 once, 0.5 half of them, 2 twice
         take: texts                 only the texts of a paired source, for unpaired training; `images`: only the
                                     pictures, with their boxes
+        join: coco                  parts of one such name are one: captions and boxes of a picture are one sample
         split: train                and any other option of the source
 
 An epoch of a mixture has a fixed length. Which records a weight below 1 takes changes from epoch to epoch, so that
@@ -21,13 +22,14 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from vlzoo.config.tree import Tree, parse
 from vlzoo.data.cards import Card
+from vlzoo.data.derived import Half, Joined
 from vlzoo.data.permute import Permutation
 from vlzoo.data.reading import need, read_text, typed
 from vlzoo.data.records import Sample
@@ -35,39 +37,8 @@ from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
 
 TAKES = ("all", "texts", "images")
-PART_KEYS = ("part", "root", "weight", "take")
+PART_KEYS = ("part", "root", "weight", "take", "join")
 KEYS = ("name", "about", "pairing", "parts")
-
-
-class Half:
-    """The texts or the pictures of a paired source, without the other half.
-
-    Args:
-        source: a source of pairs.
-        take: `texts` or `images`.
-    """
-
-    def __init__(self, source: Any, take: str) -> None:
-        self.source, self.take = source, take
-        self.pairing: Pairing = "text" if take == "texts" else "image"
-        self.name, self.licence = f"{source.name}/{take}", source.licence
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self.source[index]
-        if self.take == "texts":
-            return replace(sample, images=(), image_id=None, regions=())
-        bare = (replace(region, text="", attributes=(), others=()) for region in sample.regions)
-        return replace(sample, texts=(), regions=tuple(bare), answers=(), label=None)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
-
-    def fingerprint(self) -> str:
-        """The source's, with what is taken of it."""
-        return hashlib.sha256(f"{self.source.fingerprint()} {self.take}".encode()).hexdigest()[:16]
 
 
 class Mixture:
@@ -194,6 +165,7 @@ class PartOf:
         root: its folder below the mixture's root.
         weight: how often an epoch shows each record.
         take: `all`, `texts` or `images`.
+        join: the name under which it is joined with others, picture by picture; empty: it stands alone.
         options: of the source.
     """
 
@@ -202,6 +174,7 @@ class PartOf:
     root: str
     weight: float
     take: str
+    join: str
     options: Mapping[str, Any]
 
 
@@ -244,7 +217,8 @@ def _part(name: str, value: Any, place: str) -> PartOf:
         raise DataError(f"can't take {take!r}", where=place, fix=did_you_mean(take, TAKES, what="choices"))
     options = {key: option for key, option in entry.items() if key not in PART_KEYS}
     weight = _weight(name, entry.get("weight", 1.0), place)
-    return PartOf(name, need(entry, "part", str, place), entry.get("root", name), weight, take, options)
+    join = typed(entry.get("join", ""), str, place)
+    return PartOf(name, need(entry, "part", str, place), entry.get("root", name), weight, take, join, options)
 
 
 def mixture_file(name: str) -> Path:
@@ -280,7 +254,8 @@ def open_mixture(root: str, *, file: str, seed: int = 0, strict: bool = False) -
     from vlzoo.door.options import schema_of
     from vlzoo.door.plugins import registry
 
-    name, parts = read_mixture(mixture_file(file))
+    found = mixture_file(file)
+    name, parts = read_mixture(found)
     sources: dict[str, Any] = {}
     for part in parts:
         options = dict(part.options)
@@ -288,7 +263,28 @@ def open_mixture(root: str, *, file: str, seed: int = 0, strict: bool = False) -
             options.setdefault("strict", strict)
         source = registry().build("data", part.part, root=str(Path(root, part.root)), **options)
         sources[part.name] = source if part.take == "all" else Half(source, part.take)
-    return Mixture(sources, {part.name: part.weight for part in parts}, name=name, seed=seed)
+    weights = {part.name: part.weight for part in parts}
+    return Mixture(*_joined(parts, sources, weights, str(found)), name=name, seed=seed)
+
+
+def _joined(
+    parts: Sequence[PartOf], sources: dict[str, Any], weights: dict[str, float], where: str
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Sources and weights by name, those that are to be joined in one place under the name of their joining.
+
+    Raises:
+        DataError: parts that are joined have different weights, or their joining has the name of a part.
+    """
+    for name in dict.fromkeys(part.join for part in parts if part.join):
+        own = [part.name for part in parts if part.join == name]
+        shares = {weights.pop(part) for part in own}
+        if len(shares) > 1:
+            raise DataError(f"parts joined as {name!r} have the weights {sorted(shares)}", where=where, fix="give one")
+        joined = Joined(name, [sources.pop(part) for part in own])
+        if name in sources:
+            raise DataError(f"{name!r} is the name of a part, too", where=where, fix="choose another for `join`")
+        sources[name], weights[name] = joined, shares.pop()
+    return sources, weights
 
 
 # `vlzoo data list` reads the card of what is registered.

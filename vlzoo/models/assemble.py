@@ -236,7 +236,7 @@ def build_system(
     mask = recipe.token_mask
     token_mask: TokenMask | None = registry().build("token_mask", mask.part, **mask.options) if mask else None
     if mask and token_mask is not None:
-        check_needs(f"token_mask {mask.part}", token_mask.needs, model)
+        check_needs(f"token_mask {mask.part}", token_mask.needs, model, spec)
         token_mask.build(spec)
     return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()}, token_mask)
 
@@ -277,19 +277,19 @@ def build_objective(name: str, ref: ObjectiveRef, spec: Spec, model: Model) -> O
         VlzooError: the model lacks what it needs.
     """
     objective: Objective = registry().build("objective", ref.part or name, **ref.options)
-    check_needs(f"objective {name}", objective.needs, model)
+    check_needs(f"objective {name}", objective.needs, model, spec)
     objective.build(spec)
     objective.meet(model)
     return objective
 
 
-def check_needs(who: str, needs: Sequence[str], model: Model) -> None:
-    """Refuse a part that needs of the model what it lacks.
+def check_needs(who: str, needs: Sequence[str], model: Model, spec: Spec) -> None:
+    """Refuse a part that needs of the model, or of its teacher, what it lacks.
 
     Raises:
         VlzooError: says what, and the remedy.
     """
-    if refused := lacking(who, needs, model.meets()):
+    if refused := lacking(who, needs, model.meets() | ({"teacher"} if spec.teacher else set())):
         raise VlzooError(refused[0], fix=refused[1])
 
 

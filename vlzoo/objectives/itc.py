@@ -38,7 +38,7 @@ class ITC(Objective):
             also those that say the same of another.
     """
 
-    needs = ("text_encoder", "joint", "pooled_text")
+    needs: ClassVar[tuple[str, ...]] = ("text_encoder", "joint", "pooled_text")
     logged_as: ClassVar[str] = "itc"
 
     def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id", "alike"] = "one-hot") -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
+from vlzoo.data_parts import Rows
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import Model, System, build_system
 from vlzoo.step.plan import Plan
@@ -79,8 +79,12 @@ def cost_of(recipe: Recipe) -> list[Cost]:
 def _plan(recipe: Recipe, system: System) -> None:
     """Let the objectives of every stream ask, as training does: what does not fit together is refused here already."""
     known = system.named_objectives()
-    for names in [stream.objectives for stream in recipe.all_streams] or [None]:
-        Plan().gather({name: known[name] for name in names or known}, token_mask=system.token_mask)
+    streams = [(stream.objectives, stream.rows) for stream in recipe.all_streams] or [(None, None)]
+    for names, own in streams:
+        ref, plan = own or recipe.rows, Plan()
+        rows: Rows = registry().build("rows", ref.part, **ref.options)
+        rows.plan(plan, "pair")  # what its data hold is not read here
+        plan.gather({name: known[name] for name in names or known}, token_mask=system.token_mask)
 
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:
@@ -117,19 +121,8 @@ def _image(recipe: Recipe, model: Model) -> tuple[Tokens, int | None]:
     return _counted(lambda: encoder(torch.zeros(1, 3, size, size)))
 
 
-class _NothingPadded(TorchFunctionMode):
-    """Answers yes where code looks into a meta tensor: transformers asks whether a mask is true everywhere."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.Tensor.__bool__ and args[0].is_meta:
-            return True
-        return func(*args, **(kwargs or {}))
-
-
 def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
-    with _NothingPadded(), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         made = run()
     return made, int(counter.get_total_flops())
 
