@@ -83,3 +83,15 @@ def test_what_the_readme_shows_is_what_the_command_prints(world, block):
 
 def _bare(line: str) -> str:
     return " ".join(line.partition("(known ")[0].split())
+
+
+def test_what_shows_each_hard_case_is_there():
+    """The last column of the table in docs/architecture.md: tests that exist, or the word planned."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("| case | how | shown by |") :].split("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()[2:]]
+    assert len(rows) > 15
+    for case, how, shown in rows:
+        files = re.findall(r"`([^`]+)`", shown)
+        assert files or "planned" in how + shown, case
+        assert all((ROOT / file).exists() for file in files), (case, files)

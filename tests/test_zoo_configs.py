@@ -83,6 +83,12 @@ METHODS = {
     "softmaskpp-tiny": (
         "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
     ),
+    "uniter-tiny": (
+        "UNITER small enough for two CPU cores: a detector's regions and words in one stream, on generated Scenes."
+    ),
+    "vilt-tiny": (
+        "ViLT small enough for two CPU cores: patches and words in one stream, without an encoder, on generated Scenes."
+    ),
 }
 
 

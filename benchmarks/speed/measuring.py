@@ -106,7 +106,9 @@ def recipe_of(sizes: Sizes) -> Recipe:
 def batch_of(sizes: Sizes) -> Batch:
     """Random pictures, and random words in texts as long as COCO's captions, cut and padded to `sizes.length`."""
     generator = torch.Generator().manual_seed(1)
-    length_B = torch.multinomial(torch.tensor(list(LENGTHS.values())).float(), sizes.batch, generator=generator)
+    length_B = torch.multinomial(
+        torch.tensor(list(LENGTHS.values())).float(), sizes.batch, replacement=True, generator=generator
+    )
     length_B = (length_B + min(LENGTHS)).clamp(max=sizes.length)
     length_B[0] = sizes.length  # the benchmark's texts are padded to this many tokens
     mask_BL = torch.arange(sizes.length) < length_B[:, None]

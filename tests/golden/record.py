@@ -35,6 +35,8 @@ FINETUNED = {
     "tasks/text-assignment-tiny": "retrieval",
 }
 """What is fine-tuned from albef-tiny: a task with its own recipe, or a recipe -> the task."""
+ALSO_PRETRAINED = ("clip-tiny", "vilt-tiny")
+"""Recorded later than the others, behind them."""
 BENCHED = (
     ["retrieval", "vqa", "nlvr2", "snli-ve", "--k", "6"],
     ["retrieval", "--protocol", "itm+itc/argsort", "--k", "6"],
@@ -75,6 +77,10 @@ def record(folder: Path, call: Callable[[list[str]], int] = vlzoo) -> dict[str, 
         out = start / "finetune" / task if name == task else runs / name
         _must(call, ["finetune", task, "--from", str(start), "--data-root", str(data), *own, *LOADED, *LENGTH])
         losses[name] = _rows(out)
+    for recipe in ALSO_PRETRAINED:
+        out = runs / recipe
+        _must(call, ["pretrain", recipe, "--data-root", str(data), "--out", str(out), *LOADED, *LENGTH])
+        losses[recipe] = _rows(out)
     figures = {}
     for asked in BENCHED:
         scores = folder / "scores.json"

@@ -88,3 +88,22 @@ def test_a_projection_stands_only_between_widths_that_differ():
     assert [name for name in other if name.startswith(("text.", "image."))] == ["image.weight", "image.bias"]
     # So that a text alone is what plain BERT layers make of it, its vector begins at zero, the picture's does not.
     assert not same["kind.weight"][0].any() and same["kind.weight"][1].all()
+
+
+@pytest.mark.parametrize(("theirs", "ours", "rows"), [(1, 2, [0, 1, 1]), (2, 1, [0, 1]), (1, 3, [0, 1, 1, 1])])
+def test_each_picture_more_starts_with_the_first_ones_vector(theirs, ours, rows):
+    sizes = {"width": 8, "layers": 1, "heads": 2, "intermediate": 8}
+    other, made = (MergedFusion(**sizes, images=images) for images in (theirs, ours))
+    state = {f"model.fusion.{name}": value for name, value in other.state_dict().items()}
+    taken = made.start_from("model.fusion", state)
+    assert torch.equal(taken["kind.weight"], other.kind.weight[rows])
+    made.load_state_dict(taken)
+    assert torch.equal(made.stack[0].feed_forward.dense.weight, other.stack[0].feed_forward.dense.weight)
+
+
+def test_the_random_weights_have_the_spread_that_is_asked_for():
+    sizes = {"width": 64, "layers": 1, "heads": 2, "intermediate": 64}
+    for asked in (0.02, 0.125):
+        weight = MergedFusion(**sizes, initializer_range=asked).stack[0].attention.query.weight
+        # 4,096 numbers: their deviation is known to 1 / sqrt(8192) = 1.1 %.
+        assert float(weight.std()) == pytest.approx(asked, rel=0.05)

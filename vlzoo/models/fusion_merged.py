@@ -5,8 +5,9 @@ Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -37,6 +38,7 @@ class MergedFusion(Fusion):
         images: the most pictures one text reads.
         image_width: width of the image tokens; None: the same as `width`, another: a projection is added.
         text_width: width of the text tokens; likewise.
+        initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
     """
 
     cross_attention = False
@@ -52,6 +54,7 @@ class MergedFusion(Fusion):
         images: int = 1,
         image_width: int | None = None,
         text_width: int | None = None,
+        initializer_range: float = 0.02,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "fusion merged")
@@ -60,10 +63,18 @@ class MergedFusion(Fusion):
         self.kind = nn.Embedding(1 + images, width)
         made = (Block(width, heads, intermediate, dropout, cross=False) for _ in range(layers))
         self.stack = cast("Sequence[Block]", nn.ModuleList(made))
-        self.apply(init_bert)
+        self.apply(partial(init_bert, std=initializer_range))
         if isinstance(self.text, nn.Identity):
             # A text alone then passes through plain BERT layers; which is which, the pictures' vectors tell.
             nn.init.zeros_(self.kind.weight.data[0])
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its own names; of more pictures than the other model read, each has the first one's vector (as in ViLT)."""
+        own = super().start_from(name, tensors)
+        if (kind := own.get("kind.weight")) is not None:
+            rows = torch.arange(1 + self.images, device=kind.device)
+            own["kind.weight"] = kind[torch.where(rows < len(kind), rows, 1)]
+        return own
 
     def prepare(self, image: Tokens) -> Tokens:
         """The image tokens, projected; everything deeper depends on the text too."""

@@ -104,8 +104,9 @@ class BertEncoder(TextEncoder):
                 where="text_encoder bert",
                 fix="raise the encoder's max_length, or lower the tokenizer's",
             )
-        # transformers reads a mask of four dimensions as it is: True may be read.
-        mask = mask_BL.long() if among_BLL is None else (among_BLL & mask_BL[:, None])[:, None]
+        # transformers reads a mask of four dimensions as it is, True may be read. Of one of two it asks whether it is
+        # true everywhere, and the host would wait for the device.
+        mask = mask_BL[:, None, None] if among_BLL is None else (among_BLL & mask_BL[:, None])[:, None]
         more = {"position_ids": positions_BL, "token_type_ids": segments_BL}
         given = {name: value for name, value in more.items() if value is not None}
         x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask, **given).last_hidden_state

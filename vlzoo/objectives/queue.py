@@ -48,7 +48,12 @@ class FeatureQueue(nn.Module):
         at = (self.place + rows) % length
         self.image[at] = image_BE.detach()[rows].to(self.image.dtype)
         self.text[at] = text_BE.detach()[rows].to(self.text.dtype)
-        self.ids[at] = -100 if ids_B is None else ids_B[rows]
+        if ids_B is None:
+            self.ids.index_fill_(
+                0, at, -100
+            )  # not by `self.ids[at] =`: a number would be sent to the device, and waited for
+        else:
+            self.ids[at] = ids_B[rows]
         self.place.copy_((self.place + batch) % length)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlzoo.config.schema import PartRef, Recipe
@@ -122,19 +121,8 @@ def _image(recipe: Recipe, model: Model) -> tuple[Tokens, int | None]:
     return _counted(lambda: encoder(torch.zeros(1, 3, size, size)))
 
 
-class _NothingPadded(TorchFunctionMode):
-    """Answers yes where code looks into a meta tensor: transformers asks whether a mask is true everywhere."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.Tensor.__bool__ and args[0].is_meta:
-            return True
-        return func(*args, **(kwargs or {}))
-
-
 def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
-    with _NothingPadded(), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         made = run()
     return made, int(counter.get_total_flops())
 
