@@ -63,7 +63,7 @@ class TCL(ITC):
             local_CKE, real_CK = step.columns.gather(local_BKE), step.columns.gather(real_BK)
         own_BC = step.columns.own(global_BE.device)[:, None] == torch.arange(len(real_CK), device=global_BE.device)
         logit_BCK = self.logits(torch.einsum("be,cke->bck", global_BE, local_CKE))
-        # -1e4, as a batch of one has no negatives. A row's positives share them: their -log softmax is a softplus.
-        others_B = logit_BCK.masked_fill(own_BC[..., None] | ~real_CK, -1e4).flatten(1).logsumexp(1)
+        # A row's positives share their negatives: -log softmax of one of them is a softplus, 0 where there are none.
+        others_B = logit_BCK.masked_fill(own_BC[..., None] | ~real_CK, float("-inf")).flatten(1).logsumexp(1)
         loss_BK, real_BK = F.softplus(others_B[:, None] - logit_BCK[own_BC]), real_CK[step.columns.own(real_CK.device)]
         return ((loss_BK * real_BK).sum(1) / real_BK.sum(1).clamp(min=1)).mean()
