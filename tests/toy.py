@@ -112,9 +112,9 @@ def taken(made: Batch, rows: Sequence[int]) -> Batch:
     )
 
 
-def plan(made: System, *, augmentation: Augmentation | None = None) -> Plan:
-    """What the system's objectives ask for."""
-    return Plan().gather(made.named_objectives(), augmentation=augmentation, token_mask=made.token_mask)
+def plan(made: System, *, augmentation: Augmentation | None = None, start: Plan | None = None) -> Plan:
+    """What the system's objectives ask for, of a plan that rows have begun."""
+    return (start or Plan()).gather(made.named_objectives(), augmentation=augmentation, token_mask=made.token_mask)
 
 
 def step(
@@ -125,7 +125,8 @@ def step(
     alpha: float = 0.0,
     number: int = 0,
     augmentation: Augmentation | None = None,
+    start: Plan | None = None,
 ) -> Step:
     """A step of a system on a batch."""
-    asked = plan(made, augmentation=augmentation)
+    asked = plan(made, augmentation=augmentation, start=start)
     return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vlzoo.door.plugins import registry
 from vlzoo.interfaces import TokenMask
+from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.step.plan import Plan
@@ -36,16 +37,20 @@ def system(toy, name):
     return toy.system({name: own, **lenders}, classes=3, images=views, decoder=True, token_mask=Half())
 
 
-def batch(toy, name):
-    made = toy.batch(4, views=2 if name == "text_assignment" else 1, classes=3)
-    return toy.answers(made) if name == "answer" else made
+def step_of(toy, made, name, **more):
+    """A step of four rows; where a teacher is needed, it reads a second view of the pictures."""
+    taught = "teacher" in made.named_objectives()[name].needs
+    rows = toy.batch(4, views=2 if taught or name == "text_assignment" else 1, classes=3)
+    plan = Plan(teacher_image=("image1",) if taught else None)
+    more["teacher"] = Teacher(made) if taught else None
+    return toy.step(made, toy.answers(rows) if name == "answer" else rows, start=plan, **more)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_gives_a_loss_that_trains_the_model(toy, name):
     made = system(toy, name)
     objective = made.named_objectives()[name]
-    step = toy.step(made, batch(toy, name))
+    step = step_of(toy, made, name)
     loss = objective(step)
     assert isinstance(loss, Loss)
     assert loss.total.shape == () and torch.isfinite(loss.total)
@@ -60,7 +65,7 @@ def test_an_objective_gives_a_loss_that_trains_the_model(toy, name):
 def test_an_objective_draws_the_same_again(toy, name):
     made = system(toy, name)
     objective = made.named_objectives()[name]
-    first, second = (objective(toy.step(made, batch(toy, name), number=5)).total for _ in range(2))
+    first, second = (objective(step_of(toy, made, name, number=5)).total for _ in range(2))
     assert torch.equal(first, second)
 
 
