@@ -96,6 +96,10 @@ class View(Moving):
         """Whether it is the pictures as they are, row by row."""
         return all(each is None for each in (self.rows, self.cells, self.weights, self.pool))
 
+    def dimmed(self, weight_RN: Tensor) -> View:
+        """The view with its tokens weighed by `weight_RN` [R, N], too."""
+        return replace(self, weights=weight_RN if self.weights is None else self.weights * weight_RN)
+
     def allowed(self, whole: Tokens) -> Tensor:
         """Which tokens of its picture each row reads, [R, N] bool."""
         mask = whole.mask if self.rows is None else whole.mask[self.rows]
@@ -127,7 +131,8 @@ class View(Moving):
         if self.plain:
             return prepared
         linear = isinstance(prepared, KV) and bool(prepared.key_bias)
-        if not isinstance(prepared, KV | Tokens) or not (linear or (self.weights is None and self.pool is None)):
+        pooled_anew = self.pool is not None and whole.prefix > 0
+        if not isinstance(prepared, KV | Tokens) or not (linear or (self.weights is None and not pooled_anew)):
             return None
         if isinstance(prepared, Tokens):
             return replace(View(rows=self.rows, cells=self.cells).tokens(prepared), mask=self.allowed(whole))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import torch
 from torch import Tensor, nn
 
+from vlzoo.batch import View
 from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
-    from vlzoo.batch import View
     from vlzoo.models.assemble import Model
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
@@ -78,9 +78,13 @@ class ImageEncoder(Startable):
         return self(image_M3HW), {}
 
     def pool(self, whole: Tokens, part: View) -> Tensor:
-        """Shares of the tokens, [R, N], that sum to a part's pooled state; not overridden: the mean of its cells."""
-        cells_RG = part.cells if part.cells is not None else part.allowed(whole)[:, whole.prefix :]
-        share_RG = (cells_RG & part.allowed(whole)[:, whole.prefix :]).to(whole.x.dtype)
+        """Shares of the tokens, [R, N], that sum to a part's pooled state; not overridden: the mean of its cells.
+
+        A part without a cell has the mean of its picture.
+        """
+        real_RG = View(rows=part.rows).allowed(whole)[:, whole.prefix :]
+        read_RG = part.allowed(whole)[:, whole.prefix :]
+        share_RG = torch.where(read_RG.any(1, keepdim=True), read_RG, real_RG).to(whole.x.dtype)
         share_RG = share_RG / share_RG.sum(1, keepdim=True).clamp(min=1)
         return torch.cat([share_RG.new_zeros(len(share_RG), whole.prefix), share_RG], dim=1)
 

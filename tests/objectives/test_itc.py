@@ -126,3 +126,13 @@ def test_a_fine_tuning_has_the_temperature_of_the_contrast_it_starts_from(toy, s
     assert {name: pytest.approx(value.item()) for name, value in taken.items()} == (
         {} if expected is None else {"temperature": expected}
     )
+
+
+def test_alike_targets_beside_a_queue_without_ids(toy):
+    """The queue knows pictures alone; rows without ids equal none of it."""
+    made = toy.system({"itc": ITC(queue=6, targets="alike")})
+    batch = replace(toy.batch(4), image_id=None, text_id=torch.tensor([0, 1, 0, 2]))
+    target_BC = made.named_objectives()["itc"].hard_targets(toy.step(made, batch))
+    assert target_BC.shape == (4, 10)
+    assert target_BC[0].tolist() == [0.5, 0, 0.5, 0] + [0] * 6
+    assert torch.isfinite(made(toy.step(made, batch)).total)

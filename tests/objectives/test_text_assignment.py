@@ -84,3 +84,12 @@ def test_it_is_the_cross_entropy_of_its_head(toy, made):
     log_p = logit_B3 - logit_B3.logsumexp(1, keepdim=True)
     expected = -log_p[torch.arange(5), assigned.labels].mean()
     torch.testing.assert_close(asked(step).total, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_whose_only_other_picture_is_one_is_never_given_two_negatives(toy, made):
+    """Three rows show one picture: a second negative would be their own, and its label wrong."""
+    batch = replace(toy.batch(4), image_id=torch.tensor([7, 7, 7, 9]))
+    for number in range(60):
+        assigned = objective(made).assign(toy.step(made, batch, number=number))
+        neither = assigned.labels[:3] == NEITHER
+        assert not bool(neither.any())

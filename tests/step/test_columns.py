@@ -18,12 +18,13 @@ from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
+from vlzoo.objectives.text_assignment import TextAssignment
 from vlzoo.step.columns import Columns, columns_of
 from vlzoo.types import Loss, Term
 
 TOY = Path(__file__).resolve().parent.parent / "toy.py"
 ROWS = 6
-SPLITS = {"even": (3, 3), "uneven": (4, 2)}
+SPLITS = {"even": (3, 3), "uneven": (5, 1)}
 OBJECTIVES = {
     "itc": lambda: {"itc": ITC(queue=8)},
     "itc, targets by picture": lambda: {"itc": ITC(queue=8, targets="image-id")},
@@ -83,12 +84,23 @@ def measured(toy, name: str, rows: list[int]) -> dict[str, torch.Tensor]:
     return found
 
 
+def positions(toy, rows: list[int]) -> dict[str, torch.Tensor]:
+    """What the negative pass over masked words holds, and that a loss of local negatives ends in every process."""
+    made = toy.system({"itc": ITC(), "mlm": MLM(probability=0.4)})
+    fused = toy.step(made, rows_of(toy, toy.batch(ROWS), rows)).fused("negative", text="masked", reads="masked")
+    two = toy.system({"text_assignment": TextAssignment()}, images=2)
+    assigned = two(toy.step(two, rows_of(toy, toy.batch(ROWS), rows)))
+    assert torch.isfinite(assigned.total)
+    return {"mask": fused.mask.sum(1), "positions": (fused.positions >= 0).sum(1)}
+
+
 def process(rank: int, split: tuple[int, ...], folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(split))
     start, toy = sum(split[:rank]), toy_module()
     rows = list(range(start, start + split[rank]))
-    torch.save({name: measured(toy, name, rows) for name in OBJECTIVES}, f"{folder}/{rank}.pt")
+    found = {name: measured(toy, name, rows) for name in OBJECTIVES}
+    torch.save(found | {"positions": positions(toy, rows)}, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -114,6 +126,16 @@ def test_two_processes_and_one_make_the_same_update(toy, parts, name):
             mean = sum(part[key] for part in found) / len(found)
             # 1e-5 of losses of size 1; gradients of a temperature of 0.07 are hundreds of times larger.
             torch.testing.assert_close(mean, expected, atol=2e-5, rtol=2e-4, msg=key)
+
+
+def test_kept_positions_are_those_of_one_process(toy, parts):
+    """Before, a process with fewer masked words filled up with the first position."""
+    alone = positions(toy, list(range(ROWS)))
+    half = [len(part["positions"]["mask"]) // 2 for part in parts]
+    for key, expected in alone.items():
+        own = [part["positions"][key][:rows] for part, rows in zip(parts, half, strict=True)]
+        mined = [part["positions"][key][rows:] for part, rows in zip(parts, half, strict=True)]
+        assert torch.equal(torch.cat([*own, *mined]), expected), key
 
 
 def test_one_process_is_its_own_columns():

@@ -267,3 +267,38 @@ def test_pooling_an_empty_region_gives_no_nan(toy):
     plan = toy.plan(made)
     plan.main_image = ("region",)
     assert math.isfinite(float(made(Step(of, made.model, plan=plan)).total))
+
+
+def test_a_softly_masked_region_is_no_further_look(toy):
+    """Before, the pictures were encoded once more for it."""
+    made = made_of(toy, {"itm": ITM()}, Restricted)
+    step = step_of(toy, made)
+    step.plan.add_view("soft", lambda step: step.view().dimmed(torch.full((R, 5), 0.5)))
+    step.fused(), step.fused(image="soft")
+    assert made.model.image_encoder.looks == 1
+
+
+def test_what_a_view_hides_stays_hidden_where_it_is_dimmed():
+    weight = torch.tensor([[1.0, 0.0]])
+    assert View(weights=weight).dimmed(torch.tensor([[0.5, 0.5]])).weights.tolist() == [[0.5, 0.0]]
+
+
+def test_a_row_without_a_cell_has_the_mean_of_its_picture(toy):
+    made = made_of(toy, {"itc": ITC()}, Pooled)
+    of = replace(batch(toy), views={"region": View(rows=PICTURE, cells=CELLS & False)})
+    plan = toy.plan(made)
+    plan.main_image = ("region",)
+    step = Step(of, made.model, plan=plan)
+    whole = made.model.image_encoder(of.images["image"])
+    torch.testing.assert_close(step.image().pooled, whole.pooled[PICTURE])
+
+
+def test_a_pool_of_ones_own_holds_where_the_encoder_looks_at_parts(toy):
+    made = made_of(toy, {"itc": ITC()}, Restricted)
+    pool = torch.zeros(R, 5)
+    pool[:, 2] = 1.0
+    of = replace(batch(toy), views={"region": View(rows=PICTURE, cells=CELLS, pool=pool)})
+    plan = toy.plan(made)
+    plan.main_image = ("region",)
+    step = Step(of, made.model, plan=plan)
+    torch.testing.assert_close(step.image().pooled, step.image().x[:, 2])

@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 from vlzoo.batch import Text
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError
-from vlzoo.text.masking import Drawing, Pieces, WholeWords
+from vlzoo.text.masking import Drawing, Pieces, WholeWords, drawing_name
 
 
 def drawing(seed, rows, *, vocab, name="mlm"):
@@ -79,6 +79,12 @@ def test_whole_words_are_masked_whole_and_at_their_rate():
 def test_whole_words_need_to_know_words():
     with pytest.raises(VlzooError, match="which pieces are one word"):
         WholeWords()(long_text(2, 8), drawing(1, 2, vocab=50))
+
+
+def test_no_two_views_draw_alike():
+    names = [drawing_name(view) for view in ("masked", "mlm", "x", "x-fate", "tags")]
+    purposes = [f"{name}{end}" for name in names for end in ("", "-fate", "-id")]
+    assert names[0] == "mlm" and len(set(purposes)) == len(purposes)
 
 
 def test_two_maskings_of_one_text_are_independent():

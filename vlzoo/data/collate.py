@@ -26,7 +26,7 @@ from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.draws import Draws
 from vlzoo.errors import DataError
 from vlzoo.text.cleaning import pre_caption
-from vlzoo.text.masking import Drawing, Masking
+from vlzoo.text.masking import Drawing, Masking, drawing_name
 from vlzoo.text.tokenizer import Tokenizer
 
 
@@ -143,8 +143,7 @@ class Collator:
                     where=", ".join([*([f"stream {self.stream}"] if self.stream else []), *batch.names[:3]]),
                     fix="leave out the objectives that mask words, or take data with texts",
                 )
-            name = view if view != "masked" else "mlm"
-            about = Drawing(draws, batch.key, name, self.tokenizer.vocab, self.tokenizer.special["mask"])
+            about = Drawing(draws, batch.key, drawing_name(view), self.tokenizer.vocab, self.tokenizer.special["mask"])
             texts[view] = rule(texts[of], about)
         return replace(batch, texts=texts)
 

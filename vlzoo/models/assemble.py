@@ -92,7 +92,7 @@ class Model(nn.Module):
 
     def has(self, name: str) -> bool:
         """Whether the model has a part: `text_encoder`, `fusion`, `decoder`, `image_projection`, ..."""
-        return any(name == known for known, _ in self.named_children())
+        return self._modules.get(name) is not None
 
     def embed_image(self, image: Tokens) -> Tensor:
         """Unit vectors [B, E] of the pictures' pooled states.

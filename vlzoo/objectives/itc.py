@@ -35,7 +35,7 @@ class ITC(Objective):
     Args:
         queue: how many features of past batches to compare with, for each modality; 0: the batch alone.
         targets: the hard targets: `one-hot`, as ALBEF's; `image-id`: all texts of one picture are positives; `alike`:
-            also those that say the same of another.
+            also those of the batch that say the same of another.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("text_encoder", "joint", "pooled_text")
@@ -82,12 +82,22 @@ class ITC(Objective):
         student = self.against_keys(step, step.image_embed(), step.text_embed())
         hard_BC = self.hard_targets(step)
         target_i2t, target_t2i = self.soften(step, hard_BC)
-        i2t, t2i = self.cross_entropy(target_i2t, student[0]), self.cross_entropy(target_t2i, student[1])
+        own_B = step.columns.own(hard_BC.device)
+        i2t, t2i = (
+            self.cross_entropy(target_BC, logit_BC, own_B)
+            for target_BC, logit_BC in zip((target_i2t, target_t2i), student, strict=True)
+        )
         total = (i2t + t2i) / 2
         return Loss(total, {self.logged_as: total.detach(), "temperature": self.temperature.detach()}, len(step))
 
-    def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
-        """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces."""
+    def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor, own_B: Tensor) -> Tensor:
+        """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces.
+
+        Args:
+            target_BC: which columns are positives, each row summing to one.
+            logit_BC: scaled cosines.
+            own_B: the column of each row's own pair, int64.
+        """
         return -(target_BC * F.log_softmax(logit_BC, dim=1)).sum(1).mean()
 
     def against_keys(self, step: Step, image_BE: Tensor, text_BE: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,8 +121,10 @@ class ITC(Objective):
         else:
             assert ids_B is not None
             equal_BC = ids_B[:, None] == step.columns.gather(ids_B)[None]
-        if self.queue is not None and ids_B is not None:
-            equal_BC = torch.cat([equal_BC, ids_B[:, None] == self.queue.ids[None]], dim=1)
+        if self.queue is not None:
+            # The queue knows pictures alone; random ids of -1 equal none of them.
+            own_B = torch.full_like(step.batch.key, -1) if ids_B is None else ids_B
+            equal_BC = torch.cat([equal_BC, own_B[:, None] == self.queue.ids[None]], dim=1)
         share_BC = equal_BC.float()
         return share_BC / share_BC.sum(1, keepdim=True)
 

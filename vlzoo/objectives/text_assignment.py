@@ -61,9 +61,10 @@ class TextAssignment(Objective):
 
     def forward(self, step: Step) -> Loss:
         """Cross-entropy over the three classes; zero for a batch of one, which has no negative."""
+        self.alike(step)  # by every process, those too that have no negative
         if len(step) < 2:
             zero = self.head.bias.sum() * 0.0
-            return Loss(zero, {"text_assignment": zero.detach()})
+            return Loss(zero, {"text_assignment": zero.detach()}, 0)
         assigned = self.assign(step)
         logit_B3 = self.head(self.fused(step, assigned, first_only=True).cls)
         total = F.cross_entropy(logit_B3, assigned.labels)
@@ -86,11 +87,12 @@ class TextAssignment(Objective):
         label_B = (step.draws.uniform("assignment", key_B, 1)[:, 0] * kinds).long().clamp(max=kinds - 1)
         first_B = step.draws.choose("assignment-first", key_B, weight_BB, key_B)
         rest_BB = weight_BB.scatter(1, first_B[:, None], 0.0)
-        # Where all the rest has underflowed, any other picture will do; never the own one.
-        lone_B1 = rest_BB.sum(1, keepdim=True) <= 0
-        legal_BB = torch.ones_like(rest_BB).scatter(1, torch.stack([own_B, first_B], 1), 0.0)
-        rest_BB = torch.where(lone_B1, legal_BB, rest_BB)
+        # Where all the rest has underflowed, any other picture will do that is not alike; where there is none, a text
+        # can't be given two negatives.
+        legal_BB = (~self.alike(step)).to(rest_BB.dtype).scatter(1, torch.stack([own_B, first_B], 1), 0.0)
+        rest_BB = torch.where(rest_BB.sum(1, keepdim=True) <= 0, legal_BB, rest_BB)
         second_B = step.draws.choose("assignment-second", key_B, rest_BB, key_B)
+        label_B = torch.where(legal_BB.sum(1) > 0, label_B, label_B % 2)
         neither = label_B == NEITHER
         left_B = torch.where(label_B == FIRST, own_B, first_B)
         right_B = torch.where(label_B == SECOND, own_B, torch.where(neither, second_B, first_B))
@@ -99,4 +101,8 @@ class TextAssignment(Objective):
     def weights(self, step: Step) -> Tensor:
         """Chances of each picture to be a text's negative, [B, B]: by its likeness to the text's own picture."""
         image_BE = step.image_embed()
-        return negative_weights(image_BE @ image_BE.T / self.temperature, step.alike)
+        return negative_weights(image_BE @ image_BE.T / self.temperature, self.alike(step))
+
+    def alike(self, step: Step) -> Tensor:
+        """Which rows of this process show or say the same, [B, B] bool; every process must ask."""
+        return step.alike[:, step.columns.own(step.batch.key.device)]

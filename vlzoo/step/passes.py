@@ -5,6 +5,7 @@ Legend: R batch rows, P pairs, N image tokens, L text tokens, K kept positions, 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -252,14 +253,26 @@ class Passes:
         if key.pairs == "negative":
             mined, columns = self._step.negatives, self._step.columns
             text = None if text is None else columns.fetch(text, mined.text_rows)
-            more = {name: each if each is None else columns.fetch(each, mined.text_rows) for name, each in more.items()}
+            more = {name: self._mined(name, each, mined.text_rows) for name, each in more.items()}
             if columns.count == len(self._step.batch):
                 rows = mined.image_rows
             else:  # some of the pictures mined were encoded by other processes
-                images = [self._fetched(view, mined.image_rows) for view in key.images or ()]
+                images = [
+                    self._once(("fetched", view), partial(self._fetched, view, mined.image_rows))
+                    for view in key.images or ()
+                ]
         if need.image_states:
             more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
         return self.model.fusion.fuse(text, images, rows, attention=need.attention, **more)
+
+    def _mined(self, name: str, value: Tensor | None, columns_P: Tensor) -> Tensor | None:
+        """What a pass is told of texts, of the texts mined."""
+        if value is None:
+            return None
+        # What is shorter in another process is padded with zeros on the way, and no position is -1.
+        none = -1 if name == "positions_PK" else 0
+        fetched = self._step.columns.fetch(value - none if none else value, columns_P)
+        return fetched + none if none else fetched
 
     def _fetched(self, view: str, columns_P: Tensor) -> Prepared:
         """A view, or words beside it, at columns [P] of all processes, made ready for the fusion."""

@@ -81,7 +81,7 @@ class Pictures:
             return Source(("whole", view.picture), self._look(view.picture)[0], view)
         own = self._own(name, view)
         if own is not None:
-            return Source(("own", name), own, View(view.picture, weights=view.weights))
+            return Source(("own", own[0]), own[1], View(view.picture, weights=view.weights, pool=view.pool))
         whole = self._look(view.picture)[0]
         pool = encoder.pool(whole, view) if view.pool is None else view.pool
         return Source(("whole", view.picture), whole, replace(view, pool=pool))
@@ -93,13 +93,16 @@ class Pictures:
         parts = {n: view for n, view in planned.items() if view.picture == picture and view.cells is not None}
         return self._once(("look", picture), lambda: self._encode(picture, parts))
 
-    def _own(self, name: str, view: View) -> Tokens | None:
-        """A view's tokens where the encoder looks at parts of pictures by themselves."""
-        planned = self._look(view.picture)[1]
-        if name in planned or not self._model.image_encoder.looks_at_parts:
-            return planned.get(name)
+    def _own(self, name: str, view: View) -> tuple[str, Tokens] | None:
+        """A view's tokens where the encoder looks at parts of pictures by themselves, and the name they go by."""
+        planned, known = self._look(view.picture)[1], self._step.batch.views
+        for part, tokens in planned.items():
+            if part == name or (known[part].rows is view.rows and known[part].cells is view.cells):
+                return part, tokens
+        if not self._model.image_encoder.looks_at_parts:
+            return None
         # Nobody planned it: the encoder looks once more.
-        return self._once(("look at", name), lambda: self._encode(view.picture, {name: view}))[1][name]
+        return name, self._once(("look at", name), lambda: self._encode(view.picture, {name: view}))[1][name]
 
     def _encode(self, picture: str, parts: Mapping[str, View]) -> tuple[Tokens, Mapping[str, Tokens]]:
         images = self._step.batch.images

@@ -7,7 +7,7 @@ the rows that somebody reads. A plan saves time and changes no value: what was n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
@@ -126,7 +126,7 @@ class Plan:
         if augmentation is not None:
             augmentation.plan(self)
         if token_mask is not None:
-            self.add_view(SOFT, lambda step: replace(step.view(), weights=token_mask(step).detach()))
+            self.add_view(SOFT, lambda step: step.view().dimmed(token_mask(step).detach()))
         if self.masks_image:
             if token_mask is None:
                 raise VlzooError(

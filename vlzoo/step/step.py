@@ -22,7 +22,7 @@ from vlzoo.step.memo import Memo
 from vlzoo.step.negatives import Negatives, Similarity, negative_weights
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import MASKED, Plan
-from vlzoo.text.masking import Drawing
+from vlzoo.text.masking import Drawing, drawing_name
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Objective
@@ -228,8 +228,8 @@ class Step:
                 if of not in self.host.texts:
                     fix = did_you_mean(of, self.host.texts, what="texts")
                     raise VlzooError(f"words of the text {of!r} are to be masked, and the batch has none", fix=fix)
-                name = "mlm" if view == MASKED else view
-                about = Drawing(self.draws, self.host.key, name, self.model.vocab, self.model.special["mask"])
+                ids = self.model.vocab, self.model.special["mask"]
+                about = Drawing(self.draws, self.host.key, drawing_name(view), *ids)
                 made[view] = how(self.host.texts[of], about)
         return made
 

@@ -21,6 +21,11 @@ USUAL_SHARE = 0.15
 """Share of words masked where nobody says another: BERT's."""
 
 
+def drawing_name(view: str) -> str:
+    """What begins the purposes of a view's draws: no other view's begin so."""
+    return "mlm" if view == "masked" else f"mask {view}: "
+
+
 @dataclass(frozen=True)
 class Drawing:
     """The draws of one masking, and what ids there are.

@@ -42,7 +42,7 @@ def drawn(seed: int, rows: int = 3, keys: int = 5, dtype: torch.dtype = torch.fl
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
 def test_the_formula(gamma, form):
     target_BC, logit_BC = drawn(0)
-    found = FocalITC(gamma=gamma, form=form).cross_entropy(target_BC, logit_BC)
+    found = FocalITC(gamma=gamma, form=form).cross_entropy(target_BC, logit_BC, torch.arange(3))
     assert float(found) == pytest.approx(literal(target_BC, logit_BC, gamma, form), rel=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_the_gradient_against_finite_differences(seed, gamma, form):
     target_BC, logit_BC = drawn(seed)
     focal = FocalITC(gamma=gamma, form=form)
     assert torch.autograd.gradcheck(
-        lambda x: focal.cross_entropy(target_BC, x), (logit_BC.requires_grad_(),), atol=1e-7
+        lambda x: focal.cross_entropy(target_BC, x, torch.arange(3)), (logit_BC.requires_grad_(),), atol=1e-7
     )
 
 
@@ -60,7 +60,7 @@ def test_the_gradient_against_finite_differences(seed, gamma, form):
 def test_the_gradient_is_finite_where_a_pair_is_certain(gamma):
     """At p = 1 the factor's own gradient, `gamma (1 - p)^(gamma - 1)`, would be infinite."""
     logit_BC = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
-    FocalITC(gamma=gamma).cross_entropy(torch.eye(2), logit_BC).backward()
+    FocalITC(gamma=gamma).cross_entropy(torch.eye(2), logit_BC, torch.arange(2)).backward()
     assert torch.isfinite(logit_BC.grad).all()
 
 
@@ -107,8 +107,11 @@ def test_what_is_told_apart_counts_less(toy):
     for row in range(2):
         one = slice(row, row + 1)
         target = torch.eye(2, dtype=torch.float64)[one]
-        plain = ITC().cross_entropy(target, logit_BC[one])
-        shares.append(float(FocalITC(gamma=2.0).cross_entropy(target, logit_BC[one]) / plain))
+        own_B = torch.zeros(1, dtype=torch.long)
+        plain = ITC().cross_entropy(target, logit_BC[one], own_B)
+        shares.append(
+            float(FocalITC(gamma=2.0).cross_entropy(target, logit_BC[one], torch.zeros(1, dtype=torch.long)) / plain)
+        )
     assert shares[0] < 1e-4 < shares[1] < 1
 
 
@@ -117,3 +120,13 @@ def test_values_that_cannot_be():
         FocalITC(gamma=-1.0)
     with pytest.raises(VlzooError, match="no form called 'elementwize'\n  -> did you mean 'elementwise'"):
         FocalITC(form="elementwize")
+
+
+@pytest.mark.parametrize("form", ["elementwise", "diagonal"])
+def test_rows_of_another_process_have_their_own_columns(form):
+    """Of five rows of all processes the last two are this one's: the mean over both processes is the mean over all."""
+    target_BC, logit_BC = drawn(1, rows=5)
+    focal, own_B = FocalITC(gamma=2.0, form=form), torch.arange(5)
+    whole = focal.cross_entropy(target_BC, logit_BC, own_B)
+    first, last = (focal.cross_entropy(target_BC[of], logit_BC[of], own_B[of]) for of in (slice(3), slice(3, 5)))
+    torch.testing.assert_close((3 * first + 2 * last) / 5, whole)

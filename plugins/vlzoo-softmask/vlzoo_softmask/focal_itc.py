@@ -59,8 +59,8 @@ class FocalITC(ITC):
             raise VlzooError(f"no form called {form!r}", where="objective focal_itc", fix=fix)
         self.gamma, self.form = gamma, form
 
-    def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor) -> Tensor:
+    def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor, own_B: Tensor) -> Tensor:
         """`- sum_j y_j (1 - p_j)^gamma log p_j`, mean over rows, []."""
         log_p_BC = F.log_softmax(logit_BC, dim=1)
-        rest = -torch.expm1(log_p_BC if self.form == "elementwise" else log_p_BC.diagonal()[:, None])
+        rest = -torch.expm1(log_p_BC if self.form == "elementwise" else log_p_BC.gather(1, own_B[:, None]))
         return -(target_BC * rest.clamp(min=LEAST) ** self.gamma * log_p_BC).sum(1).mean()

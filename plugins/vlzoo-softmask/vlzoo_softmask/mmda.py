@@ -86,8 +86,8 @@ class MMDA(Strong):
         self.mask = mask
 
     def plan(self, plan: Plan) -> None:
-        """Every objective that names no text reads the masked one."""
-        if self.masked:
+        """Every objective that names no text reads the masked one; a stream of pictures alone has none."""
+        if self.masked and plan.main_text is not None:
             plan.mask_text(self.mask, everywhere=True)
             plan.teacher_text = "text" if self.full_teacher else ""
 

@@ -42,14 +42,13 @@ class TCL(ITC):
         t2t, i2i = self.against_keys(step, text_BE, image_BE)  # each in the other's place meets its own keys
         soft_i2t, soft_t2i = self.soften(step, hard_BC)
         pairs = {"i2t": (soft_i2t, i2t), "t2i": (soft_t2i, t2i), "i2i": (hard_BC, i2i), "t2t": (hard_BC, t2t)}
-        terms = {name: self.cross_entropy(*pair) for name, pair in pairs.items()}
+        terms = {name: self.cross_entropy(*pair, step.columns.own(hard_BC.device)) for name, pair in pairs.items()}
         assert step.teacher is not None  # `needs`
         model = step.teacher.model
         terms["local_i"] = self.local(step, image_BE, step.teacher.image(), model.image_projection)
         terms["local_t"] = self.local(step, text_BE, step.teacher.text(), model.text_projection)
-        total = torch.stack(list(terms.values())).mean()
         parts = {**{f"tcl_{name}": term for name, term in terms.items()}, "temperature": self.temperature}
-        return Loss(total, {name: part.detach() for name, part in parts.items()}, len(step))
+        return Loss(torch.stack([*terms.values()]).mean(), {n: part.detach() for n, part in parts.items()}, len(step))
 
     def local(self, step: Step, global_BE: Tensor, tokens: Tokens, projection: nn.Module) -> Tensor:
         """A row finds each of its local features among other rows' ones: mean over its locals, then over rows, []."""
@@ -61,9 +60,10 @@ class TCL(ITC):
                 local_BKE = F.adaptive_avg_pool2d(local_BKE.mT.unflatten(2, tokens.grid), (high, wide)).flatten(2).mT
                 real_BK = real_BK.new_ones(local_BKE.shape[:2])
             local_CKE, real_CK = step.columns.gather(local_BKE), step.columns.gather(real_BK)
-        own_BC = step.columns.own(global_BE.device)[:, None] == torch.arange(len(real_CK), device=global_BE.device)
-        logit_BCK = self.logits(torch.einsum("be,cke->bck", global_BE, local_CKE))
+        own_B, row_B = step.columns.own(global_BE.device), torch.arange(len(global_BE), device=global_BE.device)
+        logit_BCK = self.logits(torch.einsum("be,cke->bck", global_BE, local_CKE)).float()
         # A row's positives share their negatives: -log softmax of one of them is a softplus, 0 where there are none.
-        others_B = logit_BCK.masked_fill(own_BC[..., None] | ~real_CK, float("-inf")).flatten(1).logsumexp(1)
-        loss_BK, real_BK = F.softplus(others_B[:, None] - logit_BCK[own_BC]), real_CK[step.columns.own(real_CK.device)]
+        hidden_BCK = (~real_CK).repeat(len(row_B), 1, 1).index_put((row_B, own_B), torch.ones_like(real_BK))
+        others_B = logit_BCK.masked_fill(hidden_BCK, float("-inf")).flatten(1).logsumexp(1)
+        loss_BK, real_BK = F.softplus(others_B[:, None] - logit_BCK[row_B, own_B]), real_CK[own_B]
         return ((loss_BK * real_BK).sum(1) / real_BK.sum(1).clamp(min=1)).mean()
