@@ -243,7 +243,7 @@ def test_pictures_without_region_features_are_refused_before_the_folder_is_made(
     result = zoo.run("pretrain", "uniter.yaml", "--out", "run")
     assert result.code == 2
     assert "the image encoder reads region features, and this data gives pictures alone" in result.err
-    assert "scenes: `features: 16`" in result.err
+    assert "scenes: `features:` and the encoder's width" in result.err
     assert not (zoo.folder / "run").exists()
 
 

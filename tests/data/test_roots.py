@@ -34,6 +34,14 @@ def test_a_source_lies_under_its_name_or_where_the_recipe_says(base):
     assert asked[0].answers
 
 
+def test_a_mixture_lies_in_the_data_root_itself(base, tmp_path):
+    """Before, a recipe without `root` was told of a folder called mixture."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nabout: scenes alone\npairing: pair\nparts:\n  scenes: {part: scenes}\n")
+    found = roots.open_source(PartRef(part="mixture", file=str(file)), base)
+    assert found[0].name.startswith("scenes/")
+
+
 def test_changes_replace_the_recipes_options(base):
     wanted = PartRef(part="scenes-vqa", root="scenes", split="train")
     test = roots.open_source(wanted, base, split="test")

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vlzoo.errors import VlzooError
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itc import ITC
 
@@ -136,3 +137,9 @@ def test_alike_targets_beside_a_queue_without_ids(toy):
     assert target_BC.shape == (4, 10)
     assert target_BC[0].tolist() == [0.5, 0, 0.5, 0] + [0] * 6
     assert torch.isfinite(made(toy.step(made, batch)).total)
+
+
+def test_a_queue_of_less_than_nothing_is_refused():
+    """Before, torch's own traceback."""
+    with pytest.raises(VlzooError, match="a queue of -1 features can't be"):
+        ITC(queue=-1)

@@ -51,3 +51,10 @@ def test_mistakes_are_told(toy):
     made = toy.system({"mlm": MLM(words="whole")})
     with pytest.raises(VlzooError, match="do not say which pieces are one word\n  -> mask pieces: `words: pieces`"):
         toy.step(made, toy.batch(2))
+
+
+@pytest.mark.parametrize("probability", [1.5, -0.1])
+def test_a_share_that_is_none_is_refused(probability):
+    """Before, it trained."""
+    with pytest.raises(VlzooError, match="is no share of words"):
+        MLM(probability=probability)

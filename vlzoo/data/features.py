@@ -80,7 +80,7 @@ def features_of(image: ImageRef) -> Features:
         raise VlzooError(
             "the image encoder reads region features, and this data gives pictures alone",
             where=image.name,
-            fix="take a source with features (scenes: `features: 16`), or an encoder of pixels",
+            fix="take a source with features (scenes: `features:` and the encoder's width), or an encoder of pixels",
         )
     return image.features()
 

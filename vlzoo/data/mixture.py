@@ -237,7 +237,7 @@ def mixture_file(name: str) -> Path:
     return shipped[name]
 
 
-def open_mixture(root: str, *, file: str, seed: int = 0, strict: bool = False) -> Mixture:
+def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = False) -> Mixture:
     """Several data sources as one, each with a weight; `zoo_configs/data` holds the corpora of the papers.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,10 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
     options = {**ref.options, **{name: value for name, value in changes.items() if value is not None}}
     root_option = next((option for option in schema_of(part).options if option.name == "root"), None)
     if root_option is not None:
-        found = _folder(ref.part, options.get("root"), data_root(root))
+        asked = options.get("root") or _written(root_option.default)
+        found = _folder(ref.part, asked, data_root(root))
         if found is None and root_option.default is None:
-            raise _nowhere(ref.part, options.get("root"), data_root(root))
+            raise _nowhere(ref.part, asked, data_root(root))
         # A source that can do without a folder reads its pip package then.
         options |= {"root": str(found)} if found else {}
     return registry().build("data", ref.part, **options)
@@ -45,6 +47,12 @@ def reference(text: str) -> PartRef:
     """What `--data` names: `coco-mini` below the data root, or `nlvr=FOLDER` in a folder of its own."""
     name, equals, folder = text.partition("=")
     return PartRef.model_validate({"part": name, **({"root": str(Path(folder).resolve())} if equals else {})})
+
+
+def _written(default: str | None) -> str | None:
+    """The folder that a source's own default names, from the data root: a mixture's is the root itself."""
+    value = ast.literal_eval(default) if default else None
+    return value if isinstance(value, str) else None
 
 
 def _folder(name: str, asked: Any, base: Path) -> Path | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.config.schema import Temperature
+from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.queue import FeatureQueue
 from vlzoo.step.plan import Plan
@@ -43,6 +44,9 @@ class ITC(Objective):
 
     def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id", "alike"] = "one-hot") -> None:
         super().__init__()
+        if queue < 0:
+            fix = "say 0 for the batch alone; ALBEF has 65536"
+            raise VlzooError(f"a queue of {queue} features can't be", where="objective itc", fix=fix)
         self.length, self.targets = queue, targets
         self.queue: FeatureQueue | None = None
 

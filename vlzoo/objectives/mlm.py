@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.errors import UnknownName, did_you_mean
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import Objective
 from vlzoo.models.heads import MlmHead
 from vlzoo.objectives.distillation import distilled
@@ -47,6 +47,10 @@ class MLM(Objective):
         if words not in RULES:
             fix = did_you_mean(str(words), RULES, what="choices")
             raise UnknownName(f"words can't be {words!r}", where="objective mlm", fix=fix)
+        if not 0 <= probability <= 1:
+            raise VlzooError(
+                f"probability {probability} is no share of words", where="objective mlm", fix="0.15 is usual"
+            )
         self.probability, self.rule = probability, RULES[words](probability)
 
     def build(self, spec: Spec) -> None:
