@@ -139,6 +139,11 @@ MISTAKES = {
         "r.yaml:1: start[0].int: adapter 'bert' takes no option 'int'\n  -> did you mean 'into'?",
     ),
     "a key of a tokenizer": ("tokenizer: {max_word: 3}", "takes no option 'max_word'\n  -> did you mean 'max_words'?"),
+    "a vocabulary that can't be built": (
+        "tokenizer:\n  part: bpe\n  vocab: data",
+        "r.yaml:3: tokenizer.vocab: a vocabulary of bpe can't be built from data\n  -> name the file or folder: `voc",
+    ),
+    "a vocabulary that isn't named": ("tokenizer: {part: sentencepiece}", "r.yaml:1: tokenizer.vocab: a vocabulary"),
     "an augmentation": (
         "augment: {train: Weak}",
         "augment.train: no augmentation called 'Weak'\n  -> did you mean 'weak'",

@@ -74,7 +74,7 @@ def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
     problems = list(schema_problems(tree))
     problems += _part_problems(tree)
     problems += _fit_problems(tree)
-    problems += () if trained else (*training_problems(tree), *sides_problems(tree))
+    problems += () if trained else (*_tokenizer_problems(tree), *training_problems(tree), *sides_problems(tree))
     if problems:
         raise RecipeError(sorted(set(problems), key=_place), recipe=name)
     return Checked(name, schema.Recipe.model_validate_json(json.dumps(tree.data)), tree)
@@ -242,6 +242,20 @@ def _start_problems(tree: Tree) -> Iterator[Problem]:
                 path: Path_ = ("start", index, "into", place)
                 fix = did_you_mean(head, known, what="modules")
                 yield Problem(tree.origin(path), dotted(path), f"there is no module {name!r} to fill", fix)
+
+
+def _tokenizer_problems(tree: Tree) -> Iterator[Problem]:
+    """A vocabulary to be built from data by a part that can't; a task's model comes with the words of its run."""
+    wanted = _section(tree.data, "tokenizer")
+    part = _found("tokenizer", wanted.get("part", schema.Tokenizer().part))
+    if part is None or wanted.get("vocab", "data") != "data" or tree.data.get("task"):
+        return
+    known = schema_of(part)
+    asked = any(option.name == "vocab" and option.default is None for option in known.options)
+    if asked and not known.open and "texts" not in known.names:
+        path: Path_ = ("tokenizer", "vocab")
+        what, fix = f"a vocabulary of {part.name} can't be built from data", "name the file or folder: `vocab: PATH`"
+        yield Problem(tree.origin(path), dotted(path), what, f"{fix}, or a pip package: `vocab: package:NAME`")
 
 
 def _streams(tree: Tree) -> list[dict[str, Any]]:
