@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 
 def test_a_good_recipe(world):
     world.write("good.yaml", "# fine\nobjectives: {itc: {}}\n")
@@ -83,6 +85,26 @@ def test_weights_that_are_not_there(world):
     done = world.run("check", "path.yaml")
     assert done.returncode == 2
     assert "path.yaml:2: start[0].file: there are no weights 'deit/deit.pth'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("vocab", "said"),
+    [
+        ("words/vocab.txt", "there is no vocabulary 'words/vocab.txt'\n  -> give a file, a folder"),
+        ("vocb.txt", "there is no vocabulary 'vocb.txt'\n  -> did you mean 'vocab.txt'?"),
+        (
+            "package:vlzoo-no-words",
+            "the pip package 'vlzoo-no-words' is not installed\n  -> pip install vlzoo-no-words",
+        ),
+    ],
+)
+def test_a_vocabulary_that_is_not_there(world, vocab, said):
+    world.write("vocab.txt", "[PAD]\n")
+    world.write("words.yaml", f"# words\ntokenizer: {{vocab: '{vocab}'}}\n")
+    done = world.run("check", "words.yaml")
+    assert done.returncode == 2
+    assert f"words.yaml:2: tokenizer.vocab: {said}" in done.stderr
+    assert world.run("check", "words.yaml", "--set", "tokenizer.vocab=vocab.txt").stdout == "words.yaml: no mistakes\n"
 
 
 def test_the_cost_of_a_recipe_whose_weights_are_not_there(world):

@@ -65,7 +65,10 @@ def test_mistakes_are_told_in_words(zoo):
     for wanted, said in (
         ("tokenizer.part=bpee", "tokenizer: no tokenizer called 'bpee'\n  -> did you mean 'bpe'?"),
         ("tokenizer={part: bpe, merges: x}", "tokenizer 'bpe' takes no option 'merges'"),
-        ("tokenizer={part: bpe}", "bpe can't be built from data here\n  -> give a file or folder with tokenizer.json"),
+        (
+            "tokenizer={part: bpe}",
+            "tokenizer.vocab: a vocabulary of bpe can't be built from data\n  -> name the file or folder",
+        ),
         ("tokenizer={part: bpe, vocab: nowhere.json}", "nowhere.json: the tokenizer can't be read"),
     ):
         refused = zoo.run(*asked, wanted)

