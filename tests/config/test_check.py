@@ -242,3 +242,10 @@ def test_a_tasks_recipe_leaves_the_model_to_its_run(problems):
     assert problems("task: vqa\nmodel: {decoder: causal}\nobjectives: {answer: {}}\n") == []
     whole = "task: vqa\nmodel: {image_encoder: timm, text_encoder: bert, decoder: causal}\nobjectives: {answer: {}}\n"
     assert ["names no fusion" in each for each in problems(whole)] == [True]
+
+
+def test_options_of_rows_without_a_part_are_of_pairs(problems):
+    """Before, the recipe's own file was blamed for a part that it does not name."""
+    recipe = "rows: {equal_texts: negative}\nstreams: [{data: {part: scenes}, rows: {equal_text: alike}}]\n"
+    found = problems(recipe)
+    assert len(found) == 1 and "rows 'pairs' takes no option 'equal_text'" in found[0], found

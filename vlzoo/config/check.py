@@ -24,7 +24,7 @@ from vlzoo.door.parts import Part
 from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_mean
 
-PARTS = ("data", "rows", "augment")
+PARTS = ("data", "augment")
 """The keys of a stream that name a part."""
 
 BESIDE: dict[str, type[BaseModel]] = {
@@ -266,7 +266,7 @@ def _streams(tree: Tree) -> list[dict[str, Any]]:
 def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
     """Options without a part, where no run can say later which part is meant."""
     data = tree.data
-    places: list[tuple[Path_, Any]] = [((name,), data.get(name)) for name in ("data", "rows")]
+    places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
     places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
     places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
     for index, stream in enumerate(_streams(tree)):

@@ -36,6 +36,17 @@ def _as_part_ref(value: Any) -> Any:
 
 Ref = Annotated[PartRef, BeforeValidator(_as_part_ref)]
 
+ROWS = "pairs"
+"""The rows that options without a part are of."""
+
+
+def _as_rows(value: Any) -> Any:
+    named = _as_part_ref(value)
+    return {"part": ROWS, **named} if isinstance(named, dict) else named
+
+
+RowsRef = Annotated[PartRef, BeforeValidator(_as_rows)]
+
 
 class ObjectiveRef(BaseModel):
     """An objective: its weight in the sum and its options; `part` where the key is not the part's name."""
@@ -138,7 +149,7 @@ class Stream(Strict):
     name: str = "main"
     data: Ref
     objectives: list[str] | None = None
-    rows: Ref | None = None
+    rows: RowsRef | None = None
     augment: Ref | None = None
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: PositiveInt | None = None
@@ -224,7 +235,7 @@ class Recipe(Strict):
     teacher: Teacher | None = None
     objectives: dict[str, ObjectiveRef | Literal[False] | None] = {}
     token_mask: Ref | None = None
-    rows: Ref = PartRef(part="pairs")
+    rows: RowsRef = PartRef(part=ROWS)
     augment: Augment = Augment()
     data: Ref | None = None
     streams: list[Stream] = []
