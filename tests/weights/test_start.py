@@ -188,10 +188,18 @@ def test_only_what_an_entry_names_is_filled(toy, tmp_path, own_names):
 @pytest.mark.parametrize(
     ("into", "said"),
     [
-        (["fusoin"], "start[0].into: there is no module 'fusoin' to fill\n  -> did you mean 'fusion'?"),
-        (["fusion.stack.9"], "did you mean 'model.fusion.stack.1'?"),
+        (
+            ["fusoin"],
+            "start[0].into: there is no module 'fusoin' to fill\n  -> did you mean 'fusion'? "
+            "(modules of this model: fusion, image_encoder, image_projection, mlm, text_encoder, text_projection)",
+        ),
+        (["model.fusoin"], "did you mean 'fusion'?"),
+        (["fusion.stack.9"], "did you mean 'fusion.stack.1'? (modules of this model: fusion.stack, "),
         (["itm"], "there is no module 'itm' to fill"),
-        (["text_projection"], "fills nothing of text_projection: it has nothing that belongs there"),
+        (
+            ["text_projection"],
+            "fills nothing of text_projection: it has nothing that belongs there\n  -> it can fill fusion",
+        ),
     ],
 )
 def test_an_entry_that_fills_nothing_names_the_nearest_module(toy, tmp_path, own_names, into, said):
@@ -199,6 +207,15 @@ def test_an_entry_that_fills_nothing_names_the_nearest_module(toy, tmp_path, own
     with pytest.raises(CheckpointError) as caught:
         start_system(toy.system({"mlm": MLM()}), entries=[Start(adapter="a", file=file, into=into)])
     assert said in str(caught.value)
+
+
+def test_a_file_that_fills_nothing_at_all(toy, tmp_path, own_names):
+    save_file({"classifier.weight": torch.zeros(2)}, tmp_path / "own.safetensors")
+    entry = Start(adapter="a", file=str(tmp_path / "own.safetensors"))
+    with pytest.raises(
+        CheckpointError, match=r"nothing that belongs there\n  -> `vlzoo weights show .*` lists what it"
+    ):
+        start_system(toy.system({}), entries=[entry])
 
 
 def test_what_a_part_loads_by_its_own_option_is_not_fresh(toy):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,23 +147,30 @@ def _from_file(system: System, entry: Start, file: Path, where: str) -> Source:
         reshaped=(*report.reshaped, *unfit),
     )
     if not report.loaded:
-        raise _nothing(system, entry, file, report, where)
+        raise _nothing(system, entry, file, report, where, taken_by(system, offered.tensors))
     return Source(f"{entry.adapter} {file}", report, sha256_of(file))
 
 
-def _nothing(system: System, entry: Start, file: Path, report: Report, where: str) -> VlzooError:
+def _nothing(
+    system: System, entry: Start, file: Path, report: Report, where: str, taken: Mapping[str, Tensor]
+) -> VlzooError:
+    """What is said of an entry that fills nothing, of all that its file has for the system."""
+    wanted = system.state_dict()
+    fillable = [name for name, tensor in taken.items() if name in wanted and wanted[name].shape == tensor.shape]
     what = f"{entry.adapter} {str(file)!r} fills nothing" + (f" of {', '.join(entry.into)}" if entry.into else "")
     if report.reshaped:
         fix = "give the parts the sizes that the weights were made with"
         return CheckpointError(f"{what}: {_some(report.reshaped)}", where=where, fix=fix)
-    asked = (entry.into or list(report.unexpected) or [""])[0]
-    fix = did_you_mean(asked, _modules(system), what="modules of this model")
+    modules = sorted({_short(name).partition(".")[0] for name in fillable})
+    there = sorted({_short(name).partition(".")[0] for name, _ in system.named_modules()} - {""})
+    held = f"`vlzoo weights show {file}` lists what it holds; modules of this model: {', '.join(there)}"
+    fix = f"it can fill {', '.join(modules)}" if modules else held
     return CheckpointError(f"{what}: it has nothing that belongs there", where=where, fix=fix)
 
 
-def _modules(system: System) -> list[str]:
-    """The modules one would name: parts of the model, and objectives."""
-    return [name for name, _ in system.named_modules() if name.count(".") == 1]
+def _short(name: str) -> str:
+    """A name of the system as recipes write it: `fusion` for `model.fusion`; empty for what holds all."""
+    return name.partition(".")[2]
 
 
 def _into(system: System, into: Sequence[str] | None, where: str) -> Takes:
@@ -175,11 +182,19 @@ def _into(system: System, into: Sequence[str] | None, where: str) -> Takes:
     for name in into:
         full = next((each for each in (name, f"model.{name}", f"objectives.{name}") if each in known), None)
         if full is None:
-            near = known if name.count(".") > 1 else [each.partition(".")[2] for each in _modules(system)]
-            fix = did_you_mean(name, near, what="modules of this model")
+            fix = _nearest_module(name, known)
             raise CheckpointError(f"there is no module {name!r} to fill", where=f"{where}.into", fix=fix)
         prefixes.append(full)
     return lambda each: any(each == full or each.startswith(f"{full}.") for full in prefixes)
+
+
+def _nearest_module(name: str, known: Iterable[str]) -> str:
+    """The nearest module, among those of the part that a deeper name begins with where there is such a part."""
+    asked = name.removeprefix("model.").removeprefix("objectives.")
+    names = {_short(each) for each in known} - {""}
+    head, deep, _ = asked.partition(".")
+    inside = {each for each in names if deep and each.startswith(f"{head}.")}
+    return did_you_mean(asked, inside or {each for each in names if "." not in each}, what="modules of this model")
 
 
 def start_from(system: System, tensors: Mapping[str, Tensor], takes: Takes = lambda _: True) -> Report:
