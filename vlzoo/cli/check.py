@@ -45,7 +45,8 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool)
     except VlzooError as error:
         return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
     problems, warnings = _missing_weights(checked)
-    problems += _missing_vocab(checked)
+    for missing in _missing_vocab(checked):
+        (warnings if checked.recipe.tokenizer.vocab.startswith("package:") else problems).append(missing)
     result = {"recipe": name, "problems": problems} | ({"warnings": warnings} if warnings else {})
     if problems or not cost:
         return result
@@ -72,7 +73,10 @@ def _missing_weights(checked: Checked) -> tuple[list[dict[str, Any]], list[dict[
 
 
 def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
-    """The file, folder or package of the tokenizer that is not there; a run that is started from brings its own."""
+    """The file, folder or package of the tokenizer that is not there; a run that is started from brings its own.
+
+    A package is no mistake of the recipe: it is to be installed.
+    """
     vocab = checked.recipe.tokenizer.vocab
     kind, _, package = vocab.partition(":")
     if kind == "package":
