@@ -1,5 +1,5 @@
-"""Families of models by the command line: one stream without a contrast (ViLT), a fusion that pools by itself, and
-streams of texts alone under either fusion."""
+"""Families of models by the command line: no fusion (CLIP), one stream without a contrast (ViLT, UNITER), a fusion that
+pools by itself, and streams of texts alone under either fusion."""
 
 from __future__ import annotations
 
@@ -42,6 +42,35 @@ def resumed_alike(zoo, call: tuple[str, ...], step: int = 2) -> None:
 def figures(zoo, *args: str) -> list[dict]:
     must(zoo, *args, "--json", "figures.json")
     return json.loads((zoo.folder / "figures.json").read_text())
+
+
+def test_clip_trains_resumes_is_measured_by_its_contrast_and_fine_tuned(zoo):
+    """Without a fusion."""
+    checked = must(zoo, "check", "clip-tiny", "--cost").out
+    assert "projections" in checked and "fusion" not in checked
+    call = ("pretrain", "clip-tiny", *FOUR, "--out")
+    must(zoo, *call, "whole")
+    rows = rows_of(zoo.folder / "whole")
+    assert rows[0]["temperature"] != rows[-1]["temperature"]  # learned
+    resumed_alike(zoo, call)
+    found = must(zoo, "bench", "retrieval", "--run", "whole").out
+    assert "retrieval/itc" in found and "itm" not in found
+    refused = zoo.run("bench", "retrieval", "--run", "whole", "--protocol", "itm")
+    assert refused.code == 2 and "no matching head" in refused.err
+    must(zoo, "finetune", "retrieval", "--from", "whole", *SHORT, "--set", "train.samples=32")
+
+
+def test_uniter_trains_resumes_and_is_measured_over_all_pairs(zoo):
+    """Regions and words in one stream."""
+    checked = must(zoo, "check", "uniter-tiny", "--cost").out
+    assert "image_encoder regions" in checked and "projections" not in checked
+    call = ("pretrain", "uniter-tiny", *FOUR, "--out")
+    must(zoo, *call, "whole")
+    resumed_alike(zoo, call)
+    found = figures(zoo, "bench", "retrieval", "--run", "whole")
+    assert {each["protocol"] for each in found} == {"retrieval/itm"}
+    refused = zoo.run("bench", "retrieval", "--run", "whole", "--protocol", "itc")
+    assert refused.code == 2 and "contrast" in refused.err
 
 
 def test_vilt_trains_resumes_is_measured_over_all_pairs_and_fine_tuned(zoo):

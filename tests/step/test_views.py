@@ -302,3 +302,14 @@ def test_a_pool_of_ones_own_holds_where_the_encoder_looks_at_parts(toy):
     plan.main_image = ("region",)
     step = Step(of, made.model, plan=plan)
     torch.testing.assert_close(step.image().pooled, step.image().x[:, 2])
+
+
+def test_rows_gathered_of_a_region_keep_its_pool_and_its_cells(toy):
+    """As text assignment picks pictures: what a layer reads of gathered rows is what it reads by their numbers."""
+    made = made_of(toy, {"itm": ITM()}, Pooled)
+    prepared, rows = step_of(toy, made).prepared(), torch.tensor([4, 1, 1])
+    for gathered, picked in zip(prepared.gather(rows).layer(1), prepared.layer(1, rows), strict=True):
+        assert torch.equal(gathered, picked)
+    assert torch.equal(prepared.gather(rows).mask, prepared.mask[rows])
+    one = made.model.fusion.fuse(step_of(toy, made).text().gather(rows), [prepared.gather(rows)])
+    torch.testing.assert_close(one.x, step_of(toy, made).fused().x[rows])

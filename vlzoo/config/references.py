@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vlzoo.config.schema import ROWS, Validation
+from vlzoo.config.schema import Validation, as_rows
 from vlzoo.config.tree import Path_
 
 Reference = tuple[str, Path_, str, dict[str, Any]]
@@ -26,7 +26,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for when in ("train", "eval"):
         if isinstance(augment, dict):
             yield from _reference("augmentation", ("augment", when), augment.get(when))
-    yield from _reference("rows", ("rows",), _rows(data.get("rows")))
+    yield from _reference("rows", ("rows",), as_rows(data.get("rows")))
     yield from _reference("token_mask", ("token_mask",), data.get("token_mask"))
     yield from _reference("data", ("data",), data.get("data"))
     if isinstance(data.get("bench"), dict):
@@ -38,7 +38,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     for index, stream in enumerate(streams if isinstance(streams, list) else []):
         if isinstance(stream, dict):
             yield from _reference("data", ("streams", index, "data"), stream.get("data"))
-            yield from _reference("rows", ("streams", index, "rows"), _rows(stream.get("rows")))
+            yield from _reference("rows", ("streams", index, "rows"), as_rows(stream.get("rows")))
             yield from _reference("augmentation", ("streams", index, "augment"), stream.get("augment"))
     starts = data.get("start")
     for index, entry in enumerate(starts if isinstance(starts, list) else []):
@@ -65,11 +65,6 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
             yield "task", ("validation",), task, options
     if isinstance(data.get("task"), str):
         yield "task", ("task",), data["task"], {}
-
-
-def _rows(value: Any) -> Any:
-    """Options without a part are those of `pairs`."""
-    return {"part": ROWS, **value} if isinstance(value, dict) else value
 
 
 def _reference(kind: str, path: Path_, value: Any) -> Iterator[Reference]:

@@ -40,12 +40,13 @@ ROWS = "pairs"
 """The rows that options without a part are of."""
 
 
-def _as_rows(value: Any) -> Any:
+def as_rows(value: Any) -> Any:
+    """A reference to rows as a mapping that names its part; anything else as it is."""
     named = _as_part_ref(value)
     return {"part": ROWS, **named} if isinstance(named, dict) else named
 
 
-RowsRef = Annotated[PartRef, BeforeValidator(_as_rows)]
+RowsRef = Annotated[PartRef, BeforeValidator(as_rows)]
 
 
 class ObjectiveRef(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from vlzoo.config import schema
-from vlzoo.config.schema import ROWS
+from vlzoo.config.schema import ROWS, as_rows
 from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.data_parts import SIDES, Side
 from vlzoo.door.options import schema_of
@@ -52,7 +52,7 @@ def sides_problems(tree: Tree) -> Iterator[Problem]:
         if not isinstance(stream, dict):
             continue
         source = _part(stream.get("data"))
-        rows = _part(stream["rows"] if stream.get("rows") is not None else data.get("rows")) or ROWS
+        rows = _part(as_rows(stream["rows"] if stream.get("rows") is not None else data.get("rows", ROWS)))
         pairing = _facts("data", source).get("pairing")
         if pairing not in SIDES:  # a mixture's is in its file
             continue

@@ -66,11 +66,6 @@ class Visit:
         """For everything but `choose`, one draw after the other."""
         return self.generator or np.random.default_rng([self.seed, self.epoch or 0, self.index])
 
-    @property
-    def evaluates(self) -> bool:
-        """Whether nothing is to be drawn."""
-        return self.epoch is None
-
     def choose(self, count: int) -> int:
         """One of `count` alternatives, which over many epochs come equally often; in evaluation the first."""
         return 0 if self.epoch is None else int(mix(self.seed, self.epoch, self.index) % np.uint64(count))
