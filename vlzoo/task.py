@@ -6,7 +6,7 @@ Legend: B batch rows.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -140,6 +140,16 @@ class Task:
     def blank(self, sample: Sample) -> Row | None:
         """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
         return None
+
+    def check_offers(self, offered: Callable[[str], bool]) -> None:
+        """Refuse options that read what a model does not have; not overridden: none are refused.
+
+        Args:
+            offered: whether a model's objectives lend something under a name (`vlzoo.offers`).
+
+        Raises:
+            CheckpointError: says what is missing.
+        """
 
     def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
         """Predictions as they come, a list a batch; each row names its sample under `name`.

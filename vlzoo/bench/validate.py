@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from vlzoo.bench.engine import load_run
 from vlzoo.bench.request import Request, task_of
-from vlzoo.bench.retrieval.pairs import PairModel
-from vlzoo.bench.retrieval.task import Retrieval
 from vlzoo.bench.run import measure_model
 from vlzoo.config.schema import PartRef, Recipe, Validation
 from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, VlzooError
-from vlzoo.models.assemble import System, build_system
 from vlzoo.runs.run import Run
-from vlzoo.step.cost import FILES, WORDS
+from vlzoo.step.cost import sketch
 from vlzoo.task import Task
 
 
@@ -60,7 +55,7 @@ class Measuring:
         self.request = Request(
             name, "run:", options=wanted.options, batch=wanted.batch or self.recipe.bench.batch, device=self.device
         )
-        check_protocol(task_of(self.request, self.recipe.bench), self.recipe)
+        check_offers(task_of(self.request, self.recipe.bench), self.recipe)
 
     def __call__(self, run: Run, step: int) -> Mapping[str, float]:
         """The figures of the checkpoint of a step by name, the task's main one first.
@@ -81,41 +76,24 @@ class Measuring:
         return figures
 
 
-def check_protocol(task: Task, recipe: Recipe) -> None:
-    """Refuse a protocol of retrieval that the objectives of a recipe can't serve.
+def check_offers(task: Task, recipe: Recipe) -> None:
+    """Refuse options of a task that read what no objective of a recipe lends.
 
     Raises:
         VlzooError: what they lack.
     """
-    system = _sketch(recipe) if isinstance(task, Retrieval) else None
-    if system is None:
-        return
-    able = SimpleNamespace(matches=system.offers("match"), contrasts=system.offers("contrast"))
     try:
-        cast(Retrieval, task).check_able(cast(PairModel, able))
-    except CheckpointError as error:
-        what = f"validation by {task.name}/{task.protocol}: {error.what}"
-        fix = (error.fix or "").replace("--protocol ", "validation.protocol=")
-        raise VlzooError(what, where="validation.protocol", fix=fix) from error
-
-
-def _sketch(recipe: Recipe) -> System | None:
-    """The recipe's system on meta tensors, which hold nothing; None where it can't be built so."""
-    image = recipe.model.image_encoder
-    if image is not None:
-        kept = {name: value for name, value in image.options.items() if name not in FILES}
-        model = recipe.model.model_copy(update={"image_encoder": PartRef(part=image.part, **kept)})
-        recipe = recipe.model_copy(update={"model": model})
-    try:
-        with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
-            # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
-            warnings.filterwarnings("ignore", message=".*non-meta parameter")
-            classes = len(registry().build("task", recipe.task).classes()) if recipe.task else 0
-            return build_system(recipe, vocab=recipe.tokenizer.size, classes=classes, words=WORDS)
+        system = sketch(recipe)
     except Exception:
         # A stranger's part may read its numbers while it is built: such a recipe trains, and its first measurement
         # says what is wrong. What else is wrong with the model the training says.
-        return None
+        return
+    try:
+        task.check_offers(system.offers)
+    except CheckpointError as error:
+        fix = (error.fix or "").replace("--protocol ", "validation.protocol=")
+        what = f"validation by {task.name}/{task.protocol}: {error.what}"
+        raise VlzooError(what, where="validation.protocol", fix=fix) from error
 
 
 def validation_data(recipe: Recipe) -> PartRef:

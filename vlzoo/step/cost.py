@@ -60,12 +60,8 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
-    with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
-        # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
-        warnings.filterwarnings("ignore", message=".*non-meta parameter")
-        classes = len(registry().build("task", recipe.task).classes()) if recipe.task else 0
-        size = recipe.tokenizer.size
-        system = build_system(_without_files(recipe), vocab=size, classes=classes, words=WORDS).eval()
+    with torch.device("meta"), torch.no_grad():
+        system = sketch(recipe).eval()
         _plan(recipe, system)
         rows = _parts(recipe, system.model)
     rows += [
@@ -74,6 +70,19 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     ]
     known = [row.flops for row in rows if row.flops is not None]
     return [*rows, Cost("sum", sum(each.numel() for each in system.parameters()), sum(known))]
+
+
+def sketch(recipe: Recipe) -> System:
+    """A recipe's system on meta tensors: its parts and what they offer, without a number in them.
+
+    Raises:
+        VlzooError: a part is missing, or parts do not fit each other.
+    """
+    with warnings.catch_warnings(), torch.device("meta"):
+        # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
+        warnings.filterwarnings("ignore", message=".*non-meta parameter")
+        classes = len(registry().build("task", recipe.task).classes()) if recipe.task else 0
+        return build_system(_without_files(recipe), vocab=recipe.tokenizer.size, classes=classes, words=WORDS)
 
 
 def _plan(recipe: Recipe, system: System) -> None:

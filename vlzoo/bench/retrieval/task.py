@@ -5,7 +5,7 @@ Legend: I images, T texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlzoo.bench.retrieval.matrices import Captions, matrices, require_captions, split_of, unreached
@@ -83,20 +83,20 @@ class Retrieval(Task):
             raise UnknownName(f"{self.name}/{self.protocol} does not say how a model's scores are made", fix=fix)
         require_captions(source)
         pairs = pair_model(model)
-        self.check_able(pairs)
+        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
         self.check_candidates(pairs, source)
         yield from Search(pairs, source, self.k or USUAL_K, "itm" in self.how, effort, model.say).predict(done)
 
-    def check_able(self, model: PairModel) -> None:
+    def check_offers(self, offered: Callable[[str], bool]) -> None:
         """Refuse a protocol that the model has no part for.
 
         Raises:
             CheckpointError: which part is missing.
         """
-        if "itm" in self.how and not model.matches:
+        if "itm" in self.how and not offered("match"):
             fix = "train it with an objective that offers `match`, such as `itm`, or give --protocol itc"
             raise CheckpointError("this model has no matching head", fix=fix)
-        if "itc" in self.how and not model.contrasts:
+        if "itc" in self.how and not offered("contrast"):
             fix = "give --protocol itm, which then scores every pair; or train it with an objective such as `itc`"
             raise CheckpointError("this model has no contrast of pictures and texts to rank by", fix=fix)
 
