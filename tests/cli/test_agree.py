@@ -42,7 +42,7 @@ def test_json(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [('{"cases": [{"official": 1}]}', "not a golden of this kind: KeyError: 'answers'"), ('{"cases', "not json")],
+    [('{"cases": [{"official": 1}]}', "not a golden of this kind: KeyError: 'answers'"), ('{"cases', "not JSON")],
 )
 def test_broken_goldens(tmp_path, content, words):
     (tmp_path / "vqa_cases.json").write_text(content)

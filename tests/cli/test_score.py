@@ -66,7 +66,7 @@ def test_ties_are_printed_with_retrieval(tmp_path):
         (["score", "vqs", "-g", "x"], "did you mean 'vqa'"),
         (["score", "vqa", "-g", "x", "-p", "offical"], "did you mean 'official'"),
         (["score", "vqa", "-g", "x"], "needs --annotations"),
-        (["score", "vqa", "-g", "x", "-f", "nothing.json"], "nothing.json: cannot be read: No such file"),
+        (["score", "vqa", "-g", "x", "-f", "nothing.json"], "nothing.json: there is no such file"),
         (["score", "vqa"], "--predictions"),
         (["score", "vqa", "-g", "x", "-f", "y", "--data", "scenes-vqa"], "held against one thing"),
         (["score", "-g", "x"], "Missing argument 'TASK'"),

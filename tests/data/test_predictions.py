@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from vlzoo.data.predictions import Refused, collect, fingerprint
-from vlzoo.data.reading import MAX_FIELD, read_json
-from vlzoo.data.tables import read_rows, text_id
+from vlzoo.data.predictions import Refused, collect, fingerprint, row_id
+from vlzoo.data.reading import read_json
+from vlzoo.data.tables import MAX_FIELD, read_rows
 from vlzoo.errors import DataError, PredictionError
 
 
@@ -17,7 +17,7 @@ def number(row):
 
 
 def gather(path, expected, **more):
-    return collect(path, lambda row: text_id(row, "id"), number, expected, **more)
+    return collect(path, lambda row: row_id(row, "id"), number, expected, **more)
 
 
 def write(path, rows):
@@ -36,7 +36,7 @@ def test_all_ways_to_write_rows(tmp_path, name):
     }[kind].encode()
     path = tmp_path / name
     path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
-    assert [row for row, _ in read_rows(path)] == rows
+    assert [row for _, row in read_rows(path)] == rows
 
 
 def test_gzip_is_known_by_its_content_and_does_not_change_the_fingerprint(tmp_path):
@@ -69,7 +69,8 @@ def test_every_fault_is_named_and_counted_at_once(tmp_path):
         "1 unknown ids: z",
         "1 missing ids: 3",
         "1 values that are not numbers: 2 has None",
-        "2 rows without 'id': at 5, at 6",
+        "1 rows without 'id': the row at 5, whose keys are n",
+        "1 rows whose 'id' is no whole number or text: the row at 6 has True",
     ):
         assert words in str(caught.value)
 
@@ -97,7 +98,7 @@ def test_missing_ids_may_be_allowed_but_not_all_of_them(tmp_path):
         (b"[1]", "expected an object"),
         (b'{"id": 1}\n{"id": ', "p.jsonl:2: not JSON"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"\x1f\x8bxx", "cannot be read"),
+        (b"\x1f\x8bxx", "can't be read"),
         (b'{"id": ' + b"9" * 5000 + b"}", "not JSON: Exceeds the limit"),
         (b"[" * 100_000, "not JSON: maximum recursion"),
     ],
@@ -106,19 +107,19 @@ def test_broken_files(tmp_path, content, words):
     path = tmp_path / "p.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError, match=words):
-        read_rows(path)
+        list(read_rows(path))
 
 
 def test_a_missing_file_names_its_neighbour(tmp_path):
     (tmp_path / "predictions.json").write_text("[]")
     with pytest.raises(DataError, match=r"did you mean 'predictions\.json'"):
-        read_rows(tmp_path / "prediction.json")
+        list(read_rows(tmp_path / "prediction.json"))
 
 
 def test_a_field_too_long_for_csv_is_named_with_its_line(tmp_path):
     (tmp_path / "p.csv").write_text("id,answer\n1,yes\n2," + "x" * (MAX_FIELD + 1) + "\n")
-    with pytest.raises(DataError, match=r"p\.csv:3: not CSV: field larger"):
-        read_rows(tmp_path / "p.csv")
+    with pytest.raises(DataError, match=r"p\.csv:3: not a table: field larger"):
+        list(read_rows(tmp_path / "p.csv"))
 
 
 def test_what_csv_allows_does_not_hang_on_what_was_read_before(tmp_path):
@@ -126,6 +127,6 @@ def test_what_csv_allows_does_not_hang_on_what_was_read_before(tmp_path):
     (tmp_path / "p.csv").write_text("id,answer\n1," + "x" * 200_000 + "\n")
     before = csv.field_size_limit(10)
     try:
-        assert len(read_rows(tmp_path / "p.csv")[0][0]["answer"]) == 200_000
+        assert len(next(read_rows(tmp_path / "p.csv"))[1]["answer"]) == 200_000
     finally:
         csv.field_size_limit(before)

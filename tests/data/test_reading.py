@@ -6,13 +6,13 @@ import gzip
 
 import pytest
 
-from vlzoo.data import reading
+from vlzoo.data import reading, tables
 from vlzoo.errors import DataError
 
 
 def test_json_lines_and_gzip(write, tmp_path):
     path = write("a.jsonl", '{"a": 1}\n\n{"a": "é"}\n')
-    assert list(reading.read_jsonl(path)) == [(f"{path}:1", {"a": 1}), (f"{path}:3", {"a": "é"})]
+    assert list(tables.read_jsonl(path)) == [(f"{path}:1", {"a": 1}), (f"{path}:3", {"a": "é"})]
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf[1, 2]"))
     assert reading.read_json(tmp_path / "b.json.gz", list) == [1, 2]
 
@@ -26,7 +26,7 @@ def test_errors_name_file_and_line(write, tmp_path):
     for name, (text, place) in cases.items():
         path = write(name, text)
         with pytest.raises(DataError, match=place):
-            list(reading.read_jsonl(path))
+            list(tables.read_jsonl(path))
     with pytest.raises(DataError, match=r"cut\.json:1"):
         reading.read_json(write("cut.json", '{"images": [1, 2'))
     with pytest.raises(DataError, match=r"object\.json.*expected a list"):
@@ -71,17 +71,17 @@ def test_keys_and_types():
 
 def test_tables(write):
     path = write("a.tsv", 'a "quoted cap\thttp://x\nsecond\thttp://y\tfile.jpg\n\n')
-    rows = [row for _, row in reading.read_table(path, columns=("caption", "url", "file"))]
+    rows = [row for _, row in tables.read_table(path, columns=("caption", "url", "file"))]
     # Conceptual Captions is not quoted: a lone quotation mark is part of the caption.
     assert rows[0] == {"caption": 'a "quoted cap', "url": "http://x"}
     assert rows[1]["file"] == "file.jpg"
     path = write("b.csv", 'ID,Name\n1,"a, b"\n2\n')
-    rows = reading.read_table(path, delimiter=",")
+    rows = tables.read_table(path, delimiter=",")
     assert next(rows)[1] == {"ID": "1", "Name": "a, b"}
     with pytest.raises(DataError, match=r"b\.csv:3.*1 fields, expected 2"):
         next(rows)
     with pytest.raises(DataError, match=r"c\.tsv:1"):
-        list(reading.read_table(write("c.tsv", "a\tb\tc\n"), columns=("a", "b")))
+        list(tables.read_table(write("c.tsv", "a\tb\tc\n"), columns=("a", "b")))
 
 
 def test_skip_list(write):

@@ -16,10 +16,10 @@ from vlzoo.data.checks import absent_images, check_images
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.readers.karpathy import Coco
-from vlzoo.data.reading import read_jsonl
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
+from vlzoo.data.tables import read_jsonl
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError
 

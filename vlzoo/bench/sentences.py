@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from vlzoo.data.predictions import Listed, Refused
+from vlzoo.data.predictions import Listed, Refused, row_id
 from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve
 from vlzoo.data.records import Fields, Sample
-from vlzoo.data.tables import read_rows, text_id
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
 from vlzoo.metrics.figures import Figures, Scored
@@ -76,7 +76,7 @@ class Labelled(Task):
 
     def row_key(self, row: Mapping[str, Any]) -> str:
         """The identifier."""
-        return text_id(row, "identifier")
+        return row_id(row, "identifier")
 
 
 class Nlvr2(Labelled):
@@ -161,7 +161,7 @@ class Nlvr(Nlvr2):
 
     def row_key(self, row: Mapping[str, Any]) -> str:
         """The example and which of its pictures."""
-        return f"{text_id(row, 'identifier')}-{text_id(row, 'image')}"
+        return f"{row_id(row, 'identifier')}-{row_id(row, 'image')}"
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy over pictures (its script says precision) and consistency over sentences."""
@@ -223,7 +223,7 @@ def _subset(file: Path) -> str:
 
 
 def _members(file: Path, listed: Listed) -> list[str]:
-    names, known = [text_id(row, "identifier") for row, _ in read_rows(file)], {sample.name for sample in listed}
+    names, known = [row_id(row, "identifier") for _, row in read_rows(file)], {sample.name for sample in listed}
     strange = [name for name in names if name not in known]
     if strange:
         shown = ", ".join(strange[:5])

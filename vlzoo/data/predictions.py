@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from vlzoo.data.reading import read_bytes, short
 from vlzoo.data.records import Sample
-from vlzoo.data.tables import read_bytes, read_rows, short
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import PredictionError
 from vlzoo.types import Row
 
@@ -41,6 +42,19 @@ class Refused(ValueError):
     def __init__(self, kind: str, shown: object) -> None:
         super().__init__(kind)
         self.kind, self.shown = kind, shown
+
+
+def row_id(row: Mapping[str, Any], key: str) -> str:
+    """The id under `key` of a row of predictions, as text: 17 and "17" are one id.
+
+    Raises:
+        KeyError: the row has none.
+        Refused: it is neither a whole number nor text.
+    """
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise Refused(f"rows whose {key!r} is no whole number or text", value)
+    return str(value)
 
 
 @dataclass
@@ -103,15 +117,18 @@ def collect(
             scored: all of them at once, counted, with the first few named.
     """
     known, values, seen, refusals = frozenset(expected), dict[str, T](), set[str](), Refusals()
-    for row, where in read_rows(path):
+    for where, row in read_rows(path):
+        place, name = f"the row at {where.removeprefix(str(path)).lstrip(':')}", None
         try:
             name = key(row)
             values[name] = value(row)
         except KeyError as error:
-            refusals.add(f"rows without {error.args[0]!r}", f"at {where.removeprefix(f'{path}:')}")
+            refusals.add(f"rows without {error.args[0]!r}", f"{place}, whose keys are {', '.join(map(str, row))}")
             continue
         except Refused as refused:
-            refusals.add(refused.kind, f"{name} has {short(refused.shown)}")
+            refusals.add(refused.kind, f"{name or place} has {short(refused.shown)}")
+        if name is None:
+            continue
         if name in seen:
             refusals.add("duplicate ids", name)
         elif name not in known:

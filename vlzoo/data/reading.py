@@ -7,11 +7,10 @@ file in another format must not be read as an almost empty one; single bad value
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +18,10 @@ from vlzoo.errors import DataError, did_you_mean
 
 T = TypeVar("T")
 Record = dict[str, Any]
+_GZIP = b"\x1f\x8b"
 
-MAX_FIELD = 16 * 2**20
-"""The longest field of a csv or tsv file, in characters: a picture in base64 fits."""
+MAX_INTEGER = 2**63
+"""Whole numbers of a file lie below it, and from minus it on: tables keep them in 64 bits."""
 
 _NAMES = {
     str: "text",
@@ -72,6 +72,20 @@ def read_text(path: str | Path) -> str:
     return "".join(_lines(require_file(path)))
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """A file's content, unpacked if it is gzip, whatever it is called.
+
+    Raises:
+        DataError: missing, a folder, or damaged.
+    """
+    file = require_file(path)
+    try:
+        raw = file.read_bytes()
+        return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"can't be read: {error}", where=str(path), fix="is it cut off?") from error
+
+
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Line numbers from 1 and lines of a UTF-8 file, line ends stripped.
 
@@ -96,70 +110,8 @@ def read_json(path: str | Path, kind: type[T] | None = None) -> Any:
         value = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
-        raise DataError(f"not json: {error}", where=f"{path}:{line}", fix="is it cut off?") from error
+        raise DataError(f"not JSON: {error}", where=f"{path}:{line}", fix="is it cut off?") from error
     return value if kind is None else typed(value, kind, f"{path}", "the top level")
-
-
-def read_jsonl(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """The objects of a json-lines file with their places `file:line`; blank lines are passed over.
-
-    Raises:
-        DataError: missing, a folder, or a line that is not a json object.
-    """
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not json: {error}", where=where) from error
-        yield where, typed(value, dict, where, "the line")
-
-
-def read_records(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """The objects of a json list (`.json`) or of json lines (`.jsonl`, `.txt` or no ending), with their places.
-
-    Raises:
-        DataError: missing, a folder, not json, or an entry that is not an object.
-    """
-    if Path(path).name.removesuffix(".gz").endswith(".json"):
-        for index, value in enumerate(read_json(path, list)):
-            yield (where := f"{path}[{index}]"), typed(value, dict, where, "the entry")
-    else:
-        yield from read_jsonl(path)
-
-
-def read_table(
-    path: str | Path, *, columns: Sequence[str] | None = None, delimiter: str = "\t", quoted: bool | None = None
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a csv or tsv file as mappings, with their places `file:line`.
-
-    Args:
-        path: the file.
-        columns: names of the columns where the file has no header; None: the first line names them. Rows may lack
-            trailing columns of `columns` but not have more.
-        delimiter: what separates fields.
-        quoted: whether `"` quotes fields; None: in csv yes, in tsv no, as Conceptual Captions and SBU are written.
-
-    Raises:
-        DataError: missing, a folder, or a row with a wrong number of fields.
-    """
-    quotes = quoted if quoted is not None else delimiter == ","
-    csv.field_size_limit(MAX_FIELD)
-    lines = _lines(require_file(path))
-    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
-    names = list(columns) if columns is not None else next(rows, [])
-    try:
-        for row in rows:
-            if not row:
-                continue
-            where = f"{path}:{rows.line_num}"
-            if len(row) > len(names) or (columns is None and len(row) < len(names)):
-                raise DataError(f"{len(row)} fields, expected {len(names)}: {', '.join(names)}", where=where)
-            yield where, dict(zip(names, row, strict=False))
-    except csv.Error as error:
-        raise DataError(f"not a table: {error}", where=f"{path}:{rows.line_num}") from error
 
 
 def need(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
@@ -173,18 +125,30 @@ def need(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
     return typed(record[key], kind, where, f"the value of {key!r}")
 
 
+def optional(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> T | None:
+    """`record[key]`, checked; None where the key is missing or its value is null.
+
+    Raises:
+        DataError: the value is not of `kind`.
+    """
+    value = record.get(key)
+    return None if value is None else typed(value, kind, where, f"the value of {key!r}")
+
+
 def typed(value: Any, kind: type[T], where: str, what: str = "the value") -> T:
     """`value`, checked; a whole number passes as a number, true and false do not.
 
     Raises:
-        DataError: it is of another kind; shows it.
+        DataError: it is of another kind, or a whole number of more than 64 bits; shows it.
     """
     fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
-    if fits and not (isinstance(value, bool) and kind is not bool):
-        return float(value) if kind is float else value  # type: ignore[return-value]
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise DataError(f"{what} is {shown}, expected {_NAMES.get(kind, kind.__name__)}", where=where)
+    if isinstance(value, bool) and kind not in (bool, object):
+        fits = False
+    if not fits:
+        raise DataError(f"{what} is {short(value)}, expected {_NAMES.get(kind, kind.__name__)}", where=where)
+    if kind in (int, float) and isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+        raise DataError(f"{what} is {short(value)}, a number of more than 64 bits", where=where)
+    return float(value) if kind is float else value  # type: ignore[return-value]
 
 
 def identifier(record: Mapping[str, Any], key: str, where: str) -> str:
@@ -194,9 +158,18 @@ def identifier(record: Mapping[str, Any], key: str, where: str) -> str:
         DataError: the key is missing, or its value is neither.
     """
     value = need(record, key, object, where)
+    if isinstance(value, float) and value.is_integer():
+        fix = f"write {value:.0f}: whole numbers become decimals where a program found gaps in their column"
+        raise DataError(f"the id {key!r} is {value!r}, a decimal number", where=where, fix=fix)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise DataError(f"the value of {key!r} is {value!r}, expected a number or text", where=where)
+        raise DataError(f"the id {key!r} is {short(value)}, expected a whole number or text", where=where)
     return str(value)
+
+
+def short(value: object) -> str:
+    """A value for a message, cut to a readable length."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def unique(pairs: Iterable[tuple[str, T]], what: str, where: str) -> dict[str, T]:
@@ -234,7 +207,7 @@ def first_existing(root: str | Path, names: Iterable[str]) -> str:
 
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        return file.read(2) == _GZIP
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -1,114 +1,147 @@
-"""Files of rows that anybody wrote: a JSON list, an object that holds it, one object a line, or CSV; gzip or not.
+"""Files of rows: a JSON list, an object that holds it, one object a line, csv or tsv; gzip or not. No torch here.
 
-No torch here.
+What a file is, its content says: JSON lines called `.json` and a list called `.jsonl` are read as what they are.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.reading import MAX_FIELD
-from vlzoo.errors import DataError, did_you_mean
-from vlzoo.types import Row
+from vlzoo.data.reading import Record, read_json, read_lines, short, typed
+from vlzoo.errors import DataError
 
-_GZIP = b"\x1f\x8b"
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked if it is gzip, whatever it is called.
-
-    Raises:
-        DataError: no such file, or a broken one.
-    """
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
-    except (OSError, EOFError, zlib.error) as error:
-        near = [found.name for found in path.parent.glob("*")] if path.parent.is_dir() else []
-        fix = did_you_mean(path.name, near, what="in this folder") if near and not path.exists() else None
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"cannot be read: {why}", where=str(path), fix=fix) from None
+MAX_FIELD = 16 * 2**20
+"""The longest field of a csv or tsv file, in characters: a picture in base64 fits."""
 
 
-def read_rows(path: Path, inside: str | None = None) -> list[tuple[Row, str]]:
-    """The rows of a file, each with its place for messages.
+def read_rows(
+    path: str | Path, inside: str | None = None, *, columns: Sequence[str] | None = None
+) -> Iterator[tuple[str, Record]]:
+    """The rows of a file that anybody wrote, with their places.
 
     Args:
-        path: the file; with a header line where it is `.csv`.
+        path: a table where it is called `.csv` or `.tsv`; else JSON of any of the forms.
         inside: name of the list, where the file may be an object that holds it.
+        columns: of a table that may have no line of names: a first line that holds one of these names is such a line.
 
     Raises:
-        DataError: unreadable, empty, or rows that are not objects.
+        DataError: missing, a folder, of none of these forms, a row that is not an object, or no row at all.
     """
-    text = _decode(path)
-    rows = _csv_rows(text, path) if path.name.removesuffix(".gz").endswith(".csv") else _json_rows(text, path, inside)
-    if not rows:
+    found = False
+    for where, row in _rows(path, inside, columns):
+        found = True
+        yield where, row
+    if not found:
         raise DataError("holds no rows", where=str(path))
-    for row, where in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"expected an object, found {short(row)}", where=where)
-    return rows
 
 
-def text_id(row: Mapping[str, Any], name: str) -> str:
-    """The id under `name` as text; 17 and "17" are the same id.
+def _rows(path: str | Path, inside: str | None, columns: Sequence[str] | None) -> Iterator[tuple[str, Record]]:
+    name = Path(path).name.removesuffix(".gz")
+    if name.endswith((".csv", ".tsv")):
+        delimiter = "," if name.endswith(".csv") else "\t"
+        headed = columns is None or _has_names(path, columns, delimiter)
+        yield from read_table(path, columns=None if headed else columns, delimiter=delimiter)
+        return
+    whole = _whole(path, inside)
+    if whole is None:
+        yield from read_jsonl(path)
+        return
+    place = str(path)
+    if isinstance(whole, dict) and inside is not None and inside in whole:
+        whole, place = whole[inside], f"{path}: {inside}"
+    for index, row in enumerate(whole if isinstance(whole, list) else [whole]):
+        yield (where := f"{place}[{index}]"), typed(row, dict, where, "the entry")
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """The objects of a json-lines file with their places `file:line`; blank lines are passed over.
 
     Raises:
-        KeyError: the row has none, or one that is neither a whole number nor text.
+        DataError: missing, a folder, or a line that is not a json object.
     """
-    found = row[name]
-    if isinstance(found, bool) or not isinstance(found, (int, str)):
-        raise KeyError(name)
-    return str(found)
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            why = getattr(error, "msg", None) or error
+            raise DataError(f"not JSON: {why} in {short(line)}", where=where) from error
+        yield where, typed(value, dict, where, "the line")
 
 
-def short(value: object) -> str:
-    """A value for a message, cut to a readable length."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def read_table(
+    path: str | Path, *, columns: Sequence[str] | None = None, delimiter: str = "\t", quoted: bool | None = None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a csv or tsv file as mappings, with their places `file:line`.
+
+    Args:
+        path: the file.
+        columns: names of the columns where the file has no header; None: the first line names them. Rows may lack
+            trailing columns of `columns` but not have more.
+        delimiter: what separates fields.
+        quoted: whether `"` quotes fields; None: in csv yes, in tsv no, as Conceptual Captions and SBU are written.
+
+    Raises:
+        DataError: missing, a folder, or a row with a wrong number of fields.
+    """
+    quotes = quoted if quoted is not None else delimiter == ","
+    rows = _quoted(path, delimiter) if quotes else _split(path, delimiter)
+    names = list(columns) if columns is not None else next((fields for _, fields in rows), [])
+    for number, fields in rows:
+        where = f"{path}:{number}"
+        if len(fields) > len(names) or (columns is None and len(fields) < len(names)):
+            raise DataError(f"{len(fields)} fields, expected {len(names)}: {', '.join(names)}", where=where)
+        yield where, dict(zip(names, fields, strict=False))
 
 
-def _decode(path: Path) -> str:
+def _whole(path: str | Path, inside: str | None) -> Any:
+    """The value of a file that is one JSON value; None where it holds one object a line, or nothing."""
+    lines = (line for _, line in read_lines(path) if line.strip())
+    first = next(lines, None)
+    if first is None:
+        return None
     try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(path)) from None
-
-
-def _csv_rows(text: str, path: Path) -> list[tuple[Any, str]]:
-    csv.field_size_limit(MAX_FIELD)  # the process's, so every reader says its own
-    reader = csv.DictReader(io.StringIO(text))
-    try:
-        return [(row, f"{path}:{number}") for number, row in enumerate(reader, 2)]
-    except csv.Error as error:
-        raise DataError(f"not CSV: {error}", where=f"{path}:{reader.line_num + 1}") from None
-
-
-def _json_rows(text: str, path: Path, inside: str | None) -> list[tuple[Any, str]]:
-    try:
-        whole = json.loads(text)
+        value = json.loads(first)
     except (ValueError, RecursionError):
-        return _line_rows(text, path)
-    if isinstance(whole, dict) and inside is not None and inside in whole:
-        whole = whole[inside]
-    listed = whole if isinstance(whole, list) else [whole]
-    return [(row, f"{path}:[{n}]") for n, row in enumerate(listed)]
+        # A value of many lines. A first line of JSON lines that is broken is told as that line's fault.
+        return read_json(path) if first.strip() in ("{", "[") or not _second_is_object(lines) else None
+    if isinstance(value, list) or (isinstance(value, dict) and inside is not None and inside in value):
+        return read_json(path)
+    return None
 
 
-def _line_rows(text: str, path: Path) -> list[tuple[Any, str]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append((json.loads(line), f"{path}:{number}"))
-            except (ValueError, RecursionError) as error:
-                why = getattr(error, "msg", None) or error
-                raise DataError(f"not JSON: {why} in {short(line)}", where=f"{path}:{number}") from None
-    return rows
+def _second_is_object(lines: Iterator[str]) -> bool:
+    try:
+        return isinstance(json.loads(next(lines, "")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _has_names(path: str | Path, columns: Sequence[str], delimiter: str) -> bool:
+    for _, fields in _quoted(path, delimiter):
+        return any(field.strip() in columns for field in fields)
+    return False
+
+
+def _quoted(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Fields that `"` may quote, with the line they end on."""
+    csv.field_size_limit(MAX_FIELD)  # the process's, so every reader says its own
+    # A lone carriage return in a field is a blank, not the end of a row, as csv would have it.
+    rows = csv.reader((line.replace("\r", " ") + "\n" for _, line in read_lines(path)), delimiter=delimiter)
+    try:
+        for fields in rows:
+            if fields:
+                yield rows.line_num, fields
+    except csv.Error as error:
+        raise DataError(f"not a table: {error}", where=f"{path}:{rows.line_num}") from error
+
+
+def _split(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Fields of lines without quotes: whatever stands between two delimiters."""
+    return ((number, line.split(delimiter)) for number, line in read_lines(path) if line)

@@ -69,7 +69,7 @@ def test_train_all_comes_in_ten_files(tmp_path):
         (json.dumps({"1": {k: v for k, v in QUESTION.items() if k != "imageId"}}), "no key 'imageId'"),
         (f'{{"1": {json.dumps(QUESTION)}, "1": {json.dumps(QUESTION)}}}', "'1' is there twice"),
         (json.dumps([QUESTION]), "the top level is"),
-        ('{"1": {', "not json"),
+        ('{"1": {', "not JSON"),
     ],
 )
 def test_what_is_wrong_is_named(gqa, text, told):

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vlzoo.bench.grounding.proposals import Proposals, proposals_of
-from vlzoo.data.predictions import Refused, fingerprint
+from vlzoo.data.predictions import Refused, fingerprint, row_id
 from vlzoo.data.readers.refcoco_boxes import annotated, are_numbers
 from vlzoo.data.records import Sample
-from vlzoo.data.tables import read_rows, text_id
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import CheckpointError, DataError, did_you_mean
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.grounding import IOU_AT, RULES, best_box, energy_in_box, iou, pointing_hit, points_in_boxes
@@ -112,7 +112,7 @@ class Grounding(Task):
 
     def row_key(self, row: Mapping[str, Any]) -> str:
         """`{"ref_id", "box": [x, y, w, h]}`, or with `sent_id`."""
-        return text_id(row, self.by)
+        return row_id(row, self.by)
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The box, and the map's highest point where one was given."""
@@ -144,7 +144,7 @@ class Grounding(Task):
 
 
 def _has_sentences(file: Path) -> bool:
-    return any("sent_id" in row for row, _ in read_rows(file))
+    return any("sent_id" in row for _, row in read_rows(file))
 
 
 def target(sample: Sample) -> tuple[float, float, float, float]:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from vlzoo.bench.retrieval.matrices import Captions
-from vlzoo.data.predictions import Listed, fingerprint, read_bytes
-from vlzoo.data.reading import read_json
+from vlzoo.data.predictions import Listed, fingerprint
+from vlzoo.data.reading import read_bytes, read_json
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.recall import check_scores

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from vlzoo.bench.vqa.task import Vqa, answer_text, exact
+from vlzoo.data.predictions import row_id
 from vlzoo.data.readers import gqa
 from vlzoo.data.records import Sample
-from vlzoo.data.tables import text_id
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
 from vlzoo.task import in_order
@@ -55,7 +55,7 @@ class Gqa(Vqa):
 
     def row_key(self, row: Mapping[str, Any]) -> str:
         """`{"questionId", "prediction"}` (the server's) or `{"question_id", "answer"}`."""
-        return text_id(row, "questionId" if "questionId" in row else "question_id")
+        return row_id(row, "questionId" if "questionId" in row else "question_id")
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The answer."""

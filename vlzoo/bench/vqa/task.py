@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE, AnswerList, answer_weights, build_answer_list
-from vlzoo.data.predictions import Refused
+from vlzoo.data.predictions import Refused, row_id
 from vlzoo.data.readers import vqa
 from vlzoo.data.records import Fields, Sample
-from vlzoo.data.tables import text_id
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
@@ -171,7 +170,7 @@ class Vqa(Task):
 
     def row_key(self, row: Mapping[str, Any]) -> str:
         """The server's results format: `{"question_id", "answer"}`."""
-        return text_id(row, "question_id")
+        return row_id(row, "question_id")
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The answer."""

@@ -15,8 +15,9 @@ from vlzoo.data.cleaning import clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.readers.karpathy import COCO_SIZES, FLICKR_SIZES
-from vlzoo.data.reading import identifier, need, read_records
+from vlzoo.data.reading import identifier, need
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 
 
@@ -55,7 +56,7 @@ class CaptionList(CaptionSource):
         """
         texts: dict[str, list[str]] = {}
         owner: dict[str, str] = {}
-        for where, entry in read_records(Path(self.root, self.list_file)):
+        for where, entry in read_rows(Path(self.root, self.list_file)):
             image = self._image(entry, where)
             said = texts.setdefault(image, [])
             caption = need(entry, "caption", object, where)

@@ -13,9 +13,10 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS
-from vlzoo.data.reading import Record, need, read_json, read_jsonl, typed
+from vlzoo.data.reading import Record, need, read_json, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 
 EASY_VQA_CARD = Card(

@@ -15,7 +15,7 @@ from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
 from vlzoo.data.reading import Record, identifier, need, read_json, read_text, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_rows, text_id
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 
 GQA_CARD = Card(
@@ -133,7 +133,9 @@ def annotated(file: Path) -> Iterator[Sample]:
     """
     official = ".jsonl" not in file.name and ".csv" not in file.name and _official(file)
     pairs = [(name, row, f"{file}:{name}") for name, row in official.items()] if official else []
-    pairs = pairs or [(text_id(row, "question_id"), dict(row), where) for row, where in read_rows(file, "questions")]
+    pairs = pairs or [
+        (identifier(row, "question_id", where), row, where) for where, row in read_rows(file, "questions")
+    ]
     seen: set[str] = set()
     for name, row, where in pairs:
         if not isinstance(row, dict) or not isinstance(row.get("answer"), str):
@@ -261,6 +263,6 @@ def _questions(file: Path) -> Iterator[tuple[str, Record]]:
         whole = json.loads(read_text(file), object_pairs_hook=checked)
     except (ValueError, RecursionError) as error:
         place = f"{file}:{getattr(error, 'lineno', 1)}"
-        raise DataError(f"not json: {error}", where=place, fix="download it again; is it cut off?") from error
+        raise DataError(f"not JSON: {error}", where=place, fix="download it again; is it cut off?") from error
     for name, row in typed(whole, dict, str(file), "the top level").items():
         yield name, typed(row, dict, f"{file}: question {name}", "the question")

@@ -12,10 +12,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, typed
+from vlzoo.data.reading import Record, identifier, need, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_rows
+from vlzoo.data.tables import read_jsonl, read_rows
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.metrics.nlvr import nlvr2_sentence
 
@@ -177,7 +177,7 @@ class Nlvr2Albef(Nlvr2):
         Raises:
             DataError: a row without sentence, label or exactly two pictures.
         """
-        for index, (where, row) in enumerate(read_records(self.place(self.file()))):
+        for index, (where, row) in enumerate(read_rows(self.place(self.file()))):
             left, right = two_pictures(row, where)
             if (text := clean_text(need(row, "sentence", str, where), where, faults, what="sentence")) is None:
                 continue
@@ -205,7 +205,7 @@ def identified(file: Path) -> Iterator[tuple[str, Record, str]]:
         DataError: a row without an identifier, or one twice.
     """
     seen: set[str] = set()
-    for row, where in read_rows(file):
+    for where, row in read_rows(file):
         name = identifier(row, "identifier", where)
         if name in seen:
             raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")

@@ -14,9 +14,10 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.nlvr import identified, truth
 from vlzoo.data.readers.task import ArchivedSource, joined
-from vlzoo.data.reading import Record, identifier, need, read_jsonl, typed
+from vlzoo.data.reading import Record, identifier, need, typed
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import nlvr_sentence
 

@@ -11,9 +11,10 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.refcoco import REFCOCO_PLUS_CARD, RefCoco
 from vlzoo.data.readers.refcoco_boxes import Targets, placed
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import Record, identifier, need, read_records, unique
+from vlzoo.data.reading import Record, identifier, need, unique
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 
 REFCOCO_ALBEF_CARD = Card(
@@ -60,7 +61,7 @@ class RefCocoPlusAlbef(RefCoco):
         refs = (
             unique(((str(ref["ref_id"]), ref) for _, ref in self.refs()), "ref_id", self.refs_file()) if boxed else {}
         )
-        for index, (where, row) in enumerate(read_records(self.place(self.list_file()))):
+        for index, (where, row) in enumerate(read_rows(self.place(self.list_file()))):
             name, image = identifier(row, "ref_id", where), need(row, "image", str, where)
             if boxed and name not in refs:
                 raise DataError(f"ref_id {name} is not in {self.refs_file()}", where=where)

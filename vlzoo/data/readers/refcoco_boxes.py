@@ -12,9 +12,9 @@ from vlzoo.data.cleaning import clean_box
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
+from vlzoo.data.reading import Record, identifier, need, read_bytes, read_json, typed, unique
 from vlzoo.data.records import Region, Sample
-from vlzoo.data.tables import read_bytes, read_rows
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 from vlzoo.types import Box
 
@@ -115,10 +115,12 @@ def annotated(file: Path, *, instances: Path | None = None, expressions: bool = 
         DataError: a reference without a box, or an id twice.
     """
     rows = _refs(file) if file.name.removesuffix(".gz").endswith(".p") else read_rows(file, "refs")
-    boxes = _all_boxes(instances or file.parent / "instances.json") if "ann_id" in rows[0][0] else {}
+    boxes: dict[Any, Any] = {}
     seen: set[str] = set()
-    for row, where in rows:
-        box = row.get("box", row.get("bbox", boxes.get(row.get("ann_id"))))
+    for where, row in rows:
+        if "ann_id" in row and not boxes:
+            boxes = _all_boxes(instances or file.parent / "instances.json")
+        box: Any = row.get("box", row.get("bbox", boxes.get(row.get("ann_id"))))
         if "ref_id" not in row or not are_numbers(box, 4):
             fix = "a row reads {ref_id, bbox: [x, y, w, h]}, or {ref_id, ann_id} with refer's instances.json"
             raise DataError("no ref_id with a box here", where=where, fix=fix)
@@ -141,12 +143,12 @@ def are_numbers(value: Any, count: int) -> bool:
     return all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in value)
 
 
-def _refs(file: Path) -> list[tuple[Mapping[str, Any], str]]:
+def _refs(file: Path) -> Iterator[tuple[str, Record]]:
     """REFER's pickled list, read without running any code in it."""
     rows = safe_pickle.loads(read_bytes(file), where=str(file))
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError("not a list of references", where=str(file), fix="give REFER's refs(...).p")
-    return [(row, f"{file}:[{number}]") for number, row in enumerate(rows)]
+    return ((f"{file}[{number}]", row) for number, row in enumerate(rows))
 
 
 def _all_boxes(file: Path) -> dict[Any, Any]:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from vlzoo.data.cards import Card
 from vlzoo.data.features import Detected, Features
 from vlzoo.data.readers.karpathy import Karpathy
-from vlzoo.data.reading import need, read_json, read_jsonl
+from vlzoo.data.reading import need, read_json
 from vlzoo.data.records import ImageRef
 from vlzoo.data.scenes.words import COLORS, SHAPES, SIZES, TEXTURES
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 
 DESCRIPTIONS, CARD = "annotations/scenes.jsonl", "card.json"

@@ -11,10 +11,11 @@ from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import ZipImage
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import identifier, need, read_jsonl, typed
+from vlzoo.data.reading import identifier, need, typed
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
+from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError, UnknownName, did_you_mean
 
 HASHED = "no official splits: `train`, `val`, `test` take {} % by a hash of the {}; `all` is all"

@@ -13,10 +13,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need, read_jsonl, read_records, read_table
+from vlzoo.data.reading import Record, identifier, need
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_rows
+from vlzoo.data.tables import read_jsonl, read_rows, read_table
 from vlzoo.errors import DataError, did_you_mean
 
 CLASSES = ("contradiction", "neutral", "entailment")
@@ -162,7 +162,7 @@ class SnliVeAlbef(SnliVe):
             DataError: an unknown label, or a row without picture or sentence.
         """
         images: set[str] = set()
-        for index, (where, row) in enumerate(read_records(self.place(self.annotation_files()[0]))):
+        for index, (where, row) in enumerate(read_rows(self.place(self.annotation_files()[0]))):
             label, image_id = entailment(row, "label", where), identifier(row, "image", where).removesuffix(".jpg")
             text = clean_text(need(row, "sentence", str, where), where, faults, what="hypothesis")
             if label == NO_LABEL:
@@ -280,7 +280,7 @@ def annotated(file: Path) -> Iterator[Sample]:
         DataError: a pairID twice, or a label that is no class.
     """
     seen: set[str] = set()
-    for row, where in read_rows(file):
+    for where, row in read_rows(file):
         name, label = identifier(row, "pairID", where), entailment(dict(row), "gold_label", where)
         if name in seen:
             raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")

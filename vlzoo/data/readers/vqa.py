@@ -10,10 +10,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, need, read_json, read_records, typed, unique
+from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_rows, text_id
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 
 VG_WEIGHT = 0.5
@@ -177,7 +177,7 @@ class VqaAlbef(TaskSource):
             DataError: an id twice, or a row without question, picture or dataset.
         """
         seen, asked = set(), set()
-        for index, (where, row) in enumerate(read_records(self.place(self._list()))):
+        for index, (where, row) in enumerate(read_rows(self.place(self._list()))):
             dataset = row.get("dataset", "vg" if self.split == "vg" else "vqa")
             if dataset not in ("vqa", "vg"):
                 raise DataError(f"the dataset is {dataset!r}", where=where, fix="it must be 'vqa' or 'vg'")
@@ -221,11 +221,15 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
     Raises:
         DataError: a row without id or answers, or an id twice.
     """
-    more = {text_id(row, "question_id"): row for row, _ in read_rows(questions, "questions")} if questions else {}
+    more = (
+        {identifier(row, "question_id", where): row for where, row in read_rows(questions, "questions")}
+        if questions
+        else {}
+    )
     seen: set[str] = set()
-    for row, where in read_rows(file, "annotations"):
+    for where, row in read_rows(file, "annotations"):
         try:
-            name, given = text_id(row, "question_id"), row["answers"] if "answers" in row else row["answer"]
+            name, given = identifier(row, "question_id", where), row["answers"] if "answers" in row else row["answer"]
         except KeyError as error:
             raise DataError(f"no {error.args[0]!r} here", where=where, fix="give VQA's annotation file") from None
         if name in seen:

@@ -20,9 +20,10 @@ from vlzoo.data.cleaning import clean_box, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, FileImage
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import need, read_jsonl, typed
+from vlzoo.data.reading import need, typed
 from vlzoo.data.records import ImageRef
 from vlzoo.data.sources import Expected
+from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 
 
