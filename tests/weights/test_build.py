@@ -45,7 +45,7 @@ def test_the_same_resolution_changes_nothing(convert):
 
 
 def test_an_encoder_without_a_position_table_is_resized_by_its_recipe_alone():
-    """A Swin: patches of 4 pixels, and no word of a vision transformer's options."""
+    """A Swin of two stages: a token of 8 pixels, and no word of a vision transformer's options."""
     arguments = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2]}
     encoder = {"part": "timm", "name": "swin_tiny_patch4_window7_224", "image_size": 32, "arguments": arguments}
     recipe = {"model": {"image_encoder": encoder}, "augment": {"eval": {"part": "plain", "size": 32}}}
@@ -53,7 +53,7 @@ def test_an_encoder_without_a_position_table_is_resized_by_its_recipe_alone():
     after, notes = resize(before, 64)
     assert notes == ()
     assert after.recipe["model"]["image_encoder"] == {**encoder, "image_size": 64}
-    with pytest.raises(CheckpointError, match=r"patches of 4(.|\n)*multiple of 4: 64"):
+    with pytest.raises(CheckpointError, match=r"patches of 8(.|\n)*multiple of 8: 64"):
         resize(before, 65)
 
 

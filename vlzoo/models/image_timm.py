@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
 from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.positions import resize_positions
+from vlzoo.models.positions import resize_positions, resize_relative
 from vlzoo.resources import package_weights
 from vlzoo.types import Tokens
 
@@ -32,7 +32,7 @@ class TimmEncoder(ImageEncoder):
     """A ViT, DeiT, BEiT, Swin or CNN of timm without its classifier.
 
     ViTs give all their tokens after the last norm, and the first as `pooled`; models without a class token
-    (Swin, CNNs, ViTs that average) give the mean of their grid.
+    (Swin, CNNs, ViTs that average) pool to the mean of their grid.
 
     Args:
         name: a model's name in timm.
@@ -41,6 +41,8 @@ class TimmEncoder(ImageEncoder):
         pretrained_path: local weights file; the position table is resized to `image_size`.
         package: installed pip package that holds a .pth or .safetensors file for this model.
         positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place.
+        first: `mean`: the mean of the grid stands before it as a token, for fusions that read a whole picture there, as
+            X-VLM's Swin; empty: what the model has.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
         own_colours: bring the pixels back to the mean and deviation that timm's weights were made with.
         frozen: leave timm's weights and batch statistics as they are.
@@ -58,6 +60,7 @@ class TimmEncoder(ImageEncoder):
         pretrained_path: str | None = None,
         package: str | None = None,
         positions: bool = False,
+        first: Literal["", "mean"] = "",
         norm: bool = False,
         own_colours: bool = False,
         frozen: bool = False,
@@ -70,7 +73,7 @@ class TimmEncoder(ImageEncoder):
         if file:
             load_image_weights(self.model, file)
             self.filled = tuple(f"model.{each}" for each in self.model.state_dict())
-        self.frozen = frozen
+        self.frozen, self.first = frozen, first
         self.model.requires_grad_(not frozen)
         scale, shift = _colours(self.model) if own_colours else (torch.ones(3), torch.zeros(3))
         self.own_colours = own_colours
@@ -96,15 +99,21 @@ class TimmEncoder(ImageEncoder):
         x_MND = self.norm(_last_norm(self.model)(x_MND))
         if self.position is not None:
             x_MND = _placed(x_MND, self.position, prefix)
-        mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
+        return self.tokens(x_MND, prefix, grid)
+
+    def tokens(self, x_MND: Tensor, prefix: int, grid: tuple[int, int] | None) -> Tokens:
+        """Features [M, N, D] with their pooled state, and the mean before them where the options say so."""
         has_class_token = prefix > 0 and getattr(self.model, "global_pool", "token") == "token"
         pooled = x_MND[:, 0] if has_class_token else x_MND[:, prefix:].mean(dim=1)
+        if self.first == "mean" and prefix == 0:
+            x_MND, prefix = torch.cat([pooled[:, None], x_MND], dim=1), 1
+        mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
         return Tokens(x_MND, mask, pooled, prefix, grid)
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Its own names; a ViT's position table at the grid of its own pictures (ALBEF's `interpolate_pos_embed`)."""
+        """Its own names, and tables of places at its own size: a ViT's for its grid, a Swin's for its windows."""
         own = super().start_from(name, tensors)
-        return {each: _at_own_grid(self.model, t) if each == "model.pos_embed" else t for each, t in own.items()}
+        return {each: resized(self.model, each.removeprefix("model."), tensor) for each, tensor in own.items()}
 
     def train(self, mode: bool = True) -> TimmEncoder:
         """Training mode; frozen weights stay in evaluation mode, so that batch statistics rest too."""
@@ -178,9 +187,8 @@ def _as_tokens(model: Any, features: Tensor) -> tuple[Tensor, int, tuple[int, in
 
 
 def _patch_of(model: Any) -> int:
-    """Side of a patch in pixels; 1 for models that have none."""
-    size = getattr(getattr(model, "patch_embed", None), "patch_size", 1)
-    return int(size[0] if isinstance(size, tuple | list) else size)
+    """Side in pixels of what a token stands for; 1 for models without patches, which take any size."""
+    return int(model.feature_info[-1]["reduction"]) if hasattr(model, "patch_embed") else 1
 
 
 def _own_grid(model: Any) -> tuple[int, int] | None:
@@ -220,9 +228,8 @@ def load_image_weights(model: nn.Module, file: str) -> None:
     Raises:
         CheckpointError: the file can't be read, or lacks a weight of the model.
     """
-    weights = timm_names(model, read_weights(file), file)
-    if "pos_embed" in weights:
-        weights["pos_embed"] = _at_own_grid(model, weights["pos_embed"])
+    given = timm_names(model, read_weights(file), file)
+    weights = {name: resized(model, name, tensor) for name, tensor in given.items()}
     fill(model, weights, where=file, optional=_HEADS)
 
 
@@ -235,6 +242,16 @@ def timm_names(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[
     if any(name.startswith("_conv_stem") for name in weights):
         return _from_efficientnet_pytorch(model, weights, file)
     return weights
+
+
+def resized(model: Any, name: str, table: Tensor) -> Tensor:
+    """A weight of a timm model; one that says where tokens stand, for the grid or the windows the model has."""
+    if name == "pos_embed":
+        return _at_own_grid(model, table)
+    own = model.state_dict().get(name) if name.endswith("relative_position_bias_table") else None
+    if own is None or own.shape == table.shape or table.shape[1:] != own.shape[1:]:
+        return table
+    return resize_relative(table, math.isqrt(len(own)))
 
 
 def _at_own_grid(model: Any, table: Tensor) -> Tensor:
