@@ -37,6 +37,11 @@ class MlmHead(nn.Module):
         return F.linear(self.norm(F.gelu(self.dense(x_TD))), self.embedding, self.bias)
 
 
+def norm_mlp(width: int, out: int) -> nn.Sequential:
+    """Linear to twice the width, LayerNorm, GELU, Linear: X-VLM's head for matching, classes and boxes."""
+    return nn.Sequential(nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, out))
+
+
 class Mlp(nn.Module):
     """Linear, ReLU, Linear: ALBEF's head for SNLI-VE and NLVR2.
 

@@ -90,16 +90,22 @@ class TimmEncoder(ImageEncoder):
         Raises:
             VlzooError: pictures of another size than the model or its positions were made for.
         """
-        _check_size(self.model, image_M3HW)
-        if self.own_colours:
-            image_M3HW = image_M3HW * self.scale + self.shift
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            features = self.model.forward_features(image_M3HW)
+            features = self.model.forward_features(self.coloured(image_M3HW))
         x_MND, prefix, grid = _as_tokens(self.model, features)
         x_MND = self.norm(_last_norm(self.model)(x_MND))
         if self.position is not None:
             x_MND = _placed(x_MND, self.position, prefix)
         return self.tokens(x_MND, prefix, grid)
+
+    def coloured(self, image_M3HW: Tensor) -> Tensor:
+        """Pixels [M, 3, H, W] in the colours that timm's weights know.
+
+        Raises:
+            VlzooError: pictures of another size than the model was made for.
+        """
+        _check_size(self.model, image_M3HW)
+        return image_M3HW * self.scale + self.shift if self.own_colours else image_M3HW
 
     def tokens(self, x_MND: Tensor, prefix: int, grid: tuple[int, int] | None) -> Tokens:
         """Features [M, N, D] with their pooled state, and the mean before them where the options say so."""
@@ -109,6 +115,10 @@ class TimmEncoder(ImageEncoder):
             x_MND, prefix = torch.cat([pooled[:, None], x_MND], dim=1), 1
         mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
         return Tokens(x_MND, mask, pooled, prefix, grid)
+
+    def grid_of(self, places: int) -> tuple[int, int] | None:
+        """Rows and columns of a grid of so many tokens; None where they form none."""
+        return _vit_grid(self.model, places)
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Its own names, and tables of places at its own size: a ViT's for its grid, a Swin's for its windows."""

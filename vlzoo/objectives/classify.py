@@ -6,15 +6,15 @@ Legend: B batch rows, W width of a pair's state, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
-from vlzoo.models.heads import Mlp
+from vlzoo.models.heads import Mlp, norm_mlp
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
@@ -27,6 +27,7 @@ class Classify(Objective):
 
     Args:
         images: how many pictures a text reads: 1, or 2 for NLVR2.
+        head: `relu` (ALBEF), or `mlp`: twice the width, LayerNorm, GELU (X-VLM).
         two_pass: read each picture in a pass of its own and join the two first states, so that a fusion made for one
             picture can do NLVR2 (the pair setting of UNITER, Chen et al. 2020).
     """
@@ -34,9 +35,9 @@ class Classify(Objective):
     needs = ("text_encoder", "fusion")
     mirrored = ("head",)
 
-    def __init__(self, *, images: int = 1, two_pass: bool = False) -> None:
+    def __init__(self, *, images: int = 1, head: Literal["relu", "mlp"] = "relu", two_pass: bool = False) -> None:
         super().__init__()
-        self.two_pass = two_pass
+        self.two_pass, self.kind = two_pass, head
         self.views = tuple("image" if i == 0 else f"image{i}" for i in range(images))
 
     def build(self, spec: Spec) -> None:
@@ -47,7 +48,8 @@ class Classify(Objective):
         """
         if not spec.classes:
             raise VlzooError("objective 'classify' needs classes", fix="use it in a task whose samples have labels")
-        self.head = Mlp(spec.pooled_width * (len(self.views) if self.two_pass else 1), spec.classes)
+        width = spec.pooled_width * (len(self.views) if self.two_pass else 1)
+        self.head: nn.Module = (norm_mlp if self.kind == "mlp" else Mlp)(width, spec.classes)
 
     def plan(self, plan: Plan) -> None:
         """The first position is read."""

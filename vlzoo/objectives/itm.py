@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.interfaces import Objective
+from vlzoo.models.heads import norm_mlp
 from vlzoo.offers import MATCH
+from vlzoo.step.negatives import floored_weights
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Spec
@@ -24,27 +26,29 @@ class ITM(Objective):
 
     Args:
         head: `linear` (ALBEF), or `mlp`: twice the width, LayerNorm, GELU (X-VLM).
+        mining: the chances of hard negatives: `softmax` over the similarities to what is not alike, or `floored`: over
+            all, plus 1e-5 (X-VLM).
     """
 
     needs = ("text_encoder", "fusion")
 
-    def __init__(self, *, head: Literal["linear", "mlp"] = "linear") -> None:
+    def __init__(
+        self, *, head: Literal["linear", "mlp"] = "linear", mining: Literal["softmax", "floored"] = "softmax"
+    ) -> None:
         super().__init__()
-        self.kind = head
+        self.kind, self.mining = head, mining
 
     def build(self, spec: Spec) -> None:
         """Make the two-class head."""
         width = spec.pooled_width
-        self.head: nn.Module = nn.Linear(width, 2)
-        if self.kind == "mlp":
-            self.head = nn.Sequential(
-                nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, 2)
-            )
+        self.head: nn.Module = norm_mlp(width, 2) if self.kind == "mlp" else nn.Linear(width, 2)
 
     def plan(self, plan: Plan) -> None:
         """The first position of both passes is read."""
         plan.read("cls")
         plan.read("cls", pairs="negative")
+        if self.mining == "floored":
+            plan.mining = floored_weights
 
     def offers(self) -> Mapping[str, Any]:
         """`match`: the head."""

@@ -5,6 +5,7 @@ Legend: B batch rows, C columns: rows of all processes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,3 +59,17 @@ def negative_weights(logit_BC: Tensor, alike_BC: Tensor, offset: int = 0) -> Ten
     own_BC = own_B1 == torch.arange(logit_BC.shape[1], device=logit_BC.device)[None]
     lone_B1 = weight_BC.sum(1, keepdim=True) <= 0
     return torch.where(lone_B1, (~own_BC).to(weight_BC.dtype), weight_BC)
+
+
+def floored_weights(logit_BC: Tensor, alike_BC: Tensor, offset: int = 0) -> Tensor:
+    """As `negative_weights`, by the softmax over all columns, its own too, plus 1e-5 (X-VLM, `models/xvlm.py`).
+
+    A confident model, whose softmax leaves next to nothing for negatives, draws them almost evenly so.
+    """
+    weight_BC = torch.softmax(logit_BC.float(), dim=1) + 1e-5
+    legal_BC = weight_BC.masked_fill(alike_BC, 0.0)
+    return torch.where(alike_BC.all(1, keepdim=True), negative_weights(logit_BC, alike_BC, offset), legal_BC)
+
+
+Mining = Callable[[Tensor, Tensor, int], Tensor]
+"""Similarities, which of them are alike, and the first row's column, to the chances of a negative."""

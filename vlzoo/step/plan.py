@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
 from vlzoo.offers import Offers
+from vlzoo.step.negatives import Mining, negative_weights
 from vlzoo.text.masking import Masking, Pieces
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Plan:
         masks_image: whether somebody asked for the image view `soft`.
         offers: what the stream's objectives lend.
         views: image views that are made in the step, by name.
+        mining: similarities to the chances of hard negatives.
     """
 
     main_text: str | None = "text"
@@ -98,6 +100,7 @@ class Plan:
     masks_image: bool = False
     offers: Offers = field(default_factory=Offers)
     views: dict[str, Callable[[Step], View]] = field(default_factory=dict)
+    mining: Mining = negative_weights
     _maskings: dict[str, tuple[str, Masking | None]] = field(default_factory=dict)
     _maps: dict[PassKey, int] = field(default_factory=dict)
     _reads: dict[PassKey, set[Reads]] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from vlzoo.offers import Contrast
 from vlzoo.step.columns import Columns, columns_of
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memo import Memo
-from vlzoo.step.negatives import Negatives, Similarity, negative_weights
+from vlzoo.step.negatives import Negatives, Similarity
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.text.masking import Drawing, drawing_name
@@ -217,7 +217,7 @@ class Step:
     def _mine_rows(self, purpose: str, logit_BC: Tensor) -> Tensor:
         key_B = self.batch.key
         column_C = self._once("column keys", lambda: self.columns.gather(key_B))
-        weight_BC = negative_weights(logit_BC, self.alike, self.columns.offset)
+        weight_BC = self.plan.mining(logit_BC, self.alike, self.columns.offset)
         return self.draws.choose(purpose, key_B, weight_BC, column_C)
 
     def _masked_texts(self) -> dict[str, Text]:
