@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,7 +69,20 @@ def build(golden: Golden) -> Built:
         dropout=config["bert_config"]["hidden_dropout_prob"],
         where=golden.name,
     )
+    return assemble(golden, adapter, config.get("momentum", 0.995))
+
+
+def assemble(golden: Golden, adapter: Adapter, momentum: float = 0.995, **changes: Any) -> Built:
+    """A golden's model by an adapter.
+
+    Args:
+        golden: with the official state.
+        adapter: what knows its names.
+        momentum: of the teacher, where the state has one.
+        changes: objectives of the recipe by name, in place of the adapter's.
+    """
     converted = adapter.convert(golden.state)
+    converted.recipe["objectives"].update(changes)
     tokenizer = Tokenizer(golden.about["vocab"])
     made = complete(converted, tokenizer.special, where=golden.name)
     recipe = made.checked.recipe
@@ -76,7 +90,7 @@ def build(golden: Golden) -> Built:
     load_into(system, made.system, where=golden.name)
     teacher = None
     if made.teacher:
-        teacher = Teacher(system, config.get("momentum", 0.995))
+        teacher = Teacher(system, momentum)
         load_into(teacher, made.teacher, where=golden.name)
     return Built(recipe, system, teacher, converted.places, tokenizer)
 
@@ -104,7 +118,7 @@ def gradients(built: Built, loss: Tensor) -> dict[str, Tensor]:
     trained = {name: p for name, p in own.items() if p.requires_grad}
     found = torch.autograd.grad(loss, list(trained.values()), retain_graph=True, allow_unused=True)
     by_name = {name: grad for name, grad in zip(trained, found, strict=True) if grad is not None}
-    return {theirs: by_name[ours] for theirs, ours in names.items() if ours in by_name}
+    return {theirs: built.places[theirs].of(by_name[ours]) for theirs, ours in names.items() if ours in by_name}
 
 
 def check_gradients(golden: Golden, built: Built, case: str, found: Mapping[str, Tensor]) -> Iterator[Check]:
@@ -146,7 +160,7 @@ def after_gaps(golden: Golden, built: Built, case: str) -> list[float]:
         held = teacher if place.teacher else student
         # After Adam a key bias holds rounding alone: its gradient is zero.
         if not KEY_BIAS.search(name):
-            gaps.append(gap(held[place.name], place.change(expected)))
+            gaps.append(gap(place.of(held[place.name]), place.change(expected)))
     return gaps
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from vlzoo.door.options import schema_of
@@ -29,11 +30,17 @@ class Place:
         name: its name in the system's (or teacher's) state.
         teacher: whether it belongs to the momentum teacher.
         change: how its numbers are laid out here: a transposed queue, one row of a table.
+        part: which of how many equal parts of our tensor it is, by rows: queries, keys and values that we hold in one.
     """
 
     name: str
     teacher: bool = False
     change: Callable[[Tensor], Tensor] = _as_it_is
+    part: tuple[int, int] | None = None
+
+    def of(self, ours: Tensor) -> Tensor:
+        """What belongs to it of our tensor, or of our tensor's gradient."""
+        return ours if self.part is None else ours.chunk(self.part[1])[self.part[0]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,36 @@ class Offered:
     unexpected: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
+
+
+def gather(
+    state: Mapping[str, Tensor], places: Mapping[str, Place], where: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
+    """The system's and the teacher's tensors by our names, and the foreign names that gave what was there already.
+
+    Raises:
+        CheckpointError: two names share their numbers in the model, and not in the file; or a part of one is missing.
+    """
+    system: dict[str, Tensor] = {}
+    teacher: dict[str, Tensor] = {}
+    shared, parts = [], dict[tuple[bool, str], dict[int, Tensor]]()
+    for name, found in places.items():
+        held, tensor = teacher if found.teacher else system, found.change(state[name])
+        if found.part is not None:
+            together = parts.setdefault((found.teacher, found.name), {})
+            together[found.part[0]] = tensor
+            if len(together) == found.part[1]:
+                held[found.name] = torch.cat([together[place] for place in sorted(together)])
+        elif found.name not in held:
+            held[found.name] = tensor
+        elif torch.equal(tensor, held[found.name]):
+            shared.append(name)
+        else:
+            raise CheckpointError(f"{name!r} differs from the layer it shares its weights with", where=where)
+    for (of_teacher, ours), together in parts.items():
+        if ours not in (teacher if of_teacher else system):
+            raise CheckpointError(f"{ours} is made of several tensors, and only {len(together)} are there", where=where)
+    return system, teacher, shared
 
 
 class Adapter:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
-from vlzoo.weights.adapter import Adapter, Converted, Place
+from vlzoo.weights.adapter import Adapter, Converted, gather
 from vlzoo.weights.albef_names import is_repeated, place
-from vlzoo.weights.albef_sizes import ModelSizes, read_sizes
+from vlzoo.weights.albef_sizes import ModelSizes, TextSizes, read_sizes
 
 _LENGTH = {"pretrain": 25, "retrieval": 30, "text-assignment": 25}
 """Most tokens of a text by what was trained; 64 for tasks whose texts the official code does not cut."""
@@ -52,11 +52,11 @@ class AlbefAdapter(Adapter):
         sizes = read_sizes(state, heads=self.heads, image_heads=self.image_heads, where=self.where)
         kind = kind_of(state, sizes)
         places = {name: found for name in state if not is_repeated(name) and (found := place(name, sizes.layout))}
-        system, teacher, shared = _gathered(state, places, self.where)
+        system, teacher, shared = gather(state, places, self.where)
         if sizes.queue and "idx_queue" not in state:
             # The queue of pre-training knows no picture ids; -100 is what an empty one of fine-tuning starts with.
             system["objectives.itc.queue.ids"] = torch.full((sizes.queue,), -100, dtype=torch.long)
-        _check_repeated(state, self.where)
+        check_tied(state, self.where)
         repeated = [name for name in state if is_repeated(name)]
         return Converted(
             kind=kind,
@@ -90,25 +90,12 @@ def kind_of(state: Mapping[str, Tensor], sizes: ModelSizes) -> str:
     return "pretrain" if "text_encoder.cls.predictions.bias" in state else "retrieval"
 
 
-def _gathered(
-    state: Mapping[str, Tensor], places: Mapping[str, Place], where: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
-    """The system's and the teacher's tensors, and the names that gave what was there already."""
-    system: dict[str, Tensor] = {}
-    teacher: dict[str, Tensor] = {}
-    shared = []
-    for name, found in places.items():
-        held = teacher if found.teacher else system
-        if found.name in held:
-            if not torch.equal(found.change(state[name]), held[found.name]):
-                raise CheckpointError(f"{name!r} differs from the layer it shares its weights with", where=where)
-            shared.append(name)
-            continue
-        held[found.name] = found.change(state[name])
-    return system, teacher, shared
+def check_tied(state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a vocabulary head that is not the word table: here it is.
 
-
-def _check_repeated(state: Mapping[str, Tensor], where: str) -> None:
+    Raises:
+        CheckpointError: they differ.
+    """
     for name, tensor in state.items():
         if not name.endswith("predictions.decoder.weight"):
             continue
@@ -138,22 +125,23 @@ def recipe_of(kind: str, sizes: ModelSizes, dropout: float, *, teacher: bool) ->
 
 
 def _model(sizes: ModelSizes, dropout: float, pixels: int) -> dict[str, Any]:
-    text, image = sizes.text, sizes.image
-    tower = {"width": text.width, "heads": text.heads, "intermediate": text.intermediate, "dropout": dropout}
+    image = sizes.image
     vision = {
         "patch_size": sizes.patch,
         "embed_dim": image.width,
         "depth": image.layers,
         "num_heads": image.heads,
-        "mlp_ratio": _ratio(image.intermediate, image.width),
+        "mlp_ratio": ratio_of(image.intermediate, image.width),
     }
+    encoder = {"part": "timm", "name": "vit_base_patch16_224", "image_size": pixels, "arguments": vision}
+    return {"image_encoder": encoder, **language(sizes, dropout)}
+
+
+def language(sizes: TextSizes, dropout: float) -> dict[str, Any]:
+    """The parts of a model that read texts, as a recipe names them: ALBEF's BERT cut in two, and its decoder."""
+    text = sizes.text
+    tower = {"width": text.width, "heads": text.heads, "intermediate": text.intermediate, "dropout": dropout}
     made: dict[str, Any] = {
-        "image_encoder": {
-            "part": "timm",
-            "name": "vit_base_patch16_224",
-            "image_size": pixels,
-            "arguments": vision,
-        },
         "text_encoder": {
             "part": "bert",
             "layers": sizes.layout.fusion_layer,
@@ -170,18 +158,17 @@ def _model(sizes: ModelSizes, dropout: float, pixels: int) -> dict[str, Any]:
         "joint": sizes.joint or 256,
     }
     if sizes.decoder is not None:
-        decoder = sizes.decoder
         made["decoder"] = {
             "part": "causal",
-            "layers": decoder.layers,
+            "layers": sizes.decoder.layers,
             "max_length": sizes.positions,
             **tower,
-            "intermediate": decoder.intermediate,
+            "intermediate": sizes.decoder.intermediate,
         }
     return made
 
 
-def _ratio(hidden: int, width: int) -> float:
+def ratio_of(hidden: int, width: int) -> float:
     """A ratio that times the width, rounded down as timm does, is the hidden width again."""
     ratio = hidden / width
     return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width

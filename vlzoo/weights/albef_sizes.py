@@ -40,39 +40,48 @@ class Tower:
 
 
 @dataclass(frozen=True)
-class ModelSizes:
-    """Everything an ALBEF model's shapes say.
+class TextSizes:
+    """What the shapes of ALBEF's and X-VLM's models say of all but the image encoder.
 
     Attributes:
-        image: the vision transformer.
-        patch: pixels of a patch's side.
-        grid: patches of a picture's side.
         text: the text encoder with the fusion's layers.
         decoder: the answer decoder, None where there is none.
         layout: where the fusion begins and how many pictures it reads.
         vocab: V.
         positions: the most tokens of a text.
         joint: E; None where there is no joint space.
-        queue: Q, 0 where there is none.
         classes: rows of the classifier, 0 where there is none.
     """
 
-    image: Tower
-    patch: int
-    grid: int
     text: Tower
     decoder: Tower | None
     layout: Layout
     vocab: int
     positions: int
     joint: int | None
-    queue: int
     classes: int
 
     @property
     def fusion_layers(self) -> int:
         """How many fusion layers there are, each with a block for each picture."""
         return (self.text.layers - self.layout.fusion_layer) // self.layout.images
+
+
+@dataclass(frozen=True)
+class ModelSizes(TextSizes):
+    """Everything an ALBEF model's shapes say.
+
+    Attributes:
+        image: the vision transformer.
+        patch: pixels of a patch's side.
+        grid: patches of a picture's side.
+        queue: Q, 0 where there is none.
+    """
+
+    image: Tower
+    patch: int
+    grid: int
+    queue: int
 
 
 def read_sizes(
@@ -90,7 +99,15 @@ def read_sizes(
         CheckpointError: a weight that every ALBEF model has is missing, or heads can't be told from the width.
     """
     try:
-        return _sizes(state, heads, image_heads)
+        patches, table = state["visual_encoder.patch_embed.proj.weight"], state["visual_encoder.pos_embed"]
+        queue = state.get("image_queue")
+        return ModelSizes(
+            image=_image_tower(state, image_heads),
+            **vars(read_text_sizes(state, heads)),
+            patch=patches.shape[-1],
+            grid=square(table.shape[1] - 1),
+            queue=0 if queue is None else queue.shape[1],
+        )
     except KeyError as error:
         raise CheckpointError(
             f"it is no ALBEF checkpoint: it has no {error}",
@@ -99,53 +116,63 @@ def read_sizes(
         ) from error
 
 
-def _sizes(state: Mapping[str, Tensor], heads: int | None, image_heads: int | None) -> ModelSizes:
+def read_text_sizes(state: Mapping[str, Tensor], heads: int | None) -> TextSizes:
+    """The sizes of all but the image encoder.
+
+    Raises:
+        KeyError: a weight that every such model has is missing.
+    """
     text = "text_encoder.bert." if "text_encoder.bert.embeddings.word_embeddings.weight" in state else "text_encoder."
-    patches, table = state["visual_encoder.patch_embed.proj.weight"], state["visual_encoder.pos_embed"]
-    joint, queue = state.get("vision_proj.weight"), state.get("image_queue")
-    classifier = state.get("cls_head.2.weight")
-    decoder = "text_decoder.bert."
-    return ModelSizes(
-        image=_image_tower(state, image_heads),
-        patch=patches.shape[-1],
-        grid=_grid(table.shape[1] - 1),
+    joint, decoder = state.get("vision_proj.weight"), "text_decoder.bert."
+    classifier = state.get("cls_head.3.weight", state.get("cls_head.2.weight"))
+    return TextSizes(
         text=_tower(state, text, heads),
         decoder=_tower(state, decoder, heads) if any(name.startswith(decoder) for name in state) else None,
         layout=_layout(state, text),
         vocab=len(state[f"{text}embeddings.word_embeddings.weight"]),
         positions=len(state[f"{text}embeddings.position_embeddings.weight"]),
         joint=None if joint is None else len(joint),
-        queue=0 if queue is None else queue.shape[1],
         classes=0 if classifier is None else len(classifier),
     )
 
 
-def _grid(patches: int) -> int:
+def square(patches: int) -> int:
+    """The side of a square grid of so many patches.
+
+    Raises:
+        CheckpointError: they fill none.
+    """
     side = math.isqrt(patches)
     if side * side != patches:
         raise CheckpointError(
-            f"a position table for {patches} patches is of no square picture", fix="ALBEF's pictures are square"
+            f"a position table for {patches} patches is of no square picture", fix="pictures are square there"
         )
     return side
 
 
 def _image_tower(state: Mapping[str, Tensor], heads: int | None) -> Tower:
     hidden = state["visual_encoder.blocks.0.mlp.fc1.weight"]
-    depth = _count(state, re.compile(r"visual_encoder\.blocks\.(\d+)\."))
-    return Tower(hidden.shape[1], depth, len(hidden), heads or _heads(hidden.shape[1], "image_heads"))
+    depth = count_layers(state, re.compile(r"visual_encoder\.blocks\.(\d+)\."))
+    return Tower(hidden.shape[1], depth, len(hidden), heads or heads_of(hidden.shape[1], "image_heads"))
 
 
 def _tower(state: Mapping[str, Tensor], prefix: str, heads: int | None) -> Tower:
     hidden = state[f"{prefix}encoder.layer.0.intermediate.dense.weight"]
-    layers = _count(state, re.compile(re.escape(prefix) + r"encoder\.layer\.(\d+)\."))
-    return Tower(hidden.shape[1], layers, len(hidden), heads or _heads(hidden.shape[1], "heads"))
+    layers = count_layers(state, re.compile(re.escape(prefix) + r"encoder\.layer\.(\d+)\."))
+    return Tower(hidden.shape[1], layers, len(hidden), heads or heads_of(hidden.shape[1], "heads"))
 
 
-def _count(state: Mapping[str, Tensor], pattern: re.Pattern[str]) -> int:
+def count_layers(state: Mapping[str, Tensor], pattern: re.Pattern[str]) -> int:
+    """One more than the highest number that `pattern` finds at a name's beginning."""
     return 1 + max(int(match[1]) for name in state if (match := pattern.match(name)))
 
 
-def _heads(width: int, option: str) -> int:
+def heads_of(width: int, option: str) -> int:
+    """Heads of 64 numbers.
+
+    Raises:
+        CheckpointError: the width is not made of those; names the option that says them.
+    """
     if width % HEAD:
         raise CheckpointError(
             f"a model of width {width} has not {HEAD} numbers a head, and shapes do not tell its heads",

@@ -1,0 +1,24 @@
+"""X-VLM (Zeng et al., ICML 2022): texts aligned with pictures and with regions of them, and boxes found by their text."""
+
+from vlzoo import hookimpl
+from vlzoo.door.registry import Registrar
+
+PAPER = (
+    "Zeng et al., Multi-Grained Vision Language Pre-Training: Aligning Texts with Visual Concepts (X-VLM), ICML 2022"
+)
+
+
+@hookimpl
+def vlzoo_register(registry: Registrar) -> None:
+    """Register the parts and the recipes."""
+    registry.image_encoder(
+        "local_vit",
+        "vlzoo_xvlm.vit:LocalVit",
+        summary="a ViT whose last blocks look at regions by themselves",
+        paper=PAPER,
+    )
+    registry.objective("box", "vlzoo_xvlm.box:Box", summary="a region's box from its text and the picture", paper=PAPER)
+    registry.decay(
+        "xvlm", "vlzoo_xvlm.optim:spares_biases_and_norms", summary="X-VLM's: no bias, no norm of a block", paper=PAPER
+    )
+    registry.adapter("xvlm", "vlzoo_xvlm.weights:XvlmAdapter", summary="official checkpoints of X-VLM", paper=PAPER)
