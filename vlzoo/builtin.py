@@ -209,7 +209,6 @@ PARTS = {
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
-        ("box-overlap", f"{AGREE}.evaluators:BoxOverlap", "overlaps by refer's rule", "Yu et al., ECCV 2016"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),
         ("coco-recall", f"{AGREE}.recall:CocoRecall", "recall by eccv-caption", "Chun et al., ECCV 2022"),
     ),

@@ -22,6 +22,7 @@ from vlzoo.models.positions import resize_positions
 from vlzoo.text.cleaning import pre_caption, pre_question
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.schedule import Length, learning_rate
+from vlzoo.weights.adapter import Adapter
 from vlzoo.weights.albef import AlbefAdapter
 from vlzoo.weights.build import complete
 
@@ -88,8 +89,13 @@ def _rate_gaps(facts: Mapping[str, Any]) -> Iterator[float]:
 @one_thread
 def compare_names(path: Path) -> Iterator[Result]:
     """How many names of the file have no place here, and how many of the model's the file does not fill."""
+    yield from check_names(path, AlbefAdapter(where=name_of(path)))
+
+
+def check_names(path: Path, adapter: Adapter) -> Iterator[Check]:
+    """The same by any adapter: a file of names and shapes as a checkpoint of numbers nobody reads."""
     name = name_of(path)
-    converted = AlbefAdapter(where=name).convert(stand_ins(read_json(path)))
+    converted = adapter.convert(stand_ins(read_json(path)))
     made = complete(converted, SPECIAL, where=name)
     given = len(converted.places) + len(converted.unexpected)
     yield Check(f"{name}/names without a place", len(made.report.unexpected), 0, given)

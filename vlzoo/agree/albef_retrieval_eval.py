@@ -8,7 +8,7 @@ Legend: I images, T texts, E joint size, L text tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,16 @@ class Recorder(Engine):
 
 
 class Recordings:
-    """The golden's pictures with their texts, as a data source."""
+    """Recorded pictures with their texts, as a data source.
+
+    Args:
+        texts: all of them.
+        owned: for each picture the places of its texts.
+    """
 
     name = "recorded"
 
-    def __init__(self, golden: Golden) -> None:
-        texts = golden.about["texts"]
-        owned = {int(image): rows for image, rows in golden.about["img2txt"].items()}
+    def __init__(self, texts: Sequence[str], owned: Mapping[int, Sequence[int]]) -> None:
         self.samples = [
             Sample(name=str(image), images=(image,), texts=tuple(texts[row] for row in owned[image]))  # type: ignore[arg-type]
             for image in sorted(owned)
@@ -76,12 +79,13 @@ def compare(path: Path) -> Iterator[Result]:
     engine = Recorder(
         built.recipe, built.system, built.tokenizer, None, weights=golden.name, recorded=golden["in/images"]
     )
-    source = Recordings(golden)
+    owned = {int(image): rows for image, rows in golden.about["img2txt"].items()}
+    source = Recordings(golden.about["texts"], owned)
     yield from _features(golden, built, engine, source)
     for case in golden.cases("out/score_matrix"):
         match = _K.match(f"{case}/out/score_matrix_i2t")
         if match:
-            yield from _matrices(golden, case, engine, source, int(match[1]))
+            yield from check_matrices(golden, case, engine, source, int(match[1]))
     yield from golden.leftovers()
 
 
@@ -101,7 +105,8 @@ def _features(golden: Golden, built: Built, engine: Engine, source: Recordings) 
         yield golden.close("out/sims_matrix", image_IE @ text_TE.T, EMBEDDINGS)
 
 
-def _matrices(golden: Golden, case: str, engine: Engine, source: Recordings, k: int) -> Iterator[Check]:
+def check_matrices(golden: Golden, case: str, engine: Engine, source: Recordings, k: int) -> Iterator[Check]:
+    """Both score matrices of a case, with `k` candidates."""
     effort = Effort(batch=len(source))
     predicted = Retrieval(protocol="itm", k=k).predict(engine, source, frozenset(), effort)
     rows = {str(row["name"]): row for part in predicted for row in part}

@@ -16,7 +16,7 @@ from torch import Tensor
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
-from vlzoo.batch import Batch
+from vlzoo.batch import Batch, Text
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.models.assemble import Model
 from vlzoo.objectives.answer import Answer
@@ -39,7 +39,9 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
     teacher = built.teacher if "alpha" in case else None
     if teacher is not None:
         teacher.update(built.system)
-    step = Step(_batch(golden, built), built.model, teacher=teacher, plan=plan_of(built.system), alpha=alpha_of(case))
+    step = Step(
+        question_batch(golden, built), built.model, teacher=teacher, plan=plan_of(built.system), alpha=alpha_of(case)
+    )
     loss = cast(Answer, built.system.named_objectives()["answer"])(step)
     yield golden.scalar(f"{case}/loss", loss.total)
     yield from check_gradients(golden, built, case, gradients(built, loss.total))
@@ -51,7 +53,8 @@ def _case(golden: Golden, case: str) -> Iterator[Check]:
         yield golden.close(f"{case}/out/text_decoder_m.cls#0", taught, LOGITS)
 
 
-def _batch(golden: Golden, built: Built) -> Batch:
+def question_batch(golden: Golden, built: Built) -> Batch:
+    """The recorded questions with their answers."""
     question = text_of(built, golden["in/question_ids"], golden["in/question_mask"])
     count_B = golden["in/k"]
     batch = batch_of({"image": golden["in/image"]}, question)
@@ -74,19 +77,22 @@ def _ranking(golden: Golden) -> Iterator[Check]:
     built = build(golden)
     built.system.eval()
     with torch.no_grad():
-        fused = Step(_batch(golden, built), built.model).fused()
+        fused = Step(question_batch(golden, built), built.model).fused()
         memory = Tokens(fused.x, fused.mask, fused.cls)
-        yield from _probabilities(golden, built, memory, int(golden.about["rank_k"]), "topk")
+        answers = text_of(built, golden["rank/in/cand_ids"], golden["rank/in/cand_mask"])
+        yield from check_ranking(golden, built, memory, answers, int(golden.about["rank_k"]))
         for name in golden.below("rank/out/all"):
             if name.endswith("_ids"):
                 count = int(name.removesuffix("_ids"))
-                yield from _probabilities(golden, built, memory, count, f"all{count}")
+                yield from check_ranking(golden, built, memory, answers, count, f"all{count}")
         yield from _stages(golden, built, memory)
 
 
-def _probabilities(golden: Golden, built: Built, memory: Tokens, k: int, name: str) -> Iterator[Check]:
-    answer = text_of(built, golden["rank/in/cand_ids"], golden["rank/in/cand_mask"])
-    ranked = rank_answers(built.model, memory, answer, k)
+def check_ranking(
+    golden: Golden, built: Built, memory: Tokens, answers: Text, k: int, name: str = "topk"
+) -> Iterator[Check]:
+    """The chances of the k candidates, and which they are."""
+    ranked = rank_answers(built.model, memory, answers, k)
     share_BK, order_BK = torch.sort(ranked.scores(first_twice=True).softmax(1), dim=1, descending=True, stable=True)
     candidate_BK = ranked.candidate.gather(1, order_BK)
     probs_BK = golden[f"rank/out/{name}_probs"]

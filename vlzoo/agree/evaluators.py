@@ -1,4 +1,4 @@
-"""Goldens of official evaluators: VQA's accuracies, NLVR's scripts, boxes' overlaps. No model and no torch."""
+"""Goldens of official evaluators: VQA's accuracies and NLVR's scripts. No model and no torch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from vlzoo.agree.agreement import NOTHING, OUTPUT, Agreement, Check, Result, Skipped, Uncovered, name_of
+from vlzoo.agree.agreement import Agreement, Check, Result, Skipped, Uncovered
 from vlzoo.data.readers import nlvr, nlvr_v1
 from vlzoo.data.reading import read_json, read_text
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
-from vlzoo.metrics.grounding import iou
 from vlzoo.metrics.nlvr import judge
 from vlzoo.metrics.vqa import PROTOCOLS, accuracy
 
@@ -49,22 +45,6 @@ class VqaAccuracy(Agreement):
             if not gaps:
                 raise DataError(f"no case has {key!r}", where=str(path))
             yield Check(f"vqa/{protocol}", max(gaps), 0.0, len(gaps))
-
-
-class BoxOverlap(Agreement):
-    """`xvlm_bbox_*.json`: overlaps as X-VLM's `computeIoU` (refer's rule) gives them."""
-
-    pattern = "*xvlm_bbox*.json"
-
-    def compare(self, path: Path) -> Iterator[Result]:
-        """The largest difference of an overlap; the model's values beside it are not compared."""
-        examples = read_json(path)["computeIoU"]
-        ours = iou([a for a, _, _ in examples], [b for _, b, _ in examples])
-        gaps = np.abs(ours - np.array([overlap for _, _, overlap in examples]))
-        yield Check(f"{name_of(path)}/computeIoU", float(gaps.max()), 1e-9, len(examples))
-        for name in _tensor_names(path):
-            if OUTPUT.search(name):
-                yield Uncovered(f"{name_of(path)}/{name}", NOTHING)
 
 
 class NlvrConsistency(Agreement):
@@ -126,15 +106,3 @@ def _annotations(folder: Path, name: str, split: str) -> Path | None:
     )
     files = (place.with_name(place.name + end) for place in places for end in (".jsonl", ".jsonl.gz", ".json"))
     return next((file for file in files if file.is_file()), None)
-
-
-def _tensor_names(path: Path) -> list[str]:
-    """The names in the safetensors beside a golden; none where it has no such file."""
-    beside = path.with_name(f"{name_of(path)}.safetensors")
-    if not beside.is_file():
-        return []
-    try:
-        with safe_open(beside, framework="numpy") as file:
-            return list(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"its tensors cannot be read: {error}", where=str(beside)) from None

@@ -1,4 +1,4 @@
-"""X-VLM (Zeng et al., ICML 2022): texts aligned with pictures and with regions of them, and boxes found by their text."""
+"""X-VLM (Zeng et al., ICML 2022): texts aligned with pictures and their regions, and boxes found by their text."""
 
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
@@ -6,6 +6,15 @@ from vlzoo.door.registry import Registrar
 PAPER = (
     "Zeng et al., Multi-Grained Vision Language Pre-Training: Aligning Texts with Visual Concepts (X-VLM), ICML 2022"
 )
+
+AGREEMENTS = {
+    "Pretrain": "image and region updates of X-VLM",
+    "Boxes": "a step of X-VLM's fine-tuning for boxes",
+    "Retrieval": "a step of X-VLM's retrieval, and its score matrices",
+    "Nlvr": "a step of X-VLM's fine-tuning for NLVR2",
+    "Vqa": "a step of X-VLM's VQA, and the ranking of answers",
+    "Names": "the names of X-VLM's full-size checkpoints",
+}
 
 
 @hookimpl
@@ -22,3 +31,5 @@ def vlzoo_register(registry: Registrar) -> None:
         "xvlm", "vlzoo_xvlm.optim:spares_biases_and_norms", summary="X-VLM's: no bias, no norm of a block", paper=PAPER
     )
     registry.adapter("xvlm", "vlzoo_xvlm.weights:XvlmAdapter", summary="official checkpoints of X-VLM", paper=PAPER)
+    for name, summary in AGREEMENTS.items():
+        registry.agreement(f"xvlm-{name.lower()}", f"vlzoo_xvlm.agree:{name}", summary=summary)

@@ -29,8 +29,8 @@ class Box(Objective):
 
     Args:
         whole_pictures: they count as well, their box being the whole picture (official `calc_image_bbox_loss`).
-        degenerate: what one box without area does to the IoU: `kept`: its row's IoU is 0, the others' are as they are;
-            `drop-batch`: nothing of the batch counts, as in the official code.
+        degenerate: what one box with swapped corners does to the IoU: `kept`: nothing, its corners are put in order;
+            `drop-batch`: the IoU of the whole batch counts for nothing, as in the official code.
         l1: weight of the first term.
         giou: weight of the second.
 
@@ -92,11 +92,17 @@ class Box(Objective):
     def giou_loss(self, found_R4: Tensor, wanted_R4: Tensor, counts_R: Tensor) -> Tensor:
         """1 - GIoU of each row, [R] in [0, 2] (Rezatofighi et al., CVPR 2019)."""
         found, wanted = (box_convert(box_R4, "cxcywh", "xyxy") for box_R4 in (found_R4, wanted_R4))
-        loss_R: Tensor = generalized_box_iou_loss(found, wanted)
+        loss_R: Tensor = generalized_box_iou_loss(in_order(found), in_order(wanted))
         if self.degenerate == "drop-batch":
-            empty = ((found[:, 2:] < found[:, :2]) | (wanted[:, 2:] < wanted[:, :2])).any(1) & counts_R
-            loss_R = torch.where(empty.any(), torch.zeros_like(loss_R), loss_R)
+            swapped = ((found[:, 2:] < found[:, :2]) | (wanted[:, 2:] < wanted[:, :2])).any(1) & counts_R
+            loss_R = torch.where(swapped.any(), torch.zeros_like(loss_R), loss_R)
         return loss_R
+
+
+def in_order(box_R4: Tensor) -> Tensor:
+    """Corners x, y, x, y with the lower left ones first."""
+    first, second = box_R4.split(2, dim=1)
+    return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], dim=1)
 
 
 def mean_over(value_R: Tensor, counts_R: Tensor) -> Tensor:
