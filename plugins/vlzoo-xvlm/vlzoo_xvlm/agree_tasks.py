@@ -38,7 +38,7 @@ def compare_boxes(path: Path) -> Iterator[Result]:
     golden = Golden(path)
     built = build(golden)
     step, loss = _boxes(golden, built)
-    yield golden.close("out/output_coord", _box(built).boxes(step.fused(image="whole", reads="cls").cls), LOGITS)
+    yield golden.close("out/output_coord", _box(built).boxes(step), LOGITS)
     yield from _terms(golden, "", loss)
     yield from check_gradients(golden, built, "bbox", gradients(built, loss.total))
     rows_R, image_R = golden["pretrain/in/idx_to_group_img"], golden["pretrain/in/is_image"]

@@ -20,6 +20,8 @@ from vlzoo.step.step import Step
 from vlzoo.types import Loss, Spec, Term
 
 DEGENERATE = ("kept", "drop-batch")
+WHOLE = "whole"
+"""The view of a region's whole picture."""
 
 
 class Box(Objective):
@@ -59,15 +61,17 @@ class Box(Objective):
 
     def plan(self, plan: Plan) -> None:
         """The first position of the pass over whole pictures is read."""
-        plan.read("cls", image="whole")
+        plan.read("cls", image=WHOLE)
 
     def offers(self) -> Mapping[str, Any]:
-        """`boxes`: states of pairs [P, D] to boxes [P, 4], as shares of the picture: centre x, y, width, height."""
+        """`boxes`: what is found, for tasks and pictures."""
         return {"boxes": self.boxes}
 
-    def boxes(self, state_PD: Tensor) -> Tensor:
-        """Boxes of fused first states, [P, 4] in (0, 1)."""
-        return self.head(state_PD).sigmoid()
+    def boxes(self, step: Step) -> Tensor:
+        """The box that each row's text speaks of, [R, 4]: centre x, y, width, height as shares of the picture."""
+        # Rows of whole samples, as in evaluation, read their picture as it is.
+        picture = WHOLE if WHOLE in step.batch.views else ""
+        return self.head(step.fused(image=picture, reads="cls").cls).float().sigmoid()
 
     def forward(self, step: Step) -> Loss:
         """Both terms, each a mean over the boxes to be found.
@@ -81,7 +85,7 @@ class Box(Objective):
                 "these rows have no boxes", where="objective box", fix="say `rows: regions` for its stream"
             )
         wanted_R4 = extra["box"]
-        found_R4 = self.boxes(step.fused(image="whole", reads="cls").cls).float()
+        found_R4 = self.boxes(step)
         counts_R = torch.ones_like(extra["is_region"]) if self.whole_pictures else extra["is_region"]
         count = counts_R.sum()
         l1 = mean_over((found_R4 - wanted_R4).abs().sum(1), counts_R)
