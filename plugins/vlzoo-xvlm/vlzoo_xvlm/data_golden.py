@@ -22,10 +22,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from vlzoo_xvlm.around_box import AroundBox
-from vlzoo_xvlm.masking import Spans
-from vlzoo_xvlm.rows import REGION, Drawn, Item, Piece, Regions, cells
-from vlzoo_xvlm.twister import official
 
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, gap, one_thread
@@ -41,6 +37,10 @@ from vlzoo.models.positions import resize_relative
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.masking import Drawing
 from vlzoo.text.tokenizer import Tokenizer
+from vlzoo_xvlm.around_box import AroundBox
+from vlzoo_xvlm.masking import Spans
+from vlzoo_xvlm.rows import REGION, Drawn, Item, Piece, Regions, cells
+from vlzoo_xvlm.twister import official
 
 TIMES = 100
 """How often each recorded text is masked where shares are compared."""

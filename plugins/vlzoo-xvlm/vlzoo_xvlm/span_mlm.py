@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vlzoo_xvlm.masking import Spans
-
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.mlm import MLM
+from vlzoo_xvlm.masking import Spans
 
 
 class SpanMLM(MLM):
