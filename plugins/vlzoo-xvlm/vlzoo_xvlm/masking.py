@@ -8,7 +8,7 @@ Legend: R rows, L text tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -57,18 +57,20 @@ class Spans(Masking):
         if text.word is None:
             fix = "tokenise with `Collator.tokenise`, which numbers words where a masking reads them"
             raise VlzooError("these texts do not say which pieces are one word", fix=fix)
-        ids_RL, labels_RL = text.ids.clone(), torch.full_like(text.ids, IGNORED)
-        seeds = drawing.uniform("-spans", 1)[:, 0].tolist()
+        ids, labels = text.ids.tolist(), torch.full_like(text.ids, IGNORED).tolist()
         words, lengths = text.word.masked_fill(text.special, -1).tolist(), text.mask.sum(1).tolist()
+        seeds = drawing.uniform("-spans", 1)[:, 0].tolist()
         for row, (seed, length) in enumerate(zip(seeds, lengths, strict=True)):
-            rng = np.random.default_rng(int(seed * 2**53))
-            given = text.ids[row, :length]
+            rng, given = np.random.default_rng(int(seed * 2**53)), ids[row]
             changed, places = self.masked(
-                given.tolist(), words[row][:length], rng, vocab=drawing.vocab, mask=drawing.mask
+                given[:length], words[row][:length], rng, vocab=drawing.vocab, mask=drawing.mask
             )
-            ids_RL[row, :length] = torch.tensor(changed, dtype=ids_RL.dtype)
-            labels_RL[row, places] = text.ids[row, places]
-        return Text(**{**vars(text), "ids": ids_RL, "labels": labels_RL})
+            ids[row] = changed + given[length:]
+            for place in places:
+                labels[row][place] = given[place]
+        shape = text.ids.shape
+        ids_RL, labels_RL = (torch.tensor(each, dtype=text.ids.dtype).reshape(shape) for each in (ids, labels))
+        return replace(text, ids=ids_RL, labels=labels_RL)
 
     def chosen(self, text: Text, drawing: Drawing) -> Tensor:
         """Which tokens are to be predicted, [R, L] bool."""

@@ -5,10 +5,10 @@ Legend: M pictures, R rows, H rows and columns of a picture, G cells of the enco
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,15 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlzoo.augment.boxes import inside
 from vlzoo.batch import Batch, View
 from vlzoo.data.pairs import EQUAL, Pairs
-from vlzoo.data.records import Region, Sample
+from vlzoo.data.records import Sample
 from vlzoo.data.visit import Look, Visit
 from vlzoo.data_parts import Box, Pairing, Rows
 from vlzoo.errors import DataError, UnknownName, VlzooError, did_you_mean
 from vlzoo.hashing import mix, name_word, number_of
-from vlzoo.text.cleaning import pre_caption
+from vlzoo_xvlm.pieces import Piece, cells, pieces_of, said_of
 
 if TYPE_CHECKING:
     from vlzoo.data.collate import Collator
@@ -32,23 +31,6 @@ if TYPE_CHECKING:
 
 REGION, WHOLE = "region", "whole"
 """The views of a batch: what a row speaks of, and all of its picture."""
-
-ROUNDING = 1e-9
-"""Shares of a box that were half of it before a picture was resized are half of it."""
-
-
-class Piece(NamedTuple):
-    """What one row shows and says.
-
-    Attributes:
-        place: 0: the whole picture; n: the sample's n-th region.
-        text: what is said.
-        box: x, y, width, height in pixels of what is seen.
-    """
-
-    place: int
-    text: str
-    box: Box
 
 
 @dataclass
@@ -135,7 +117,7 @@ class Regions(Pairs):
 
     def texts(self, sample: Sample) -> Iterable[str]:
         """The captions, and what is said of regions."""
-        return (*sample.texts, *(text for region in sample.regions for text in (*region.attributes, *_said(region))))
+        return (*sample.texts, *(text for region in sample.regions for text in (*region.attributes, *said_of(region))))
 
     def make(self, sample: Sample, visit: Visit) -> Item:  # type: ignore[override]
         """The picture changed together with all its boxes and all that is said of it, and the rows it can give.
@@ -149,7 +131,7 @@ class Regions(Pairs):
         if visit.input != "image":
             fix = "take an image encoder with a grid, a ViT or a Swin"
             raise DataError("boxes can't be found in a detector's regions", where=sample.name, fix=fix)
-        said = [text for region in sample.regions for text in _said(region)]
+        said = [text for region in sample.regions for text in said_of(region)]
         look = visit.look(sample.images[0], [*sample.texts, *said], [region.box for region in sample.regions])
         pieces = tuple(self.pieces(sample, look, visit.rng))
         number = mix(visit.seed, visit.epoch or 0, name_word("rows"), visit.index)
@@ -157,23 +139,7 @@ class Regions(Pairs):
 
     def pieces(self, sample: Sample, look: Look, rng: np.random.Generator) -> Iterator[Piece]:
         """What a look can give: one caption, then regions in random order of which enough is left, up to `each`."""
-        side, texts, left = len(look.seen), iter(look.texts), self.each  # type: ignore[arg-type]
-        captions = [next(texts) for _ in sample.texts]
-        phrases = [[next(texts) for _ in _said(region)] for region in sample.regions]
-        if captions and pre_caption(caption := _one(captions, rng)):
-            yield Piece(0, caption, (0, 0, side, side))
-            left -= 1
-        for number in rng.permutation(len(sample.regions)):
-            if not left:
-                return
-            box, share = inside(look.boxes[number], side, side)
-            if share > self.least_inside + ROUNDING:
-                text = _one(phrases[number], rng)
-                if words := [word for word in sample.regions[number].attributes if word]:
-                    text = f"{_one(words, rng)} {text}"
-                if pre_caption(text):
-                    yield Piece(int(number) + 1, text, box)
-                    left -= 1
+        return islice(pieces_of(sample, look, rng, self.least_inside), self.each)
 
     def samples(self, items: Sequence[Item]) -> Sequence[Sample]:
         """The sample of each row."""
@@ -248,28 +214,6 @@ def shown_of(items: Iterable[Item]) -> list[Item]:
     return sorted((item for item in items if item.pieces), key=lambda item: item.key)
 
 
-def cells(box: Box, side: int, patch: int) -> NDArray[np.bool_]:
-    """The cells that a box meets, [side / patch, side / patch] bool, at least one.
-
-    >>> cells((20, 0, 20, 16), side=64, patch=16)[0].tolist()
-    [False, True, True, False]
-
-    Args:
-        box: x, y, width, height in pixels.
-        side: of the picture, in pixels.
-        patch: side of a cell, in pixels.
-    """
-    grid, (x, y, width, height) = side // patch, box
-    met = np.zeros((grid, grid), bool)
-    met[_reach(y, height, patch, grid), _reach(x, width, patch, grid)] = True
-    return met
-
-
-def _reach(low: float, length: float, patch: int, grid: int) -> slice:
-    first = min(math.floor(low / patch), grid - 1)
-    return slice(first, max(first + 1, min(math.ceil((low + length) / patch), grid)))
-
-
 def places(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
     """`wanted` of `count` places without replacement; of fewer all, and as many again as are missing.
 
@@ -281,14 +225,6 @@ def places(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
         again = rng.choice(count, size=wanted - count, replace=False)
         return [*range(count), *(int(place) for place in again)]
     return [place % count for place in range(wanted)]
-
-
-def _said(region: Region) -> tuple[str, ...]:
-    return (region.text, *region.others)
-
-
-def _one(values: Sequence[str], rng: np.random.Generator) -> str:
-    return values[int(rng.integers(len(values)))] if len(values) > 1 else values[0]
 
 
 def _keys(rows: Sequence[Drawn]) -> Tensor:
