@@ -16,7 +16,7 @@ from vlzoo.data_parts import Box
 from vlzoo.text.cleaning import pre_caption
 
 ROUNDING = 1e-9
-"""Shares of a box that were half of it before a picture was resized are half of it."""
+"""Shares and pixels below it are none: half of a box stays half of it when a picture is resized."""
 
 
 class Piece(NamedTuple):
@@ -53,7 +53,7 @@ def pieces_of(sample: Sample, look: Look, rng: np.random.Generator, least_inside
         yield Piece(0, caption, (0, 0, side, side))
     for number in rng.permutation(len(sample.regions)):
         box, share = inside(look.boxes[number], side, side)
-        if share > least_inside + ROUNDING:
+        if share > least_inside + ROUNDING and min(box[2:]) > ROUNDING:
             text = _one(phrases[number], rng)
             if words := [word for word in sample.regions[number].attributes if word]:
                 text = f"{_one(words, rng)} {text}"
