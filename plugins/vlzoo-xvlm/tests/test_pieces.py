@@ -14,11 +14,12 @@ BALL = Region((16, 0, 16, 16), "ball", attributes=("red",))
 TREE = Region((0, 32, 64, 32), "tree", others=("the tree",))
 
 
-def pieces(*regions, texts=(), boxes=None, least=0.5, seed=0):
+def pieces(*regions, texts=(), boxes=None, each=5, least=0.5, seed=0):
     """Those of a look that changed nothing, or that moved the boxes."""
     said = [*texts, *(text for region in regions for text in (region.text, *region.others))]
     look = Look(np.zeros((64, 64, 3), np.uint8), tuple(said), tuple(boxes or [region.box for region in regions]))
-    return list(pieces_of(Sample("x", (), tuple(texts), regions=regions), look, np.random.default_rng(seed), least))
+    sample, rng = Sample("x", (), tuple(texts), regions=regions), np.random.default_rng(seed)
+    return list(pieces_of(sample, look, rng, each=each, least_inside=least))
 
 
 def grid(*rows):
@@ -31,6 +32,13 @@ def test_the_caption_first_then_regions_in_any_order():
     assert {tuple(piece.place for piece in each) for each in found} == {(0, 1, 2), (0, 2, 1)}
     assert {piece.text for each in found for piece in each} == {"a dog", "red ball", "tree", "the tree"}
     assert {piece.box for each in found for piece in each[1:]} == {BALL.box, TREE.box}
+
+
+def test_no_more_than_each():
+    assert [piece.place for piece in pieces(BALL, TREE, texts=["a dog"], each=1)] == [0]
+    assert [piece.place for piece in pieces(BALL, TREE, texts=["a dog"], each=2)][:1] == [0]
+    assert [len(pieces(*[BALL, TREE] * 4, texts=["a dog"], each=each)) for each in (2, 5, 9, 20)] == [2, 5, 9, 9]
+    assert [len(pieces(*[BALL, TREE] * 4, each=each)) for each in (1, 5, 20)] == [1, 5, 8]
 
 
 def test_one_of_several_captions_and_attributes():

@@ -33,7 +33,9 @@ class Piece(NamedTuple):
     box: Box
 
 
-def pieces_of(sample: Sample, look: Look, rng: np.random.Generator, least_inside: float) -> Iterator[Piece]:
+def pieces_of(
+    sample: Sample, look: Look, rng: np.random.Generator, *, each: int, least_inside: float
+) -> Iterator[Piece]:
     """One caption of a picture, then its regions in random order, those of which enough can be seen.
 
     What says nothing is left out. A referring expression, which is a text of the sample and of its region, is no
@@ -43,15 +45,19 @@ def pieces_of(sample: Sample, look: Look, rng: np.random.Generator, least_inside
         sample: the record.
         look: its picture changed with `sample.texts`, all that `said_of` gives of its regions, and all their boxes.
         rng: where all randomness comes from.
+        each: most that are given, the caption counted.
         least_inside: a region is left out unless more than this share of its box's area can be seen.
     """
-    side, texts = len(look.seen), iter(look.texts)  # type: ignore[arg-type]
+    side, texts, left = len(look.seen), iter(look.texts), each  # type: ignore[arg-type]
     expressions = {region.text for region in sample.regions if region.kind == "expression"}
     captions = [text for before, text in zip(sample.texts, texts) if before not in expressions]  # noqa: B905
     phrases = [[next(texts) for _ in said_of(region)] for region in sample.regions]
     if captions and pre_caption(caption := _one(captions, rng)):
         yield Piece(0, caption, (0, 0, side, side))
+        left -= 1
     for number in rng.permutation(len(sample.regions)):
+        if not left:
+            return
         box, share = inside(look.boxes[number], side, side)
         if share > least_inside + ROUNDING and min(box[2:]) > ROUNDING:
             text = _one(phrases[number], rng)
@@ -59,6 +65,7 @@ def pieces_of(sample: Sample, look: Look, rng: np.random.Generator, least_inside
                 text = f"{_one(words, rng)} {text}"
             if pre_caption(text):
                 yield Piece(int(number) + 1, text, box)
+                left -= 1
 
 
 def cells(box: Box, side: int, patch: int) -> NDArray[np.bool_]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -139,7 +138,7 @@ class Regions(Pairs):
 
     def pieces(self, sample: Sample, look: Look, rng: np.random.Generator) -> Iterator[Piece]:
         """What a look can give: one caption, then regions in random order of which enough is left, up to `each`."""
-        return islice(pieces_of(sample, look, rng, self.least_inside), self.each)
+        return pieces_of(sample, look, rng, each=self.each, least_inside=self.least_inside)
 
     def samples(self, items: Sequence[Item]) -> Sequence[Sample]:
         """The sample of each row."""
