@@ -39,6 +39,7 @@ def test_what_lies_inside():
     assert inside((5, -2, 6, 4), 8, 8) == ((5, 0, 3, 2), 0.25)
     assert inside((9, 9, 2, 2), 8, 8) == ((8, 8, 0, 0), 0.0)
     assert inside((1, 1, 0, 3), 8, 8)[1] == 0.0
+    assert inside((6, 6, -3, -3), 8, 8)[1] == inside((6, 6, -3, 3), 8, 8)[1] == 0.0  # corners swapped
 
 
 def marked(box: tuple[int, int, int, int], side: int = 160) -> Image.Image:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlzoo.data.cleaning import MAX_CHARACTERS, MAX_WORDS, clean_box, clean_text
+from vlzoo.data.cleaning import MAX_CHARACTERS, MAX_REGIONS, MAX_WORDS, clean_box, clean_count, clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.errors import DataError
 
@@ -57,11 +57,34 @@ def test_boxes():
     assert clean_box([1, 1, 0, 5], "id 5", faults, size=(10, 10)) is None
     assert clean_box([1, 1, 5, -1], "id 6", faults) is None
     assert clean_box([1, float("nan"), 5, 5], "id 7", faults) is None
-    assert faults.skipped == {"box outside the picture": 1, "box of no area": 3}
+    kinds = ("box outside the picture", "box of no area", "box with swapped corners", "box not finite")
+    assert faults.skipped == dict.fromkeys(kinds, 1)
     assert "id 4" in str(faults.listed[1])
     for wrong in ([1, 2, 3], [1, 2, 3, "4"], [1, 2, 3, 4, 5]):
         with pytest.raises(DataError, match="f"):
             clean_box(wrong, "f", faults)
+
+
+@pytest.mark.parametrize("size", [None, (640, 480)])
+def test_shares_where_pixels_are_expected(size):
+    """All four numbers up to 1: in pixels that would be one pixel. Shares are told by a picture of 1 x 1."""
+    faults = Faults("x")
+    for shares in ([0.1, 0.2, 0.5, 0.5], [0, 0, 1, 1], [0.0, 0.0, 0.25, 1.0]):
+        assert clean_box(shares, "id 8", faults, size=size) is None
+        assert clean_box(shares, "id 8", faults, size=(1, 1)) == tuple(shares)
+    assert faults.skipped == {"box in shares, not in pixels": 3}
+    assert "id 8: box in shares, not in pixels: [0.1, 0.2, 0.5, 0.5]" in str(faults.listed[0])
+    assert clean_box([0.5, 0.5, 1.5, 1], "id 9", faults) == (0.5, 0.5, 1.5, 1)
+
+
+def test_ten_thousand_regions_are_bounded_and_counted():
+    faults = Faults("x")
+    faults.count("boxes", MAX_REGIONS)
+    assert clean_count(list(range(10_000)), "7.jpg", faults) == list(range(MAX_REGIONS))
+    assert faults.skipped == {"region beyond the 1,000 of a picture": 9_000} and len(faults.listed) == 1
+    with pytest.raises(DataError, match=r"9,000 of 10,000 records .*7\.jpg: region beyond .*: 10,000 regions"):
+        faults.check()
+    assert clean_count([1, 2], "8.jpg", faults) == [1, 2] and faults.skipped.total() == 9_000
 
 
 coordinate = st.floats(-300, 300)

@@ -50,10 +50,11 @@ def inside(box: Box, width: float, height: float) -> tuple[Box, float]:
 
     >>> inside((-2, 0, 4, 4), 8, 8)
     ((0, 0, 2, 4), 0.5)
+
+    Of a box without an area, or with swapped corners, the share is 0.
     """
     x, y, across, down = box
     left, top = min(max(x, 0), width), min(max(y, 0), height)
     right, bottom = min(max(x + across, 0), width), min(max(y + down, 0), height)
     kept = (left, top, right - left, bottom - top)
-    area = across * down
-    return kept, (kept[2] * kept[3] / area if area > 0 else 0.0)
+    return kept, (kept[2] * kept[3] / (across * down) if across * down > 0 and across > 0 else 0.0)

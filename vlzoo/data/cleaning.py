@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vlzoo.data.faults import Faults
 from vlzoo.data.reading import typed
 from vlzoo.types import Box
+
+T = TypeVar("T")
 
 MAX_WORDS = 1_000
 """Words of a text that are kept. Models read 25 to 50; a longer text is a broken record."""
 
 MAX_CHARACTERS = 20_000
 """Characters of a text that are kept, for texts without spaces."""
+
+MAX_REGIONS = 1_000
+"""Regions of a picture that are kept. Visual Genome and OpenImages have up to some hundreds."""
 
 
 def clean_text(value: Any, where: str, faults: Faults, *, what: str = "caption") -> str | None:
@@ -58,9 +63,10 @@ def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[i
     Args:
         value: four numbers.
         where: file and line, or id.
-        faults: takes `box of no area` and `box outside the picture` (skipped), `box clipped` (mended). An overhang of
-            less than a pixel is rounding, and clipped without a word.
-        size: width and height of the picture; None where the file does not tell them.
+        faults: takes `box not finite`, `box with swapped corners`, `box of no area`, `box in shares, not in pixels` and
+            `box outside the picture` (skipped), `box clipped` (mended). An overhang of less than a pixel is rounding,
+            and clipped without a word.
+        size: width and height of the picture; None where the file does not tell them; 1, 1 of boxes in shares.
 
     Raises:
         DataError: not four numbers.
@@ -70,8 +76,8 @@ def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[i
         typed(numbers, tuple, where, "a box of four numbers")
     x, y, width, height = (typed(number, float, where, "a number of the box") for number in numbers)
     shown = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
-    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
-        faults.skip("box of no area", where, shown)
+    if kind := _useless((x, y, width, height), in_pixels=size is None or max(size) > 1):
+        faults.skip(kind, where, shown)
         return None
     if size is None:
         return x, y, width, height
@@ -84,3 +90,28 @@ def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[i
         faults.mend("box clipped", where, f"{shown} in {size[0]} x {size[1]}")
     inner = left == x and top == y and right >= x + width and low >= y + height
     return (x, y, width, height) if inner else (left, top, right - left, low - top)
+
+
+def in_shares(box: Sequence[float]) -> bool:
+    """Whether all numbers of a box lie between 0 and 1: in pixels it would be one pixel at the most."""
+    return all(0 <= number <= 1 for number in box)
+
+
+def clean_count(regions: Sequence[T], where: str, faults: Faults) -> Sequence[T]:
+    """The regions of a picture up to the bound; those beyond it are counted, each as a record that is left out."""
+    beyond = len(regions) - MAX_REGIONS
+    if beyond > 0:
+        faults.skip(f"region beyond the {MAX_REGIONS:,} of a picture", where, f"{len(regions):,} regions", beyond)
+    return regions[:MAX_REGIONS]
+
+
+def _useless(box: Box, *, in_pixels: bool) -> str:
+    """Why a box is no box, whatever its picture; empty where it is one."""
+    _, _, width, height = box
+    if not all(map(math.isfinite, box)):
+        return "box not finite"
+    if width < 0 or height < 0:
+        return "box with swapped corners"
+    if width == 0 or height == 0:
+        return "box of no area"
+    return "box in shares, not in pixels" if in_pixels and in_shares(box) else ""

@@ -47,9 +47,9 @@ class Faults:
     sizes: Counter[str] = field(default_factory=Counter)
     listed: list[Fault] = field(default_factory=list)
 
-    def skip(self, kind: str, where: str, value: object = "") -> None:
-        """Note a record that is left out."""
-        self.skipped[kind] += 1
+    def skip(self, kind: str, where: str, value: object = "", count: int = 1) -> None:
+        """Note a record that is left out, or `count` of them at one place."""
+        self.skipped[kind] += count
         self._keep(kind, where, value)
 
     def mend(self, kind: str, where: str, value: object = "") -> None:

@@ -188,14 +188,18 @@ def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> Image:
     return _read(stream, name, max_pixels, _rgb)
 
 
-def picture_size(image: FileImage) -> tuple[int, int]:
+def picture_size(image: FileImage | BytesImage) -> tuple[int, int]:
     """Width and height in pixels, from the header alone.
 
     Raises:
         DataError: outside its root, missing, not a picture, or too many pixels.
     """
-    with _stream_of(image.name, lambda: inside(image.root, image.path).open("rb")) as stream:
+    with _stream_of(image.name, lambda: _encoded(image)) as stream:
         return _read(stream, image.name, image.max_pixels, lambda picture: picture.size)
+
+
+def _encoded(image: FileImage | BytesImage) -> IO[bytes]:
+    return io.BytesIO(image.data) if isinstance(image, BytesImage) else inside(image.root, image.path).open("rb")
 
 
 def _read(stream: IO[bytes], name: str, max_pixels: int, take: Callable[[Image], T]) -> T:

@@ -180,7 +180,7 @@ def test_what_is_wrong_is_named(tmp_path, change, told):
     [
         ([10, 10, 0, 5], "box of no area"),
         ([700, 10, 5, 5], "box outside the picture"),
-        ([10, 10, -4, 5], "box of no area"),
+        ([10, 10, -4, 5], "box with swapped corners"),
     ],
 )
 def test_useless_boxes_are_skipped_and_bounded(tmp_path, bbox, kind):

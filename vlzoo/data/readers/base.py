@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vlzoo.data.cleaning import clean_count
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.records import ImageRef, Region, Sample
@@ -82,7 +83,8 @@ class BoxSource(Source):
         size: tuple[int, int] | None = None,
         texts: Iterable[str] = (),
     ) -> dict[str, Any]:
-        """The row of one picture, counted; `boxes` are made by `box_row`."""
+        """The row of one picture, counted; `boxes` are made by `box_row`, and more than the bound are cut off."""
+        boxes = clean_count(boxes, image or name, faults)
         faults.count("images")
         faults.count("boxes", len(boxes))
         width, height = size or (None, None)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_box, clean_texts
+from vlzoo.data.cleaning import clean_box, clean_count, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.reading import first_existing, identifier, need, typed
@@ -127,7 +127,7 @@ def _regions(entry: Mapping[str, Any], where: str, faults: Faults) -> tuple[Regi
             crowd = typed(region.get("crowd", False), bool, place)
             kind = typed(region.get("kind", "object"), str, place)
             found.append(Region(box, texts[0], kind, crowd, tuple(_texts(region, "attributes", place)), texts[1:]))
-    return tuple(found)
+    return tuple(clean_count(found, where, faults))
 
 
 def annotated(file: Path) -> Iterator[Sample]:

@@ -1,27 +1,27 @@
 """X-VLM's line format: one json object a line, with a picture, perhaps a caption, and perhaps boxes with texts.
 
-    {"image": path | "binary": base64, "caption"?: text | [texts],
+    {"image_rpath": path | "image": path | "binary": base64, "caption"?: text | [texts],
      "elems"?: [{"bb": [x, y, w, h], "caption": text | [texts], "attributes"?: text | [texts]}]}
 
 As in X-VLM's code `bb` is in pixels, its numbers are cut to whole ones, and one caption of several is drawn in
-training (here: `Region.text` and `Region.others`).
+training (here: `Region.text` and `Region.others`). Of a line with several keys of pictures `binary` is read.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_box, clean_texts
+from vlzoo.data.cleaning import clean_box, clean_texts, in_shares
 from vlzoo.data.faults import Faults
-from vlzoo.data.images import BytesImage, FileImage
+from vlzoo.data.images import BytesImage, FileImage, picture_size
 from vlzoo.data.readers.base import BoxSource, box_row
 from vlzoo.data.reading import need, typed
-from vlzoo.data.records import ImageRef
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
@@ -34,6 +34,8 @@ class XvlmLines(BoxSource):
         root: the folder that paths in the lines are below.
         files: the list or lists below the root; `*` stands for any part of a name.
         images: the folder below the root that paths in the lines start from.
+        headers: read the header of each picture that has boxes, so that boxes are checked against it; a picture that
+            is not there is told when it is opened.
     """
 
     kind = "phrase"
@@ -47,15 +49,17 @@ class XvlmLines(BoxSource):
         "https://github.com/zengyan-97/X-VLM",
         "Zeng et al. 2022, Multi-Grained Vision Language Pre-Training",
         layout=(
-            "*.json or *.jsonl    one object a line: image or binary, caption, elems: [{bb, caption, attributes}]",
+            "*.json or *.jsonl    a line: image_rpath, image or binary; caption; elems: [{bb, caption, attributes}]",
             "the pictures it names",
         ),
         get="X-VLM's page tells how its lists are made from COCO, Visual Genome, Objects365 and OpenImages",
     )
 
-    def __init__(self, root: str | Path, *, files: str = "*.json*", images: str = "", **options: Any) -> None:
+    def __init__(
+        self, root: str | Path, *, files: str = "*.json*", images: str = "", headers: bool = True, **options: Any
+    ) -> None:
         super().__init__(root, **options)
-        self.pattern, self.images = files, images.rstrip("/")
+        self.pattern, self.images, self.headers = files, images.rstrip("/"), headers
 
     def files(self) -> Sequence[Expected]:
         """The lists, by name."""
@@ -74,13 +78,15 @@ class XvlmLines(BoxSource):
             for where, entry in read_jsonl(Path(self.root, expected.path)):
                 image, binary = self._picture(entry, where)
                 texts = clean_texts(_many(entry.get("caption", []), where), where, faults)
-                elems = enumerate(need(entry, "elems", list, where) if "elems" in entry else [])
-                boxes = [box for number, elem in elems if (box := _element(elem, f"{where} elems[{number}]", faults))]
-                faults.count("captions", len(texts))
+                elems = need(entry, "elems", list, where) if "elems" in entry else []
                 name = image or f"{stem}:{where.rpartition(':')[2]}"
-                yield {**self.boxed(name, image, boxes, faults, texts=texts), "binary": binary}
+                size = self._size({"name": name, "image": image, "binary": binary}) if elems else None
+                places = ((f"{where} elems[{number}]", elem) for number, elem in enumerate(elems))
+                boxes = [box for place, elem in places if (box := _element(elem, place, faults, size))]
+                faults.count("captions", len(texts))
+                yield {**self.boxed(name, image, boxes, faults, size=size, texts=texts), "binary": binary}
 
-    def picture(self, row: Mapping[str, Any]) -> ImageRef:
+    def picture(self, row: Mapping[str, Any]) -> FileImage | BytesImage:
         """The file, or the bytes that the line holds."""
         if row["image"]:
             return FileImage(self.root, row["image"])
@@ -92,8 +98,15 @@ class XvlmLines(BoxSource):
     def _picture(self, entry: Mapping[str, Any], where: str) -> tuple[str, str | None]:
         if "binary" in entry:
             return "", need(entry, "binary", str, where)
-        path = need(entry, "image", str, where)
+        path = need(entry, "image_rpath" if "image_rpath" in entry else "image", str, where)
         return (f"{self.images}/{path}" if self.images else path), None
+
+    def _size(self, row: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Width and height of a picture; None where they are not asked for, or can't be read now."""
+        try:
+            return picture_size(self.picture(row)) if self.headers else None
+        except DataError:
+            return None
 
 
 def _many(value: Any, where: str) -> list[Any]:
@@ -103,10 +116,14 @@ def _many(value: Any, where: str) -> list[Any]:
     return value if isinstance(value, list) else [typed(value, str, where)]
 
 
-def _element(value: Any, where: str, faults: Faults) -> dict[str, Any] | None:
+def _element(value: Any, where: str, faults: Faults, size: tuple[int, int] | None) -> dict[str, Any] | None:
     elem = typed(value, dict, where)
-    numbers = [int(typed(number, float, where, "a number of the box")) for number in need(elem, "bb", list, where)]
-    box = clean_box(numbers, where, faults)
-    texts = clean_texts(_many(need(elem, "caption", object, where), where), where, faults, what="phrase")
+    numbers = [typed(number, float, where, "a number of the box") for number in need(elem, "bb", list, where)]
+    sensible = all(map(math.isfinite, numbers)) and not in_shares(numbers)
+    box = clean_box([int(number) for number in numbers] if sensible else numbers, where, faults, size=size)
+    said = _many(elem.get("caption"), where)
+    texts = clean_texts(said, where, faults, what="phrase")
     words = [typed(word, str, where, "an attribute") for word in _many(elem.get("attributes"), where)]
+    if not said:
+        faults.skip("region without a text", where)
     return box_row(box, texts, attributes=words) if box is not None and texts else None
