@@ -66,7 +66,7 @@ def main() -> None:
     _train(model, f"pretrain {recipe} --data-root {data} --out {model}")
     for task in TASKS:
         _train(Run(model).finetuned(task).folder, f"finetune {task} --from {model} --data-root {data}")
-    _call(f"bench {' '.join(TASKS)} --run {model} --data-root {data} --json {scores}")
+    _call(f"bench {' '.join(TASKS)} --run {model} --data-root {data} --json-file {scores}")
     claims = judge(json.loads(scores.read_text(encoding="utf-8")), data)
     seconds = time.perf_counter() - started
     _report(claims, seconds)

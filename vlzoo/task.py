@@ -137,6 +137,14 @@ class Task:
         names = [name for name in inspect.signature(type(self)).parameters if name != "protocol"]
         return {name: getattr(self, name) for name in names}
 
+    def counted(self, source: Any) -> Any:
+        """The data as the task counts samples; not overridden: as they are. Called before anything is predicted.
+
+        Args:
+            source: the data source.
+        """
+        return source
+
     def blank(self, sample: Sample) -> Row | None:
         """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
         return None
@@ -223,7 +231,7 @@ class Task:
             PredictionError: predictions that do not fit the annotations.
         """
         if files.source is not None:
-            listed = Listed(files.source, f"{files.source.name} {files.source.fingerprint()}")
+            listed = Listed(self.counted(files.source), f"{files.source.name} {files.source.fingerprint()}")
         elif files.annotations is not None:
             listed = Listed(self.annotated(files.annotations), fingerprint(files.annotations))
         else:

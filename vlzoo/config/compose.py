@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlzoo.config.paths import from_here
 from vlzoo.config.tree import Path_, Tree, dotted, read, scalar
 from vlzoo.door.parts import Part
 from vlzoo.door.plugins import registry
@@ -169,10 +170,18 @@ def _apply(tree: Tree, change: str) -> None:
         raise RecipeError([Problem(where, dotted(steps), what)], recipe="--set")
     if isinstance(holder, dict) and isinstance(last, int):
         raise RecipeError([Problem(where, dotted(steps), "there is no list here")], recipe="--set")
+    if isinstance(holder, dict) and steps[-2:-1] == ("data",):
+        value = from_here(_source(holder), str(last), value)
     holder[last] = value
     for stale in [each for each in tree.origins if each[: len(steps)] == steps]:
         del tree.origins[stale]
     tree.origins[steps] = where
+
+
+def _source(holder: dict[str, Any]) -> Part | None:
+    """The data source that a section names; None where another section does, or it is not known."""
+    name = holder.get("part")
+    return next((part for part in registry().of("data") if name in (part.name, part.qualified)), None)
 
 
 def _inside(holder: Any, step: str | int, path: Path_, where: str) -> Any:

@@ -190,7 +190,9 @@ class Vqa(Task):
             what, where = f"{unknown} questions of {len(truths)} have no public answers", getattr(samples, "name", None)
             raise DataError(what, where=where, fix="--submission FILE writes what the server scores")
         values_N, protocol = self.judged(truths, said)
-        return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol))
+        mode = next((row["mode"] for _, row in pairs if "mode" in row), self.mode)  # the model's, where none was asked
+        settings = {"mode": mode or None, "k": self.k if mode == "rank" else None}
+        return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol), settings=settings)
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Each answer's accuracy in percent, [N], and what the protocol is called."""

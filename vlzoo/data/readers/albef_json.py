@@ -34,9 +34,9 @@ class CaptionList(CaptionSource):
 
     stem: ClassVar[str] = ""
 
-    def __init__(self, root: str | Path, *, images: str = "", strip: str = "", **options: Any) -> None:
+    def __init__(self, root: str | Path, *, images: str | Path = "", strip: str = "", **options: Any) -> None:
         super().__init__(root, **options)
-        self.images, self.strip = images.rstrip("/"), strip
+        self.images, self.strip = str(images).rstrip("/"), strip
 
     @property
     def list_file(self) -> str:
@@ -98,9 +98,9 @@ class AlbefJson(CaptionList):
         "ALBEF's page links its lists for COCO, Visual Genome, SBU, CC3M and CC12M",
     )
 
-    def __init__(self, root: str | Path, *, file: str, **options: Any) -> None:
+    def __init__(self, root: str | Path, *, file: str | Path, **options: Any) -> None:
         super().__init__(root, **options)
-        self.file = file
+        self.file = str(file)
 
     @property
     def name(self) -> str:
