@@ -61,7 +61,9 @@ def test_boxes_and_pictures_alone_are_records_too():
     boxed = Held([Sample("a", (FileImage("p", "a.png"),), regions=(region,))])
     assert overlap(boxed, [told(boxed)]).trained
     assert overlap(Held([Sample("a", (FileImage("p", "a.png"),))]), [told(Held(pairs("a", "p")))]).trained
-    assert overlap(Held([Sample("t", texts=("no picture",))]), [told(Held([Sample("t", texts=("no picture",))]))]) is None
+    assert (
+        overlap(Held([Sample("t", texts=("no picture",))]), [told(Held([Sample("t", texts=("no picture",))]))]) is None
+    )
 
 
 def test_a_mixture_is_all_that_its_sources_hold():
