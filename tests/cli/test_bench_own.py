@@ -13,7 +13,7 @@ from vlzoo.data.readers.scenes import Scenes
 
 @pytest.fixture(scope="session")
 def folder(corpus, tmp_path_factory) -> Path:
-    """The corpus in files of one's own: a line a picture, a line a caption, ALBEF's list, a table; one file is empty."""
+    """The corpus in files of our own: a line a picture, a line a caption, ALBEF's list, a table; one is empty."""
     made = tmp_path_factory.mktemp("own") / "mine"
     made.mkdir()
     shutil.copytree(corpus / "images", made / "images")
