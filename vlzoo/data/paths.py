@@ -15,13 +15,16 @@ def inside(root: str | Path, path: str) -> Path:
     elsewhere; any other link that leaves `root` is refused, because paths come from annotation files.
 
     Raises:
-        DataError: the path is absolute, climbs with `..`, or a link leads out of `root`.
+        DataError: the path is absolute, climbs with `..`, holds what no name of a file may, or a link leads out.
     """
     parts = PurePosixPath(path.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or "\0" in path or Path(path).drive:
         raise DataError(f"the path {path!r} leaves its folder", where=str(root), fix="paths must lie below the root")
     found = Path(root, path)
-    real = os.path.realpath(found)
+    try:
+        real = os.path.realpath(found)
+    except ValueError as error:  # lone surrogates, which no file system takes
+        raise DataError(f"{path!r} is no name of a file", where=str(root)) from error
     bases = [os.path.realpath(root)]
     if len(parts.parts) > 1:
         bases.append(os.path.realpath(Path(root, parts.parts[0])))
