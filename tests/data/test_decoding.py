@@ -18,6 +18,7 @@ from vlzoo.errors import DataError
 
 NOISE = np.random.default_rng(0).integers(0, 255, (24, 20, 3), dtype=np.uint8)
 Image.init()
+pytestmark = pytest.mark.filterwarnings("ignore:IM image format is deprecated")
 FORMATS = sorted(set(Image.SAVE) & set(Image.OPEN))
 MODES = ("RGB", "RGBA", "P", "1", "F")
 

@@ -75,14 +75,17 @@ class ZipImage:
         return _opened(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
+        archive, entry = self._entry()
+        _check_bytes(entry.file_size, self.name, self.max_pixels)
+        return io.BytesIO(archive.read(entry))
+
+    def _entry(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
         # Forked workers must not share one file offset.
         archive = _zip((self.archive, os.stat(self.archive).st_mtime_ns, os.getpid()))
         try:
-            size = archive.getinfo(self.member).file_size
+            return archive, archive.getinfo(self.member)
         except KeyError as error:
             raise DataError(f"no member {self.member!r} in this archive", where=self.archive) from error
-        _check_bytes(size, self.name, self.max_pixels)
-        return io.BytesIO(archive.read(self.member))
 
 
 @lru_cache(maxsize=16)
@@ -168,6 +171,18 @@ def picture_size(image: FileImage) -> tuple[int, int]:
     """
     with _stream_of(image.name, lambda: inside(image.root, image.path).open("rb")) as stream:
         return read_picture(stream, image.name, image.max_pixels, lambda picture: picture.size)
+
+
+def require_picture(image: object) -> None:
+    """Refuse a picture whose file, or member of a zip archive, is not there; nothing is decoded.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if isinstance(image, FileImage) and not inside(image.root, image.path).is_file():
+        raise DataError("there is no such picture", where=image.name)
+    if isinstance(image, ZipImage):
+        _stream_of(image.name, lambda: image._entry()[0].open(image.member)).close()
 
 
 def _check_bytes(size: int, name: str, max_pixels: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.config.schema import PartRef
+from vlzoo.data.build import build_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError
@@ -40,7 +41,7 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
             raise _nowhere(ref.part, asked, data_root(root))
         # A source that can do without a folder reads its pip package then.
         options |= {"root": str(found)} if found else {}
-    return registry().build("data", ref.part, **options)
+    return build_source(ref.part, options)
 
 
 def reference(text: str) -> PartRef:

@@ -11,6 +11,7 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
+from vlzoo.data.paths import matching
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected, Source
@@ -45,8 +46,7 @@ class TextLines(Source):
 
     def files(self) -> Sequence[Expected]:
         """The texts, by name."""
-        found = sorted(path for path in Path(self.root).glob(self.pattern) if path.is_file())
-        names = [path.relative_to(self.root).as_posix() for path in found] or [self.pattern]
+        names = matching(self.root, self.pattern) or [self.pattern]
         return [Expected(name, "plain text") for name in names]
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
@@ -55,8 +55,9 @@ class TextLines(Source):
             for number, line in read_lines(Path(self.root, expected.path)):
                 if line.strip():
                     text = clean_text(line, f"{expected.path}:{number}", faults, what="line")
-                    faults.count("texts")
-                    yield {"name": f"{expected.path}:{number}", "text": text}
+                    if text is not None:
+                        faults.count("texts")
+                        yield {"name": f"{expected.path}:{number}", "text": text}
 
     def sample(self, row: Mapping[str, Any]) -> Sample:
         """The text."""
