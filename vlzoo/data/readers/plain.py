@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_text
+from vlzoo.data.cleaning import clean_text, storable
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.paths import matching
@@ -109,14 +109,23 @@ class ImageFolder(Source):
         return self.split if Path(self.root, self.split).is_dir() else "."
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
-        """Rows of the pictures, by path; hidden files are passed over."""
+        """Rows of the pictures, by path; hidden files are passed over.
+
+        `faults` takes `name that is not UTF-8` and `no file`: a link to nothing, or a pipe.
+        """
         base = Path(self.root, self._base())
         for place, folders, names in os.walk(base):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
-                if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                    path = Path(place, name).relative_to(self.root).as_posix()
-                    inner = Path(place, name).relative_to(base).parts
+                if not name.lower().endswith(ENDINGS) or name.startswith("."):
+                    continue
+                path = Path(place, name).relative_to(self.root).as_posix()
+                inner = Path(place, name).relative_to(base).parts
+                if storable(path) != path:
+                    faults.skip("name that is not UTF-8", str(Path(place, name)))
+                elif not Path(place, name).is_file():
+                    faults.skip("no file", str(Path(place, name)), "a link to nothing, or a pipe")
+                else:
                     faults.count("images")
                     yield {"name": path, "image": path, "label": inner[0] if len(inner) > 1 else None}
 
