@@ -40,9 +40,10 @@ def require_file(path: str | Path) -> Path:
         DataError: nothing is there, or a folder; offers the nearest name beside it.
     """
     file = Path(path)
-    if file.is_file():
+    there = kind_of(file)
+    if there == "file":
         return file
-    if file.is_dir():
+    if there == "folder":
         raise DataError("a folder where a file is expected", where=str(file))
     if not file.parent.is_dir():
         raise DataError("there is no such file, and no such folder", where=str(file), fix="is the root right?")
@@ -57,10 +58,22 @@ def require_folder(path: str | Path) -> Path:
         DataError: nothing is there, or a file.
     """
     folder = Path(path)
-    if folder.is_dir():
+    there = kind_of(folder)
+    if there == "folder":
         return folder
-    what = "a file where a folder is expected" if folder.exists() else "there is no such folder"
-    raise DataError(what, where=str(folder))
+    raise DataError("a file where a folder is expected" if there else "there is no such folder", where=str(folder))
+
+
+def kind_of(path: Path) -> str:
+    """What is at a place: `file`, `folder`, or nothing: an empty text.
+
+    Raises:
+        DataError: the system refuses to look: a name that is too long, a folder that may not be entered.
+    """
+    try:
+        return "file" if path.is_file() else "folder" if path.is_dir() else ""
+    except OSError as error:
+        raise DataError(f"there is no such file or folder: {error.strerror}", where=short(str(path))) from error
 
 
 def read_text(path: str | Path) -> str:
@@ -202,7 +215,7 @@ def read_skip_list(path: str | Path) -> frozenset[str]:
 def first_existing(root: str | Path, names: Iterable[str]) -> str:
     """The first of several accepted names that is there below `root`; the first of all where none is."""
     choices = list(names)
-    return next((name for name in choices if (Path(root) / name).exists()), choices[0])
+    return next((name for name in choices if kind_of(Path(root) / name)), choices[0])
 
 
 def _is_gzip(path: Path) -> bool:

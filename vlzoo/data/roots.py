@@ -10,8 +10,9 @@ from typing import Any
 
 from vlzoo.config.paths import below, from_here
 from vlzoo.config.schema import PartRef
+from vlzoo.data.build import build_source
 from vlzoo.door.options import check_names, schema_of
-from vlzoo.door.parts import Option, Part
+from vlzoo.door.parts import Option
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, did_you_mean
 
@@ -44,10 +45,7 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
             raise _nowhere(ref.part, asked, data_root(root))
         # A source that can do without a folder reads its pip package then.
         options = {**below(found, part, options), "root": str(found)} if found else options
-    needed = [each for each in schema_of(part).options if each.default is None and each.name not in options]
-    if needed:
-        raise _lacking(part, needed[0])
-    return registry().build("data", ref.part, **options)
+    return build_source(ref.part, options)
 
 
 def reference(text: str) -> PartRef:
@@ -109,12 +107,3 @@ def _nowhere(name: str, asked: Any, base: Path) -> DataError:
         fix=f"give --data-root DIR or set VLZOO_DATA, the folder that holds it; or name its own: --data {name}=FOLDER "
         f"(bench, score), --set data.root=FOLDER (pretrain, finetune); `vlzoo data show {name}` tells what it holds",
     )
-
-
-def _lacking(part: Part, option: Option) -> DataError:
-    value = option.name.upper()
-    ways = f"--set data.{option.name}={value}, or `{option.name}: {value}` beside `part: {part.name}` in a recipe"
-    if option.name == "file":
-        ways += f"; where a command takes --data: --data {part.name}=FILE"
-    about = f" ({option.about.rstrip('.')})" if option.about else ""
-    return DataError(f"data {part.name!r} needs the option {option.name!r}{about}", fix=ways)

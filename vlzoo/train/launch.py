@@ -13,6 +13,7 @@ import torch
 
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
+from vlzoo.data.build import require_samples
 from vlzoo.data.held_out import told, trained_on
 from vlzoo.data.loader import Order
 from vlzoo.data.roots import open_source
@@ -120,8 +121,11 @@ def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
     """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
 
     Raises:
+        DataError: data that hold no sample.
         TrainingError: a batch is larger than its data; of several streams, names which.
     """
+    for source in sources:
+        require_samples(source)
     sizes = batch_sizes(recipe)
     for (name, batch), source in zip(sizes.items(), sources, strict=True):
         if len(source) < batch and len(sizes) > 1:

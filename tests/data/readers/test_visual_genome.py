@@ -98,8 +98,13 @@ def test_objects_with_names_and_attributes(root):
 
 
 def test_splits_share_the_pictures_out(root):
-    ids = [len(Regions(root, split=split, allowed_faults=1.0)) for split in ("train", "val", "test")]
-    assert sum(ids) == 2
+    sizes = []
+    for split in ("train", "val", "test"):
+        try:
+            sizes.append(len(Regions(root, split=split, allowed_faults=1.0)))
+        except DataError as error:
+            sizes.append(0 if "holds no samples" in error.what else None)
+    assert sum(sizes) == 2
 
 
 def test_mistakes_are_named(root, write):
