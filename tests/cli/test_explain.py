@@ -81,7 +81,7 @@ def test_two_runs_side_by_side(place):
     done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "two", "--style", "cells", "--out", "b.png")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("one: ITM logit") and lines[1].startswith("two: ITM logit") and lines[0] != lines[1]
+    assert lines[0].startswith("one: match") and lines[1].startswith("two: match") and lines[0] != lines[1]
     assert (place / "b.png").is_file()
 
 
@@ -89,7 +89,7 @@ def test_the_soft_mask_of_a_word(place):
     """The word asked for is masked, and the score with the mask is told beside that without."""
     done = vlzoo(place, "cat.png", "a red cat", "--run", "one", "--softmask", "--word", "red", "--out", "c.png")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("ITM logit") and lines[1].startswith("masked by 'red': ITM logit")
+    assert lines[0].startswith("match") and lines[1].startswith("masked by 'red': match")
     with Image.open(place / "c.png") as sheet:
         assert sheet.width > 800
 

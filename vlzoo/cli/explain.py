@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import DataError, VlzooError, did_you_mean
 
 if TYPE_CHECKING:
     from vlzoo.data.records import ImageRef
     from vlzoo.explain.explain import Explainer
     from vlzoo.explain.figure import Sheet
+
+MOST_BYTES = 512_000_000
+"""Bytes of a file that may hold one picture: what the most pixels take uncompressed, as in archives."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+"""Of the files that a message names as pictures."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class ExplainOptions:
         """
         from vlzoo.explain.figure import format_of
 
+        check_utf8(self.caption, "CAPTION")
+        check_utf8(self.word or "", "--word")
         if self.out is None and not self.json_:
             raise VlzooError("nowhere to draw to", fix="add --out FILE.png, or --json for the figures alone")
         if self.out is not None:
@@ -117,21 +125,66 @@ def command(**options: Any) -> None:
 
 
 def open_picture(image: Path) -> ImageRef:
-    """The picture, which has been read once.
+    """The picture, which has been read once. What the user named is read, wherever links lead.
 
     Raises:
         DataError: there is none, or it can't be read.
     """
-    from vlzoo.data.images import FileImage
+    from vlzoo.data.images import MAX_PIXELS, BytesImage
 
-    picture = FileImage(str(image.parent), image.name)
+    try:
+        with image.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise unread(image, error) from error
+    if not data:
+        raise DataError("the file is empty", where=str(image), fix="copy or download it again")
+    if len(data) > MOST_BYTES:
+        what = f"more than {MOST_BYTES:,} bytes are too many for a picture"
+        raise DataError(what, where=str(image), fix=f"IMAGE may have {MAX_PIXELS:,} pixels: make it smaller")
+    picture = BytesImage(str(image), data)
     try:
         picture.open()
-    except VlzooError as error:
-        raise type(error)(
-            error.what, where=error.where, fix="IMAGE is the path of one picture: JPEG, PNG, ..."
-        ) from error
+    except DataError as error:
+        fix = error.fix or "IMAGE is the path of one picture: JPEG, PNG, ..."
+        raise DataError(error.what, where=error.where, fix=fix) from error
     return picture
+
+
+def unread(image: Path, error: OSError) -> DataError:
+    """Why the file of a picture can't be opened, and what would do."""
+    where = str(image)
+    if image.is_symlink() and isinstance(error, FileNotFoundError):
+        what = f"this link leads to {str(image.readlink())!r}, where there is no file"
+        return DataError(what, where=where, fix="bring that file back, or download it again")
+    folder = image if image.is_dir() else image.parent
+    try:
+        beside = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    except OSError:
+        beside = []
+    if isinstance(error, IsADirectoryError):
+        fix = f"name one picture in it: {image / beside[0]}" if beside else "IMAGE is the path of one picture"
+        return DataError("a folder where one picture is expected", where=where, fix=fix)
+    if isinstance(error, FileNotFoundError):
+        fix = did_you_mean(image.name, beside, what="pictures there") if beside else "IMAGE is the path of one picture"
+        return DataError("there is no such picture", where=where, fix=fix)
+    return DataError(f"the picture can't be read: {error.strerror}", where=where, fix="name a file that you may read")
+
+
+def check_utf8(text: str, what: str) -> None:
+    """Refuse a text whose bytes on the command line are not UTF-8: which characters were meant can't be told.
+
+    Raises:
+        VlzooError: they are not.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        fault = f"{what} is not UTF-8: the byte 0x{data[error.start]:02x} after {before[-20:]!r}"
+        fix = "use a terminal that sends UTF-8, or convert the text: iconv -f latin1 -t utf-8"
+        raise VlzooError(fault, fix=fix) from error
 
 
 def load_explainer(run: Path, wanted: ExplainOptions) -> Explainer:
