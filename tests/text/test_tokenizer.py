@@ -96,6 +96,7 @@ ODD = st.text(st.one_of(st.sampled_from("a red\x85\x1c\xa0\u200b\u0301\ud800\u67
 @given(ODD)
 def test_words_of_wordpiece_are_berts(text):
     """The library numbers them too (`Encoding.word_ids`); a lone surrogate is U+FFFD, which BERT deletes."""
+    text = text.replace("[", "")  # no special tokens: those are no words
     made = Tokenizer(WORDS, max_length=1_000)
     readable = "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text)
     encoding = made._backend.encode(readable)
