@@ -12,8 +12,9 @@ import click
 from vlzoo.errors import DataError, VlzooError, did_you_mean
 
 if TYPE_CHECKING:
+    from vlzoo.bench.engine import Engine
     from vlzoo.data.records import ImageRef
-    from vlzoo.explain.explain import Explainer
+    from vlzoo.explain.explain import Explained, Explainer
     from vlzoo.explain.figure import Sheet
 
 MOST_BYTES = 512_000_000
@@ -114,8 +115,8 @@ def command(**options: Any) -> None:
     explainers = [load_explainer(each, wanted) for each in (wanted.run, wanted.against) if each]
     draw = mask_of_a_word if wanted.softmask else maps_of_words
     sheet, figures = draw(wanted, explainers, picture)
-    if wanted.out:
-        write(sheet, wanted.out)
+    if wanted.out and (note := write(sheet, wanted.out)):
+        click.echo(f"note: {note}", err=True)
     if wanted.json_:
         as_json({"image": str(wanted.image), "caption": wanted.caption, **figures})
         return
@@ -205,7 +206,7 @@ def maps_of_words(
     """The maps of every word, of one run or of two side by side, and their figures."""
     from dataclasses import replace
 
-    from vlzoo.explain.sheets import against_sheet, figures, words_sheet
+    from vlzoo.explain.sheets import against_sheet, words_sheet
     from vlzoo.explain.words import shared_words, split_pieces
 
     shown = [each.explain(picture, wanted.caption) for each in explainers]
@@ -213,7 +214,7 @@ def maps_of_words(
         shown = [replace(each, words=split_pieces(each.words)) for each in shown]
     words = shared_words([each.words for each in shown])
     named = list(zip(wanted.names(), shown, strict=True))
-    found = {"runs": [figures(name, each, each.words) for name, each in named]}
+    found = {"runs": [figures_of(name, e.engine, each) for (name, each), e in zip(named, explainers, strict=True)]}
     if len(shown) == 1:
         return words_sheet(shown[0], wanted.caption, words, wanted.style), found
     return against_sheet(named, wanted.caption, words, wanted.style), found
@@ -223,8 +224,16 @@ def mask_of_a_word(
     wanted: ExplainOptions, explainers: Sequence[Explainer], picture: ImageRef
 ) -> tuple[Sheet, dict[str, Any]]:
     """What the soft mask of one word hides, and its figures."""
-    from vlzoo.explain.sheets import figures, mask_figures, mask_sheet
+    from vlzoo.explain.sheets import mask_figures, mask_sheet
 
     shown, hidden = explainers[0].masked(picture, wanted.caption, seed=wanted.seed, word=wanted.word)
-    found = {"runs": [figures(wanted.run.name, shown, shown.words)], "softmask": mask_figures(hidden)}
+    told = figures_of(wanted.run.name, explainers[0].engine, shown)
+    found = {"runs": [told], "softmask": mask_figures(hidden)}
     return mask_sheet(shown, hidden, wanted.caption, wanted.style), found
+
+
+def figures_of(name: str, engine: Engine, shown: Explained) -> dict[str, Any]:
+    """A run's figures, with the hash of its weights and the precision that they were computed in."""
+    from vlzoo.explain.sheets import figures
+
+    return {**figures(name, shown, shown.words), "weights": engine.weights, "precision": engine.precision}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import OBJECTIVES, completing, parts, recipes
 from vlzoo.cli.output import as_json, table
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", metavar="PART|RECIPE")
+@click.argument("name", metavar="PART|RECIPE", shell_complete=completing(parts(), recipes, files=True))
 @click.option("--resolved", is_flag=True, help="A recipe with every value written out, and where it comes from.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe first.")
-@click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective to the recipe first.")
+@click.option(
+    "--with",
+    "extra",
+    multiple=True,
+    metavar="OBJECTIVE",
+    shell_complete=OBJECTIVES,
+    help="Add an objective to the recipe first.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, ...], json_: bool) -> None:
     """Show what a part is and takes, or what a recipe says.
