@@ -138,6 +138,22 @@ def test_maps_stand_under_the_words_that_were_read(engine, picture):
     assert hidden.word == shown.words[2]
 
 
+@pytest.mark.parametrize("kind", ["bpe", "clip", "sentencepiece"])
+def test_every_kind_of_tokenizer_has_words(tokenizers, engine, picture, kind):
+    """Pieces of the words in order are what the model read, row by row; so is what a soft mask draws."""
+    made = engine()
+    tokenizer = made.tokenizer = made.collator.tokenizer = tokenizers[kind]
+    tokenizer.max_length, tokenizer.sep = 16, True
+    torch.manual_seed(0)
+    made.system = build_system(made.recipe, vocab=tokenizer.vocab, special=tokenizer.special).eval()
+    shown, hidden = Explainer(made).masked(picture, "Red ball,\x85\xa0caf\u00e9\u200b \u6771\ud800!", word="ball")
+    read = made.tokenise(["red ball\x85\xa0caf\u00e9\u200b \u6771\ud800"])
+    pieces = [piece for word in shown.words for piece in word.pieces]
+    assert pieces == tokenizer.tokens(read.ids[0].tolist())[:-1]
+    assert [row for word in shown.words for row in word.rows] == list(range(len(pieces)))
+    assert [word.text for word in shown.words[:3]] == ["[CLS]", "red", "ball"] and hidden.word == shown.words[2]
+
+
 def test_rows_that_read_other_texts_are_refused():
     """The maps would stand under words that the model never saw."""
     words = [Word("[CLS]", (0,), ("[CLS]",)), Word("cats", (1, 2), ("cat", "##s"))]

@@ -31,21 +31,25 @@ def table(rows: Sequence[Sequence[str]], *, indent: int = 0, wrap: int | None = 
     """
     if not rows:
         return
-    widths = _fitting([max(width(row[i]) for row in rows) for i in range(len(rows[0]))], indent, wrap)
+    widths = _fitting([list(column) for column in zip(*rows, strict=True)], indent, wrap)
     for row in rows:
         for line in _lines(row, widths):
             click.echo(" " * indent + line)
 
 
-def _fitting(widths: list[int], indent: int, wrap: int | None) -> list[int]:
+def _fitting(columns: list[list[str]], indent: int, wrap: int | None) -> list[int]:
     """Widths of columns that fit the window together, where they can."""
+    widths = [max(map(width, column)) for column in columns]
     room = window() - indent - 2 * (len(widths) - 1)
     if wrap is not None:
         widths[wrap] = max(1, min(widths[wrap], max(NARROW, room - sum(widths) + widths[wrap])))
     # A file or another program takes rows as they are: whoever looks for a key in them finds it whole.
     fixed = not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
     while not fixed and sum(widths) > room and max(widths) > LEAST:
-        widths[widths.index(max(widths))] -= 1
+        widest = widths.index(max(widths))
+        # To where its cells really fold: then a column of numbers may stay as it is.
+        folded = [line for cell in columns[widest] for line in wrapped(cell, widths[widest] - 1)]
+        widths[widest] = max(map(width, folded))
     return widths
 
 

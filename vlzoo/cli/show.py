@@ -12,6 +12,7 @@ from vlzoo.cli.output import as_json, table
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import UnknownName
+from vlzoo.screen import window, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,9 +76,9 @@ def _show_file(file: Path, name: str, json_: bool) -> None:
 def _show_part(part: Part) -> None:
     schema = schema_of(part)
     click.echo(click.style(f"{part.kind} {part.name}", bold=True) + f"  ({part.owner})")
-    click.echo(part.summary)
+    click.echo("\n".join(wrapped(part.summary, window())))
     if schema.doc and schema.doc.rstrip(".") != part.summary.rstrip("."):
-        click.echo(schema.doc)
+        click.echo("\n".join(wrapped(schema.doc, window())))
     table([[k, v] for k, v in (("paper", part.paper), ("code", part.target), ("defined", schema.where)) if v])
     if not schema.options:
         click.echo("options: none" + ", or any (`**kwargs`)" * schema.open)
