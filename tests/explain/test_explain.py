@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 import torch
@@ -142,7 +144,7 @@ def test_maps_stand_under_the_words_that_were_read(engine, picture):
 def test_every_kind_of_tokenizer_has_words(tokenizers, engine, picture, kind):
     """Pieces of the words in order are what the model read, row by row; so is what a soft mask draws."""
     made = engine()
-    tokenizer = made.tokenizer = made.collator.tokenizer = tokenizers[kind]
+    tokenizer = made.tokenizer = made.collator.tokenizer = copy(tokenizers[kind])  # all tests share it
     tokenizer.max_length, tokenizer.sep = 16, True
     torch.manual_seed(0)
     made.system = build_system(made.recipe, vocab=tokenizer.vocab, special=tokenizer.special).eval()
