@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import TASKS
 from vlzoo.cli.task_options import TaskCommand, set_options, split_sets
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("bench", cls=TaskCommand)
-@click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED)
+@click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED, shell_complete=TASKS)
 @click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
 @click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import SOURCES
 from vlzoo.cli.output import as_json, table
 from vlzoo.config.tree import assignment
 from vlzoo.data.cards import Card, sizes_text
@@ -48,7 +49,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=SOURCES)
 def show(name: str) -> None:
     """Print the card of a data source: licence, citation, official sizes, the layout expected, where to get it."""
     from vlzoo.door.plugins import registry
@@ -59,7 +60,7 @@ def show(name: str) -> None:
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=SOURCES)
 @click.option("--root", required=True, metavar="DIR", help="The folder that holds the data.")
 @click.option("--split", help="Only this split; else all that there are.")
 @click.option("--images", is_flag=True, help="Decode every picture, too, and count those that can't be read.")

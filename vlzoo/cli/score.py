@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import TASKS
 from vlzoo.cli.output import as_json, table
 from vlzoo.cli.task_options import TaskCommand
 
@@ -18,7 +19,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("score", cls=TaskCommand)
-@click.argument("words", nargs=-1, required=True, metavar="TASK", type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="TASK", type=click.UNPROCESSED, shell_complete=TASKS)
 @click.option("--predictions", "-g", required=True, type=_FILE, metavar="FILE", help="Predictions; gzip is fine.")
 @click.option("--annotations", "-f", type=_FILE, metavar="FILE", help="Annotations in their official format.")
 @click.option("--data", metavar="NAME[=FOLDER]", help="A data source in place of a file of annotations.")

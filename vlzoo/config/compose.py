@@ -71,13 +71,17 @@ def find_file(recipe: str, near: Path | None = None) -> Path:
         return shipped
     if looks_like_file or Path(recipe).is_dir():
         what = "is a folder" if Path(recipe).is_dir() else "there is no such file"
-        raise UnknownName(f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, _known(), what="recipes"))
+        raise UnknownName(
+            f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, known_recipes(), what="recipes")
+        )
     try:
         return method_file(registry().find("method", recipe))
     except UnknownName as error:
         if "supplied by both" in error.what:
             raise
-        raise UnknownName(f"no recipe called {recipe!r}", fix=did_you_mean(recipe, _known(), what="recipes")) from None
+        raise UnknownName(
+            f"no recipe called {recipe!r}", fix=did_you_mean(recipe, known_recipes(), what="recipes")
+        ) from None
 
 
 def method_file(part: Part) -> Path:
@@ -201,7 +205,8 @@ def _into_streams(tree: Tree, name: str) -> None:
             stream["objectives"].append(name)
 
 
-def _known() -> list[str]:
+def known_recipes() -> list[str]:
+    """The names of recipes that come with vlzoo and its plugins, those in folders too: `tasks/vqa`."""
     root = zoo_configs()
     files = [str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml")]
     return sorted({*files, *(part.name for part in registry().of("method"))})
