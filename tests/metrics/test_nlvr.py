@@ -72,13 +72,13 @@ def test_a_contrast_set_is_a_group_of_its_own():
      "dev-850-0-0\n", " dev-850-0-0", "dev-850--0", "dev-850-0-\u0661", "dev-850-0-img0", ""],
 )  # fmt: skip
 def test_what_is_no_identifier_of_nlvr2_joins_no_group(strange):
-    with pytest.raises(DataError, match="f:3: .*\n.*split-set-pair-sentence"):
+    with pytest.raises(DataError, match=r"f:3: .*\n.*split-set-pair-sentence"):
         nlvr2_sentence(strange, "f:3")
 
 
 @pytest.mark.parametrize("strange", ["1572", "1572-0-5", "dev-1572-0", "1572-0.png", "a-0", "1572-", "01572-0", ""])
 def test_what_is_no_identifier_of_nlvr_joins_no_group(strange):
-    with pytest.raises(DataError, match="f:3: .*\n.*as 1572-0"):
+    with pytest.raises(DataError, match=r"f:3: .*\n.*as 1572-0"):
         nlvr_sentence(strange, "f:3")
 
 
