@@ -149,7 +149,7 @@ def entailment(row: Record, key: str, where: str) -> str:
 def annotated(file: Path, label_set: str = "") -> Iterator[Sample]:
     """What a file of hypotheses says of their classes, without texts and pictures: for judging predictions.
 
-    Pairs without an agreed label have none here too.
+    Pairs without an agreed label are among them, with `NO_LABEL`.
 
     Args:
         file: any release.
@@ -162,6 +162,5 @@ def annotated(file: Path, label_set: str = "") -> Iterator[Sample]:
         if not (pair.label_set or label_set):
             fix = f"say whose they are by --protocol: {', '.join(SNLI_VE_LABELS)}"
             raise DataError(f"these columns name no label set: {', '.join(pair.row)}", where=pair.where, fix=fix)
-        label = None if pair.label == NO_LABEL else pair.label
         fields = {"label_set": pair.label_set or label_set}
-        yield Sample(pair.name, label=label, image_id=pair.image_id, fields=fields)
+        yield Sample(pair.name, label=pair.label, image_id=pair.image_id, fields=fields)
