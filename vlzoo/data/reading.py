@@ -220,10 +220,11 @@ class Ids:
     Args:
         what: what an id is called.
         numbers: ids are numbers, so that "007" is 7; else it is another text.
+        fix: what to do about one that is there twice.
     """
 
-    def __init__(self, what: str, *, numbers: bool = False) -> None:
-        self.what, self.numbers = what, numbers
+    def __init__(self, what: str, *, numbers: bool = False, fix: str = "drop one of the two") -> None:
+        self.what, self.numbers, self.fix = what, numbers, fix
         self._met: set[str] = set()
 
     def add(self, name: str, where: str) -> None:
@@ -234,7 +235,7 @@ class Ids:
         """
         plain = (name.lstrip("0") or "0") if self.numbers and name.isdecimal() else name
         if plain in self._met:
-            raise DataError(f"{self.what} {name!r} is there twice", where=where, fix="drop one of the two")
+            raise DataError(f"{self.what} {name!r} is there twice", where=where, fix=self.fix)
         self._met.add(plain)
 
 
