@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vlzoo.data.faults import Faults
-from vlzoo.data.reading import typed
+from vlzoo.data.reading import short, typed
+from vlzoo.errors import DataError
 from vlzoo.types import Box
 
 MAX_WORDS = 1_000
@@ -52,6 +53,18 @@ def clean_texts(values: Iterable[Any], where: str, faults: Faults, *, what: str 
     return tuple(text for text in found if text is not None)
 
 
+def box_numbers(value: Any, where: str) -> Box:
+    """A box as a file writes it, a list of four numbers; not one of them has to be sensible.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise DataError(f"the box is {short(value)}, expected a list of four numbers", where=where)
+    x, y, width, height = (typed(number, float, where, "a number of the box") for number in value)
+    return x, y, width, height
+
+
 def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[int, int] | None = None) -> Box | None:
     """A box x, y, width, height in pixels, clipped to its picture; None where nothing is left.
 
@@ -65,10 +78,7 @@ def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[i
     Raises:
         DataError: not four numbers.
     """
-    numbers = typed(value if isinstance(value, list) else list(value), list, where, "the box")
-    if len(numbers) != 4:
-        typed(numbers, tuple, where, "a box of four numbers")
-    x, y, width, height = (typed(number, float, where, "a number of the box") for number in numbers)
+    x, y, width, height = box_numbers(value, where)
     shown = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
     if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
         faults.skip("box of no area", where, shown)
