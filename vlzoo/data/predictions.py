@@ -57,6 +57,8 @@ def row_id(row: Mapping[str, Any], key: str) -> str:
         Refused: it is neither a whole number nor text.
     """
     value = row[key]
+    if isinstance(value, float) and value.is_integer():
+        raise Refused(f"rows whose {key!r} is a decimal number, where a whole one such as 7 is written", value)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise Refused(f"rows whose {key!r} is no whole number or text", value)
     return str(value)
