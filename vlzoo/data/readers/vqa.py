@@ -10,7 +10,7 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.readers.vqa_rows import KINDS, LISTS, Annotation, annotations, answers_of
+from vlzoo.data.readers.vqa_rows import KINDS, LISTS, Annotation, answers_of, read_annotations
 from vlzoo.data.reading import Ids, Record, need, read_json, short, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
@@ -214,7 +214,7 @@ def _entries(file: Path, key: str) -> Iterator[tuple[str, Record]]:
 
 
 def _annotations(file: Path) -> dict[str, Annotation]:
-    return {one.name: one for one in annotations(_entries(file, LISTS[0]), "the annotation of question_id")}
+    return {one.name: one for one in read_annotations(_entries(file, LISTS[0]), "the annotation of question_id")}
 
 
 def _answers(annotation: Annotation | None, image_id: int, where: str) -> Record:

@@ -37,7 +37,7 @@ class Annotation:
     where: str
 
 
-def annotations(rows: Iterable[tuple[str, Record]], what: str = "question_id") -> Iterator[Annotation]:
+def read_annotations(rows: Iterable[tuple[str, Record]], what: str = "question_id") -> Iterator[Annotation]:
     """The annotations of a file, checked.
 
     Args:
@@ -92,11 +92,11 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
         questions: a second file with what the first lacks: pictures, answer types.
 
     Raises:
-        DataError: as `annotations`; a question without answers, or that the second file does not know or tells another
-            picture of.
+        DataError: as `read_annotations`; a question without answers, or one that the second file does not know, or
+            knows with another picture.
     """
     more = None if questions is None else _more(questions)
-    for one in annotations(read_rows(file, LISTS[0])):
+    for one in read_annotations(read_rows(file, LISTS[0])):
         if not one.answers:
             fix = "give VQA's annotations file: questions alone, and test splits, have none to score by"
             raise DataError("no answers here", where=one.where, fix=fix)
@@ -114,7 +114,7 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
 
 def _more(file: Path) -> dict[str, tuple[str | None, dict[str, str]]]:
     """Picture and kinds of each question of a second file."""
-    found = {one.name: (one.image_id, one.kinds) for one in annotations(read_rows(file, *LISTS))}
+    found = {one.name: (one.image_id, one.kinds) for one in read_annotations(read_rows(file, *LISTS))}
     if not any(image_id or kinds for image_id, kinds in found.values()):
         fix = "it must be VQA's annotations or questions file"
         raise DataError("tells neither pictures nor answer types of questions", where=str(file), fix=fix)
