@@ -234,6 +234,13 @@ def test_labels_of_data_that_name_no_set_are_their_own():
     assert found.protocol == "snli-ve/own"
 
 
+def test_a_source_names_its_labels_whatever_was_asked_for():
+    source = Source([Sample("a", label="neutral", fields={"label_set": "scenes"})])
+    scored = SnliVe(protocol="original").score(source, {"a": {"name": "a", "prediction": "neutral"}})
+    assert scored.scores[0].protocol == "snli-ve/scenes"
+    assert scored.notes == ("label set: scenes", "the data's own, not original")
+
+
 def test_pairs_without_an_agreed_label_are_left_out_and_counted(score, tmp_path):
     keys = {"Flickr30K_ID": "47", "sentence1": "A.", "sentence2": "B."}
     labels = [*LABELS[:2], "-"]
