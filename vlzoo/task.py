@@ -256,6 +256,9 @@ class Task:
             about, given = f"{files.source.name} {files.source.fingerprint()}", list(files.source)
         elif files.annotations is not None:
             about, given = fingerprint(files.annotations), list(self.annotated(files.annotations))
+            if 0 < (bare := sum(sample.image_id is None for sample in given)) < len(given):
+                what = f"{bare} of {len(given)} samples name no picture, and the others do"
+                raise DataError(what, where=str(files.annotations), fix="intervals are drawn over pictures: name all")
         else:
             raise DataError("this task needs --annotations FILE, or --data NAME")
         judged = [sample for sample in given if self.has_answer(sample)]

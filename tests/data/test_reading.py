@@ -119,6 +119,9 @@ def test_ids_that_are_one():
 def test_an_id_with_half_a_character_is_refused():
     with pytest.raises(DataError, match="half a character"):
         reading.identifier({"id": "a\ud800"}, "id", "f:1")
+    with pytest.raises(DataError, match=r"f:1: the value of 'kind' is .* half a character"):
+        reading.optional({"kind": "a\ud800"}, "kind", str, "f:1")
+    assert reading.optional({"kind": "caf\u00e9 \U0001f600"}, "kind", str, "f:1") == "caf\u00e9 \U0001f600"
 
 
 @pytest.mark.parametrize(("value", "is_on"), [(0, False), (1, True), (True, True), (False, False), (None, False)])
@@ -131,3 +134,9 @@ def test_a_flag(value, is_on):
 def test_what_is_no_flag_is_refused(value):
     with pytest.raises(DataError, match=r"f:1: the value of 'k' is .*, expected 0 or 1"):
         reading.flag({"k": value}, "k", "f:1")
+
+
+def test_an_id_has_64_bits():
+    with pytest.raises(DataError, match="f:1: the id 'id' is 9223372036854775808, a number of more than 64 bits"):
+        reading.identifier({"id": 2**63}, "id", "f:1")
+    assert reading.identifier({"id": 2**63 - 1}, "id", "f:1") == "9223372036854775807"

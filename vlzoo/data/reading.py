@@ -148,9 +148,11 @@ def optional(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> 
     """`record[key]`, checked; None where the key is missing or its value is null.
 
     Raises:
-        DataError: the value is not of `kind`.
+        DataError: the value is not of `kind`, or a text that cannot be written again.
     """
     value = record.get(key)
+    if isinstance(value, str) and _is_broken(value):
+        raise DataError(f"the value of {key!r} is {short(value)}, which holds half a character", where=where)
     return None if value is None else typed(value, kind, where, f"the value of {key!r}")
 
 
@@ -194,9 +196,9 @@ def identifier(record: Mapping[str, Any], key: str, where: str) -> str:
         raise DataError(f"the id {key!r} is {value!r}, a decimal number", where=where, fix=fix)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise DataError(f"the id {key!r} is {short(value)}, expected a whole number or text", where=where)
-    if isinstance(value, str) and not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if isinstance(value, str) and _is_broken(value):
         raise DataError(f"the id {key!r} is {short(value)}, which holds half a character", where=where)
-    return str(value)
+    return str(typed(value, type(value), where, f"the id {key!r}"))
 
 
 def optional_identifier(record: Mapping[str, Any], key: str, where: str) -> str | None:
@@ -206,6 +208,11 @@ def optional_identifier(record: Mapping[str, Any], key: str, where: str) -> str 
         DataError: it is neither a number nor text.
     """
     return None if record.get(key) is None else identifier(record, key, where)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text holds one half of a pair of surrogates, which JSON's escapes can write and UTF-8 cannot."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def short(value: object) -> str:

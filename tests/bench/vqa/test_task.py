@@ -189,6 +189,22 @@ def test_the_annotations_may_be_the_second_file_of_albefs_list(score, vqa):
     assert values(scored) == values(score("vqa", folder / "p.json", path))
 
 
+@pytest.mark.parametrize("value", [None, "absent"])
+def test_pictures_are_named_by_all_or_none(score, vqa, value):
+    # An interval is drawn over pictures: a question without one would stand for a picture of its own.
+    path, said, folder = vqa
+    notes = json.loads(path.read_text())["annotations"]
+    saved = write(folder / "p.json", said)
+    for note in notes[:1]:
+        note.update(image_id=None)
+    if value == "absent":
+        del notes[0]["image_id"]
+    with pytest.raises(DataError, match=r"annotations\.json: 1 of 3 samples name no picture, and the others do"):
+        score("vqa", saved, write(path, {"annotations": notes}))
+    bare = [{key: one for key, one in note.items() if key != "image_id"} for note in notes]
+    assert score("vqa", saved, write(path, {"annotations": bare})).scores[0].clusters == 3
+
+
 @pytest.mark.parametrize("content", [[], {"annotations": []}, ""])
 def test_nothing_is_scored_on_nothing(score, tmp_path, content):
     said = write(tmp_path / "p.json", [{"question_id": 1, "answer": "yes"}])

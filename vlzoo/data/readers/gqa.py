@@ -169,7 +169,7 @@ def annotated(file: Path) -> Iterator[Sample]:
         if answer is None:
             raise DataError(f"question {name} has no answer", where=where, fix="GQA's test split has none to score by")
         kinds = {key: value for key, value in _kinds(row, where).items() if value is not None}
-        image_id = image_of(row, where) or optional(row, "image", str, where) or name
+        image_id = image_of(row, where) or optional(row, "image", str, where)
         yield Sample(name, image_id=image_id, answers=(answer,), fields={"question_id": name, **kinds})
 
 

@@ -211,7 +211,7 @@ def annotated(file: Path, *, instances: Path | None = None, expressions: bool = 
             image = optional_identifier(ref.row, "image_id", ref.where) or optional(ref.row, "image", str, ref.where)
             fields = {"split": ref.split, "ref_id": ref.ref_id}
             region = Region(box, "", "expression")
-            yield Sample(name, image_id=image or ref.ref_id, regions=(region,), fields=fields)
+            yield Sample(name, image_id=image, regions=(region,), fields=fields)
 
 
 def _box(ref: Reference, boxes: Mapping[str, Box]) -> Box:

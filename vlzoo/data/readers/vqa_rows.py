@@ -104,12 +104,7 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
         if more is not None:
             told, other = _found(more, one, questions)
             image_id, kinds = image_id or told, {**other, **kinds}
-        yield Sample(
-            name=one.name,
-            image_id=image_id or one.name,
-            answers=one.answers,
-            fields={"question_id": one.name, **kinds},
-        )
+        yield Sample(one.name, image_id=image_id, answers=one.answers, fields={"question_id": one.name, **kinds})
 
 
 def _more(file: Path) -> dict[str, tuple[str | None, dict[str, str]]]:
