@@ -216,7 +216,13 @@ def test_columns_that_name_no_label_set_need_the_protocol(score, tmp_path):
     with pytest.raises(DataError, match=r"a.jsonl:1: these columns name no label set: pairID, gold_label") as caught:
         score("snli-ve", said, path)
     assert "--protocol: original, e-snli-ve-2.0, e-snli-ve, scenes, own" in str(caught.value)
+    # Explanations belong to e-SNLI's labels, which are the original ones, or to corrected ones.
+    row = {"pairID": PAIRS[0], "gold_label": "neutral", "sentence2": "B.", "explanation": "C."}
+    more = write(tmp_path / "b.jsonl", [row])
+    with pytest.raises(DataError, match="these columns name no label set"):
+        score("snli-ve", said, more)
     for labels in ("original", "e-snli-ve-2.0", "e-snli-ve", "scenes", "own"):
+        assert score("snli-ve", said, more, labels).scores[0].protocol == f"snli-ve/{labels}"
         assert score("snli-ve", said, path, labels).scores[0].protocol == f"snli-ve/{labels}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -82,6 +83,29 @@ def test_what_is_wrong_is_named(root, row, told):
     write(root, [*ROWS, row])
     with pytest.raises(DataError, match=told):
         len(SnliVe(root, split="dev"))
+
+
+@small
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"annotator_labels": "neutral"}, "'annotator_labels' is 'neutral', expected a list"),
+        ({"annotator_labels": ["neutral", 3]}, "a label of 'annotator_labels' is 3, expected text"),
+        ({"explanation": float("nan")}, "'explanation' is nan, expected text"),
+        ({"sentence1": 3}, "'sentence1' is 3, expected text"),
+        ({"gold_label": None}, "'gold_label' is None, expected text"),
+        ({"pairID": 7}, "'7' is no pairID of SNLI-VE"),
+        ({"pairID": "1.jpg#0r1x"}, "'1.jpg#0r1x' is no pairID"),
+        ({"Flickr30K_ID": 1.0}, "the id 'Flickr30K_ID' is 1.0, a decimal number"),
+        ({"Flickr30K_ID": "2.jpg"}, "'1.jpg#0r1n' is about another picture than 'Flickr30K_ID' says: '2.jpg'"),
+        ({"sentence2": None}, "'sentence2' is None, expected text"),
+    ],
+)
+def test_every_field_that_counts_has_its_kind(root, change, told):
+    write(root, [*ROWS, {**line("1.jpg#0r1n", "neutral"), **change}])
+    with pytest.raises(DataError, match=re.escape(told)) as caught:
+        len(SnliVe(root, split="dev"))
+    assert "snli_ve_dev.jsonl:5" in str(caught.value)
 
 
 @small

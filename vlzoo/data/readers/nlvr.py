@@ -206,7 +206,9 @@ def sentences(rows: Iterable[tuple[str, Record]], split: str) -> Iterator[Senten
         listed = "identifier" not in row and "images" in row
         if listed:
             name, pictures = f"{split}-{index}", nlvr2_listed(*two_pictures(row, where))
-            group = None if pictures is None else f"{pictures} {need(row, 'sentence', str, where).strip()}"
+            # Half a character, which texts may hold, has no place in a name.
+            said = need(row, "sentence", str, where).strip().encode("utf-8", "replace").decode("utf-8")
+            group = None if pictures is None else f"{pictures} {said}"
         else:
             name = identifier(row, "identifier", where)
             group = nlvr2_sentence(name, where)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlzoo.data.readers.nlvr import split_of
-from vlzoo.data.reading import Ids, Record, identifier, need, optional_identifier, read_lines
+from vlzoo.data.reading import Ids, Record, identifier, need, optional, optional_identifier, read_lines
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import delimiter_of, read_rows, read_table
 from vlzoo.errors import DataError, did_you_mean
@@ -97,7 +97,7 @@ def pairs(rows: Iterable[tuple[str, Record]], label_set: str = "", split: str = 
         if not listed:
             met.add(name, where)
         label = entailment(row, "label" if listed else "gold_label", where)
-        told = _label_set(name, row)
+        told = _label_set(name, row, where)
         label_set = label_set or told or ""
         if told not in (None, label_set):
             fix = f"is it {told}? A file that holds pairID and gold_label alone says nothing, and is believed"
@@ -105,12 +105,17 @@ def pairs(rows: Iterable[tuple[str, Record]], label_set: str = "", split: str = 
         yield Pair(name, _image_id(name, listed, row, where), label, told, listed, row, where)
 
 
-def _label_set(name: str, row: Record) -> str | None:
-    """Whose labels a row holds, by its columns; Scenes writes SNLI-VE's, about pictures with another ending."""
+def _label_set(name: str, row: Record, where: str) -> str | None:
+    """Whose labels a row holds, by its columns; Scenes writes SNLI-VE's, about pictures with another ending.
+
+    Explanations were written for original labels and for corrected ones: with them SNLI's columns tell nothing.
+    """
     if name.partition("#")[0].endswith(".png"):
         return "scenes"
+    if TABLE[2] in row:
+        return "e-snli-ve-2.0"
     if "sentence2" in row:
-        return "e-snli-ve-2.0" if "explanation" in row else "original"
+        return "original" if optional(row, "explanation", str, where) is None else None
     if "hypothesis" in row and PICTURE_KEYS[1] in row:
         return "e-snli-ve"
     return "original" if "pairID" not in row and "sentence" in row else None
