@@ -141,7 +141,7 @@ def show(measured: list[Measured], given: dict[str, Any]) -> None:
     import json
 
     from vlzoo.bench.report import as_rows, as_values, with_meta_sum
-    from vlzoo.cli.output import as_json, table
+    from vlzoo.cli.output import as_json, json_text, table
     from vlzoo.files import write_text, writing
 
     whole = [(each.scored, each.of) for each in measured if each.scored is not None]
@@ -156,7 +156,7 @@ def show(measured: list[Measured], given: dict[str, Any]) -> None:
             click.echo(f"{task}: {note}")
     if (file := given["json_file"]) is not None:
         with writing(file, "the figures"):
-            write_text(file, json.dumps(values, indent=1))
+            write_text(file, json_text(values))
         click.echo(f"written to {file}", err=given["json_"])
     if (file := given["submission"]) is not None:
         answers = [row for each in measured for row in each.task.submission(each.source, each.rows)]

@@ -234,7 +234,7 @@ class Source:
         if self.on_disk and self.columns is not None:
             rows, faults = self._from_disk(faults)
         elif self.columns is not None:
-            rows = store.in_memory(self._kept(faults), self.columns)
+            rows = store.in_memory(self._kept(faults), self.columns, self._read_from())
         else:
             rows = list(self._kept(faults))
         faults.check()
@@ -255,7 +255,7 @@ class Source:
         assert self.columns is not None
         root = Path(self.root)
         if not _writable(store.cache_folder()):
-            return store.in_memory(self._kept(faults), self.columns), faults
+            return store.in_memory(self._kept(faults), self.columns, self._read_from()), faults
         files = [root / expected.path for expected in self.files()]
         options = repr((self._options(), sorted(self.skipped_pictures())))
         file = store.cache_file(store.cache_folder(), self.name, files, options)
@@ -268,7 +268,12 @@ class Source:
             yield from self._kept(faults)
             notes_later.update(faults.notes())
 
-        return store.mapped(noted(), self.columns, file, notes_later), faults
+        return store.mapped(noted(), self.columns, file, notes_later, self._read_from()), faults
+
+    def _read_from(self) -> str:
+        """The annotation files, for messages about a row."""
+        files = [str(Path(self.root, file.path)) for file in self.files() if file.kind == "file"]
+        return ", ".join(files) or self.root
 
     def _compare(self) -> None:
         """Print the sizes, and warn or raise where they are not the official ones."""

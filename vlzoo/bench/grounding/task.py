@@ -126,7 +126,7 @@ class Grounding(Task):
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy with its interval over pictures, by split where samples name one; pointing and energy of maps."""
         pairs = in_order(samples, rows)
-        images = [sample.image_id or sample.name for sample, _ in pairs]
+        images = [str(sample.image_id or sample.fields.get("ref_id", sample.name)) for sample, _ in pairs]
         truth = [target(sample) for sample, _ in pairs]
         overlap = iou([row["box"] for _, row in pairs], truth, self.protocol)
         figures = Figures(self.name, f"{self.name}/{self.protocol}")
