@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from vlzoo.errors import CheckpointError, VlzooError
 
@@ -99,6 +100,28 @@ def writing(
         full = refused.errno == errno.ENOSPC
         said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
         raise error(said, where=str(path), fix=fix) from refused
+
+
+def check_place(path: Path, what: str, *, folder: bool = False, fix: str = "choose another place") -> None:
+    """Refuse a place where nothing can be written, before the work that is to be written there.
+
+    Args:
+        path: the file that will be written, or the folder that will be filled.
+        what: what is to be written.
+        folder: whether it is a folder.
+        fix: what to do instead.
+
+    Raises:
+        VlzooError: a folder where a file is meant or the other way round, or the system refuses to write there.
+    """
+    if path.exists() and path.is_dir() != folder:
+        there = "a folder is there" if path.is_dir() else "a file is there"
+        raise VlzooError(f"{what} can't be written: {there}", where=str(path), fix=fix)
+    near = path if folder else path.parent
+    while not near.exists() and near != near.parent:
+        near = near.parent
+    with writing(path, what, fix=fix), TemporaryFile(dir=near):
+        pass
 
 
 def sha256_of(file: Path) -> str:

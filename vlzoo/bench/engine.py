@@ -19,6 +19,7 @@ from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, ModelFamily, batches_left, logger
 from vlzoo.config.schema import Bench, Recipe
 from vlzoo.data.collate import Collator
+from vlzoo.data.held_out import trained_on
 from vlzoo.data.records import Sample
 from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Augmentation, Rows
@@ -150,7 +151,8 @@ def load_run(
     )
     load_into(system, kept.tensors("system"), where=str(kept.folder))
     engine = Engine(recipe, system, tokenizer, task, kept.weights_hash(), precision, device or default_device())
-    engine.note = note
+    engine.run, engine.checkpoint, engine.note = folder, kept.step, note
+    engine.trained_on = trained_on(run.noted())
     return engine
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import ADAPTERS
 from vlzoo.config.tree import assignment
 from vlzoo.errors import VlzooError, did_you_mean
 
@@ -30,7 +31,7 @@ def command() -> None:
 
 
 @command.command("convert")
-@click.argument("adapter")
+@click.argument("adapter", shell_complete=ADAPTERS)
 @click.argument("file")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder to make.")
 @click.option("--task", metavar="KIND", help="Refuse a checkpoint of another kind: pretrain, retrieval, vqa, ...")

@@ -13,6 +13,7 @@ import transformers as hf
 
 from vlzoo.bench.hf.load import load_foreign
 from vlzoo.bench.packed import unpack
+from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
@@ -131,7 +132,7 @@ def test_what_a_model_can_do_is_measured_whatever_the_batch(model, task, protoco
     assert len(rows) == len(sources[task])
     alone = rows_of(saved(model), task, sources[task], protocol=protocol, mode=mode, batch=1)
     for name, row in rows.items():
-        for key in ("itm", "itc", "vector"):
+        for key in ("itm", "itc", "vector", "embedding", "text_embeddings"):
             if key in row:
                 np.testing.assert_allclose(unpack(row[key], "<f4"), unpack(alone[name][key], "<f4"), atol=1e-5)
         assert {key: row.get(key) for key in ("answer", "prediction", "texts")} == {
@@ -161,7 +162,9 @@ def test_one_that_cannot_says_so(model, task, protocol, saved, sources):
 def test_clip_scores_are_those_of_its_own_forward(saved, sources):
     """The expected cosines come from `CLIPModel.forward` with the folder's own processors."""
     folder, source = saved("clip"), sources["retrieval"]
-    row = rows_of(folder, "retrieval", source, protocol="itc", k=100)[source[0].name]
+    rows = rows_of(folder, "retrieval", source, protocol="itc")
+    captions = Captions.of(source)
+    scores_IT, _ = matrices(captions.names, captions.texts, rows, "itc")
     model = hf.CLIPModel.from_pretrained(folder).eval()
     texts = [text for sample in source for text in sample.texts]
     words = hf.AutoTokenizer.from_pretrained(folder)(
@@ -170,7 +173,8 @@ def test_clip_scores_are_those_of_its_own_forward(saved, sources):
     pixels = hf.AutoImageProcessor.from_pretrained(folder)(images=[source[0].images[0].open()], return_tensors="pt")
     with torch.no_grad():
         out = model(input_ids=words["input_ids"], attention_mask=words["attention_mask"], **pixels)
-    np.testing.assert_allclose(unpack(row["itc"], "<f4"), out.logits_per_image[0].numpy(), rtol=1e-4, atol=1e-4)
+    cosine_T = out.logits_per_image[0] / model.logit_scale.exp()
+    np.testing.assert_allclose(scores_IT[0], cosine_T.detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_blip_matching_logits_are_those_of_its_own_forward(saved, sources):

@@ -83,7 +83,7 @@ class Vilt(ForeignModel):
         words = self.words(sample.texts[:1], max_length=self.model.config.max_position_embeddings)
         logit_C = self.model(**words, **self.pixels(sample.images[:1])).logits[0].float().log_softmax(-1)
         best = int(logit_C.argmax())
-        return {"answer": str(self.model.config.id2label[best]), "score": float(logit_C[best])}
+        return {"answer": str(self.model.config.id2label[best]), "score": float(logit_C[best]), "mode": "classify"}
 
     def judge(self, sample: Sample) -> Tensor:
         """Logits of the model's own classes, [C]."""

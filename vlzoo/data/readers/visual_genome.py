@@ -10,7 +10,16 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import first_existing, identifier, need, read_json, typed, unique
+from vlzoo.data.reading import (
+    first_existing,
+    identifier,
+    need,
+    optional,
+    optional_identifier,
+    read_json,
+    typed,
+    unique,
+)
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
 
@@ -75,7 +84,11 @@ class VisualGenome(Source):
         )
         banned = _held_out(Path(self.root, self.exclude)) if self.exclude else frozenset()
         wanted = self._ids_of_split(list(found))
-        return {k: v for k, v in found.items() if k in wanted and str(v.get("coco_id")) not in banned}
+        return {
+            name: entry
+            for name, entry in found.items()
+            if name in wanted and optional_identifier(entry, "coco_id", f"{path}: image_id {name}") not in banned
+        }
 
     def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
         if self.split == "all":
@@ -97,8 +110,13 @@ class VisualGenome(Source):
 
 
 def _held_out(path: Path) -> frozenset[str]:
-    images = need(read_json(path, dict), "images", list, str(path))
-    return frozenset(identifier(e, "cocoid", str(path)) for e in images if e.get("split") in ("val", "test"))
+    """COCO's ids of the pictures that a Karpathy json keeps for validation and test."""
+    held: set[str] = set()
+    for number, entry in enumerate(need(read_json(path, dict), "images", list, str(path))):
+        where = f"{path}: images[{number}]"
+        if need(typed(entry, dict, where, "the entry"), "split", str, where) in ("val", "test"):
+            held.add(identifier(entry, "cocoid", where))
+    return frozenset(held)
 
 
 def picture_place(entry: Mapping[str, Any], where: str) -> str:
@@ -224,8 +242,10 @@ class Objects(VisualGenome, BoxSource):
         found: dict[str, list[str]] = {}
         for where, _, objects in self.entries("attributes", "attributes"):
             for thing in objects:
-                words = typed(thing, dict, where).get("attributes") or []
-                found[identifier(thing, "object_id", where)] = [w.strip() for w in words if isinstance(w, str)]
+                name = identifier(typed(thing, dict, where), "object_id", where)
+                place = f"{where} object {name}"
+                words = optional(thing, "attributes", list, place) or []
+                found[name] = [typed(word, str, place, "an attribute").strip() for word in words]
         return found
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_box, clean_texts
+from vlzoo.data.cleaning import box_numbers, clean_box, clean_texts, storable
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, FileImage
+from vlzoo.data.paths import matching
 from vlzoo.data.readers.base import BoxSource, box_row
 from vlzoo.data.reading import need, typed
 from vlzoo.data.records import ImageRef
@@ -59,8 +61,7 @@ class XvlmLines(BoxSource):
 
     def files(self) -> Sequence[Expected]:
         """The lists, by name."""
-        found = sorted(path for path in Path(self.root).glob(self.pattern) if path.is_file())
-        names = [path.relative_to(self.root).as_posix() for path in found] or [self.pattern]
+        names = matching(self.root, self.pattern) or [self.pattern]
         return [Expected(name, "lines of pictures and regions") for name in names]
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
@@ -105,8 +106,11 @@ def _many(value: Any, where: str) -> list[Any]:
 
 def _element(value: Any, where: str, faults: Faults) -> dict[str, Any] | None:
     elem = typed(value, dict, where)
-    numbers = [int(typed(number, float, where, "a number of the box")) for number in need(elem, "bb", list, where)]
-    box = clean_box(numbers, where, faults)
+    numbers = box_numbers(need(elem, "bb", list, where), where)
+    # X-VLM's own reader cuts decimals off; what is not finite has none, and is counted.
+    box = clean_box(
+        [float(math.trunc(number)) if math.isfinite(number) else number for number in numbers], where, faults
+    )
     texts = clean_texts(_many(need(elem, "caption", object, where), where), where, faults, what="phrase")
-    words = [typed(word, str, where, "an attribute") for word in _many(elem.get("attributes"), where)]
+    words = [storable(typed(word, str, where, "an attribute")) for word in _many(elem.get("attributes"), where)]
     return box_row(box, texts, attributes=words) if box is not None and texts else None
