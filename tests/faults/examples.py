@@ -287,6 +287,11 @@ EXAMPLES: dict[str, Example] = {
     "coco-instances": Example("val", {"annotations/instances_val2017.json": Whole(COCO)}, ("val2017/x.jpg",)),
     "coco-mini": Example("all", {"annotations.jsonl": Lines([MINI, {**MINI, "image_id": 26}])}, FOLDERS),
     "coco-mini-objects": Example("all", {"annotations.jsonl": Lines([MINI, {**MINI, "image_id": 26}])}, FOLDERS),
+    "csv": Example(
+        "train",
+        {"train.csv": Table([["image", "caption"], ["images/x.jpg", "a dog"], ["images/x.jpg", "two dogs"]], ",")},
+        FOLDERS,
+    ),
     "e-snli-ve": Example(
         "dev",
         {

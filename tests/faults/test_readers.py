@@ -28,11 +28,24 @@ pytestmark = pytest.mark.filterwarnings("ignore::vlzoo.data.sources.SizeWarning"
 
 SOURCES = sorted(part.name for part in registry().of("data") if part.owner.dist == "vlzoo" and part.name != "mixture")
 
+EMPTY = {
+    "coco-mini": "captions",
+    "coco-mini-objects": "boxes",
+    "emoji": "images",
+    "scenes-regions": "regions",
+    "vg-qa": "qas",
+    "visual-genome": "regions",
+    "visual-genome-objects": "objects",
+    "visual-genome-regions": "regions",
+    "text": "0",
+}
+"""Fields that say by being empty that a record has nothing for this source, and lines that part paragraphs."""
+
 ID = {("text", "number"), ("number", "text")}
 ONE_OR_MORE = {("text", "list"), ("list", "text")}
-ABSENT = {(kind, "null") for kind in ("truth", "text", "list")}
+ABSENT = {(kind, "null") for kind in ("truth", "text", "list", "object")}
 TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
-    (".*", r"(.*/)?(id|image_id|imageId|cocoid|imgid|ref_id|sent_id|qa_id|object_id|category_id|group)", ID),
+    (".*", r"(.*/)?(id|image_id|imageId|cocoid|imgid|ref_id|sent_id|qa_id|object_id|category_id|group|hexcode)", ID),
     (".*", r"(.*/)?(Flickr30K_ID|directory)", ID),
     ("snli-ve-albef", r".*/image", ID),
     ("albef-json|coco-albef|flickr30k-albef|jsonl|xvlm", r"(.*/)?captions?", ONE_OR_MORE),
@@ -45,14 +58,22 @@ TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
         {("text", kind) for kind in ("truth", "number", "list", "object", "null")},
     ),  # whatever a task makes of it
     (".*nlvr.*", r".*/label", {("text", "truth")}),
-    ("gqa|scenes-gqa", r".*/(isBalanced|semantic|structural|fullAnswer)", ABSENT),
+    ("gqa|scenes-gqa", r".*/(isBalanced|types|semantic|structural|fullAnswer)", ABSENT),
     (".*snli-ve.*", r".*/(sentence1|annotator_labels|explanation)", ABSENT),
     ("nlvr", r".*/structured_rep", ABSENT),
+    (".*", r".*/filepath", ABSENT),
+    ("vqa-v2|scenes-vqa", r".*/answers/0", {("object", "text")}),
     ("visual-genome-objects|scenes-attributes", r".*/attributes", ABSENT),
     ("vqa-v2|scenes-vqa", r".*/(question_type|answer_type|multiple_choice_answer)", ABSENT),
     ("xvlm", r".*/(caption|attributes)", ABSENT),
 )
 """Source, field, and which kinds the format takes in place of which."""
+
+
+def emptied(source: str, change: Any) -> bool:
+    """Whether a record says that it has nothing for this source."""
+    nothing = change.value in ([], {}, "", {"a": 1})
+    return nothing and change.place.rpartition("/")[2] == EMPTY.get(source)
 
 
 def taken(source: str, change: Any) -> bool:
@@ -98,15 +119,15 @@ def verdict(name: str, change: Any, example: Any, file: Path, good: tuple[list[A
     try:
         samples, faults = read(name, example, root)
     except VlzooError as error:
-        return None if file.name in str(error) else f"an error that does not name the file: {error}"
+        return None if str(root) in str(error) else f"an error that names no file: {error}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    said = faults.skipped or set(faults.sizes) - set(good[1].sizes)
-    if change.value is gone or change.place.endswith("split"):
-        return None  # a field that may be left out, or a record of another split
+    said = faults.skipped or faults.mended or set(faults.sizes) - set(good[1].sizes)
+    if change.value is gone or change.place.endswith("split") or emptied(name, change):
+        return None  # a field that may be left out, a record of another split, or of a picture of the other kind
     if len(samples) < len(good[0]) and not said:
         return f"{len(good[0]) - len(samples)} samples are lost without a word"
-    if samples != good[0] and not said and not faults.mended and not taken(name, change):
+    if samples != good[0] and not said and not taken(name, change):
         return "a value of another kind was taken"
     return None
 

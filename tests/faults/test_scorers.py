@@ -67,6 +67,7 @@ def scorings(forms: Any) -> dict[str, Scoring]:
             "gqa",
             ("p.json", whole([{"questionId": f"0{n}", "prediction": "yes"} for n in range(2)])),
             ("a.json", whole(gqa)),
+            frozenset({"types", "structural"}),  # without them there are no figures by kind of question
         ),
         "nlvr2": Scoring(
             "nlvr2",
@@ -75,7 +76,10 @@ def scorings(forms: Any) -> dict[str, Scoring]:
             frozenset({"prediction", "label"}),
         ),
         "nlvr2, as its authors' script reads them": Scoring(
-            "nlvr2", ("p.csv", table([[row["identifier"], "True"] for row in pairs], ",")), ("a.json", lines(pairs))
+            "nlvr2",
+            ("p.csv", table([[row["identifier"], "True"] for row in pairs], ",")),
+            ("a.json", lines(pairs)),
+            frozenset({"label"}),
         ),
         "nlvr": Scoring(
             "nlvr",
@@ -107,7 +111,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_values(name, odd, examples, tmp_path, fuzz):
     one = scorings(examples)[name]
-    files = {where: form for where, form in (one.said, one.truth)}
+    files = dict((one.said, one.truth))
 
     def figures() -> dict[str, float]:
         task = registry().build("task", one.task, **one.options)
