@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -22,6 +22,18 @@ settings.register_profile("vlzoo", derandomize=True, deadline=None)
 settings.load_profile("vlzoo")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 10` tries ten times as many damaged files and odd values as the gate, `--fuzz all` every one."""
+    parser.addoption("--fuzz", default="1", metavar="TIMES", help="how many times as many cases as usual, or `all`")
+
+
+@pytest.fixture(scope="session")
+def fuzz(request: pytest.FixtureRequest) -> Callable[..., int]:
+    """How many cases to try: `fuzz(60, of=1000)` gives 60 in the gate."""
+    times = request.config.getoption("--fuzz")
+    return lambda usual, of: of if times == "all" else min(of, round(usual * float(times)))
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,9 @@ def _quoted(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]
     """Fields that `"` may quote, with the line they end on."""
     csv.field_size_limit(MAX_FIELD)  # the process's, so every reader says its own
     # A lone carriage return in a field is a blank, not the end of a row, as csv would have it.
-    rows = csv.reader((line.replace("\r", " ") + "\n" for _, line in read_lines(path)), delimiter=delimiter)
+    rows = csv.reader(
+        (line.replace("\r", " ") + "\n" for _, line in read_lines(path)), delimiter=delimiter, strict=True
+    )
     try:
         for fields in rows:
             if fields:

@@ -162,7 +162,8 @@ class OpenClipart(CaptionSource):
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
         """Rows of this split."""
-        for where, image, entry in _entries(Path(self.root, "captions.jsonl"), "image"):
+        for where, _, entry in _entries(Path(self.root, "captions.jsonl"), "image"):
+            image = need(entry, "image", str, where)
             if need(entry, "split", str, where) != self.split or (self.core and not need(entry, "core", bool, where)):
                 continue
             texts = clean_texts([need(entry, "caption", str, where)], where, faults)

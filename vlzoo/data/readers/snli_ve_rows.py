@@ -124,7 +124,7 @@ def _label_set(name: str, row: Record, where: str) -> str | None:
 def _image_id(name: str, listed: bool, row: Record, where: str) -> str:
     found = next((key for key in PICTURE_KEYS if row.get(key) is not None), PICTURE_KEYS[0])
     key = "image" if listed else found
-    told = optional_identifier(row, key, where)
+    told = identifier(row, key, where) if listed else optional_identifier(row, key, where)
     picture = None if told is None else _PICTURE.fullmatch(told)
     if told is not None and picture is None:
         raise DataError(f"the picture {key!r} is {told!r}, expected Flickr30K's number", where=where)

@@ -55,6 +55,7 @@ class VisualGenome(Source):
     def __init__(self, root: str | Path, *, exclude: str | None = None, **options: Any) -> None:
         super().__init__(root, **options)
         self.exclude = exclude
+        self._known: frozenset[str] = frozenset()
 
     def files(self) -> Sequence[Expected]:
         """The json files this source reads."""
@@ -82,6 +83,7 @@ class VisualGenome(Source):
             "image_id",
             str(path),
         )
+        self._known = frozenset(found)
         banned = _held_out(Path(self.root, self.exclude)) if self.exclude else frozenset()
         wanted = self._ids_of_split(list(found))
         return {
@@ -89,6 +91,18 @@ class VisualGenome(Source):
             for name, entry in found.items()
             if name in wanted and optional_identifier(entry, "coco_id", f"{path}: image_id {name}") not in banned
         }
+
+    def place_of(self, image_id: str) -> str:
+        """Where a picture's size and address stand, for messages."""
+        return f"{Path(self.root, self._path('image_data'))}: image_id {image_id}"
+
+    def listed(
+        self, pictures: Mapping[str, Mapping[str, Any]], image_id: str, where: str, faults: Faults
+    ) -> Mapping[str, Any] | None:
+        """The entry of a picture of this split; None for another split's, and for one that is listed nowhere."""
+        if image_id not in self._known:
+            faults.skip("picture that image_data does not list", where, image_id)
+        return pictures.get(image_id)
 
     def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
         if self.split == "all":
@@ -149,11 +163,11 @@ class Regions(VisualGenome, BoxSource):
         """
         pictures = self.pictures()
         for where, image_id, regions in self.entries(self.content, "regions"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
-            size = picture_size(entry, f"image_data {image_id}")
+            size = picture_size(entry, self.place_of(image_id))
             boxes = list(self._boxes(regions, where, size, faults))
-            row = self.boxed(image_id, picture_place(entry, where), boxes, faults, size=size)
+            row = self.boxed(image_id, picture_place(entry, self.place_of(image_id)), boxes, faults, size=size)
             if boxes:
                 yield row
 
@@ -190,11 +204,11 @@ class RegionPairs(VisualGenome, CaptionSource):
         """
         pictures = self.pictures()
         for where, image_id, regions in self.entries(self.content, "regions"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
             phrases = [need(typed(region, dict, where), "phrase", object, where) for region in regions]
             texts = clean_texts(phrases, f"{where} ({image_id})", faults)
-            yield from self.captioned(image_id, picture_place(entry, where), texts, faults)
+            yield from self.captioned(image_id, picture_place(entry, self.place_of(image_id)), texts, faults)
 
 
 class Objects(VisualGenome, BoxSource):
@@ -215,11 +229,11 @@ class Objects(VisualGenome, BoxSource):
         """
         pictures, attributes = self.pictures(), self._attributes()
         for where, image_id, objects in self.entries(self.content, "objects"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
-            size = picture_size(entry, f"image_data {image_id}")
+            size = picture_size(entry, self.place_of(image_id))
             boxes = list(self._boxes(objects, where, size, attributes, faults))
-            row = self.boxed(image_id, picture_place(entry, where), boxes, faults, size=size)
+            row = self.boxed(image_id, picture_place(entry, self.place_of(image_id)), boxes, faults, size=size)
             if boxes:
                 yield row
 

@@ -93,7 +93,8 @@ class XvlmLines(BoxSource):
     def _picture(self, entry: Mapping[str, Any], where: str) -> tuple[str, str | None]:
         if "binary" in entry:
             return "", need(entry, "binary", str, where)
-        path = need(entry, "image", str, where)
+        if not (path := need(entry, "image", str, where)):
+            raise DataError("the value of 'image' is '', expected a path", where=where)
         return (f"{self.images}/{path}" if self.images else path), None
 
 
