@@ -9,7 +9,7 @@ family answers what it can.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -136,6 +136,10 @@ class ModelFamily:
             CheckpointError: models of this family have but one.
         """
         raise CheckpointError(f"models of the family {self.name!r} have one checkpoint", fix="leave --checkpoint out")
+
+    def learned(self, place: str, task: Task) -> Mapping[str, Any] | None:
+        """What a model's own task learned of its training data, for `Task.restore`; None where nothing was kept."""
+        return None
 
     def bench(self, place: str, task: Task) -> Any:
         """The recipe's section `bench` that holds for the model; None where there is no recipe."""
