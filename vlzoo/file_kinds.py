@@ -48,8 +48,8 @@ _REMEDIES = (
 def kind_of(file: Path) -> str:
     """What a file is, in words that follow "it is".
 
-    >>> _ = (folder / "a.pth").write_text("<!DOCTYPE html><html>")
-    >>> kind_of(folder / "a.pth")
+    >>> _ = (folder / "page.pth").write_text("<!DOCTYPE html><html>")
+    >>> kind_of(folder / "page.pth")
     'an HTML page'
 
     Raises:

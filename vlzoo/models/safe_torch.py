@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from vlzoo.errors import CheckpointError
 from vlzoo.file_kinds import OLDER_TORCH, PICKLE, SAFETENSORS, TORCH, TORCHSCRIPT, kind_of, remedy
 
-FIX = "give a .safetensors file, or a torch file that holds tensors alone and plain values"
+_FIX = "give a .safetensors file, or a torch file that holds tensors alone and plain values"
 
 _GLOBAL = re.compile(r"GLOBAL (\S+)|<(?:class|function|built-in function) '?([\w.]+)")
 """Where torch's message names what a file asked for."""
@@ -70,20 +70,19 @@ def load_torch(file: Path) -> Any:
         raise unreadable(file, error) from None
 
 
-def unreadable(file: Path, error: Exception | None = None, *, fix: str = FIX) -> CheckpointError:
+def unreadable(file: Path, error: Exception | None = None) -> CheckpointError:
     """What to say of a file of weights that its reader refused: what it is, or the class that it asks for.
 
     Args:
         file: the file.
         error: what the reader raised; None: it is of a kind that no reader takes.
-        fix: the usual advice.
     """
     try:
         kind = kind_of(file)
     except OSError as refused:
-        return CheckpointError(f"it can't be read as weights: {refused.strerror}", where=str(file), fix=fix)
+        return CheckpointError(f"it can't be read as weights: {refused.strerror}", where=str(file), fix=_FIX)
     found = _GLOBAL.search(str(error)) if kind == TORCH or _whole(file, _PICKLES.get(kind, 0)) else None
-    what, fix = f"it is {kind}", remedy(kind, fix)
+    what, fix = f"it is {kind}", remedy(kind, _FIX)
     if kind == TORCHSCRIPT:
         fix = "save the state_dict() of its model alone, as safetensors"
     elif found:

@@ -113,7 +113,7 @@ def spellings(names: Collection[str]) -> Iterator[tuple[dict[str, str], tuple[st
     """Each way to take wrappers' words out of names: old name to new one, and the words.
 
     >>> [(list(new.values()), words) for new, words in spellings(["module._orig_mod.head.weight"])][-1]
-    (['head.weight'], ('_orig_mod.', 'module.'))
+    (['head.weight'], ('module.', '_orig_mod.'))
     """
     waiting: list[tuple[dict[str, str], tuple[str, ...]]] = [({name: name for name in names}, ())]
     seen = {tuple(names)}

@@ -21,7 +21,7 @@ from vlzoo.files import new_folder, read_object, sha256_of
 from vlzoo.models.local_weights import refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
 
-_FIX = "delete the checkpoint's folder; the one before it is used"
+_FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
 
 _FOLDER = re.compile(r"step-(\d{9})")
 
@@ -48,7 +48,7 @@ class Checkpoint:
         try:
             return load_file(file)
         except (OSError, ValueError, SafetensorError) as error:
-            raise unreadable(file, error, fix=_FIX) from error
+            raise CheckpointError(unreadable(file, error).what, where=str(file), fix=_FIX) from error
 
     def state(self) -> dict[str, Any]:
         """What is kept beside the tensors.
