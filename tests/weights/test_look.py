@@ -84,3 +84,11 @@ def test_a_file_of_something_else_is_called_by_its_kind(tmp_path, content, told)
         (tmp_path / name).write_bytes(content)
         with pytest.raises(CheckpointError, match=told):
             describe(tmp_path / name)
+
+
+def test_a_folder_of_transformers_shows_its_weights(tmp_path):
+    save_file({"a.b": torch.zeros(2, 3)}, tmp_path / "model.safetensors")
+    assert describe(tmp_path)[0] == "1 tensors, 6 numbers"
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="is not a run"):
+        describe(tmp_path)

@@ -7,18 +7,20 @@ from pathlib import Path
 
 from vlzoo.door.plugins import registry
 from vlzoo.models.local_weights import Shapes, read_shapes
+from vlzoo.resources import model_file
 from vlzoo.runs.run import Run
 from vlzoo.weights.adapter import Adapter
 
 
 def describe(path: Path) -> list[str]:
-    """Lines about a file or a run folder.
+    """Lines about a file, the weights in a folder of transformers, or a run folder.
 
     Raises:
         CheckpointError: there is no such thing, or it can't be read safely.
     """
-    if not path.is_dir():
-        return describe_file(path)
+    inside = model_file(path)
+    if not path.is_dir() or (inside.is_file() and not Run(path).exists()):
+        return describe_file(inside if path.is_dir() else path)
     checkpoint, card = Run(path).latest(), Run(path).card()
     rows = card.lines() if card else ["no card: these weights were trained by vlzoo, see run.json and recipe.yaml"]
     rows.append(f"checkpoint: {checkpoint.folder.name}")
