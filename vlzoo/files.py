@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 from vlzoo.errors import CheckpointError, VlzooError
 
@@ -23,6 +25,33 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
+
+
+def read_object(path: Path, fix: str) -> dict[str, Any]:
+    """The JSON object in a file that belongs to weights or to a run.
+
+    >>> write_text(folder / "config.json", '{"width": 16}')
+    >>> read_object(folder / "config.json", fix="get it again")
+    {'width': 16}
+
+    Args:
+        path: the file.
+        fix: what to do where it can't be read.
+
+    Raises:
+        CheckpointError: it can't be read, is no JSON, or holds something else than an object.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"can't be read: {error.strerror}", where=str(path), fix=fix) from None
+    except (ValueError, RecursionError) as error:
+        what = "it is empty" if path.stat().st_size == 0 else f"not JSON: {error}"
+        raise CheckpointError(f"can't be read: {what}", where=str(path), fix=fix) from None
+    if not isinstance(held, dict):
+        what = f"can't be read: it holds {json.dumps(held):.40}, and an object {{...}} is wanted"
+        raise CheckpointError(what, where=str(path), fix=fix)
+    return held
 
 
 @contextmanager

@@ -129,6 +129,14 @@ class Task:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
 
+    def check_learned(self) -> None:
+        """Refuse, before any work, to measure without what its options read of the training data; not overridden: all
+        is there.
+
+        Raises:
+            CheckpointError: says what is missing.
+        """
+
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
         """What the task adds to a training batch: labels, answers."""
         return Fields()

@@ -143,6 +143,10 @@ class ModelFamily:
         """
         raise CheckpointError(f"models of the family {self.name!r} have one checkpoint", fix="leave --checkpoint out")
 
+    def learned(self, place: str, task: Task) -> Mapping[str, Any] | None:
+        """What a model's own task learned of its training data, for `Task.restore`; None where nothing was kept."""
+        return None
+
     def bench(self, place: str, task: Task) -> Any:
         """The recipe's section `bench` that holds for the model; None where there is no recipe."""
         return None

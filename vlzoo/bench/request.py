@@ -68,14 +68,19 @@ def check_request(request: Request) -> None:
     """Whether a task can be measured on a model; quick, so that several tasks are checked before the first is run.
 
     Raises:
-        VlzooError: no such task, option or model, or nothing was trained for the task.
+        VlzooError: no such task, option or model, nothing was trained for the task, or what the task reads of its
+            training data is not there.
     """
     family, place = _family_of(request)
     task: Task = registry().build("task", request.task)
     family.check(place, task)
     if request.submits and type(task).submission is Task.submission:
         task.submission(None, {})  # says that there is no server, before any work
-    task_of(request, family.bench(place, task))
+    task = task_of(request, family.bench(place, task))
+    learned = family.learned(place, task)
+    if learned is not None:
+        task.restore(learned)
+        task.check_learned()
     out = request.out or family.folder(place, task)
     fix = "give another --out" if request.out else "give --out DIR, where predictions and figures may lie"
     check_place(out, "predictions", folder=True, fix=fix)
@@ -88,6 +93,7 @@ def opened(request: Request) -> tuple[BenchModel, Task, Path]:
     model = family.open(place, task, precision=request.precision, device=request.device or default_device())
     if model.task is not None and model.task.name == task.name:
         task.restore(model.task.state())
+        task.check_learned()
     return model, task, request.out or family.folder(place, task)
 
 

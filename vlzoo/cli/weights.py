@@ -40,6 +40,7 @@ def command() -> None:
 @click.option("--answers", type=click.Path(path_type=Path), metavar="FILE", help="VQA's answer list, a JSON list.")
 @click.option("--origin", default="", metavar="TEXT", help="Who trained the weights, for the card.")
 @click.option("--licence", default="", metavar="TEXT", help="Their licence, for the card.")
+@click.option("--allow-nonfinite", is_flag=True, help="Convert weights that hold NaN or infinite numbers; it is noted.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
 def convert_(options: tuple[str, ...], **given: Any) -> None:
     """Turn FILE into a run folder, by ADAPTER (albef, or a plugin's).

@@ -107,6 +107,10 @@ def _(model: Vilt, task: Vqa) -> Answerer:
         model.cannot(task.name)
     if task.mode not in ("", "classify"):
         raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode classify")
+    named = [str(name) for name in model.model.config.id2label.values()]
+    if all(name.startswith("LABEL_") for name in named):
+        what = f"{model.name} says no answers: its id2label holds {', '.join(named[:3])}, which stand for none"
+        raise CheckpointError(what, fix="put the model's answers into id2label of its config.json")
 
     @torch.no_grad()
     def answer(samples: list[Sample]) -> list[Row]:

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE, AnswerList, answer_weights, build_answer_list
+from vlzoo.data.answers import (
+    ANSWER_LENGTH,
+    FIRST_TWICE,
+    AnswerList,
+    answer_weights,
+    build_answer_list,
+    checked_answers,
+)
 from vlzoo.data.predictions import Refused, row_id
 from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample
-from vlzoo.errors import DataError, PredictionError
+from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
 from vlzoo.task import Effort, Task, in_order
@@ -83,8 +90,24 @@ class Vqa(Task):
         return {"answers": list(self.listed)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The answer list of a run."""
-        self.listed = tuple(state["answers"])
+        """The answer list of a run; one that was converted without a list has none.
+
+        Raises:
+            DataError: the list is damaged; says which answer.
+        """
+        kept = state.get("answers") or []
+        self.listed = checked_answers(kept, where="task.json of the run") if kept != [] else ()
+
+    def check_learned(self) -> None:
+        """Only free decoding goes without an answer list.
+
+        Raises:
+            CheckpointError: there is none, and the mode needs one.
+        """
+        if not self.listed and self.mode != "generate":
+            what = "this run has no answer list, and its answers are chosen from one"
+            fix = "convert the checkpoint again with --answers answer_list.json, or measure it with --mode generate"
+            raise CheckpointError(what, where=self.name, fix=fix)
 
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
         """Every distinct answer once: its text, its question's row, its share of the annotators, and its class.
