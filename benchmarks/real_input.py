@@ -92,7 +92,7 @@ def _done(job: Job, data: Path, out: Path) -> tuple[float, list[dict[str, Any]]]
     rows: list[dict[str, Any]] = []
     for bench in job.benches:
         file = out / "scores.json"
-        _call(f"bench {bench.format(data=data)} --run {folder} --data-root {data} --json {file}")
+        _call(f"bench {bench.format(data=data)} --run {folder} --data-root {data} --json-file {file}")
         rows += json.loads(file.read_text(encoding="utf-8"))
     return json.loads(clock.read_text(encoding="utf-8")) / 60, rows
 

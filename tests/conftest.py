@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -22,6 +22,18 @@ settings.register_profile("vlzoo", derandomize=True, deadline=None)
 settings.load_profile("vlzoo")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 10` tries ten times as many damaged files and odd values as the gate, `--fuzz all` every one."""
+    parser.addoption("--fuzz", default="1", metavar="TIMES", help="how many times as many cases as usual, or `all`")
+
+
+@pytest.fixture(scope="session")
+def fuzz(request: pytest.FixtureRequest) -> Callable[..., int]:
+    """How many cases to try: `fuzz(60, of=1000)` gives 60 in the gate."""
+    times = request.config.getoption("--fuzz")
+    return lambda usual, of: of if times == "all" else min(of, round(usual * float(times)))
 
 
 @pytest.fixture(scope="session")
@@ -147,3 +159,43 @@ def golden(shared: Path):
         return Golden(load_file(file) if file.is_file() else {}, about)
 
     return load
+
+
+SPOKEN = ["a red ball lies on the table, and another ball lies below it", "the café's table is not red: it's blue!"]
+"""What the small tokenizers are trained on."""
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A small tokenizer of each kind: `wordpiece`, `bpe` (RoBERTa's), `clip`, `sentencepiece`."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+    from vlzoo.text.subwords import bpe, sentencepiece
+    from vlzoo.text.tokenizer import Tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizers")
+    alphabet, made = pre_tokenizers.ByteLevel.alphabet(), {}
+    for name, suffix in (("bpe", ""), ("clip", "</w>")):
+        backend = Backend(models.BPE(**({"end_of_word_suffix": suffix} if suffix else {})))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=640,
+            initial_alphabet=alphabet,
+            show_progress=False,
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+            **({"end_of_word_suffix": suffix} if suffix else {}),
+        )
+        backend.train_from_iterator([*SPOKEN, " ".join(alphabet)], trainer)
+        (folder / name).mkdir()
+        backend.model.save(str(folder / name))
+        made[name] = bpe(vocab=str(folder / name))
+    backend = Backend(models.Unigram())
+    backend.normalizer, backend.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
+    names = ["<unk>", "<s>", "</s>"]
+    trainer = trainers.UnigramTrainer(vocab_size=60, special_tokens=names, unk_token="<unk>", show_progress=False)
+    backend.train_from_iterator(SPOKEN, trainer)
+    backend.save(str(folder / "tokenizer.json"))
+    made["sentencepiece"] = sentencepiece(vocab=str(folder / "tokenizer.json"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "skate", "##board", "##s", "on", "\u6771"]
+    return {**made, "wordpiece": Tokenizer(words)}

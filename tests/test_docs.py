@@ -56,7 +56,8 @@ def test_every_recipe_of_the_documentation_passes_check(world, block):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/recipes.md", "docs/stability.md"]
+    "name",
+    ["README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/recipes.md", "docs/stability.md", "docs/own-pictures.md"],
 )
 def test_commands_and_links_of_a_page_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")

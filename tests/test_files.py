@@ -10,12 +10,12 @@ import pytest
 
 from vlzoo import files
 from vlzoo.errors import CheckpointError
-from vlzoo.files import new_folder, replacing, sha256_of, write_text
+from vlzoo.files import new_folder, read_object, replacing, sha256_of, write_text
 
 
 def test_the_examples_work(tmp_path):
     found = doctest.testmod(files, extraglobs={"folder": tmp_path})
-    assert (found.failed, found.attempted) == (0, 4)
+    assert (found.failed, found.attempted) == (0, 6)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -81,3 +81,27 @@ def test_the_old_folder_comes_back_where_the_new_one_can_not_take_its_place(tmp_
     with pytest.raises(OSError, match="no"), new_folder(tmp_path / "made", replace=True) as fresh:
         (fresh / "new.txt").write_text("new")
     assert [each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*")] == ["made", "made/old.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b"{", "not JSON"),
+        (b"[]", r"it holds \[\], and an object"),
+        (b"null", "it holds null"),
+        (b"\xff{}", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_file_that_holds_no_object_is_told(tmp_path, content, told):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=told) as caught:
+        read_object(tmp_path / "config.json", fix="get it again")
+    assert caught.value.where == str(tmp_path / "config.json") and caught.value.fix == "get it again"
+
+
+def test_an_object_that_is_not_there_or_a_folder_is_told(tmp_path):
+    for path, told in ((tmp_path / "none.json", "No such file"), (tmp_path, "directory")):
+        with pytest.raises(CheckpointError, match=told):
+            read_object(path, fix="get it again")

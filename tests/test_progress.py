@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import os
+import re
 import sys
 
 import pytest
@@ -84,6 +85,49 @@ def test_a_terminal_has_a_bar_with_speed_time_left_and_values(now, monkeypatch):
     shown = terminal.getvalue()
     assert "training" in shown and "2/4 steps, 1.0/s, 2 s left  itc 1.5" in shown
     assert "\u2501" in shown  # the bar's own sign
+
+
+@pytest.mark.parametrize("columns", [20, 40, 70, 80, 104, 120])
+def test_a_bar_fits_the_window(now, monkeypatch, columns):
+    """As many values as there is room for; in a narrow window the essential."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(os, "environ", {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)})
+    progress = Progress("pre-training albef-tiny", 400)
+    now[0] = 100.0
+    progress.update(100, {"itc": 3.2, "itm": 0.68, "mlm": 5.43, "distilled": 1.5})
+    progress.close()
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
+    drawn = [line for line in lines if "\u2501" in line]
+    assert drawn and all(len(line) <= columns for line in lines)
+    assert ("25%" if columns == 20 else "100/400") in drawn[-1] and "\u2026" not in drawn[-1]
+    assert ("5:00 min left" in drawn[-1]) == (columns > 20)
+    assert ("itc 3.2" in drawn[-1]) == (columns >= 80) and ("distilled" in drawn[-1]) == (columns >= 120)
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1", "TERM": "xterm"}])
+def test_a_terminal_without_escape_codes_has_lines(now, monkeypatch, env):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(os, "environ", {**os.environ, **env})
+    progress = Progress("training", 2)
+    now[0] = 2.0
+    progress.update(2, {"itc": 1.5})
+    progress.close()
+    assert terminal.getvalue() == "training: 2/2 steps, 1.0/s, 0 s left  itc 1.5\n"
+
+
+def test_without_standard_error_nothing_goes_to_standard_output(now, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    Progress("training", 1).update(1)
+    assert capsys.readouterr().out == ""
 
 
 def test_long_work_is_forecast_once(now):

@@ -236,6 +236,7 @@ DATA = (
     ("text", "plain:TextLines", "plain text, a sentence a line (BookCorpus)", ""),
     ("images", "plain:ImageFolder", "a folder of pictures", ""),
     ("jsonl", "own:JsonLines", "vlzoo's own line format", ""),
+    ("csv", "csv_table:CsvTable", "pictures and captions in a csv or tsv table", ""),
     ("coco-mini", "small:CocoMini", "250 COCO photos with captions", ""),
     ("coco-mini-objects", "small:CocoMiniRegions", "268 COCO photos with boxes", ""),
     ("openclipart", "small:OpenClipart", "6,659 public-domain drawings with titles", ""),

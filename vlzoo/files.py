@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 from vlzoo.errors import CheckpointError, VlzooError
 
@@ -22,6 +25,33 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
+
+
+def read_object(path: Path, fix: str) -> dict[str, Any]:
+    """The JSON object in a file that belongs to weights or to a run.
+
+    >>> write_text(folder / "config.json", '{"width": 16}')
+    >>> read_object(folder / "config.json", fix="get it again")
+    {'width': 16}
+
+    Args:
+        path: the file.
+        fix: what to do where it can't be read.
+
+    Raises:
+        CheckpointError: it can't be read, is no JSON, or holds something else than an object.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"can't be read: {error.strerror}", where=str(path), fix=fix) from None
+    except (ValueError, RecursionError) as error:
+        what = "it is empty" if path.stat().st_size == 0 else f"not JSON: {error}"
+        raise CheckpointError(f"can't be read: {what}", where=str(path), fix=fix) from None
+    if not isinstance(held, dict):
+        what = f"can't be read: it holds {json.dumps(held):.40}, and an object {{...}} is wanted"
+        raise CheckpointError(what, where=str(path), fix=fix)
+    return held
 
 
 @contextmanager
@@ -99,6 +129,28 @@ def writing(
         full = refused.errno == errno.ENOSPC
         said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
         raise error(said, where=str(path), fix=fix) from refused
+
+
+def check_place(path: Path, what: str, *, folder: bool = False, fix: str = "choose another place") -> None:
+    """Refuse a place where nothing can be written, before the work that is to be written there.
+
+    Args:
+        path: the file that will be written, or the folder that will be filled.
+        what: what is to be written.
+        folder: whether it is a folder.
+        fix: what to do instead.
+
+    Raises:
+        VlzooError: a folder where a file is meant or the other way round, or the system refuses to write there.
+    """
+    if path.exists() and path.is_dir() != folder:
+        there = "a folder is there" if path.is_dir() else "a file is there"
+        raise VlzooError(f"{what} can't be written: {there}", where=str(path), fix=fix)
+    near = path if folder else path.parent
+    while not near.exists() and near != near.parent:
+        near = near.parent
+    with writing(path, what, fix=fix), TemporaryFile(dir=near):
+        pass
 
 
 def sha256_of(file: Path) -> str:

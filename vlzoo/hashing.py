@@ -31,5 +31,8 @@ def name_word(name: str) -> int:
 
 
 def number_of(name: str) -> int:
-    """A number of 63 bits for a name, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
+    """A number of 63 bits for a name, the same in every process.
+
+    A name may hold half a surrogate pair, as JSON can write it, and bytes of a file name that are no UTF-8.
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") >> 1

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from vlzoo.screen import shortened, takes_escapes, width, window
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -23,6 +25,8 @@ FORECAST_S = 3.0
 """Seconds of work that a forecast is made from."""
 LONG_S = 20.0
 """Work that will take less is not forecast."""
+BAR = (10, 4)
+"""Columns of the shortest bar, and of the shortest in a narrow window."""
 
 
 class Progress:
@@ -57,7 +61,7 @@ class Progress:
         self.what, self.total, self.unit, self.brief, self.forecast = what, total, unit, brief, forecast
         self.started = self.shown = time.perf_counter()
         self.first = self.done = done
-        self._live, self._bar = sys.stderr.isatty(), cast("Bar | None", None)
+        self._live, self._bar = takes_escapes(sys.stderr), cast("Bar | None", None)
 
     @property
     def speed(self) -> float:
@@ -78,15 +82,29 @@ class Progress:
         if not due and not (over and (self._live or not self.brief)):
             return
         self.shown = now
+        shown = [f"{name} {value:.3g}" for name, value in (values or {}).items()]
         counted = f"{done}/{self.total} {self.unit}, {self.speed:.1f}/s, {clock(self.left_s)} left"
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in (values or {}).items())
         if not self._live:
-            print(f"{self.what}: {counted}  {shown}".rstrip(), flush=True, file=sys.stderr)
+            if sys.stderr is None:  # closed; `print` would take standard output
+                return
+            print(f"{self.what}: {counted}  {'  '.join(shown)}".rstrip(), flush=True, file=sys.stderr)
             return
         # Not before: there may be other work to show first, and two bars can't be drawn at once.
-        self._bar = self._bar or _bar(self.what, self.total)
-        self._bar.update(self._bar.task_ids[0], completed=done, counted=counted, shown=shown)
+        self._bar = self._bar or _bar(self.total)
+        room = self._bar.console.width = window(sys.stderr)
+        what = shortened(self.what, max(8, (room - 20) // 2))
+        text = self._fitting([counted, *shown], room - width(what) - 2)
+        self._bar.update(self._bar.task_ids[0], completed=done, description=what, counted=text)
         self._bar.refresh()
+
+    def _fitting(self, parts: list[str], room: int) -> str:
+        """As many of the parts as fit, the first ones first; where not even one does, less is said of the work."""
+        for count in range(len(parts), 0, -1):
+            if width(text := "  ".join(parts[:count])) <= room - BAR[0]:
+                return text
+        left = clock(self.left_s)
+        short = (f"{self.done}/{self.total} {self.unit}, {left} left", f"{self.done}/{self.total}, {left} left")
+        return next((text for text in short if width(text) <= room - BAR[1]), f"{self.done / max(1, self.total):.0%}")
 
     def close(self) -> None:
         """End the bar."""
@@ -103,20 +121,21 @@ class Progress:
         self.forecast = None
 
 
-def _bar(what: str, total: int) -> Bar:
+def _bar(total: int) -> Bar:
     # Here: importing rich takes longer than `vlzoo list` may.
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[counted]}  {task.fields[shown]}", markup=False),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(None),
+        TextColumn("{task.fields[counted]}", markup=False),
     )
+    console = Console(stderr=True, width=window(sys.stderr))
     # Drawn by `update` alone: a drawing thread would be copied, half-way, into the data workers that are forked.
-    bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, redirect_stdout=False)
-    bar.add_task(what, total=total, counted="", shown="")
+    bar = Bar(*columns, console=console, auto_refresh=False, redirect_stdout=False, expand=True)
+    bar.add_task("", total=total, counted="")
     bar.start()
     return bar
 

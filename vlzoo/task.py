@@ -6,12 +6,13 @@ Legend: B batch rows.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlzoo.data.predictions import Listed, collect, fingerprint
+from vlzoo.data.predictions import Listed, collect, fingerprint, row_id
 from vlzoo.data.readers import own
 from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError, did_you_mean
@@ -72,6 +73,7 @@ class Task:
         name: the registered name.
         protocols: how it can be measured; the first is the default. Printed with every number.
         finetuned: whether a model must be trained for it; retrieval also runs zero-shot.
+        columns: of a table of predictions without a line of names, where the task's authors write such; else None.
 
     Args:
         protocol: one of `protocols`, the task's name before it or not; empty: the first.
@@ -83,6 +85,7 @@ class Task:
     name: ClassVar[str]
     protocols: ClassVar[tuple[str, ...]]
     finetuned: ClassVar[bool] = True
+    columns: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, *, protocol: str = "") -> None:
         self.protocol = self.choice("protocol", protocol.removeprefix(f"{self.name}/"), self.protocols)
@@ -126,6 +129,14 @@ class Task:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
 
+    def check_learned(self) -> None:
+        """Refuse, before any work, to measure without what its options read of the training data; not overridden: all
+        is there.
+
+        Raises:
+            CheckpointError: says what is missing.
+        """
+
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
         """What the task adds to a training batch: labels, answers."""
         return Fields()
@@ -136,6 +147,14 @@ class Task:
         """The options that change predictions, for their key; what only changes scores is not among them."""
         names = [name for name in inspect.signature(type(self)).parameters if name != "protocol"]
         return {name: getattr(self, name) for name in names}
+
+    def counted(self, source: Any) -> Any:
+        """The data as the task counts samples; not overridden: as they are. Called before anything is predicted.
+
+        Args:
+            source: the data source.
+        """
+        return source
 
     def blank(self, sample: Sample) -> Row | None:
         """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
@@ -187,12 +206,16 @@ class Task:
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The samples of a file of annotations, without pictures: what `vlzoo score --annotations` reads.
 
-        The default reads vlzoo's own line format.
+        The default reads vlzoo's own line format. What has no right answer (`has_answer`) is left out.
 
         Raises:
             DataError: it is of no format of this task.
         """
         return own.annotated(file)
+
+    def has_answer(self, sample: Sample) -> bool:
+        """Whether there is a right answer; a sample that has none is left out, and so is what was predicted of it."""
+        return True
 
     def sample_key(self, sample: Sample) -> str:
         """The id that a file of predictions calls a sample by."""
@@ -204,7 +227,7 @@ class Task:
         Raises:
             KeyError: the row does not say.
         """
-        return str(row["name"])
+        return row_id(row, "name")
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """A row of a file of predictions as `predict` would have made it.
@@ -222,27 +245,59 @@ class Task:
             DataError: annotations that are missing, or of no format of this task.
             PredictionError: predictions that do not fit the annotations.
         """
-        if files.source is not None:
-            listed = Listed(files.source, f"{files.source.name} {files.source.fingerprint()}")
-        elif files.annotations is not None:
-            listed = Listed(self.annotated(files.annotations), fingerprint(files.annotations))
-        else:
-            raise DataError("this task needs --annotations FILE, or --data NAME")
-        samples = {self.sample_key(sample): sample for sample in listed}
+        listed = self._listed(files)
+        samples: dict[str, Sample] = {}
+        for sample in listed:
+            if (key := self.sample_key(sample)) in samples:
+                fix = "a prediction could be about either; drop one of the two"
+                raise DataError(f"two samples are called {key!r}", where=listed.data, fix=fix)
+            samples[key] = sample
         allowed = files.allow_missing and all(self.blank(sample) is not None for sample in listed)
-        found = collect(files.predictions, self.row_key, self.row, samples, allow_missing=allowed)
+        found = collect(
+            files.predictions,
+            self.row_key,
+            self.row,
+            samples,
+            allow_missing=allowed,
+            beside=listed.left_out(),
+            columns=self.columns,
+        )
         rows = {samples[key].name: {**row, "name": samples[key].name} for key, row in found.values.items()}
         rows |= {samples[key].name: self.blank(samples[key]) or {} for key in found.missing}
         return listed, rows, len(found.missing)
+
+    def _listed(self, files: Files) -> Listed:
+        """The samples that predictions are held against; what has no right answer stands aside."""
+        if files.source is not None:
+            about = f"{files.source.name} {files.source.fingerprint()}"
+            given = list(self.counted(files.source))
+        elif files.annotations is not None:
+            about, given = fingerprint(files.annotations), list(self.annotated(files.annotations))
+            if 0 < (bare := sum(sample.image_id is None for sample in given)) < len(given):
+                what = f"{bare} of {len(given)} samples name no picture, and the others do"
+                raise DataError(what, where=str(files.annotations), fix="intervals are drawn over pictures: name all")
+        else:
+            raise DataError("this task needs --annotations FILE, or --data NAME")
+        judged = [sample for sample in given if self.has_answer(sample)]
+        if not judged:
+            what = f"all of {len(given)} samples are left out: none has a right answer" if given else "no samples"
+            raise DataError(what, where=str(files.annotations or files.source.name))
+        aside = [self.sample_key(sample) for sample in given if not self.has_answer(sample)]
+        return Listed(judged, about, [*aside, *getattr(files.source, "left_out", list)()])
 
 
 def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
     """Each sample with its prediction.
 
     Raises:
+        DataError: two samples of one name, which would share a prediction.
         PredictionError: predictions are missing, or are of samples the data does not have.
     """
     listed = list(samples)
+    names = Counter(sample.name for sample in listed)
+    if len(names) < len(listed):
+        name, times = names.most_common(1)[0]
+        raise DataError(f"{times} samples are called {name!r}", where=getattr(samples, "name", None))
     missing = [sample.name for sample in listed if sample.name not in rows]
     if missing or len(rows) != len(listed):
         strange = sorted(rows.keys() - {sample.name for sample in listed})

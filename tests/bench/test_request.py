@@ -63,5 +63,5 @@ def test_a_foreign_model_is_a_folder_with_a_config(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="not JSON"):
         model_folder(str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     assert model_folder(str(tmp_path)) == tmp_path

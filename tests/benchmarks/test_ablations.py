@@ -169,7 +169,9 @@ def test_ranks_are_those_of_vlzoo_bench(suite, root):
         pytest.skip("the process test made no runs")
     args = f"bench retrieval --run {run} --data scenes --split test --k 16 --data-root {suite.out / 'data'}".split()
     json_ = suite.folder / "scores.json"
-    subprocess.run([sys.executable, "-m", "vlzoo", *args, "--json", str(json_)], cwd=root, check=True, timeout=WAIT_S)
+    subprocess.run(
+        [sys.executable, "-m", "vlzoo", *args, "--json-file", str(json_)], cwd=root, check=True, timeout=WAIT_S
+    )
     theirs = {row["metric"]: row["value"] for row in json.loads(json_.read_text(encoding="utf-8"))}
     ours = suite.table()["settings"]["scenes"]["rows"]["none"]["retrieval"]["itm"]["scenes-test"]
     for metric in ("TR R@1", "IR R@1", "mean recall"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -54,3 +55,13 @@ def test_recall_below_ten_times_chance_is_a_miss(job, data):
     claims = job.judge(figures(99.0, 98.0, 50.0), data)
     # Six pictures: chance is a sixth, ten times that is above 100 %.
     assert not any(claim.held for claim in claims[:2])
+
+
+def test_the_readme_shows_what_is_printed(job, root):
+    """The figures that were measured, as the job prints them: the same columns, in the same format."""
+    kept = json.loads((root / "benchmarks/results/main_job.json").read_text(encoding="utf-8"))
+    rows = job.shown(kept["scores"], [job.Claim(**claim) for claim in kept["claims"]])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    for page in ("README.md", "benchmarks/results/main_job.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        assert all(line.replace("|  |", "| |") in text for line in lines), page

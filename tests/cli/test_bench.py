@@ -61,7 +61,7 @@ def table(out: str) -> list[list[str]]:
 
 def test_four_tasks_in_one_table_and_one_file(zoo, tuned):
     run = copied(zoo, tuned)
-    result = zoo.run("bench", *ALL, "--run", "run", "--json", "figures.json")
+    result = zoo.run("bench", *ALL, "--run", "run", "--json-file", "figures.json")
     assert result.code == 0, result.err
     rows = table(result.out)
     assert rows[0] == ["task", "protocol", "metric", "value", "95", "%", "interval", "samples", "data"]
@@ -90,7 +90,7 @@ def again(zoo, run: Path, before: str) -> None:
     """A second call predicts nothing and prints the same figures."""
     stamps = {path: path.stat().st_mtime_ns for path in run.rglob("shard-*.jsonl")}
     assert len(stamps) == 4
-    result = zoo.run("bench", *ALL, "--run", "run", "--json", "figures.json", "--batch", "3")
+    result = zoo.run("bench", *ALL, "--run", "run", "--json-file", "figures.json", "--batch", "3")
     assert result.code == 0, result.err
     assert result.err.count("predictions of these weights are there already") == 4
     assert result.out == before

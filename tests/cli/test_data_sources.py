@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,65 @@ def test_mistakes(vlzoo, tmp_path):
     for arguments, words in cases.items():
         run = vlzoo(*arguments)
         assert run.returncode == 2 and words in run.stderr and "Traceback" not in run.stderr, arguments
+
+
+def test_options_are_checked_as_those_of_a_recipe(vlzoo, folder):
+    (folder / "list.json").write_text('[{"image": "a.png", "caption": "x"}]')
+    cases = {
+        (): "data 'albef-json' needs the option 'file'",
+        ("file=12",): "the option 'file' does not fit: 12 is no str",
+        ("file=no",): "the option 'file' does not fit: False is no str",
+        ("file=list.json", "strip=5"): "the option 'strip' does not fit: 5 is no str",
+        ("file=[a",): "--set file=[a: not YAML",
+        ("file=list.json", "allowed_faults=abc"): "the option 'allowed_faults' does not fit: 'abc' is no float",
+        ("file=list.json", "allowed_faults=.nan"): "`allowed_faults` is nan, expected a share from 0 to 1",
+        ("file=list.json", "allowed_fault=1"): "did you mean 'allowed_faults'?",
+        ("file=list.json", "root=x"): "the folder is given by --root",
+    }
+    for settings, words in cases.items():
+        run = vlzoo("check", "albef-json", "--root", str(folder), *(f"--set={each}" for each in settings))
+        assert run.returncode == 2 and words in run.stderr and "Traceback" not in run.stderr, settings
+        assert not run.stdout
+    run = vlzoo("check", "albef-json", "--root", str(folder), "--set=file='list.json'", "--set", "split=test")
+    assert run.returncode == 0 and run.stdout.count("1 samples") == 1 and not run.stderr
+
+
+@pytest.mark.parametrize("place", ["none/faults.jsonl", "a.png/faults.jsonl", "."])
+def test_a_list_of_faults_that_cannot_be_written_is_refused_before_any_reading(vlzoo, folder, place):
+    command = ("check", "jsonl", "--root", str(folder), "--split", "train", "--images", "--faults")
+    run = vlzoo(*command, str(folder / place))
+    assert run.returncode == 2 and not run.stdout and "Traceback" not in run.stderr
+    assert run.stderr.startswith("vlzoo: ") and str((folder / place).parent if "/" in place else folder) in run.stderr
+    assert not (folder / "none").exists()
+
+
+def test_empty_data_are_an_error(vlzoo, folder):
+    for text in ("[]", "", "\n"):
+        (folder / "list.json").write_text(text)
+        run = vlzoo("check", "albef-json", "--root", str(folder), "--set", "file=list.json")
+        assert run.returncode == 1 and "list.json" in run.stdout and "0 samples" not in run.stdout, text
+    (folder / "skip.txt").write_text(f"{folder / 'a.png'}\n{folder / 'b.png'}\n")
+    run = vlzoo("check", "jsonl", "--root", str(folder), "--split", "train", "--set", f"skip={folder / 'skip.txt'}")
+    assert run.returncode == 1 and "jsonl/train holds no samples" in run.stdout and "`skip` lists 2" in run.stdout
+
+
+def test_a_mixture_by_its_part_name(vlzoo, folder):
+    mixture = folder / "mine.yaml"
+    mixture.write_text("name: mine\npairing: pair\nparts:\n  one: {part: jsonl, root: .}\n")
+    run = vlzoo("check", "mixture", "--root", str(folder), "--set", f"file={mixture}")
+    assert run.returncode == 0 and "mine: 2 records an epoch" in run.stdout and not run.stderr
+    mixture.write_text("name: mine\npairing: pair\nparts:\n  one: {part: jsonl, root: ., file: 3}\n")
+    run = vlzoo("check", str(mixture), "--root", str(folder))
+    assert run.returncode == 2 and f"{mixture}:4: parts.one: " in run.stderr and "3 is no str" in run.stderr
+
+
+def test_a_member_that_an_archive_has_not(vlzoo, tmp_path):
+    rows = [{"image": f"{n}.webp", "caption": "x", "split": "val", "core": True} for n in range(2)]
+    (tmp_path / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr("0.webp", "not decoded")
+    run = vlzoo("check", "openclipart", "--root", str(tmp_path), "--split", "val")
+    assert run.returncode == 1 and "images.zip!/1.webp: unreadable picture: no member '1.webp'" in run.stdout
 
 
 def test_a_number_of_an_option_is_read_as_recipes_read_it(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from vlzoo.cli.explain import open_picture
 from vlzoo.config.check import load
+from vlzoo.errors import DataError
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.checkpoint import tensors_of
 from vlzoo.runs.run import Run
@@ -81,7 +84,7 @@ def test_two_runs_side_by_side(place):
     done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "two", "--style", "cells", "--out", "b.png")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("one: ITM logit") and lines[1].startswith("two: ITM logit") and lines[0] != lines[1]
+    assert lines[0].startswith("one: match") and lines[1].startswith("two: match") and lines[0] != lines[1]
     assert (place / "b.png").is_file()
 
 
@@ -89,7 +92,7 @@ def test_the_soft_mask_of_a_word(place):
     """The word asked for is masked, and the score with the mask is told beside that without."""
     done = vlzoo(place, "cat.png", "a red cat", "--run", "one", "--softmask", "--word", "red", "--out", "c.png")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("ITM logit") and lines[1].startswith("masked by 'red': ITM logit")
+    assert lines[0].startswith("match") and lines[1].startswith("masked by 'red': match")
     with Image.open(place / "c.png") as sheet:
         assert sheet.width > 800
 
@@ -118,6 +121,69 @@ def test_mistakes_are_told_in_words(place, args, words):
     assert done.returncode == 2
     assert words in done.stderr and "->" in done.stderr and "Traceback" not in done.stderr
     assert not (place / "never.png").exists()
+
+
+@pytest.fixture
+def pictures(place, tmp_path) -> Path:
+    """A folder as a Hugging Face cache is made: links into another folder; and files that are no pictures."""
+    data = (place / "cat.png").read_bytes()
+    for name, held in {"blobs/0a1b": data, "cut.png": data[:1500], "empty.png": b"", "page.png": b"<html>"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(held)
+    Image.new("1", (9000, 8000)).save(tmp_path / "large.png")
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "cat.png").symlink_to("../blobs/0a1b")
+    (tmp_path / "gone.png").symlink_to("blobs/none")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(data)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["snapshot/cat.png", os.fsdecode(b"caf\xe9.png"), "snapshot/../blobs/0a1b"])
+def test_what_the_user_names_is_read(pictures, name):
+    """Wherever a link leads: the guard against paths that leave their folder is for those written in data."""
+    assert open_picture(pictures / name).open().size == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "fix"),
+    [
+        ("large.png", "9,000 x 8,000 pixels are more than the 64,000,000 allowed", "make the picture smaller"),
+        ("snapshot", "a folder where one picture is expected", "snapshot/cat.png"),
+        ("snapshot/cats.png", "there is no such picture", "did you mean 'cat.png'?"),
+        ("gone.png", "this link leads to 'blobs/none', where there is no file", "download it again"),
+        ("loop.png", "the picture can't be read: ", "name a file that you may read"),
+        ("cut.png/x", "the picture can't be read: Not a directory", "name a file that you may read"),
+        ("empty.png", "the file is empty", "download it again"),
+        ("cut.png", "the picture is damaged", "download it again"),
+        ("page.png", "not a picture in a format that can be read", "IMAGE is the path of one picture"),
+    ],
+)
+def test_each_picture_that_can_not_be_read_has_its_own_message(pictures, name, what, fix):
+    with pytest.raises(DataError) as caught:
+        open_picture(pictures / name)
+    assert what in caught.value.what and fix in (caught.value.fix or "") and caught.value.where == str(pictures / name)
+
+
+@pytest.mark.parametrize("args", [[b"a caf\xe9"], [b"a cat", b"--softmask", b"--word", b"\xff"]])
+def test_a_caption_that_is_no_utf_8_is_refused(place, args):
+    """At once, and the message can be printed."""
+    command = [sys.executable, "-m", "vlzoo", "explain", "cat.png", *args, "--run", "nowhere", "--json"]
+    done = subprocess.run(command, cwd=place, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 2 and b"is not UTF-8: the byte 0x" in done.stderr and b"iconv" in done.stderr
+
+
+def test_an_odd_caption_is_explained_word_by_word(place):
+    """What BERT deletes and what it takes for a space; the score is told as probability and log-odds."""
+    caption = "a\u200b red\xa0cat\x85s\u2028on \u6771"
+    done = vlzoo(place, "cat.png", caption, "--run", "one", "--json", "--out", "odd.png")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["runs"][0]
+    pieces = [word["pieces"] for word in told["words"]]
+    assert pieces == [["[CLS]"], ["a"], ["red"], ["cat", "##s"], ["on"], ["[UNK]"]]
+    assert told["log_odds"] == pytest.approx(np.log(told["match"] / (1 - told["match"])), abs=1e-5)
+    assert len(told["weights"]) == 16 and told["precision"] == "fp32"
+    assert all(line.startswith("note: no installed font has U+6771") for line in done.stderr.splitlines())
 
 
 def test_runs_that_have_no_maps(place):

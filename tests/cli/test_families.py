@@ -40,7 +40,7 @@ def resumed_alike(zoo, call: tuple[str, ...], step: int = 2) -> None:
 
 
 def figures(zoo, *args: str) -> list[dict]:
-    must(zoo, *args, "--json", "figures.json")
+    must(zoo, *args, "--json-file", "figures.json")
     return json.loads((zoo.folder / "figures.json").read_text())
 
 

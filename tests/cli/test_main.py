@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -84,13 +86,20 @@ def test_no_command_shows_the_help(world):
     assert "Commands:" in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGPIPE there")
-def test_a_closed_pipe_is_no_error(world):
-    code = (
-        "import subprocess, sys; "
-        "p = subprocess.Popen([sys.executable, '-m', 'vlzoo', 'list', '--json'], stdout=subprocess.PIPE, "
-        "stderr=subprocess.PIPE); p.stdout.close(); print(p.stderr.read().decode()); sys.exit(p.wait())"
-    )
-    done = world.python("-c", code)
-    assert "Traceback" not in done.stdout
-    assert done.stdout.strip() == ""
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
+@pytest.mark.parametrize(
+    ("env", "bold"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False)]
+)
+def test_a_terminal_that_takes_no_escape_codes_is_sent_none(env, bold):
+    """NO_COLOR and TERM=dumb, on a terminal."""
+    import pty
+
+    shown, terminal = pty.openpty()
+    known = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM", "COLUMNS")}
+    command = [sys.executable, "-m", "vlzoo", "list", "fusion"]
+    done = subprocess.run(command, env={**known, **env}, stdout=terminal, stderr=terminal, timeout=60, check=False)
+    os.close(terminal)
+    text = os.read(shown, 65536)
+    os.close(shown)
+    assert done.returncode == 0 and b"cross_attention" in text
+    assert (b"\x1b" in text) is bold

@@ -148,7 +148,7 @@ ROWS = {
     "regions": "rows: {part: regions, count: 12}\ndata: {part: scenes-regions, root: scenes, split: train}\n",
     "two-views": "rows: two-views\n",
 }
-MEASURED = ["--data", "scenes", "--protocol", "itm", "--json", "figures.json"]
+MEASURED = ["--data", "scenes", "--protocol", "itm", "--json-file", "figures.json"]
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_model_of_region_features_is_trained_resumed_and_measured(rows):
     resumed = call(rows, "pretrain", "uniter.yaml", "--out", "broken", "--resume")
     assert resumed.code == 0, resumed.err
     assert kept(rows.folder / "whole") == kept(rows.folder / "broken") != {}
-    measured = call(rows, "bench", "retrieval", "--run", "whole", "--json", "figures.json")
+    measured = call(rows, "bench", "retrieval", "--run", "whole", "--json-file", "figures.json")
     assert measured.code == 0, measured.err
     figures = json.loads((rows.folder / "figures.json").read_text())
     assert figures[0]["samples"] == 6

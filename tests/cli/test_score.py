@@ -86,3 +86,51 @@ assert run(["score", "nlvr2", "-f", {str(nlvr2[0])!r}, "-g", {str(nlvr2[1])!r}])
 assert "torch" not in sys.modules and "pandas" not in sys.modules
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+
+
+NLVR_ROW = {"identifier": "1572-0", "label": "true"}
+PAIR_ROW = {"pairID": "47.jpg#0r1n", "gold_label": "neutral", "sentence2": "B.", "Flickr30K_ID": "47"}
+TASKS = {
+    "vqa": ({"question_id": 7, "answer": ["yes"] * 10}, "question_id", {"question_id": 7, "answer": "yes"}),
+    "gqa": ({"question_id": 7, "answer": "yes"}, "question_id", {"questionId": 7, "prediction": "yes"}),
+    "nlvr2": ({"identifier": "dev-1-0-0", "label": "True"}, "identifier", {"identifier": 7, "prediction": True}),
+    "nlvr": (NLVR_ROW, "identifier", {"identifier": 7, "image": 0, "prediction": True}),
+    "snli-ve": (PAIR_ROW, "pairID", {"identifier": 7, "prediction": "neutral"}),
+    "grounding": ({"ref_id": 7, "bbox": [0, 0, 9, 9]}, "ref_id", {"ref_id": 7, "box": [0, 0, 9, 9]}),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ids_that_a_program_made_decimals_are_told_with_value_place_and_remedy(tmp_path, task):
+    note, key, said = TASKS[task]
+    named = next(iter(said))
+    write(tmp_path / "a.jsonl", [{**note, key: 7.0}])
+    write(tmp_path / "p.jsonl", [said])
+    done = vlzoo("score", task, "-f", "a.jsonl", "-g", "p.jsonl", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert f"a.jsonl:1: the id '{key}' is 7.0, a decimal number" in done.stderr and "write 7: " in done.stderr
+    write(tmp_path / "a.jsonl", [note])
+    write(tmp_path / "p.jsonl", [{**said, named: 7.0}])
+    done = vlzoo("score", task, "-f", "a.jsonl", "-g", "p.jsonl", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert f"1 rows whose {named!r} is a decimal number" in done.stderr and "the row at 1 has 7.0" in done.stderr
+
+
+def test_two_samples_that_one_prediction_would_stand_for_are_refused(tmp_path):
+    rows = [{"id": name, "image": "x.jpg", "answers": ["yes"], "fields": {"question_id": 7}} for name in "ab"]
+    write(tmp_path / "test.jsonl", rows)
+    write(tmp_path / "p.jsonl", [{"question_id": 7, "answer": "yes"}])
+    done = vlzoo("score", "vqa", "--data", f"jsonl={tmp_path}", "-g", tmp_path / "p.jsonl")
+    assert done.returncode == 2 and "two samples are called '7'" in done.stderr
+
+
+@pytest.mark.parametrize("task", [*TASKS, "image-retrieval"])
+@pytest.mark.parametrize("empty", ["a.jsonl", "p.jsonl"])
+def test_a_file_without_a_row_is_no_data_and_no_prediction(tmp_path, task, empty):
+    note, _, said = TASKS.get(task, ({"id": "a", "image": "x.jpg", "group": "g"}, "id", {"name": "a", "vector": ""}))
+    write(tmp_path / "a.jsonl", [note])
+    write(tmp_path / "p.jsonl", [said])
+    (tmp_path / empty).write_text("[]")
+    done = vlzoo("score", task, "-f", "a.jsonl", "-g", "p.jsonl", "--allow-missing", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and empty in done.stderr
+    assert "no rows" in done.stderr or "no samples" in done.stderr or task == "image-retrieval"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 STARTED = """\
@@ -128,3 +128,44 @@ def test_mistakes_leave_nothing_behind(started, entry, said):
     assert result.code == 2, result.err
     assert all(words in result.err for words in said), result.err
     assert not (started.folder / "run").exists()
+
+
+def test_a_bert_with_fewer_words_than_the_vocabulary_is_refused_and_leaves_no_run(zoo, bert):
+    path = f"model.text_encoder={{part: bert, path: {bert}, layers: 1}}"
+    result = zoo.pretrain("run", "--set", path)
+    assert result.code == 2
+    assert "model.text_encoder: it knows 50 words, and the tokenizer's vocabulary has " in result.err
+    assert not (zoo.folder / "run").exists()
+
+
+@pytest.mark.parametrize("held", ["text", "empty", "list"])
+def test_a_start_that_holds_no_weights_is_told_and_leaves_no_run(zoo, held):
+    if held == "list":
+        torch.save([1, 2], zoo.folder / "w.pth")
+    else:
+        zoo.write("w.pth", "hello" if held == "text" else "")
+    told = {"text": "a text that begins with 'hello'", "empty": "it is empty", "list": "it holds a list of 2"}[held]
+    for change in ("start=[{adapter: bert, file: ./w.pth}]", "model.image_encoder.pretrained_path=w.pth"):
+        result = zoo.pretrain("run", "--set", change)
+        assert result.code == 2 and told in result.err, result.err
+        assert not (zoo.folder / "run").exists()
+
+
+def test_a_run_whose_weights_are_not_finite_is_refused_wherever_it_is_read(zoo, trained):
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    file = next(zoo.folder.glob("run/checkpoints/*/system.safetensors"))
+    held = load_file(file)
+    held["model.image_projection.bias"][:2] = float("nan")
+    save_file(held, file)
+    picture = next((zoo.corpus / "images").glob("*.png"))
+    commands = [
+        ("bench", "retrieval", "--run", "run"),
+        ("explain", str(picture), "a red square", "--run", "run", "--json"),
+        ("finetune", "retrieval", "--recipe", "retr.yaml", "--from", "run", "--out", "tuned"),
+        ("pretrain", "micro.yaml", "--out", "run", "--resume"),
+    ]
+    for command in commands:
+        result = zoo.run(*command)
+        assert result.code == 2, command
+        assert "model.image_projection.bias (2 NaN, of 8)" in result.err
+    assert not (zoo.folder / "tuned").exists()

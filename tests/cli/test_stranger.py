@@ -83,7 +83,7 @@ def run(zoo, *args: str):
 
 
 def figures(zoo, *args: str) -> list[dict]:
-    run(zoo, "bench", *args, "--json", "figures.json")
+    run(zoo, "bench", *args, "--json-file", "figures.json")
     return json.loads((zoo.folder / "figures.json").read_text())
 
 

@@ -22,7 +22,9 @@ GIVEN = {
     "precision": "fp32",
     "allow_missing": False,
     "keep_features": False,
+    "allow_train_data": False,
     "submission": None,
+    "json_": False,
 }
 
 

@@ -23,7 +23,7 @@ def vlzoo_watch(event, run, values):
         os.kill(os.getpid(), signal.SIGKILL)
 """
 # 180 captions by 8 are 22 steps an epoch; a fifth of one is 4 steps. Ten steps in all.
-VALIDATION = "extends: micro.yaml\nvalidation: {every: 0.2, task: retrieval, metric: mean recall, k: 3}\n"
+VALIDATION = "extends: micro.yaml\nvalidation: {every: 0.2, task: retrieval, metric: mean recall, k: 16}\n"
 
 
 def metrics(run: Path) -> list[dict]:
@@ -64,14 +64,14 @@ def test_weights_are_those_without_validation_and_the_best_is_measured(validated
     assert {int(folder.name[5:]) for folder in (run / "checkpoints").iterdir()} == {best, 10}
     assert "trained to step 10; itc" in result.out  # the last losses, not the last validation
     assert not (run / "validation").exists() and not (run / "bench").exists()
-    bench = ["bench", "retrieval", "--run", "valid", "--split", "val", "--set", "bench.retrieval.k=3"]
+    bench = ["bench", "retrieval", "--run", "valid", "--split", "val", "--set", "bench.retrieval.k=16"]
     for which, step in (
         ((), best),
         (("--checkpoint", "best"), best),
         (("--checkpoint", "last"), 10),
         (("--checkpoint", "10"), 10),
     ):
-        measured = zoo.run(*bench, *which, "--json", "out.json")
+        measured = zoo.run(*bench, *which, "--json-file", "out.json")
         assert measured.code == 0, measured.err
         figures = {row["metric"]: row["value"] for row in json.loads((zoo.folder / "out.json").read_text())}
         assert figures["mean recall"] == values[step]

@@ -96,3 +96,37 @@ class Said:
     def __init__(self, *, heads=0):
         raise VlzooError(f"heads is {heads!r}")
 """
+
+
+FILES = {
+    "empty": (b"", "it is empty, of 0 bytes"),
+    "text": (b"hello", "it is a text that begins with 'hello'"),
+    "page": (b"<!DOCTYPE html>", "it is an HTML page"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    "json": (b"[]", "it is a JSON text"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_holds_no_weights_is_called_by_its_kind(world, name):
+    content, told = FILES[name]
+    (world.folder / "ck.pth").write_bytes(content)
+    for args in (("show", "ck.pth"), ("convert", "albef", "ck.pth", "--out", "run")):
+        done = world.run("weights", *args)
+        assert done.returncode == 2
+        assert told in done.stderr and "Traceback" not in done.stderr
+    assert not (world.folder / "run").exists()
+
+
+def test_a_folder_as_checkpoint_is_called_one(world):
+    (world.folder / "ck").mkdir()
+    done = world.run("weights", "convert", "albef", "ck", "--out", "run")
+    assert done.returncode == 2
+    assert "'ck' is a folder" in done.stderr and "did you mean" not in done.stderr
+
+
+def test_an_answer_list_is_checked_before_the_checkpoint_is_read(world):
+    world.write("answers.json", '["yes", ""]')
+    done = world.run("weights", "convert", "albef", "nothing.pth", "--out", "run", "--answers", "answers.json")
+    assert done.returncode == 2
+    assert "answers.json: entry 1 of the answer list is blank" in done.stderr

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlzoo.data.cleaning import MAX_CHARACTERS, MAX_REGIONS, MAX_WORDS, clean_box, clean_count, clean_text
+from vlzoo.data.cleaning import (
+    MAX_CHARACTERS,
+    MAX_REGIONS,
+    MAX_WORDS,
+    box_numbers,
+    clean_box,
+    clean_count,
+    clean_text,
+)
+from vlzoo.data.decoding import MAX_PIXELS
 from vlzoo.data.faults import Faults
 from vlzoo.errors import DataError
 
@@ -85,6 +94,43 @@ def test_ten_thousand_regions_are_bounded_and_counted():
     with pytest.raises(DataError, match=r"9,000 of 10,000 records .*7\.jpg: region beyond .*: 10,000 regions"):
         faults.check()
     assert clean_count([1, 2], "8.jpg", faults) == [1, 2] and faults.skipped.total() == 9_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], None, "1 2 3 4", [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, "4"], [1, 2, 3, True], {}, 5]
+)
+def test_what_is_no_box_is_shown_with_its_place(wrong):
+    with pytest.raises(
+        DataError, match=r"^f:7: (the box is|a number of the box is) .*, expected a (list of four )?number"
+    ):
+        clean_box(wrong, "f:7", Faults("x"))
+    with pytest.raises(DataError, match=r"^f:7: "):
+        box_numbers(wrong, "f:7")
+
+
+@pytest.mark.parametrize("size", [None, (10, 10)])
+def test_boxes_beyond_any_picture(size):
+    nan, inf, huge = float("nan"), float("inf"), 1e308
+    faults = Faults("x")
+    for box in ([nan, 0, 1, 1], [0, inf, 1, 1], [0, 0, -inf, 1], [0, 0, 1, inf], [5, 5, -3, -3]):
+        assert clean_box(box, "f", faults, size=size) is None
+    assert faults.skipped == {"box not finite": 4, "box with swapped corners": 1}
+    for box in ([huge, 0, 1, 1], [huge, huge, huge, huge], [-huge, 0, 1, 1]):
+        assert clean_box(box, "f", faults, size=size) is None
+    assert faults.skipped["box outside the picture"] == 3
+    side = size[0] if size else MAX_PIXELS  # no picture has more rows or columns than it may have pixels
+    assert clean_box([2, 2, huge, huge], "f", faults, size=size) == (2, 2, side - 2, side - 2)
+    assert faults.mended == {"box clipped": 1}
+
+
+def test_a_box_may_reach_beyond_a_picture_whose_size_is_not_told():
+    assert clean_box([-0.5, -3, 20_000, 7.25], "f", Faults("x")) == (-0.5, -3, 20_000, 7.25)
+
+
+def test_zeros_alone_are_no_text():
+    faults = Faults("x")
+    assert clean_text(" \0\0 ", "f", faults) is None and faults.skipped == {"empty caption": 1}
+    assert clean_text("a\0b", "f", faults) == "a b"
 
 
 coordinate = st.floats(-300, 300)

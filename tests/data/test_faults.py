@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vlzoo.data.faults import KEPT, Faults
+from vlzoo.data.faults import KEPT, Faults, share
 from vlzoo.errors import DataError
 
 
@@ -57,3 +57,28 @@ def test_notes_and_merge():
     assert again == one
     again.merge(two)
     assert again.sizes == {"images": 7} and len(again.listed) == 2
+
+
+def test_half_characters_can_be_written_and_printed(tmp_path):
+    faults = Faults("x")
+    faults.skip("a", "caf\udce9.jpg", "\ud83d")
+    faults.write(tmp_path / "faults.jsonl")
+    assert json.loads((tmp_path / "faults.jsonl").read_text(encoding="utf-8"))["where"] == "caf\\udce9.jpg"
+    assert str(faults.listed[0]) == "caf\\udce9.jpg: a: \\ud83d"
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.1, 1.1, float("inf"), True, "0.5", None, [0.5]])
+def test_what_is_no_share(value):
+    with pytest.raises(DataError, match=r"x: `allowed_faults` is .*, expected a share from 0 to 1"):
+        share(value, "x")
+    assert (share(0, "x"), share(1, "x"), share(0.25, "x")) == (0, 1, 0.25)
+
+
+def test_nothing_left_names_files_and_counts():
+    faults = Faults("cc3m/train")
+    faults.count("lines", 3)
+    faults.skip("empty caption", "list.tsv:2")
+    error = faults.nothing_left([f"{n}.tsv" for n in range(5)], "`skip` lists 2 pictures")
+    assert error.where == "0.tsv, 1.tsv, 2.tsv and 2 more"
+    said = "3 lines; 1 empty caption (skipped); first: list.tsv:2; `skip` lists 2 pictures"
+    assert error.what == f"cc3m/train holds no samples ({said})"

@@ -9,6 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -165,6 +166,55 @@ def test_zip_in_forked_workers(tmp_path):
 
 def _level(ref: ZipImage) -> int:
     return ref.open().getpixel((0, 0))[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    # Offsets in the central directory's entry (PKWARE's APPNOTE, 4.3.12): 8 the flags, of which bit 0 says encrypted;
+    # 10 the way of packing; 16 the checksum.
+    [(8, 1, "encrypted"), (10, 97, "compression"), (16, 1, "CRC")],
+)
+def test_a_zip_member_that_cannot_be_unpacked(tmp_path, picture, at, value, words):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", picture())
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + at] ^= value
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=rf"x\.zip!/a\.png: can't be read as a picture.*{words}"):
+        ZipImage(str(path), "a.png").open()
+
+
+def test_a_zip_archive_cut_or_changed_at_any_byte(tmp_path, picture):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", picture())
+    data = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for cut in range(0, len(data), 3):
+        path.write_bytes(data[:cut])
+        with pytest.raises(DataError, match=r"x\.zip"):
+            ZipImage(str(path), "a.png").open()
+    for _ in range(200):
+        changed = bytearray(data)
+        changed[generator.integers(len(data))] = generator.integers(256)
+        path.write_bytes(changed)
+        with suppress(DataError):
+            ZipImage(str(path), "a.png").open()
+
+
+def test_a_member_of_more_bytes_than_a_picture_has(tmp_path):
+    (tmp_path / "x.tar").write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"x\.tar!/a\.png: 9,000,000,000 bytes are too many(?s:.*)make the picture smaller"
+    ):
+        TarImage(str(tmp_path / "x.tar"), "a.png", 0, 9_000_000_000).open()
+
+
+def test_a_name_that_no_file_has(tmp_path):
+    for name in ("\ud83d.jpg", "x" * 5000, "a\0b.jpg"):
+        with pytest.raises(DataError):
+            FileImage(str(tmp_path), name).open()
 
 
 def test_tar_by_offset(tmp_path, picture):

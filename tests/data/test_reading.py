@@ -89,3 +89,54 @@ def test_skip_list(write):
     assert reading.read_skip_list(path) == {"/d/a.jpg", "/d/b.jpg"}
     with pytest.raises(DataError, match=r"t\.jsonl:1"):
         reading.read_skip_list(write("t.jsonl", '{"no": 1}\n'))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '[{"x": {"a": 1, "a": 1}}]', '{"x": [1, {"b": 0, "a": 1, "a": null}]}']
+)
+def test_a_key_that_is_there_twice_is_refused_in_every_form(tmp_path, text):
+    for name, read in (("w.json", reading.read_json), ("l.jsonl", lambda path: list(tables.read_jsonl(path)))):
+        (tmp_path / name).write_text(text if name == "w.json" or text[0] == "{" else f'{{"v": {text}}}')
+        with pytest.raises(DataError, match=rf"{name}.*'a' is there twice in "):
+            read(tmp_path / name)
+    (tmp_path / "rows.json").write_text(text)
+    with pytest.raises(DataError, match=r"rows\.json.*'a' is there twice"):
+        list(tables.read_rows(tmp_path / "rows.json"))
+
+
+def test_ids_that_are_one():
+    ids = reading.Ids("ref_id", numbers=True)
+    for name in ("7", "70", "0", "a7", "7a"):
+        ids.add(name, "f:1")
+    for name in ("7", "007", "00"):
+        with pytest.raises(DataError, match=f"f:2: ref_id '{name}' is there twice\n.*drop one"):
+            ids.add(name, "f:2")
+    texts = reading.Ids("ImageID")
+    texts.add("7", "f:1")
+    texts.add("007", "f:2")
+
+
+def test_an_id_with_half_a_character_is_refused():
+    with pytest.raises(DataError, match="half a character"):
+        reading.identifier({"id": "a\ud800"}, "id", "f:1")
+    with pytest.raises(DataError, match=r"f:1: the value of 'kind' is .* half a character"):
+        reading.optional({"kind": "a\ud800"}, "kind", str, "f:1")
+    assert reading.optional({"kind": "caf\u00e9 \U0001f600"}, "kind", str, "f:1") == "caf\u00e9 \U0001f600"
+
+
+@pytest.mark.parametrize(("value", "is_on"), [(0, False), (1, True), (True, True), (False, False), (None, False)])
+def test_a_flag(value, is_on):
+    assert reading.flag({"k": value}, "k", "f") is is_on
+    assert reading.flag({}, "k", "f") is False
+
+
+@pytest.mark.parametrize("value", ["0", "", "false", 2, -1, 0.0, 1.0, float("nan"), [], {}])
+def test_what_is_no_flag_is_refused(value):
+    with pytest.raises(DataError, match=r"f:1: the value of 'k' is .*, expected 0 or 1"):
+        reading.flag({"k": value}, "k", "f:1")
+
+
+def test_an_id_has_64_bits():
+    with pytest.raises(DataError, match="f:1: the id 'id' is 9223372036854775808, a number of more than 64 bits"):
+        reading.identifier({"id": 2**63}, "id", "f:1")
+    assert reading.identifier({"id": 2**63 - 1}, "id", "f:1") == "9223372036854775807"

@@ -66,3 +66,26 @@ def test_another_file_is_another_table(tmp_path):
     assert store.cache_file(tmp_path, "cc3m/train", [file], "x") != first
     os.utime(file, ns=(1, 1))
     assert store.cache_file(tmp_path, "cc3m/train", [file], "") != first
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("name", 3), ("name", float("nan")), ("name", ["a"]), ("name", "half \ud800"),
+        ("number", 2**63), ("number", "7"), ("texts", "abc"), ("texts", [3]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kept", ["in memory", "mapped"])
+def test_what_no_column_holds_is_named_with_column_file_and_row(tmp_path, monkeypatch, column, value, kept):
+    monkeypatch.setattr(store, "BATCH", 4)
+    rows = made(9)
+    rows[6][column] = value
+    keep = {
+        "mapped": lambda: store.mapped(iter(rows), COLUMNS, tmp_path / "x.arrow", {}, "questions.json"),
+        "in memory": lambda: store.in_memory(rows, COLUMNS, "questions.json"),
+    }[kept]
+    with pytest.raises(DataError) as caught:
+        keep()
+    named = "" if column == "name" else " ('n6')"
+    assert str(caught.value).startswith(f"questions.json: {column!r} of row 6{named} is {value!r}, which is no ")
+    assert list(tmp_path.iterdir()) == []

@@ -69,3 +69,31 @@ def test_what_is_of_no_form_is_told_with_its_place(tmp_path, text, words):
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(DataError, match=words):
         list(read_rows(tmp_path / "p.json", "rows"))
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.tsv", "p.txt", "p", "p.json", "p.csv.gz"])
+@pytest.mark.parametrize("mark", [",", "\t"])
+@pytest.mark.parametrize("headed", [True, False])
+def test_a_table_is_known_by_its_content_where_one_is_expected(tmp_path, name, mark, headed):
+    lines = [f"dev-1-0-0{mark}True", f"dev-1-1-0{mark}0"]
+    text = "\n".join([*([f"identifier{mark}prediction"] if headed else []), *lines, ""])
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    rows = [row for _, row in read_rows(tmp_path / name, columns=("identifier", "prediction"))]
+    assert rows == [
+        {"identifier": "dev-1-0-0", "prediction": "True"},
+        {"identifier": "dev-1-1-0", "prediction": "0"},
+    ]
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}]', '{"a": 1}', '{"a": 1}\n{"a": 1}', '{\n"rows": [{"a": 1}]}'])
+@pytest.mark.parametrize("name", ["p.csv", "p.tsv", "p.txt", "p.json"])
+@pytest.mark.parametrize("columns", [None, ("a", "b")])
+def test_json_is_json_whatever_it_is_called(tmp_path, text, name, columns):
+    (tmp_path / name).write_text(text)
+    assert {row["a"] for _, row in read_rows(tmp_path / name, "rows", columns=columns)} == {1}
+
+
+def test_a_list_that_is_none_is_told(tmp_path):
+    (tmp_path / "a.json").write_text('{"annotations": {"1": 2}}')
+    with pytest.raises(DataError, match=r"a\.json: the value of 'annotations' is .*, expected a list"):
+        list(read_rows(tmp_path / "a.json", "annotations"))

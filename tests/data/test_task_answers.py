@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlzoo.data.answers import answer_weights, build_answer_list, read_answer_list, soft_accuracy, write_answer_list
+from vlzoo.data.answers import (
+    alike,
+    answer_weights,
+    build_answer_list,
+    read_answer_list,
+    soft_accuracy,
+    write_answer_list,
+)
 from vlzoo.errors import DataError
 
 QUESTIONS = st.lists(st.lists(st.sampled_from(["yes", "no", "2", "red", "a cat"]), min_size=1, max_size=10), min_size=1)
@@ -98,16 +105,64 @@ def test_a_list_is_written_and_read(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["answers.json"]
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"yes": 0}', "not a list"),
-        ('["yes", 2]', "not a list"),
-        ('["yes", "yes"]', "'yes' stands in the list twice"),
-        ("[", "can't be read"),
-    ],
-)
+WRONG = [
+    (
+        '{"yes": 0, "no": 1}',
+        r"no answer list, but a dict of 2: \{'yes': 0, 'no': 1\}.*\n.*in the order of their numbers",
+    ),
+    ('{"answers": ["yes"]}', "a dict of 1"),
+    ('["yes", 2]', "entry 1 of the answer list is 2, not a text"),
+    ('["yes", null]', "entry 1 of the answer list is null"),
+    ('["yes", NaN]', "entry 1 of the answer list is NaN"),
+    ('[["yes", 3]]', r'entry 0 of the answer list is \["yes", 3\]'),
+    ('["yes", "no", "yes"]', "entry 2 of the answer list is 'yes', as is entry 0"),
+    ('["yes", ""]', "entry 1 of the answer list is blank: ''"),
+    ('["yes", " \\t"]', "entry 1 of the answer list is blank"),
+    ('["yes", "\\u00a0"]', "entry 1 of the answer list is blank"),
+    ('["yes", "\\ud800"]', "half a letter"),
+    ("[]", "the answer list is empty"),
+    ("", "but empty, of 0 bytes"),
+    ("[", "a JSON text that is cut short or damaged"),
+    ('["yes"', "a JSON text that is cut short or damaged"),
+    ("[" * 100_000, "a JSON text that is cut short or damaged"),
+    ("null", "but null"),
+    ("3", "but 3"),
+    ('"yes"', 'but "yes"'),
+    ("yes\nno\n", "a text that begins with 'yes"),
+    ('"yes"\n"no"\n', "2 lines of JSON, each for itself"),
+    ('{"answer": "yes"}\n{"answer": "no"}\n', "2 lines of JSON, each for itself"),
+    ("<!DOCTYPE html>", "an HTML page"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), WRONG, ids=[told[:30] for _, told in WRONG])
 def test_a_wrong_answer_list_is_named(tmp_path, text, told):
-    (tmp_path / "answers.json").write_text(text)
-    with pytest.raises(DataError, match=told):
-        read_answer_list(tmp_path / "answers.json")
+    file = tmp_path / "answers.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=f"(?s){told}") as caught:
+        read_answer_list(file)
+    assert caught.value.where == str(file) and caught.value.fix
+
+
+def test_a_list_that_is_not_there_a_folder_or_a_picture_is_named(tmp_path):
+    (tmp_path / "picture.json").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for name, told in (("none.json", "No such file"), (".", "directory"), ("picture.json", "a PNG picture")):
+        with pytest.raises(DataError, match=told):
+            read_answer_list(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_answer(tmp_path):
+    (tmp_path / "answers.json").write_bytes(b'\xef\xbb\xbf["yes",\r\n"no"]')
+    assert read_answer_list(tmp_path / "answers.json") == ("yes", "no")
+
+
+def test_answers_that_a_metric_takes_for_one_are_grouped():
+    assert alike(["Yes", "no", "yes", "a", "A "], lambda answer: answer.lower().strip()) == [
+        ("Yes", "yes"),
+        ("a", "A "),
+    ]
+    assert alike(["yes", "no"], str.lower) == []
+
+
+def test_blank_answers_of_annotators_make_no_answer():
+    assert build_answer_list([[" ", "yes", "\t"]]).answers == ("yes",)

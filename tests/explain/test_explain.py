@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from vlzoo.bench.engine import Engine
 from vlzoo.config.check import load
 from vlzoo.data.images import FileImage
 from vlzoo.errors import CheckpointError, VlzooError
-from vlzoo.explain.explain import Explainer, explain
+from vlzoo.explain.explain import Explainer, check_read, explain
+from vlzoo.explain.words import Word
 from vlzoo.models.assemble import build_system
 from vlzoo.models.gradcam import soft_mask
 from vlzoo.text.tokenizer import Tokenizer
@@ -63,8 +66,9 @@ def test_every_word_has_a_map(engine, picture):
     with torch.no_grad():
         prepared = model.fusion.prepare(model.image_encoder(made.pixels([picture])))
         fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [prepared])
-        logit = made.offered("match")(fused.cls)[0, 1]
-    assert shown.logit == pytest.approx(float(logit), abs=1e-6)
+        logit_2 = made.offered("match")(fused.cls)[0]
+    assert shown.score == pytest.approx(float(logit_2[1] - logit_2[0]), abs=1e-6)
+    assert shown.probability == pytest.approx(1 / (1 + np.exp(-shown.score)), abs=1e-6)
 
 
 def test_a_convolutional_encoder_has_maps_too(engine, picture):
@@ -110,8 +114,54 @@ def test_the_soft_mask_hides_the_words_patches(engine, picture):
         weight_1N = soft_mask(torch.from_numpy(shown.maps[2]).reshape(1, -1), prefix=1)
         scaled = type(image)(image.x * weight_1N[..., None], image.mask, image.pooled, 1, image.grid)
         fused = model.fusion.fuse(model.text_encoder(text.ids, text.mask), [model.fusion.prepare(scaled)])
-        logit = float(made.offered("match")(fused.cls)[0, 1])
-    assert hidden.logit == pytest.approx(logit, abs=1e-5)
+        logit_2 = made.offered("match")(fused.cls)[0]
+    assert hidden.score == pytest.approx(float(logit_2[1] - logit_2[0]), abs=1e-5)
+
+
+def test_what_both_logits_share_is_no_score(engine, picture):
+    """A head that adds 100 to both logits means what it meant before."""
+    made = engine()
+    before, head = explain(made, picture, "a cat"), made.offered("match")
+    with torch.no_grad():
+        head.bias += 100
+    after = explain(made, picture, "a cat")
+    assert after.score == pytest.approx(before.score, abs=1e-4)
+    assert after.probability == pytest.approx(before.probability, abs=1e-4)
+
+
+def test_maps_stand_under_the_words_that_were_read(engine, picture):
+    """BERT's normalizer deletes U+0085, U+001C and half a surrogate pair, and takes a no-break space for a space."""
+    made = engine()
+    plain = explain(made, picture, "a red cats on")
+    odd = explain(made, picture, "a\x85 re\x1cd\xa0cat\ud800s\u2028on")
+    assert [word.rows for word in odd.words] == [word.rows for word in plain.words]
+    assert np.array_equal(odd.maps, plain.maps)
+    shown, hidden = Explainer(made).masked(picture, "a red cat", word="Red,")
+    assert hidden.word == shown.words[2]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "clip", "sentencepiece"])
+def test_every_kind_of_tokenizer_has_words(tokenizers, engine, picture, kind):
+    """Pieces of the words in order are what the model read, row by row; so is what a soft mask draws."""
+    made = engine()
+    tokenizer = made.tokenizer = made.collator.tokenizer = copy(tokenizers[kind])  # all tests share it
+    tokenizer.max_length, tokenizer.sep = 16, True
+    torch.manual_seed(0)
+    made.system = build_system(made.recipe, vocab=tokenizer.vocab, special=tokenizer.special).eval()
+    shown, hidden = Explainer(made).masked(picture, "Red ball,\x85\xa0caf\u00e9\u200b \u6771\ud800!", word="ball")
+    read = made.tokenise(["red ball\x85\xa0caf\u00e9\u200b \u6771\ud800"])
+    pieces = [piece for word in shown.words for piece in word.pieces]
+    assert pieces == tokenizer.tokens(read.ids[0].tolist())[:-1]
+    assert [row for word in shown.words for row in word.rows] == list(range(len(pieces)))
+    assert [word.text for word in shown.words[:3]] == ["[CLS]", "red", "ball"] and hidden.word == shown.words[2]
+
+
+def test_rows_that_read_other_texts_are_refused():
+    """The maps would stand under words that the model never saw."""
+    words = [Word("[CLS]", (0,), ("[CLS]",)), Word("cats", (1, 2), ("cat", "##s"))]
+    check_read(["[CLS]", "cat", "##s", "[SEP]"], words)
+    with pytest.raises(VlzooError, match="reads red where the caption has 'cats'"):
+        check_read(["[CLS]", "red"], words)
 
 
 def test_the_word_drawn(engine, picture):

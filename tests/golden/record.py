@@ -84,7 +84,7 @@ def record(folder: Path, call: Callable[[list[str]], int] = vlzoo) -> dict[str, 
     figures = {}
     for asked in BENCHED:
         scores = folder / "scores.json"
-        place = ["--run", str(start), "--data-root", str(data), "--json", str(scores)]
+        place = ["--run", str(start), "--data-root", str(data), "--json-file", str(scores)]
         _must(call, ["bench", *asked, *place, "--batch", "8"])
         figures |= _figures(
             json.loads(scores.read_text(encoding="utf-8")),

@@ -6,7 +6,14 @@ import json
 import pytest
 
 from vlzoo.errors import DataError
-from vlzoo.metrics.nlvr import judge, nlvr2_sentence, nlvr_sentence
+from vlzoo.metrics.nlvr import (
+    judge,
+    nlvr2_listed,
+    nlvr2_pictures,
+    nlvr2_sentence,
+    nlvr_picture,
+    nlvr_sentence,
+)
 
 RULES = {
     "true": lambda row, gold: True,
@@ -49,9 +56,40 @@ def test_subsets(shared, split, rule, percent):
 
 def test_a_sentence_is_a_split_a_set_and_a_number():
     assert nlvr2_sentence("dev-850-0-1") == nlvr2_sentence("dev-850-3-1") != nlvr2_sentence("dev-850-0-0")
-    assert nlvr_sentence("1572-0-5") == "1572"
-    with pytest.raises(DataError, match="split-set-pair-sentence"):
-        nlvr2_sentence("850-0")
+    assert nlvr_sentence("1572-0") == nlvr_sentence("1572-3") == "1572"
+
+
+def test_a_contrast_set_is_a_group_of_its_own():
+    # allenai/contrast-sets `nlvr2/eval.py`: the identifier without its last number; its pictures carry the whole one.
+    assert nlvr2_sentence("test1-769-1-0-1") == nlvr2_sentence("test1-769-1-0-10") == "test1-769-1-0"
+    assert nlvr2_sentence("test1-769-1-0-1") != nlvr2_sentence("test1-769-2-0-1")
+    assert nlvr2_pictures("test1-769-1-0-1") == "test1-769-1-0-1" and nlvr2_pictures("dev-850-2-1") == "dev-850-2"
+
+
+@pytest.mark.parametrize(
+    "strange",
+    ["850-0", "dev-850-0", "dev-850-0-0-1-2", "dev-850-0-x", "valid-850-0-0", "dev-850-0-0.png", "dev-0850-0-0",
+     "dev-850-0-0\n", " dev-850-0-0", "dev-850--0", "dev-850-0-\u0661", "dev-850-0-img0", ""],
+)  # fmt: skip
+def test_what_is_no_identifier_of_nlvr2_joins_no_group(strange):
+    with pytest.raises(DataError, match=r"f:3: .*\n.*split-set-pair-sentence"):
+        nlvr2_sentence(strange, "f:3")
+
+
+@pytest.mark.parametrize("strange", ["1572", "1572-0-5", "dev-1572-0", "1572-0.png", "a-0", "1572-", "01572-0", ""])
+def test_what_is_no_identifier_of_nlvr_joins_no_group(strange):
+    with pytest.raises(DataError, match=r"f:3: .*\n.*as 1572-0"):
+        nlvr_sentence(strange, "f:3")
+
+
+def test_pictures_by_their_files_names():
+    # lil-lab/nlvr `metrics_images.py`: "split-####-#-#.png".
+    assert nlvr_picture("dev-1572-0-5.png") == nlvr_picture("dev-1572-0-5") == ("1572-0", "5")
+    for strange in ("1572-0-5.png", "dev-1572-0-6.png", "dev-1572-0.png", "1572-0", "dev-1572-0-5.jpg"):
+        assert nlvr_picture(strange) is None
+    assert nlvr2_listed("dev/dev-850-0-img0.png", "dev/dev-850-0-img1.png") == "dev-850"
+    for left in ("dev/dev-850-1-img0.png", "dev/xdev-850-0-img0.png", "a.png"):
+        assert nlvr2_listed(left, "dev/dev-850-0-img1.png") is None
 
 
 def test_one_wrong_picture_breaks_a_sentence():

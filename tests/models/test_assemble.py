@@ -147,3 +147,15 @@ def test_without_a_fusion_the_decoder_reads_the_picture():
     image = model.image_encoder(torch.randn(2, 3, 16, 16))
     ids = torch.ones(2, 3, dtype=torch.long)
     assert model.decoder(ids, ids.bool(), model.decoder.prepare(image)).shape == (2, 3, 50)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "decoder"])
+def test_a_part_that_knows_fewer_words_than_the_tokenizer_is_refused(part):
+    made = recipe()
+    small = {"part": "causal", "width": 8, "layers": 1, "heads": 2, "intermediate": 16}
+    refs = {"text_encoder": made.model.text_encoder.model_dump(), "decoder": small}
+    refs[part]["vocab"] = 20
+    made = Recipe.model_validate({"model": {**made.model.model_dump(), **refs}})
+    with pytest.raises(VlzooError, match=rf"model\.{part}: it knows 20 words, and the tokenizer's vocabulary has 40"):
+        build_model(made, vocab=40)
+    build_model(made, vocab=20)

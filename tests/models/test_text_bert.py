@@ -92,3 +92,42 @@ def test_a_frozen_encoder_stays_as_it_is():
     assert torch.equal(first, again) and not first.requires_grad
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     assert BertEncoder(**SMALL, dropout=0.5).train()(*batch()).x.requires_grad
+
+
+def test_a_wrapped_file_loads_and_is_said(tmp_path, caplog):
+    encoder = BertEncoder(**SMALL)
+    encoder.bert.save_pretrained(tmp_path)
+    held = load_file(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({"state_dict": {f"module.bert.{n}": t for n, t in held.items()}}, tmp_path / "pytorch_model.bin")
+    again = BertEncoder(path=str(tmp_path), layers=SMALL["layers"])
+    assert all(torch.equal(t, again.bert.state_dict()[n]) for n, t in encoder.bert.state_dict().items())
+    assert "without 'module.'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("", "it is empty"),
+        ("[]", "holds"),
+        ("no", "not JSON"),
+        ('{"hidden_size": "a"}', "no configuration of a BERT"),
+        ('{"hidden_size": 0}', "no configuration of a BERT"),
+        ('{"num_hidden_layers": null}', "no configuration of a BERT"),
+    ],
+)
+def test_a_config_that_is_none_is_told(tmp_path, config, told):
+    BertEncoder(**SMALL).bert.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(CheckpointError, match=told) as caught:
+        BertEncoder(path=str(tmp_path), layers=1)
+    assert caught.value.where == str(tmp_path / "config.json")
+
+
+def test_weights_that_are_not_finite_are_told(tmp_path):
+    BertEncoder(**SMALL).bert.save_pretrained(tmp_path)
+    held = load_file(tmp_path / "model.safetensors")
+    held["embeddings.LayerNorm.bias"][0] = float("nan")
+    save_file(held, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"embeddings\.LayerNorm\.bias \(1 NaN"):
+        BertEncoder(path=str(tmp_path), layers=1)

@@ -161,3 +161,34 @@ def test_a_checkpoint_of_the_time_when_the_temperature_was_the_models(toy):
     load_into(Teacher(after), tensors_of(teacher) | {"model.temperature": torch.tensor(0.07)}, where="here")
     alone = toy.system({"itm": ITM()})
     load_into(alone, {n: t for n, t in state.items() if not n.startswith("objectives.itc")}, where="here")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"x"', ""])
+def test_a_state_that_is_none_is_told(tmp_path, content):
+    kept = save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+    (kept.folder / "state.json").write_text(content)
+    with pytest.raises(CheckpointError, match="can't be read"):
+        kept.state()
+
+
+def test_tensors_cut_at_any_byte_are_told(tmp_path):
+    kept = save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+    file = kept.folder / "system.safetensors"
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="can't be read as weights: it is ") as caught:
+            kept.tensors("system")
+        assert "the one before it is used" in str(caught.value.fix)
+
+
+def test_weights_that_are_not_finite_are_refused_unless_asked_for(toy):
+    made, other = toy.system({"itm": ITM()}), toy.system({"itm": ITM()})
+    kept = tensors_of(made)
+    kept["objectives.itm.head.bias"] = torch.tensor([float("nan"), 1.0])
+    before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"here: 1 of .*objectives\.itm\.head\.bias \(1 NaN, of 2\)"):
+        load_into(other, kept, where="here")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
+    load_into(other, kept, where="here", allow_nonfinite=True)
+    assert other.state_dict()["objectives.itm.head.bias"][0].isnan()

@@ -107,3 +107,12 @@ def test_where_others_write(run):
     assert run.unreadable.parent == run.folder
     run.remove()
     assert not Path(run.folder).exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "no", "null"])
+def test_a_damaged_file_of_a_run_is_told(tmp_path, content):
+    run = Run(tmp_path)
+    for name, read in (("task.json", run.task_state), ("run.json", run.noted), ("start.json", run.start_report)):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(CheckpointError, match=rf"{name}: can't be read"):
+            read()

@@ -88,3 +88,48 @@ def test_from_a_package():
 def test_no_room_is_told():
     with pytest.raises(VlzooError, match="max_length 1 leaves no room"):
         Tokenizer(WORDS, max_length=1)
+
+
+ODD = st.text(st.one_of(st.sampled_from("a red\x85\x1c\xa0\u200b\u0301\ud800\u6771.'"), st.characters()), max_size=40)
+
+
+@given(ODD)
+def test_words_of_wordpiece_are_berts(text):
+    """The library numbers them too (`Encoding.word_ids`); a lone surrogate is U+FFFD, which BERT deletes."""
+    text = text.replace("[", "")  # no special tokens: those are no words
+    made = Tokenizer(WORDS, max_length=1_000)
+    readable = "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text)
+    encoding = made._backend.encode(readable)
+    known: dict[int, int] = {}
+    assert made.number_words(text) == [-1, *(known.setdefault(word, len(known)) for word in encoding.word_ids)]
+
+
+@given(ODD, st.sampled_from(["wordpiece", "bpe", "clip", "sentencepiece"]), st.booleans(), st.integers(4, 12))
+def test_every_id_has_a_place(tokenizers, text, kind, sep, most):
+    """As many places as ids, words in order from 0, within the text; whatever is cut leaves the others as they are."""
+    made = tokenizers[kind]
+    places = made.places(text, sep=sep, max_length=most)
+    ids = made.encode(text, sep=sep, max_length=most)
+    whole = made.places(text, sep=False, max_length=1_000)
+    assert len(places) == len(ids)
+    body = places[1 : len(places) - sep]
+    assert body == whole[1 : 1 + len(body)]
+    assert all(0 <= place.start <= place.end <= len(text) for place in places)
+    numbers = [place.word for place in body if place.word >= 0]
+    assert not numbers or (numbers[0] == 0 and set(numbers) == set(range(max(numbers) + 1)))
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "clip", "sentencepiece"])
+def test_half_a_surrogate_pair_moves_nothing(tokenizers, kind):
+    """JSON can hold one (`"\\ud83d"`); the words behind it stay in their places."""
+    made = tokenizers[kind]
+    assert made.encode("a\ud83d cat") == made.encode("a\ufffd cat")
+    assert made.places("a\ud83d cat") == made.places("a\ufffd cat")
+
+
+def test_words_of_other_tokenizers_follow_their_own_normalizer(tokenizers):
+    """Byte pairs keep U+0085 as a space; NFKC makes one of U+3000 and of U+2026 three points."""
+    assert tokenizers["bpe"].number_words("red\x85ball", max_length=30)[-1] == 1
+    made = tokenizers["sentencepiece"]
+    words = {place.word for place in made.places("red\u3000ball\u2026", max_length=30)[1:]}
+    assert words == {0, 1, 2}

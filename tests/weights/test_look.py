@@ -62,3 +62,33 @@ def test_a_broken_card_is_an_error(tmp_path, content):
     (tmp_path / "card.json").write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match="no card"):
         Run(tmp_path).card()
+
+
+def test_a_wrapped_file_is_shown_by_the_names_that_an_adapter_knows(tmp_path, checkpoint):
+    state = torch.load(checkpoint("snli-ve"), weights_only=True)["model"]
+    wrapped = {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "ddp.pth")
+    save_file(wrapped, tmp_path / "ddp.safetensors")
+    first, *rest = describe(tmp_path / "ddp.pth")
+    assert first.startswith("ddp.pth: read under 'state_dict', without ")
+    assert rest == describe(checkpoint("snli-ve"))[1:]
+    assert sorted(rest) == sorted(describe(tmp_path / "ddp.safetensors")[1:])  # which keeps names in another order
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "empty"), (b"hello", "a text"), (b"<html>", "an HTML page"), (b"\x89PNG\r\n\x1a\n", "a PNG picture")],
+)
+def test_a_file_of_something_else_is_called_by_its_kind(tmp_path, content, told):
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=told):
+            describe(tmp_path / name)
+
+
+def test_a_folder_of_transformers_shows_its_weights(tmp_path):
+    save_file({"a.b": torch.zeros(2, 3)}, tmp_path / "model.safetensors")
+    assert describe(tmp_path)[0] == "1 tensors, 6 numbers"
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="is not a run"):
+        describe(tmp_path)

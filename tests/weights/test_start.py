@@ -248,3 +248,27 @@ def _albef_shapes() -> dict[str, torch.Tensor]:
     joint = {f"{name}_proj.{kind}": torch.zeros((8, 16) if kind == "weight" else 8)
              for name in ("vision", "text") for kind in ("weight", "bias")}  # fmt: skip
     return made | cross | {f"visual_encoder.{name}": tensor for name, tensor in image.items()} | joint
+
+
+def test_a_wrapped_files_names_are_read_without_the_wrappers(toy, tmp_path):
+    kept = {f"module.{name}": tensor for name, tensor in _albef_shapes().items()}
+    torch.save({"net": kept, "epoch": 3}, tmp_path / "ddp.pth")
+    entry = Start(adapter="albef", file=str(tmp_path / "ddp.pth"), heads=2, image_heads=2)
+    lines = start_system(toy.system({}), entries=[entry]).lines()
+    assert lines[1] == "  ddp.pth: read under 'net', without 'module.' in the names"
+    assert lines[2].startswith("  loaded: model.text_encoder")
+
+
+def test_weights_that_are_not_finite_fill_nothing(toy, tmp_path, own_names):
+    before, after = pretrained(toy), toy.system({"mlm": MLM()})
+    with torch.no_grad():
+        before.model.fusion.stack[0].key.bias[0] = float("inf")
+    file = file_of(before, tmp_path, "model", "objectives.mlm")
+    state = {name: tensor.clone() for name, tensor in after.state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match=r"start\[0\], .*model\.fusion\.stack\.0\.key\.bias \(1 infinite, of 16\)"
+    ):
+        start_system(after, entries=[Start(adapter="a", file=file)])
+    assert all(torch.equal(tensor, state[name]) for name, tensor in after.state_dict().items())
+    # What an entry does not take may be anything.
+    assert start_system(after, entries=[Start(adapter="a", file=file, into=["mlm", "fusion.stack.1"])]).filled

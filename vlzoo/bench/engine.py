@@ -5,7 +5,7 @@ Legend: B batch rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, ModelFamily, batches_left, logger
 from vlzoo.config.schema import Bench, Recipe
 from vlzoo.data.collate import Collator
+from vlzoo.data.held_out import trained_on
 from vlzoo.data.records import Sample
 from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Augmentation, Rows
@@ -148,9 +149,13 @@ def load_run(
     system = build_system(
         recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
     )
-    load_into(system, kept.tensors("system"), where=str(kept.folder))
+    known = str(run.noted().get("nonfinite") or "")  # which `weights convert` was asked to allow
+    load_into(system, kept.tensors("system"), where=str(kept.folder), allow_nonfinite=bool(known))
     engine = Engine(recipe, system, tokenizer, task, kept.weights_hash(), precision, device or default_device())
-    engine.note = note
+    engine.run, engine.checkpoint, engine.note = folder, kept.step, note
+    engine.trained_on = trained_on(run.noted())
+    if known:
+        logger.warning("WARNING: %s: %s", folder, known)
     return engine
 
 
@@ -176,6 +181,11 @@ class Runs(ModelFamily):
     def folder(self, place: str, task: Task) -> Path:
         """The run's own folder."""
         return find_run(Path(place), task)
+
+    def learned(self, place: str, task: Task) -> Mapping[str, Any] | None:
+        """What the run's task learned; None for one that was trained for another task."""
+        run = Run(find_run(Path(place), task))
+        return (run.task_state() or {}) if run.recipe().task == task.name else None
 
     def bench(self, place: str, task: Task) -> Bench:
         """What the run's recipe says of measuring."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlzoo.bench.packed import pack, unpack
+from vlzoo.bench.pictures import pictures
 from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
@@ -56,6 +57,7 @@ class ImageRetrieval(Task):
             raise CheckpointError(
                 "this model gives pictures no embedding", fix="use one that was trained with a contrast, such as `itc`"
             )
+        source = self.counted(source)
         for rows in batches_left(source, effort.batch, done):
             samples = [source[row] for row in rows]
             embed_BE = pairs.images([sample.images[0] for sample in samples]).embed
@@ -64,6 +66,10 @@ class ImageRetrieval(Task):
                 {"name": sample.name, "vector": pack(vector, "<f4")}
                 for sample, vector in zip(samples, embed_BE.cpu().numpy(), strict=True)
             ]
+
+    def counted(self, source: Any) -> Any:
+        """The data with a sample for each file of a picture: a picture must not find itself on another line."""
+        return pictures(source, by_id=False)
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The vector, packed as `predict` packs it, or a list of numbers."""
@@ -78,6 +84,8 @@ class ImageRetrieval(Task):
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Recalls and mAP, with intervals over classes; per style where samples name one."""
         pairs = in_order(samples, rows)
+        if not pairs:
+            raise DataError("no picture to find", where=getattr(samples, "name", None))
         vectors = [unpack(row["vector"], "<f4") for _, row in pairs]
         sizes = sorted({len(vector) for vector in vectors})
         if len(sizes) > 1:

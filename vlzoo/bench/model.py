@@ -9,7 +9,7 @@ family answers what it can.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -49,10 +49,16 @@ class BenchModel:
         recipe: the recipe it was trained by; None where there is none.
         task: the task it was trained for, with what it learned of the training data; None where there is none.
         note: said before it is measured: which of several checkpoints it is.
+        run: the run folder it was read from; None where it is no run.
+        checkpoint: the step of its checkpoint; None where there are none.
+        trained_on: what is known of its training data, as `vlzoo.data.held_out.told` tells it; empty: nothing.
     """
 
     name: str
     note: str = ""
+    run: Path | None = None
+    checkpoint: int | None = None
+    trained_on: Sequence[Mapping[str, Any]] = ()
     able: tuple[str, ...] = ()
     weights: str
     precision: str
@@ -136,6 +142,10 @@ class ModelFamily:
             CheckpointError: models of this family have but one.
         """
         raise CheckpointError(f"models of the family {self.name!r} have one checkpoint", fix="leave --checkpoint out")
+
+    def learned(self, place: str, task: Task) -> Mapping[str, Any] | None:
+        """What a model's own task learned of its training data, for `Task.restore`; None where nothing was kept."""
+        return None
 
     def bench(self, place: str, task: Task) -> Any:
         """The recipe's section `bench` that holds for the model; None where there is no recipe."""

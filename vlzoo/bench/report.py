@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vlzoo.metrics.figures import Scored
 from vlzoo.metrics.metasum import META_SUM, meta_sum
@@ -19,6 +20,21 @@ def as_rows(scored: Sequence[Scored]) -> list[list[str]]:
         row = [score.task, score.protocol, score.metric, f"{score.value:.2f}", ends, str(score.samples), score.data]
         made.append(row)
     return made
+
+
+def as_values(scored: Sequence[Scored], of: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One mapping a figure, unrounded, with what it is of.
+
+    Args:
+        scored: the figures.
+        of: of each of them, what they are of; figures made of others, which come last, have none.
+    """
+    abouts = [*of, *({} for _ in scored[len(of) :])]
+    return [
+        {**about, **vars(score), "notes": each.notes, "missing": each.missing}
+        for each, about in zip(scored, abouts, strict=True)
+        for score in each.scores
+    ]
 
 
 def with_meta_sum(scored: Sequence[Scored]) -> list[Scored]:

@@ -6,14 +6,15 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, family_of
-from vlzoo.bench.request import Request, absent_pictures, opened, source_of
+from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened, source_of
 from vlzoo.bench.store import Store, key_of
+from vlzoo.data.held_out import Overlap
 from vlzoo.errors import DataError
 from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
@@ -35,6 +36,7 @@ class Measured:
         rows: the predictions by sample name; those of other processes that are not there yet are missing.
         scored: the figures; None while predictions are missing.
         folder: where predictions and figures lie.
+        of: what the figures are of: the run or model, its checkpoint, its weights' hash and precision, `mode` and `k`.
     """
 
     task: Task
@@ -42,6 +44,7 @@ class Measured:
     rows: Mapping[str, Row]
     scored: Scored | None
     folder: Path
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 def bench(request: Request, say: Say = print) -> Scored:
@@ -63,10 +66,19 @@ def measure(request: Request, say: Say = print) -> Measured:
     model.say = say
     if model.note:
         say(model.note)
-    return measure_model(request, model, task, source_of(request, model.recipe), folder)
+    source = source_of(request, model.recipe)
+    trained = check_held_out(request, source, model)
+    measured = measure_model(request, model, task, source, folder, trained)
+    say(f"{task.name}: predictions and figures lie in {measured.folder}")
+    if model.run is not None and measured.scored is not None:
+        scores = [asdict(score) for score in measured.scored.scores]
+        Run(model.run).watch("score", {"task": task.name, "scores": scores})
+    return measured
 
 
-def measure_model(request: Request, model: BenchModel, task: Task, source: Any, folder: Path) -> Measured:
+def measure_model(
+    request: Request, model: BenchModel, task: Task, source: Any, folder: Path, trained: Overlap | None = None
+) -> Measured:
     """Measure a model that is open.
 
     Args:
@@ -75,13 +87,15 @@ def measure_model(request: Request, model: BenchModel, task: Task, source: Any, 
         task: the task with its options and what it learned.
         source: the data.
         folder: where predictions and figures go.
+        trained: how much of the data the model was trained on, which is said beside the figures; None: nothing.
 
     Raises:
         VlzooError: anything a user can mend.
     """
     say = model.say
-    absent = _absent(request, task, source)
     about = _about(request, model, source)
+    source = task.counted(source)
+    absent = _absent(request, task, source)
     batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)
     effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
     about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
@@ -95,14 +109,28 @@ def measure_model(request: Request, model: BenchModel, task: Task, source: Any, 
     if not request.keep_features:
         shutil.rmtree(effort.features or folder, ignore_errors=True)
     try:
-        scored = _scored(task, source, rows, absent)
+        scored = _scored(task, source, rows, absent, trained)
     except DataError as error:
         if not request.submits:
             raise
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
-    _report(folder, store, {**about, "run": str(folder), "model": request.model}, scored, task.protocol)
-    return Measured(task, source, rows, scored, store.folder)
+    of = _of(request, model, task, scored)
+    _report(store, {**about, **of}, scored, task.protocol)
+    return Measured(task, source, rows, scored, store.folder, of)
+
+
+def _of(request: Request, model: BenchModel, task: Task, scored: Scored) -> dict[str, Any]:
+    """What figures are of, and how their predictions were made."""
+    what = {"model": request.model} if model.run is None else {"run": str(model.run)}
+    checkpoint = {"checkpoint": model.checkpoint, "weights": model.weights, "precision": model.precision}
+    return {**what, **checkpoint, **_settings(task, scored)}
+
+
+def _settings(task: Task, scored: Scored) -> dict[str, Any]:
+    """The options that stand beside figures; None where the task has none of the name, or it played no part."""
+    made = {**task.kept(), **scored.settings}
+    return {name: made.get(name) for name in ("mode", "k")}
 
 
 def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
@@ -123,10 +151,17 @@ def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
     return absent
 
 
-def _scored(task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str]) -> Scored:
+def _scored(
+    task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str], trained: Overlap | None
+) -> Scored:
     blanks = {sample.name: task.blank(sample) for sample in source if sample.name in absent} if absent else {}
     whole = {**rows, **{name: row for name, row in blanks.items() if row}}
-    scored = task.score(source, whole).on(f"{source.name} {source.fingerprint()}")
+    scored = task.score(source, whole)
+    mark = " (trained on)" if trained is not None and trained.trained else ""
+    scored = scored.on(f"{source.name} {source.fingerprint()}{mark}")
+    how = ", ".join(f"{name} {value}" for name, value in _settings(task, scored).items() if value is not None)
+    said = ([f"predicted with {how}"] if how else []) + ([str(trained)] if trained else [])
+    scored = replace(scored, notes=(*said, *scored.notes))
     if not absent:
         return scored
     note = f"{len(absent)} samples whose picture is missing count as wrong"
@@ -170,11 +205,9 @@ def _predict(
             progress.update(count)
 
 
-def _report(folder: Path, store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
+def _report(store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
     scores = [asdict(score) for score in scored.scores]
     report = {**about, "notes": scored.notes, "missing": scored.missing, "scores": scores}
     file = store.folder / f"score-{protocol.replace('/', '-')}.json"
     with writing(file, "the figures"):
         write_text(file, json.dumps(report, indent=1))
-    if Run(folder).exists():
-        Run(folder).watch("score", {"task": about["task"], "scores": scores})

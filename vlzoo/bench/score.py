@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
 from vlzoo.task import Files, Task
@@ -25,4 +27,4 @@ def score_files(task: Task, files: Files) -> Scored:
         named = " and ".join(path.name for path in (files.annotations, files.predictions) if path)
         what = f"{named} are not in a format of {task.name}: {type(error).__name__}: {error}"
         raise DataError(what, fix="see `vlzoo score --help` for the formats") from error
-    return Scored(scored.scores, missing, scored.notes)
+    return replace(scored, missing=missing)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from vlzoo.data.predictions import Listed, Refused, row_id
-from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve
+from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve_rows
+from vlzoo.data.readers.snli_ve_rows import NO_LABEL
 from vlzoo.data.records import Fields, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
 from vlzoo.metrics.figures import Figures, Scored
-from vlzoo.metrics.nlvr import judge
+from vlzoo.metrics.nlvr import judge, nlvr_picture
 from vlzoo.task import Effort, Files, Task, in_order
 from vlzoo.types import Row, Score
 
@@ -31,6 +32,7 @@ class Labelled(Task):
     """A class for each sentence, from what offers `classes`: the objective `classify`, or a model's own head."""
 
     labels: ClassVar[tuple[str, ...]]
+    columns = ("identifier", "prediction")
 
     def classes(self) -> tuple[str, ...]:
         """The classes in the order of their numbers."""
@@ -102,7 +104,7 @@ class Nlvr2(Labelled):
         return {}
 
     def annotated(self, file: Path) -> Iterable[Sample]:
-        """The official jsonl."""
+        """The official lines, or ALBEF's list, whose samples are called by split and place."""
         return nlvr.annotated(file)
 
     def row(self, row: Mapping[str, Any]) -> Row:
@@ -120,23 +122,28 @@ class Nlvr2(Labelled):
         """Accuracy with its interval over sentences, and consistency; the balanced and unbalanced subsets apart."""
         pairs = in_order(samples, rows)
         right = {sample.name: bool(row["prediction"] == self.labels[self.number(sample)]) for sample, row in pairs}
-        sentence = {sample.name: sample.group or sample.name for sample, _ in pairs}
+        sentence = {sample.name: sample.group for sample, _ in pairs}
         scores = self._figures(right, sentence)
         for kind, names in getattr(samples, "subsets", dict)().items():
             inside = {name: right[name] for name in names if name in right}
             if inside:
                 scores += self._figures(inside, sentence, f" ({kind})")
         wanted = [score for score in scores if self.protocol in ("official", score.protocol.partition("/")[2])]
-        return Scored(tuple(wanted))
+        bare = sum(group is None for group in sentence.values())
+        note = f"no consistency: {bare} of {len(sentence)} samples do not say what they stand together with"
+        if not wanted:
+            raise DataError(note, fix="--protocol accuracy")
+        return Scored(tuple(wanted), notes=(note,) if bare else ())
 
-    def _figures(self, right: Mapping[str, bool], sentence: Mapping[str, str], about: str = "") -> list[Score]:
-        groups = [sentence[name] for name in right]
+    def _figures(self, right: Mapping[str, bool], sentence: Mapping[str, str | None], about: str = "") -> list[Score]:
+        groups = [sentence[name] or name for name in right]
         judged = judge(np.array(list(right.values())), groups)
         figures = Figures(self.name, f"{self.name}/accuracy")
-        return [
-            figures.hits(f"accuracy{about}", judged.correct, groups),
-            figures.hits(f"consistency{about}", judged.consistent, protocol=f"{self.name}/consistency"),
-        ]
+        scores = [figures.hits(f"accuracy{about}", judged.correct, groups)]
+        if all(sentence[name] for name in right):
+            protocol = f"{self.name}/consistency"
+            scores.append(figures.hits(f"consistency{about}", judged.consistent, protocol=protocol))
+        return scores
 
 
 class Nlvr(Nlvr2):
@@ -150,23 +157,35 @@ class Nlvr(Nlvr2):
 
     def __init__(self, *, protocol: str = "") -> None:
         super().__init__(protocol=protocol)
+        self._whole = False
+
+    def read(self, files: Files) -> tuple[Any, dict[str, Row], int]:
+        """Pictures; or examples, where a file's predictions name no picture and are held against annotations."""
+        rows = (row for _, row in read_rows(files.predictions, columns=self.columns))
+        self._whole = files.source is None and not any("image" in row or _picture(row) for row in rows)
+        return super().read(files)
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official jsonl, with six pictures an example, or as many as its `images` names."""
-        return nlvr_v1.annotated(file)
+        return nlvr_v1.annotated(file, whole=self._whole)
 
     def sample_key(self, sample: Sample) -> str:
         """The example and which of its pictures."""
-        return f"{sample.fields['identifier']}-{sample.fields['image']}"
+        named = [sample.fields[key] for key in ("identifier", "image") if key in sample.fields]
+        return "-".join(map(str, named)) or sample.name
 
     def row_key(self, row: Mapping[str, Any]) -> str:
-        """The example and which of its pictures."""
-        return f"{row_id(row, 'identifier')}-{row_id(row, 'image')}"
+        """The example and which of its pictures; the picture's own name says both."""
+        if self._whole:
+            return row_id(row, "identifier")
+        return _picture(row) or f"{row_id(row, 'identifier')}-{row_id(row, 'image')}"
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
-        """Accuracy over pictures (its script says precision) and consistency over sentences."""
+        """Accuracy over pictures (its script says precision), or over examples; consistency over sentences."""
         examples = {sample.fields.get("identifier", sample.name) for sample in samples}
-        return Scored(super().score(samples, rows).scores, notes=(f"{len(examples)} examples",))
+        scored = super().score(samples, rows)
+        alone = ", with one prediction each" if self._whole else ""
+        return Scored(scored.scores, notes=(f"{len(examples)} examples{alone}", *scored.notes))
 
 
 class SnliVe(Labelled):
@@ -182,10 +201,19 @@ class SnliVe(Labelled):
 
     def __init__(self, *, protocol: str = "") -> None:
         super().__init__(protocol=protocol)
+        self._asked = self.protocol if protocol else ""
 
     def annotated(self, file: Path) -> Iterable[Sample]:
-        """The official jsonl (`pairID`, `gold_label`)."""
-        return snli_ve.annotated(file)
+        """Any release: official lines, e-ViL's csv, the tables of e-SNLI-VE 2.0, ALBEF's list, Scenes."""
+        return snli_ve_rows.annotated(file, self._asked)
+
+    def has_answer(self, sample: Sample) -> bool:
+        """SNLI's annotators did not agree on every pair."""
+        return sample.label != NO_LABEL
+
+    def row_key(self, row: Mapping[str, Any]) -> str:
+        """The pairID, under `identifier` or its own name."""
+        return row_id(row, "pairID" if "identifier" not in row and "pairID" in row else "identifier")
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """`{"identifier": pairID, "prediction": class}`."""
@@ -200,12 +228,19 @@ class SnliVe(Labelled):
         truth = [self.labels[self.number(sample)] for sample, _ in pairs]
         right = correct(truth, [str(row["prediction"]) for _, row in pairs])
         detail = {f"of {name}": value for name, value in accuracy_by_class(truth, right).items()}
-        named = {str(sample.fields["label_set"]) for sample, _ in pairs if "label_set" in sample.fields}
-        # The data knows its label set; the protocol speaks for data that do not say.
-        labels = ", ".join(sorted(named)) or self.protocol
+        labels = self._label_set([sample for sample, _ in pairs])
         clusters = [sample.image_id or sample.name for sample, _ in pairs]
         figures = Figures(self.name, f"{self.name}/{labels}")
-        return Scored((figures.hits("accuracy", right, clusters, detail=detail),), notes=(f"label set: {labels}",))
+        aside = len(getattr(samples, "left_out", list)())
+        notes = [f"label set: {labels}"]
+        notes += [f"the data's own, not {self._asked}"] if self._asked not in ("", labels) else []
+        notes += [f"{aside} pairs without an agreed label are left out"] if aside else []
+        return Scored((figures.hits("accuracy", right, clusters, detail=detail),), notes=tuple(notes))
+
+    def _label_set(self, samples: Iterable[Sample]) -> str:
+        """What the data say, else what was asked for; labels of nobody known are the data's own."""
+        told = ", ".join(sorted({str(s.fields["label_set"]) for s in samples if "label_set" in s.fields}))
+        return told or self._asked or SNLI_VE_LABELS[-1]
 
 
 class _Divided(Listed):
@@ -223,7 +258,7 @@ def _subset(file: Path) -> str:
 
 
 def _members(file: Path, listed: Listed) -> list[str]:
-    names, known = [row_id(row, "identifier") for _, row in read_rows(file)], {sample.name for sample in listed}
+    names, known = [sample.name for sample in nlvr.annotated(file)], {sample.name for sample in listed}
     strange = [name for name in names if name not in known]
     if strange:
         shown = ", ".join(strange[:5])
@@ -231,10 +266,18 @@ def _members(file: Path, listed: Listed) -> list[str]:
     return names
 
 
+def _picture(row: Mapping[str, Any]) -> str | None:
+    """Example and picture as NLVR's script reads them from the name of a picture; None where none is named."""
+    found = nlvr_picture(str(row.get("identifier")))
+    return None if found is None else "-".join(found)
+
+
 def _truth(value: Any) -> str:
-    """True or false as a boolean, as 0 or 1, or as a word in any case."""
-    if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
-        return str(bool(value)).lower()
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower()
-    raise Refused("values that are not true or false", value)
+    """True or false as a boolean, as 0 or 1, or as a word in any case; tables hold them as texts."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, float) or word not in (*_TRUTH, False, True):
+        raise Refused("values that are not true or false", value)
+    return str(bool(_TRUTH.get(word, word))).lower()
+
+
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}

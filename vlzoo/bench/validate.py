@@ -13,10 +13,11 @@ from vlzoo.bench.engine import load_run
 from vlzoo.bench.request import Request, task_of
 from vlzoo.bench.run import measure_model
 from vlzoo.config.schema import PartRef, Recipe, Validation
+from vlzoo.data.held_out import overlap, told
 from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
-from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.errors import CheckpointError, DataError, VlzooError
 from vlzoo.runs.run import Run
 from vlzoo.step.cost import sketch
 from vlzoo.task import Task
@@ -52,10 +53,21 @@ class Measuring:
             what = f"{task.name} must be trained for, and this recipe trains {self.recipe.task or 'for no task'}"
             raise VlzooError(what, where="validation.task", fix="name a task that needs no training: retrieval")
         self.source = open_source(validation_data(self.recipe), self.root)
+        self._check_held_out(wanted)
         self.request = Request(
             name, "run:", options=wanted.options, batch=wanted.batch or self.recipe.bench.batch, device=self.device
         )
         check_offers(task_of(self.request, self.recipe.bench), self.recipe)
+
+    def _check_held_out(self, wanted: Validation) -> None:
+        """Refuse training data under the name of another split; where `validation.data` names them, they are meant."""
+        sources = [open_source(stream.data, self.root) for stream in self.recipe.all_streams]
+        found = overlap(self.source, [told(source) for source in sources])
+        asked = wanted.data is not None and wanted.data.options
+        if found is None or not found.trained or (asked and self.source.name == found.name):
+            return
+        fix = "name other data: --set validation.data.OPTION=VALUE, a file for instance"
+        raise DataError(f"{self.source.name} is trained on: {found}", where="validation.data", fix=fix)
 
     def __call__(self, run: Run, step: int) -> Mapping[str, float]:
         """The figures of the checkpoint of a step by name, the task's main one first.

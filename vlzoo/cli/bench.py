@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlzoo.cli.task_options import TaskCommand, set_options
+from vlzoo.cli.complete import TASKS
+from vlzoo.cli.task_options import TaskCommand, set_options, split_sets
 
 if TYPE_CHECKING:
     from vlzoo.bench.request import Request
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("bench", cls=TaskCommand)
-@click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED)
+@click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED, shell_complete=TASKS)
 @click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
 @click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER.")
 @click.option(
@@ -24,12 +25,18 @@ if TYPE_CHECKING:
     default="",
     help="Which checkpoint of the run; the best where it validated while it was trained, else the last.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Where predictions of --model go; bench-MODEL.")
-@click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data; the run's own if not given.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where predictions and figures go; RUN, or bench-MODEL.")
+@click.option("--data", metavar="NAME[=FOLDER]", help="Measure on this data, or file; the run's own if not given.")
 @click.option("--split", help="The split; test.")
 @click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
 @click.option("--protocol", "-p", default="", help="How to measure; printed with every number.")
-@click.option("--set", "sets", multiple=True, metavar="bench.TASK.OPTION=VALUE", help="An option of one task.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the data: data.file=a.csv; of one task: bench.TASK.k=8.",
+)
 @click.option("--batch", type=click.IntRange(1), help="Rows of a forward pass; changes no figure.")
 @click.option("--memory", default="2GB", show_default=True, help="Bytes that features held for speed may take.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
@@ -37,9 +44,11 @@ if TYPE_CHECKING:
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work.")
 @click.option("--shard", metavar="i/n", help="Predict this share alone: for processes on several machines.")
 @click.option("--allow-missing", is_flag=True, help="Samples whose picture is missing count as wrong.")
+@click.option("--allow-train-data", is_flag=True, help="Measure data that the run was trained on, and say so.")
 @click.option("--keep-features", is_flag=True, help="Leave the features of pictures and texts on disk.")
 @click.option("--submission", type=click.Path(path_type=Path), metavar="FILE", help="Write the server's format (vqa).")
-@click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every figure to FILE.")
+@click.option("--json", "json_", is_flag=True, help="Print every figure as JSON, unrounded, in place of the table.")
+@click.option("--json-file", type=click.Path(path_type=Path), metavar="FILE", help="Write that JSON to FILE, besides.")
 def command(tasks: tuple[str, ...], **given: Any) -> None:
     """Measure a run on TASKs: `vlzoo list task` shows them, `vlzoo show TASK` what each takes.
 
@@ -49,13 +58,20 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
     from vlzoo.bench.request import check_request
     from vlzoo.bench.run import measure
     from vlzoo.bench.shards import spawn
+    from vlzoo.errors import VlzooError
+    from vlzoo.files import check_place
 
     requests = requests_of(tasks, given)
     for request in requests:
         check_request(request)
+    for name, what in (("json_file", "the figures"), ("submission", "the submission")):
+        if given[name] is not None:
+            check_place(given[name], what)
+    if given["submission"] is not None and len(requests) > 1:
+        raise VlzooError("--submission writes the answers of one task", fix="bench one task at a time")
     if given["shards"] > 1:
         spawn(arguments(tasks, given), given["shards"], _say)
-    show([measure(request, _say) for request in requests], given["json_"], given["submission"])
+    show([measure(request, _say) for request in requests], given)
 
 
 def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
@@ -74,17 +90,19 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
     run, model = given["run"], given["model"]
     if (run is None) == (model is None):
         raise VlzooError("give --run RUN or --model hf:FOLDER" + (", not both" if run else ""))
-    options = command.options_of(words)
-    sets = set_options(list(options), given["sets"])
+    options = command.options_of(_without_file(words, given["json_"]))
+    data_sets, task_sets = split_sets(given["sets"])
+    sets = set_options(list(options), task_sets)
+    data = reference(given["data"]) if given["data"] else None
     protocol = {"protocol": given["protocol"]} if given["protocol"] else {}
     share = parse_share(given["shard"]) if given["shard"] else (0, 1)
     return [
         Request(
             task,
             f"run:{run}" if run is not None else model,
-            None if run is not None else given["out"],
+            given["out"],
             {**protocol, **options[task], **sets[task]},
-            reference(given["data"]) if given["data"] else None,
+            data,
             given["split"],
             given["data_root"],
             given["batch"],
@@ -95,42 +113,61 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
             given["keep_features"],
             given["submission"] is not None,
             given["checkpoint"],
+            data_sets,
+            given["allow_train_data"],
         )
         for task in options
     ]
 
 
-def show(measured: list[Measured], json_: Path | None, submission: Path | None) -> None:
-    """Print the figures and their notes; write them where that was asked for."""
+def _without_file(words: tuple[str, ...], json_: bool) -> tuple[str, ...]:
+    """The words, unless one is the file that `--json` took once.
+
+    Raises:
+        VlzooError: it is; says what takes a file.
+    """
+    from vlzoo.errors import VlzooError
+
+    files = [word for word in words if word.endswith(".json") and not word.startswith("-")]
+    if json_ and files:
+        raise VlzooError(
+            f"--json prints to standard output, and takes no file: {files[0]}", fix=f"--json-file {files[0]}"
+        )
+    return words
+
+
+def show(measured: list[Measured], given: dict[str, Any]) -> None:
+    """Print the figures and their notes, or them as JSON; write them where that was asked for."""
     import json
 
-    from vlzoo.bench.report import as_rows, with_meta_sum
-    from vlzoo.cli.output import table
+    from vlzoo.bench.report import as_rows, as_values, with_meta_sum
+    from vlzoo.cli.output import as_json, json_text, table
     from vlzoo.files import write_text, writing
 
-    scored = with_meta_sum([each.scored for each in measured if each.scored is not None])
-    if scored:
+    whole = [(each.scored, each.of) for each in measured if each.scored is not None]
+    scored = with_meta_sum([figures for figures, _ in whole])
+    values = as_values(scored, [of for _, of in whole])
+    if given["json_"]:
+        as_json(values)
+    elif scored:
         table(as_rows(scored))
-    for each in scored:
-        for note in each.notes:
-            click.echo(f"{each.scores[0].task}: {note}")
-    if json_:
-        rows = [
-            {**vars(score), "notes": each.notes, "missing": each.missing} for each in scored for score in each.scores
-        ]
-        with writing(json_, "the figures"):
-            write_text(json_, json.dumps(rows, indent=1))
-        click.echo(f"written to {json_}")
-    if submission:
+    for task, note in [(each.scores[0].task, note) for each in scored for note in each.notes]:
+        if not given["json_"]:
+            click.echo(f"{task}: {note}")
+    if (file := given["json_file"]) is not None:
+        with writing(file, "the figures"):
+            write_text(file, json_text(values))
+        click.echo(f"written to {file}", err=given["json_"])
+    if (file := given["submission"]) is not None:
         answers = [row for each in measured for row in each.task.submission(each.source, each.rows)]
-        with writing(submission, "the submission"):
-            write_text(submission, json.dumps(answers))
-        click.echo(f"{len(answers)} answers in the server's format are written to {submission}")
+        with writing(file, "the submission"):
+            write_text(file, json.dumps(answers))
+        click.echo(f"{len(answers)} answers in the server's format are written to {file}", err=given["json_"])
 
 
 def arguments(words: tuple[str, ...], given: dict[str, Any]) -> list[str]:
     """The command line of a process that takes a share of this one's work."""
-    own = ("shards", "shard", "json_", "submission", "sets", "keep_features")
+    own = ("shards", "shard", "json_", "json_file", "submission", "sets", "keep_features")
     made = ["bench", *words, "--keep-features", *(word for change in given["sets"] for word in ("--set", change))]
     for name, value in given.items():
         if name in own or value in (None, "", False):

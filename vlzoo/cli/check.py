@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import OBJECTIVES, RECIPES
 from vlzoo.cli.output import as_json, table
 from vlzoo.errors import Problem, RecipeError, VlzooError, did_you_mean
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...", shell_complete=RECIPES)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value first: --set train.lr=1e-4.")
-@click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective first.")
+@click.option(
+    "--with", "extra", multiple=True, metavar="OBJECTIVE", shell_complete=OBJECTIVES, help="Add an objective first."
+)
 @click.option("--cost", is_flag=True, help="Parameters and FLOPs of each part (imports torch; allocates nothing).")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(recipes: tuple[str, ...], sets: tuple[str, ...], extra: tuple[str, ...], cost: bool, json_: bool) -> int:

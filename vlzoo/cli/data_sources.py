@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import SOURCES
 from vlzoo.cli.output import as_json, table
 from vlzoo.config.tree import assignment
 from vlzoo.data.cards import Card, sizes_text
@@ -48,7 +49,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=SOURCES)
 def show(name: str) -> None:
     """Print the card of a data source: licence, citation, official sizes, the layout expected, where to get it."""
     from vlzoo.door.plugins import registry
@@ -59,7 +60,7 @@ def show(name: str) -> None:
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=SOURCES)
 @click.option("--root", required=True, metavar="DIR", help="The folder that holds the data.")
 @click.option("--split", help="Only this split; else all that there are.")
 @click.option("--images", is_flag=True, help="Decode every picture, too, and count those that can't be read.")
@@ -73,29 +74,46 @@ def check(name: str, root: str, split: str | None, images: bool, faults: str | N
     from vlzoo.data.faults import Faults
 
     options = dict(assignment(each, "--set") for each in settings)
+    if "root" in options:
+        raise DataError(f"the folder is given by --root: {root}", where="--set root", fix="leave one of them out")
+    if faults:
+        _check_list(Path(faults))
     found = Faults(name, allowed=1.0)
-    complete = [_check(*job, images=images, found=found) for job in _jobs(name, root, split, options)]
+    sources = list(_sources(name, root, split, options))  # all of them before any is read
+    complete = [_check(source, images=images, found=found) for source in sources]
     if faults:
         found.write(faults)
         click.echo(f"{len(found.listed):,} faults written to {faults}")
     return 0 if all(complete) else 1
 
 
-def _jobs(
-    name: str, root: str, split: str | None, options: dict[str, Any]
-) -> Iterator[tuple[Part, str, str | None, Any]]:
-    """The sources to check: part, root, split, options. A mixture is checked part by part."""
+def _check_list(path: Path) -> None:
+    """Refuse a place where the list of faults can't be written: pictures may be decoded for hours before."""
+    from vlzoo.files import check_place
+
+    if not path.parent.is_dir():
+        there = "no folder" if path.parent.exists() else "no such folder"
+        raise DataError(f"there is {there} {str(path.parent)!r}", where="--faults", fix="make it, or write elsewhere")
+    check_place(path, "the list of faults", fix="write it elsewhere")
+
+
+def _sources(name: str, root: str, split: str | None, options: dict[str, Any]) -> Iterator[Any]:
+    """The sources to check, each of one split. A mixture is checked part by part."""
+    from vlzoo.data.build import build_source
     from vlzoo.door.plugins import registry
 
     shipped = _mixture(name)
     if shipped is None:
         part = registry().find("data", name)
-        splits = [split] if split else list(getattr(part.load(), "splits", [None]))
-        yield from ((part, root, each, options) for each in splits)
+        given = split or options.pop("split", None)
+        for each in [given] if given is not None else getattr(part.load(), "splits", [None]):
+            chosen = {"split": each} if each is not None else {}
+            yield build_source(part.qualified, {"root": root, **options, **chosen}, where="--set")
         return
     for piece in shipped:
-        part = registry().find("data", piece.part)
-        yield part, str(Path(root, piece.root)), split, {**piece.options, **options}
+        chosen = {"split": split} if split else {}
+        given = {"root": str(Path(root, piece.root)), **piece.options, **options, **chosen}
+        yield build_source(piece.part, given, where=piece.where)
 
 
 def _mixture(name: str) -> Any:
@@ -110,14 +128,11 @@ def _mixture(name: str) -> Any:
     return read_mixture(file)[1]
 
 
-def _check(part: Part, root: str, split: str | None, options: dict[str, Any], *, images: bool, found: Any) -> bool:
-    """Check one split and print what was found; whether it is complete."""
-    from vlzoo.door.plugins import registry
-
-    chosen = {"split": split} if split else {}
-    source = registry().build("data", part.qualified, root, **{**options, **chosen})
+def _check(source: Any, *, images: bool, found: Any) -> bool:
+    """Check one split and print what was found; whether it is complete. What only a `Source` has may be lacking."""
     try:
-        if lines := source.missing():
+        lines: list[str] = getattr(source, "missing", list)()
+        if lines:
             click.echo(f"{source.name}: incomplete")
             for line in lines:
                 click.echo(f"  missing: {line}" if ": missing" not in line else f"  {line}")
@@ -126,9 +141,10 @@ def _check(part: Part, root: str, split: str | None, options: dict[str, Any], *,
     except DataError as error:
         click.echo(f"{source.name}: {error}")
         found.skip("broken", source.name, error.what)
-    click.echo(source.card.layout_text())
-    if source.card.get:
-        click.echo(f"  get it: {source.card.get}")
+    if card := getattr(source, "card", None):
+        click.echo(card.layout_text())
+        if card.get:
+            click.echo(f"  get it: {card.get}")
     return False
 
 
@@ -136,27 +152,29 @@ def _contents(source: Any, images: bool, found: Any) -> bool:
     """Read a split and print its sizes, faults and fingerprint; whether every picture is there."""
     import warnings
 
+    from vlzoo.data.build import require_samples
     from vlzoo.data.checks import absent_images, check_images
+    from vlzoo.data.faults import Faults
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        size = len(source)
-    click.echo(f"{source.describe()}; {size:,} samples; fingerprint {source.fingerprint()}")
+        require_samples(source)
+    described = getattr(source, "describe", lambda: source.name)()
+    click.echo(f"{described}; {len(source):,} samples; fingerprint {source.fingerprint()}")
     for note in caught:
         click.echo(f"  note: {note.message}")
-    for line in source.faults.lines():
-        click.echo(f"  {line}")
-    found.merge(source.faults)
-    before = sum(found.skipped.values())
+    if (faults := getattr(source, "faults", None)) is not None:
+        found.merge(faults)
+        for line in faults.lines():
+            click.echo(f"  {line}")
+    pictures = Faults(source.name, allowed=1.0)
+    total = check_images(source, pictures) if images else absent_images(source, pictures)
+    broken = sum(pictures.skipped.values())
     if images:
-        total = check_images(source, found)
-        broken = sum(found.skipped.values()) - before
         click.echo(f"  {broken:,} of {total:,} pictures can't be read")
-    else:
-        broken = absent_images(source, found)
-    named = found.listed[-broken:] if broken else []
-    for fault in named[:NAMED]:
+    for fault in pictures.listed[:NAMED]:
         click.echo(f"  {fault}")
     if broken > NAMED:
         click.echo(f"  ... and {broken - NAMED:,} more; --faults FILE lists them")
+    found.merge(pictures)
     return broken == 0

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import DataError, VlzooError, did_you_mean
 
 if TYPE_CHECKING:
+    from vlzoo.bench.engine import Engine
     from vlzoo.data.records import ImageRef
-    from vlzoo.explain.explain import Explainer
+    from vlzoo.explain.explain import Explained, Explainer
     from vlzoo.explain.figure import Sheet
+
+MOST_BYTES = 512_000_000
+"""Bytes of a file that may hold one picture: what the most pixels take uncompressed, as in archives."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+"""Of the files that a message names as pictures."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class ExplainOptions:
         """
         from vlzoo.explain.figure import format_of
 
+        check_utf8(self.caption, "CAPTION")
+        check_utf8(self.word or "", "--word")
         if self.out is None and not self.json_:
             raise VlzooError("nowhere to draw to", fix="add --out FILE.png, or --json for the figures alone")
         if self.out is not None:
@@ -106,8 +115,8 @@ def command(**options: Any) -> None:
     explainers = [load_explainer(each, wanted) for each in (wanted.run, wanted.against) if each]
     draw = mask_of_a_word if wanted.softmask else maps_of_words
     sheet, figures = draw(wanted, explainers, picture)
-    if wanted.out:
-        write(sheet, wanted.out)
+    if wanted.out and (note := write(sheet, wanted.out)):
+        click.echo(f"note: {note}", err=True)
     if wanted.json_:
         as_json({"image": str(wanted.image), "caption": wanted.caption, **figures})
         return
@@ -117,21 +126,66 @@ def command(**options: Any) -> None:
 
 
 def open_picture(image: Path) -> ImageRef:
-    """The picture, which has been read once.
+    """The picture, which has been read once. What the user named is read, wherever links lead.
 
     Raises:
         DataError: there is none, or it can't be read.
     """
-    from vlzoo.data.images import FileImage
+    from vlzoo.data.images import MAX_PIXELS, BytesImage
 
-    picture = FileImage(str(image.parent), image.name)
+    try:
+        with image.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise unread(image, error) from error
+    if not data:
+        raise DataError("the file is empty", where=str(image), fix="copy or download it again")
+    if len(data) > MOST_BYTES:
+        what = f"more than {MOST_BYTES:,} bytes are too many for a picture"
+        raise DataError(what, where=str(image), fix=f"IMAGE may have {MAX_PIXELS:,} pixels: make it smaller")
+    picture = BytesImage(str(image), data)
     try:
         picture.open()
-    except VlzooError as error:
-        raise type(error)(
-            error.what, where=error.where, fix="IMAGE is the path of one picture: JPEG, PNG, ..."
-        ) from error
+    except DataError as error:
+        fix = error.fix or "IMAGE is the path of one picture: JPEG, PNG, ..."
+        raise DataError(error.what, where=error.where, fix=fix) from error
     return picture
+
+
+def unread(image: Path, error: OSError) -> DataError:
+    """Why the file of a picture can't be opened, and what would do."""
+    where = str(image)
+    if image.is_symlink() and isinstance(error, FileNotFoundError):
+        what = f"this link leads to {str(image.readlink())!r}, where there is no file"
+        return DataError(what, where=where, fix="bring that file back, or download it again")
+    folder = image if image.is_dir() else image.parent
+    try:
+        beside = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    except OSError:
+        beside = []
+    if isinstance(error, IsADirectoryError):
+        fix = f"name one picture in it: {image / beside[0]}" if beside else "IMAGE is the path of one picture"
+        return DataError("a folder where one picture is expected", where=where, fix=fix)
+    if isinstance(error, FileNotFoundError):
+        fix = did_you_mean(image.name, beside, what="pictures there") if beside else "IMAGE is the path of one picture"
+        return DataError("there is no such picture", where=where, fix=fix)
+    return DataError(f"the picture can't be read: {error.strerror}", where=where, fix="name a file that you may read")
+
+
+def check_utf8(text: str, what: str) -> None:
+    """Refuse a text whose bytes on the command line are not UTF-8: which characters were meant can't be told.
+
+    Raises:
+        VlzooError: they are not.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        fault = f"{what} is not UTF-8: the byte 0x{data[error.start]:02x} after {before[-20:]!r}"
+        fix = "use a terminal that sends UTF-8, or convert the text: iconv -f latin1 -t utf-8"
+        raise VlzooError(fault, fix=fix) from error
 
 
 def load_explainer(run: Path, wanted: ExplainOptions) -> Explainer:
@@ -152,7 +206,7 @@ def maps_of_words(
     """The maps of every word, of one run or of two side by side, and their figures."""
     from dataclasses import replace
 
-    from vlzoo.explain.sheets import against_sheet, figures, words_sheet
+    from vlzoo.explain.sheets import against_sheet, words_sheet
     from vlzoo.explain.words import shared_words, split_pieces
 
     shown = [each.explain(picture, wanted.caption) for each in explainers]
@@ -160,7 +214,7 @@ def maps_of_words(
         shown = [replace(each, words=split_pieces(each.words)) for each in shown]
     words = shared_words([each.words for each in shown])
     named = list(zip(wanted.names(), shown, strict=True))
-    found = {"runs": [figures(name, each, each.words) for name, each in named]}
+    found = {"runs": [figures_of(name, e.engine, each) for (name, each), e in zip(named, explainers, strict=True)]}
     if len(shown) == 1:
         return words_sheet(shown[0], wanted.caption, words, wanted.style), found
     return against_sheet(named, wanted.caption, words, wanted.style), found
@@ -170,8 +224,16 @@ def mask_of_a_word(
     wanted: ExplainOptions, explainers: Sequence[Explainer], picture: ImageRef
 ) -> tuple[Sheet, dict[str, Any]]:
     """What the soft mask of one word hides, and its figures."""
-    from vlzoo.explain.sheets import figures, mask_figures, mask_sheet
+    from vlzoo.explain.sheets import mask_figures, mask_sheet
 
     shown, hidden = explainers[0].masked(picture, wanted.caption, seed=wanted.seed, word=wanted.word)
-    found = {"runs": [figures(wanted.run.name, shown, shown.words)], "softmask": mask_figures(hidden)}
+    told = figures_of(wanted.run.name, explainers[0].engine, shown)
+    found = {"runs": [told], "softmask": mask_figures(hidden)}
     return mask_sheet(shown, hidden, wanted.caption, wanted.style), found
+
+
+def figures_of(name: str, engine: Engine, shown: Explained) -> dict[str, Any]:
+    """A run's figures, with the hash of its weights and the precision that they were computed in."""
+    from vlzoo.explain.sheets import figures
+
+    return {**figures(name, shown, shown.words), "weights": engine.weights, "precision": engine.precision}

@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import RECIPES, TASKS
 from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 
 
 @click.command("finetune")
-@click.argument("task")
+@click.argument("task", shell_complete=TASKS)
 @click.option(
     "--from", "start", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run to start from."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="RUN2", help="The run folder to make; RUN/finetune/TASK."
 )
-@click.option("--recipe", metavar="RECIPE", help="The task's recipe; tasks/TASK.")
+@click.option("--recipe", metavar="RECIPE", shell_complete=RECIPES, help="The task's recipe; tasks/TASK.")
 @train_options
 def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
     """Fine-tune RUN for TASK: retrieval, vqa, nlvr2, snli-ve, or a plugin's.

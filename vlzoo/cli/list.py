@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vlzoo.cli.complete import completing, kinds
 from vlzoo.cli.output import as_json, table
 from vlzoo.door.parts import KINDS, Part
 from vlzoo.door.plugins import Door, Plugin, door
@@ -15,7 +16,7 @@ KIND narrows the list: {", ".join(list(KINDS)[:-1])} or {list(KINDS)[-1]}.
 
 
 @click.command("list", help=ABOUT)
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=completing(kinds))
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(kind: str | None, json_: bool) -> None:
     """Print the parts, and on standard error the plugins that failed or are slow."""

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from vlzoo import __version__
+from vlzoo.cli.output import outlets
 from vlzoo.door.plugins import door
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.screen import takes_escapes
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",
@@ -43,6 +45,13 @@ class LazyCommand(click.Command):
 
 class PluginGroup(click.Group):
     """The core's sub-commands and those of the plugins."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click's, without bold where the terminal takes no escape codes; all sub-commands follow."""
+        color = None if takes_escapes(sys.stdout) else False
+        return super().make_context(info_name, args, parent, **{"color": color, **extra})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The core's commands in reading order, then the plugins'."""
@@ -119,7 +128,14 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; a `VlzooError` becomes one message and an exit code."""
-    sys.exit(run(argv))
+    code = 0
+    try:
+        with outlets():
+            code = run(argv)
+    except VlzooError as error:  # of standard output
+        click.echo(f"vlzoo: {error}", err=True)
+        code = code or error.exit_code
+    sys.exit(code)
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -128,7 +144,8 @@ def run(argv: list[str] | None = None) -> int:
         result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VlzooError as error:
-        click.echo(f"vlzoo: {error}", err=True)
+        if "_VLZOO_COMPLETE" not in os.environ:  # in the middle of a line that somebody writes
+            click.echo(f"vlzoo: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -136,6 +153,3 @@ def run(argv: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("vlzoo: interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0

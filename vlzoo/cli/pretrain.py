@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import RECIPES
 from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 
 
 @click.command("pretrain")
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=RECIPES)
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run folder to make.")
 @click.option("--from", "start", type=click.Path(path_type=Path), metavar="RUN", help="Start from this run's weights.")
 @train_options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import TASKS
 from vlzoo.cli.output import as_json, table
 from vlzoo.cli.task_options import TaskCommand
 
@@ -18,7 +19,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("score", cls=TaskCommand)
-@click.argument("words", nargs=-1, required=True, metavar="TASK", type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="TASK", type=click.UNPROCESSED, shell_complete=TASKS)
 @click.option("--predictions", "-g", required=True, type=_FILE, metavar="FILE", help="Predictions; gzip is fine.")
 @click.option("--annotations", "-f", type=_FILE, metavar="FILE", help="Annotations in their official format.")
 @click.option("--data", metavar="NAME[=FOLDER]", help="A data source in place of a file of annotations.")
@@ -30,14 +31,15 @@ _FILE = click.Path(path_type=Path)
 def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
     """Score a file of predictions against a file of annotations, by the same code that `vlzoo bench` scores with.
 
-    TASK is any of `vlzoo list task`. Rows of predictions, as JSON, JSON lines or CSV:
+    TASK is any of `vlzoo list task`. Rows of predictions, as JSON, JSON lines, csv or tsv:
 
     \b
     vqa         {"question_id", "answer"}: the server's results format
     gqa         {"questionId", "prediction"}
-    nlvr2       {"identifier", "prediction"}; nlvr adds "image": k
-    snli-ve     {"identifier": pairID, "prediction": class}
-    grounding   {"ref_id", "box": [x, y, w, h]}
+    nlvr2       {"identifier", "prediction"}, or a table of both without names
+    nlvr        the same with "image": k, or `dev-1572-0-3.png,true`
+    snli-ve     {"identifier": pairID, "prediction": class}, or such a table
+    grounding   {"ref_id" or "sent_id", "box": [x, y, w, h]}
     retrieval   npz with scores [images, texts] and image_of_text [texts]
     others      {"name": sample, ...} as the task predicts them; annotations in vlzoo's own line format, or --data
     """

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlzoo.cli.complete import OBJECTIVES, completing, parts, recipes
 from vlzoo.cli.output import as_json, table
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import UnknownName
+from vlzoo.screen import window, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", metavar="PART|RECIPE")
+@click.argument("name", metavar="PART|RECIPE", shell_complete=completing(parts(), recipes, files=True))
 @click.option("--resolved", is_flag=True, help="A recipe with every value written out, and where it comes from.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe first.")
-@click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective to the recipe first.")
+@click.option(
+    "--with",
+    "extra",
+    multiple=True,
+    metavar="OBJECTIVE",
+    shell_complete=OBJECTIVES,
+    help="Add an objective to the recipe first.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, ...], json_: bool) -> None:
     """Show what a part is and takes, or what a recipe says.
@@ -67,9 +76,9 @@ def _show_file(file: Path, name: str, json_: bool) -> None:
 def _show_part(part: Part) -> None:
     schema = schema_of(part)
     click.echo(click.style(f"{part.kind} {part.name}", bold=True) + f"  ({part.owner})")
-    click.echo(part.summary)
+    click.echo("\n".join(wrapped(part.summary, window())))
     if schema.doc and schema.doc.rstrip(".") != part.summary.rstrip("."):
-        click.echo(schema.doc)
+        click.echo("\n".join(wrapped(schema.doc, window())))
     table([[k, v] for k, v in (("paper", part.paper), ("code", part.target), ("defined", schema.where)) if v])
     if not schema.options:
         click.echo("options: none" + ", or any (`**kwargs`)" * schema.open)

@@ -6,6 +6,7 @@ Nothing heavy is imported: which options there are is read from the tasks' sourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,9 +14,8 @@ import click
 from vlzoo.door.options import check_names, schema_of
 from vlzoo.door.parts import Option, Part
 from vlzoo.door.plugins import registry
-from vlzoo.errors import RecipeError, UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 
-_SEVERAL = ("Sequence", "list", "tuple")
 GENERAL = ("protocol",)
 """Options of every task that commands name themselves."""
 
@@ -26,6 +26,19 @@ class TaskCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {})["ignore_unknown_options"] = True
         super().__init__(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, which would take the last of an option's values without a word of the others.
+
+        Raises:
+            VlzooError: an option that takes one value is given twice.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for param in order:
+            once = isinstance(param, click.Option) and not param.multiple and not param.is_flag
+            if once and order.count(param) > 1:
+                raise VlzooError(f"{param.opts[0]} is given {order.count(param)} times", fix="give it once")
+        return super().parse_args(ctx, args)
 
     def options_of(self, words: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The tasks that the words name, each with the options that they give it.
@@ -102,8 +115,34 @@ def options_of(
             raise UnknownName(f"no option {flag} here, nor of {' or '.join(tasks)}", fix=fix)
         for task, option in takers.items():
             value = _value(flag, text, option)
+            if option.name in made[task] and not _takes_several(option):
+                what = f"{flag} is given twice: {made[task][option.name]} and {value}"
+                raise VlzooError(what, fix="give it once")
             made[task][option.name] = [*made[task].get(option.name, []), value] if _takes_several(option) else value
     return made
+
+
+def split_sets(sets: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What `--set` gave of the data, `data.OPTION=VALUE`, as texts by option; and all else.
+
+    Raises:
+        VlzooError: an option of the data without a name or a value, or one that is given twice.
+    """
+    data: dict[str, str] = {}
+    others: list[str] = []
+    for change in sets:
+        key, equals, text = change.partition("=")
+        section, _, name = key.partition(".")
+        if section != "data":
+            others.append(change)
+            continue
+        if not equals or not name or name == "part":
+            fix = "write --set data.OPTION=VALUE; --data NAME says which data"
+            raise VlzooError(f"--set {change!r} is no option of the data", fix=fix)
+        if name in data:
+            raise VlzooError(f"--set data.{name} is given twice: {data[name]} and {text}", fix="give it once")
+        data[name] = text
+    return data, others
 
 
 def set_options(tasks: Sequence[str], sets: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -120,29 +159,25 @@ def set_options(tasks: Sequence[str], sets: Sequence[str]) -> dict[str, dict[str
         section, _, rest = key.partition(".")
         name, dot, option = rest.rpartition(".")
         if not equals or not dot or section != "bench":
-            raise VlzooError(f"--set {change!r} is no option of a task", fix="write --set bench.TASK.OPTION=VALUE")
+            fix = "write --set bench.TASK.OPTION=VALUE, or --set data.OPTION=VALUE for the data"
+            raise VlzooError(f"--set {change!r} is no option of a task", fix=fix)
         part = registry().find("task", name, where="--set")
         if part.qualified not in named:
             what = f"--set {change!r}: {name} is not among the tasks named"
             raise UnknownName(what, fix=did_you_mean(name, tasks, what="tasks named"))
         check_names(part, [option], where="--set")
-        made[named[part.qualified]][option] = _set_value(part, option, text, change)
+        taken = made[named[part.qualified]]
+        if option in taken:
+            raise VlzooError(f"--set {key} is given twice: {taken[option]} and {text}", fix="give it once")
+        taken[option] = _set_value(part, option, text, change)
     return made
 
 
 def _set_value(part: Part, name: str, text: str, change: str) -> Any:
-    from vlzoo.config.tree import scalar  # here, as it imports yaml
-    from vlzoo.config.values import misfit
+    from vlzoo.config.values import value_of  # here, as it imports pydantic
 
-    option = next((each for each in schema_of(part).options if each.name == name), None)
-    if option is not None and _is_text(option.type):
-        return text
-    value = scalar(text, f"--set {change}")
-    if option is not None and _takes_several(option) and not isinstance(value, list):
-        value = [value]
-    if option is not None and (reason := misfit(value, option.type)):
-        raise VlzooError(reason, where=f"--set {change}", fix=option.about or None)
-    return value
+    option = next((each for each in schema_of(part).options if each.name == name), Option(name))
+    return value_of(text, option, f"--set {change}")
 
 
 def _option(flag: str, options: Mapping[str, Option]) -> Option | None:
@@ -153,26 +188,12 @@ def _option(flag: str, options: Mapping[str, Option]) -> Option | None:
 
 
 def _takes_several(option: Option) -> bool:
-    return option.type.startswith(_SEVERAL)
-
-
-def _is_text(kind: str) -> bool:
-    """Whether what was written is the value; of choices the task itself names the nearest."""
-    return kind in ("str", "str | None") or kind.startswith("Literal")
+    return option.type.startswith(("Sequence", "list", "tuple"))
 
 
 def _value(flag: str, text: str, option: Option) -> Any:
     """The value of a flag; of one that may stand several times, one of its values."""
-    from vlzoo.config.tree import scalar  # here, as it imports yaml
-    from vlzoo.config.values import misfit
+    from vlzoo.config.values import value_of  # here, as it imports pydantic
 
     kind = option.type.partition("[")[2].partition("]")[0].partition(",")[0] if _takes_several(option) else option.type
-    if _is_text(kind):
-        return text
-    try:
-        value = scalar(text, flag)
-    except RecipeError as error:
-        raise VlzooError(f"{text!r}: {error.problems[0].what}", where=flag, fix=option.about or None) from error
-    if reason := misfit(value, kind):
-        raise VlzooError(reason, where=flag, fix=option.about or None)
-    return value
+    return value_of(text, replace(option, type=kind), flag)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vlzoo.cli.complete import OBJECTIVES
+
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
 
@@ -43,7 +45,9 @@ def train_options(command: Command) -> Command:
     options = (
         click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data."),
         click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.lr=1e-4."),
-        click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective."),
+        click.option(
+            "--with", "extra", multiple=True, metavar="OBJECTIVE", shell_complete=OBJECTIVES, help="Add an objective."
+        ),
         click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
         click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one."),
     )

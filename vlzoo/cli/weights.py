@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vlzoo.cli.complete import ADAPTERS
 from vlzoo.config.tree import assignment
 from vlzoo.errors import VlzooError, did_you_mean
 
@@ -30,7 +31,7 @@ def command() -> None:
 
 
 @command.command("convert")
-@click.argument("adapter")
+@click.argument("adapter", shell_complete=ADAPTERS)
 @click.argument("file")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder to make.")
 @click.option("--task", metavar="KIND", help="Refuse a checkpoint of another kind: pretrain, retrieval, vqa, ...")
@@ -39,6 +40,7 @@ def command() -> None:
 @click.option("--answers", type=click.Path(path_type=Path), metavar="FILE", help="VQA's answer list, a JSON list.")
 @click.option("--origin", default="", metavar="TEXT", help="Who trained the weights, for the card.")
 @click.option("--licence", default="", metavar="TEXT", help="Their licence, for the card.")
+@click.option("--allow-nonfinite", is_flag=True, help="Convert weights that hold NaN or infinite numbers; it is noted.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
 def convert_(options: tuple[str, ...], **given: Any) -> None:
     """Turn FILE into a run folder, by ADAPTER (albef, or a plugin's).

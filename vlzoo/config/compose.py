@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlzoo.config.paths import from_here
 from vlzoo.config.tree import Path_, Tree, dotted, read, scalar
 from vlzoo.door.parts import Part
 from vlzoo.door.plugins import registry
@@ -70,13 +71,17 @@ def find_file(recipe: str, near: Path | None = None) -> Path:
         return shipped
     if looks_like_file or Path(recipe).is_dir():
         what = "is a folder" if Path(recipe).is_dir() else "there is no such file"
-        raise UnknownName(f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, _known(), what="recipes"))
+        raise UnknownName(
+            f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, known_recipes(), what="recipes")
+        )
     try:
         return method_file(registry().find("method", recipe))
     except UnknownName as error:
         if "supplied by both" in error.what:
             raise
-        raise UnknownName(f"no recipe called {recipe!r}", fix=did_you_mean(recipe, _known(), what="recipes")) from None
+        raise UnknownName(
+            f"no recipe called {recipe!r}", fix=did_you_mean(recipe, known_recipes(), what="recipes")
+        ) from None
 
 
 def method_file(part: Part) -> Path:
@@ -169,10 +174,18 @@ def _apply(tree: Tree, change: str) -> None:
         raise RecipeError([Problem(where, dotted(steps), what)], recipe="--set")
     if isinstance(holder, dict) and isinstance(last, int):
         raise RecipeError([Problem(where, dotted(steps), "there is no list here")], recipe="--set")
+    if isinstance(holder, dict) and steps[-2:-1] == ("data",):
+        value = from_here(_source(holder), str(last), value)
     holder[last] = value
     for stale in [each for each in tree.origins if each[: len(steps)] == steps]:
         del tree.origins[stale]
     tree.origins[steps] = where
+
+
+def _source(holder: dict[str, Any]) -> Part | None:
+    """The data source that a section names; None where another section does, or it is not known."""
+    name = holder.get("part")
+    return next((part for part in registry().of("data") if name in (part.name, part.qualified)), None)
 
 
 def _inside(holder: Any, step: str | int, path: Path_, where: str) -> Any:
@@ -192,7 +205,8 @@ def _into_streams(tree: Tree, name: str) -> None:
             stream["objectives"].append(name)
 
 
-def _known() -> list[str]:
+def known_recipes() -> list[str]:
+    """The names of recipes that come with vlzoo and its plugins, those in folders too: `tasks/vqa`."""
     root = zoo_configs()
     files = [str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml")]
     return sorted({*files, *(part.name for part in registry().of("method"))})

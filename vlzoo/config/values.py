@@ -10,6 +10,9 @@ from typing import Any, Literal, Optional, Union
 
 from pydantic import TypeAdapter, ValidationError
 
+from vlzoo.door.parts import Option
+from vlzoo.errors import RecipeError, VlzooError
+
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": float,
@@ -45,6 +48,42 @@ def misfit(value: Any, annotation: str) -> str | None:
     except (TypeError, ValueError):
         return f"{shown(value)} is no {annotation}"
     return None
+
+
+def value_of(text: str, option: Option, where: str) -> Any:
+    """The value of an option that was written on a command line: YAML, or the text itself where a text is wanted.
+
+    Args:
+        text: as it was written.
+        option: which it is of.
+        where: the switch and what was given to it, for errors.
+
+    Raises:
+        VlzooError: it is not YAML, or does not fit the option.
+    """
+    from vlzoo.config.tree import scalar  # here, as it imports yaml
+
+    if is_text(option.type):
+        return text
+    try:
+        value = scalar(text, where)
+    except RecipeError as error:
+        raise VlzooError(f"{text!r}: {error.problems[0].what}", where=where, fix=option.about or None) from error
+    if takes_several(option.type) and not isinstance(value, list):
+        value = [value]
+    if reason := misfit(value, option.type):
+        raise VlzooError(reason, where=where, fix=option.about or None)
+    return value
+
+
+def is_text(kind: str) -> bool:
+    """Whether what was written is the value; of choices the part itself names the nearest."""
+    return kind.replace(" ", "") in ("str", "str|None", "str|Path", "str|Path|None") or kind.startswith("Literal")
+
+
+def takes_several(kind: str) -> bool:
+    """Whether an annotation is that of a sequence."""
+    return kind.startswith(("Sequence", "list", "tuple"))
 
 
 def _reason(error: ValidationError, value: Any, annotation: str) -> str:

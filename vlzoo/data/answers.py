@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vlzoo.errors import DataError
+from vlzoo.file_kinds import kind_of
 from vlzoo.files import write_text
 
 ANSWER_LENGTH = 12
@@ -21,6 +22,8 @@ ANSWER_LENGTH = 12
 
 FIRST_TWICE = "answer (first token twice)"
 """What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
+
+LISTED = 'write one JSON list of texts, each answer once: ["yes", "no", ...]'
 
 Normalise = Callable[[str], str]
 
@@ -98,7 +101,8 @@ def build_answer_list(
         normal = [normalise(answer) for answer in answers]
         tally.update(normal if count == "annotators" else [a for a, _ in Counter(normal).most_common(1)])
     kept = sorted(
-        (item for item in tally.items() if item[1] >= at_least and item[0]), key=lambda item: (-item[1], item[0])
+        (item for item in tally.items() if item[1] >= at_least and item[0].strip()),
+        key=lambda item: (-item[1], item[0]),
     )
     kept = kept[:top]
     if not kept:
@@ -138,21 +142,89 @@ def write_answer_list(path: Path, answers: AnswerList) -> None:
 
 
 def read_answer_list(path: Path) -> tuple[str, ...]:
-    """The answers of a JSON list.
+    """The answers of a JSON list, the form of ALBEF's `answer_list.json`; with or without a byte order mark.
 
     Raises:
-        DataError: not a JSON list of distinct texts.
+        DataError: it can't be read, or is no list of distinct texts; says which answer, or what the file is instead.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"can't be read as an answer list: {error}", where=str(path)) from None
-    if not isinstance(found, list) or not found or not all(isinstance(answer, str) for answer in found):
-        raise DataError("not a list of answers", where=str(path), fix='one JSON list of texts: ["yes", "no", ...]')
-    twice = [answer for answer, number in Counter(found).items() if number > 1]
-    if twice:
-        raise DataError(f"the answer {twice[0]!r} stands in the list twice", where=str(path), fix="each answer once")
+        text = path.read_text(encoding="utf-8-sig")
+        found = json.loads(text)
+    except OSError as error:
+        raise DataError(f"the answer list can't be read: {error.strerror}", where=str(path), fix=LISTED) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"it is no answer list, but {_instead(path, error)}", where=str(path), fix=LISTED) from None
+    return checked_answers(found, where=str(path))
+
+
+def checked_answers(found: Any, *, where: str) -> tuple[str, ...]:
+    """The answers of a list that came from a file: texts, each once, none blank.
+
+    Args:
+        found: what the file holds.
+        where: the file, for messages.
+
+    Raises:
+        DataError: it is no such list; says which entry, counted from 0.
+    """
+    if not isinstance(found, list):
+        fix = "write its answers as a list, in the order of their numbers" if isinstance(found, dict) else LISTED
+        raise DataError(f"it is no answer list, but {_shown(found)}", where=where, fix=fix)
+    if not found:
+        raise DataError("the answer list is empty", where=where, fix=LISTED)
+    first: dict[str, int] = {}
+    for number, answer in enumerate(found):
+        place = f"entry {number} of the answer list"
+        if not isinstance(answer, str):
+            raise DataError(f"{place} is {_shown(answer)}, not a text", where=where, fix=LISTED)
+        if not answer.strip():
+            raise DataError(f"{place} is blank: {answer!r}", where=where, fix="take it out, or mend it")
+        if any("\ud800" <= letter <= "\udfff" for letter in answer):
+            raise DataError(f"{place} is half a letter of UTF-16: {answer!r}", where=where, fix="mend it")
+        if answer in first:
+            raise DataError(f"{place} is {answer!r}, as is entry {first[answer]}", where=where, fix="each answer once")
+        first[answer] = number
     return tuple(found)
+
+
+def alike(answers: Iterable[str], normalise: Normalise) -> list[tuple[str, ...]]:
+    """Answers that a metric takes for one, each group in the list's order.
+
+    >>> alike(["yes", "Yes", "no"], str.lower)
+    [('yes', 'Yes')]
+    """
+    groups: dict[str, list[str]] = {}
+    for answer in answers:
+        groups.setdefault(normalise(answer), []).append(answer)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _instead(path: Path, error: Exception) -> str:
+    """What a file is that is no JSON."""
+    kind = kind_of(path)
+    rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n") if kind.startswith("a ") else []
+    whole = [row for row in rows if row.strip()]
+    if len(whole) > 1 and all(_is_json(row) for row in whole):
+        return f"{len(whole)} lines of JSON, each for itself"
+    if kind == "a JSON text":
+        return f"a JSON text that is cut short or damaged ({error})"
+    return kind
+
+
+def _is_json(row: str) -> bool:
+    try:
+        json.loads(row)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    """A value of JSON in a few words."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{key!r}: {short!r:.40}" for key, short in list(value.items())[:2])
+        return f"a dict of {len(value)}: {{{pairs}{', ...' if len(value) > 2 else ''}}}"
+    return f"{json.dumps(value, ensure_ascii=False):.60}"
 
 
 def _best_accuracy(answers: list[str], inside: set[str]) -> float | None:

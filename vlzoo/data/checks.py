@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from vlzoo.data.faults import Faults
-from vlzoo.data.images import FileImage
-from vlzoo.data.paths import inside
+from vlzoo.data.images import require_picture
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.errors import DataError
 from vlzoo.progress import Progress
@@ -18,24 +17,20 @@ def check_images(source: Sequence[Sample], faults: Faults) -> int:
     total = 0
     with closing(Progress("reading pictures", len(source), unit="samples", brief=True)) as progress:
         for index, image in _pictures(source, faults):
-            _try_image(image, lambda it: it.open(), faults)
             total += 1
+            if image is not None:
+                _try_image(image, lambda it: it.open(), faults)
             progress.update(index)
     return total
 
 
 def absent_images(source: Sequence[Sample], faults: Faults) -> int:
-    """Look for every picture's file once and note in `faults` those that are not there; their number."""
+    """Look for every picture's file or member of a zip archive once; note those that are not there. Their number."""
     before = sum(faults.skipped.values())
     for _, image in _pictures(source, faults):
-        if isinstance(image, FileImage):
-            _try_image(image, _exists, faults)
+        if image is not None:
+            _try_image(image, require_picture, faults)
     return sum(faults.skipped.values()) - before
-
-
-def _exists(image: ImageRef) -> None:
-    if isinstance(image, FileImage) and not inside(image.root, image.path).is_file():
-        raise DataError("there is no such picture", where=image.name)
 
 
 def _try_image(image: ImageRef, test: Callable[[ImageRef], object], faults: Faults) -> None:
@@ -45,14 +40,15 @@ def _try_image(image: ImageRef, test: Callable[[ImageRef], object], faults: Faul
         faults.skip("unreadable picture", image.name, error.what)
 
 
-def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[tuple[int, ImageRef]]:
-    """Every picture once, with its row; a sample that can't be made, as its picture gives no size, is noted."""
+def _pictures(source: Sequence[Sample], faults: Faults) -> Iterator[tuple[int, ImageRef | None]]:
+    """Every picture once, with its row; a sample that can't be made, as its picture gives no size, is noted: None."""
     seen: set[str] = set()
     for index in range(len(source)):
         try:
             images = source[index].images
         except DataError as error:
             faults.skip("unreadable picture", error.where or f"sample {index}", error.what)
+            yield index, None
             continue
         for image in images:
             if image.name not in seen:

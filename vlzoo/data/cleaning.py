@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from vlzoo.data.decoding import MAX_PIXELS
 from vlzoo.data.faults import Faults
-from vlzoo.data.reading import typed
+from vlzoo.data.reading import short, typed
+from vlzoo.errors import DataError
 from vlzoo.types import Box
 
 T = TypeVar("T")
@@ -35,12 +37,10 @@ def clean_text(value: Any, where: str, faults: Faults, *, what: str = "caption")
     Raises:
         DataError: the value is not text.
     """
-    text = typed(value, str, where, f"the {what}").strip()
+    text = storable(typed(value, str, where, f"the {what}")).strip()
     if not text:
         faults.skip(f"empty {what}", where)
         return None
-    # Surrogates that json escapes may leave alone can't be encoded again.
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
     if len(text) <= MAX_WORDS:
         return text
     kept = text[:MAX_CHARACTERS]
@@ -51,10 +51,27 @@ def clean_text(value: Any, where: str, faults: Faults, *, what: str = "caption")
     return kept
 
 
+def storable(text: str) -> str:
+    """A text without what no table keeps: surrogates that json escapes leave alone, and the character zero."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
+
 def clean_texts(values: Iterable[Any], where: str, faults: Faults, *, what: str = "caption") -> tuple[str, ...]:
     """The texts that are left of several."""
     found = (clean_text(value, where, faults, what=what) for value in values)
     return tuple(text for text in found if text is not None)
+
+
+def box_numbers(value: Any, where: str) -> Box:
+    """A box as a file writes it, a list of four numbers; not one of them has to be sensible.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise DataError(f"the box is {short(value)}, expected a list of four numbers", where=where)
+    x, y, width, height = (typed(number, float, where, "a number of the box") for number in value)
+    return x, y, width, height
 
 
 def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[int, int] | None = None) -> Box | None:
@@ -66,21 +83,21 @@ def clean_box(value: Sequence[Any], where: str, faults: Faults, *, size: tuple[i
         faults: takes `box not finite`, `box with swapped corners`, `box of no area`, `box in shares, not in pixels` and
             `box outside the picture` (skipped), `box clipped` (mended). An overhang of less than a pixel is rounding,
             and clipped without a word.
-        size: width and height of the picture; None where the file does not tell them; 1, 1 of boxes in shares.
+        size: width and height of the picture; None where the file does not tell them: then it may reach beyond it; 1, 1
+            of boxes in shares.
 
     Raises:
         DataError: not four numbers.
     """
-    numbers = typed(value if isinstance(value, list) else list(value), list, where, "the box")
-    if len(numbers) != 4:
-        typed(numbers, tuple, where, "a box of four numbers")
-    x, y, width, height = (typed(number, float, where, "a number of the box") for number in numbers)
+    x, y, width, height = box_numbers(value, where)
     shown = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
     if kind := _useless((x, y, width, height), in_pixels=size is None or max(size) > 1):
         faults.skip(kind, where, shown)
         return None
     if size is None:
-        return x, y, width, height
+        if max(abs(x), abs(y), width, height) <= MAX_PIXELS:
+            return x, y, width, height
+        size = MAX_PIXELS, MAX_PIXELS  # no picture is larger
     right, low = min(x + width, float(size[0])), min(y + height, float(size[1]))
     left, top = max(x, 0.0), max(y, 0.0)
     if right <= left or low <= top:

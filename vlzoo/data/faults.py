@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vlzoo.data.reading import short
 from vlzoo.errors import DataError
 from vlzoo.files import write_text
 
 KEPT = 10_000
 """How many faults are kept with their place; the counts go on."""
+
+
+NAMED = 3
+"""How many files a message names."""
+
+
+def share(value: Any, where: str) -> float:
+    """A share of records that may be unusable.
+
+    Raises:
+        DataError: it is no number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        what = f"`allowed_faults` is {short(value)}, expected a share from 0 to 1"
+        raise DataError(what, where=where, fix="0.01 lets one record in a hundred be unusable")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,19 @@ class Faults:
                 fix="mend or download the data again, or raise `allowed_faults`",
             )
 
+    def nothing_left(self, read: Sequence[str], note: str = "") -> DataError:
+        """The error that a source holds no samples.
+
+        Args:
+            read: the files that were read.
+            note: what else was left out.
+        """
+        counted = [f"{number:,} {unit}" for unit, number in self.sizes.items() if number]
+        found = "; ".join([*counted, *self.lines(), *([note] if note else [])])
+        more = f" and {len(read) - NAMED:,} more" if len(read) > NAMED else ""
+        what = f"{self.source} holds no samples" + (f" ({found})" if found else "")
+        return DataError(what, where=", ".join(read[:NAMED]) + more, fix="is it the right file, and the right split?")
+
     def merge(self, other: Faults) -> None:
         """Take in the faults another reader or worker found."""
         self.skipped.update(other.skipped)
@@ -118,7 +149,10 @@ class Faults:
     def _keep(self, kind: str, where: str, value: object) -> None:
         if len(self.listed) < KEPT or not any(fault.kind == kind for fault in self.listed):
             shown = str(value)
-            self.listed.append(Fault(kind, where, shown if len(shown) <= 80 else shown[:77] + "..."))
+            shown = shown if len(shown) <= 80 else shown[:77] + "..."
+            # Half characters of a broken file could be neither printed nor written.
+            place, shown = (text.encode("utf-8", "backslashreplace").decode() for text in (where, shown))
+            self.listed.append(Fault(kind, place, shown))
 
     def _firsts(self) -> list[Fault]:
         seen: dict[str, Fault] = {}

@@ -1,36 +1,22 @@
-"""Pictures that have not been read yet, and their safe decoding: files, zip and tar members, bytes. No torch here.
-
-Decoding keeps the pixels as stored: like the official code of ALBEF and X-VLM (`Image.open(path).convert("RGB")`), it
-does not turn a picture upright by its EXIF orientation, because boxes refer to the stored pixels. It differs from them
-in three cases that plain conversion gets wrong: transparent pixels are flattened on white, 16-bit grey is scaled to 8
-bits instead of clipped, and a picture is refused by its header when it would decode to more pixels than allowed.
-"""
+"""Pictures that have not been read yet: files, members of zip and tar archives, bytes. No torch here."""
 
 from __future__ import annotations
 
 import io
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
+from vlzoo.data.decoding import MAX_PIXELS, TOO_LARGE, decode, read_picture
 from vlzoo.data.paths import inside
 from vlzoo.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-T = TypeVar("T")
-
-MAX_PIXELS = 64_000_000
-"""The most pixels a picture may have, 8,000 x 8,000: 192 MB once decoded."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +75,17 @@ class ZipImage:
         return _opened(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
+        archive, entry = self._entry()
+        _check_bytes(entry.file_size, self.name, self.max_pixels)
+        return io.BytesIO(archive.read(entry))
+
+    def _entry(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
         # Forked workers must not share one file offset.
         archive = _zip((self.archive, os.stat(self.archive).st_mtime_ns, os.getpid()))
         try:
-            size = archive.getinfo(self.member).file_size
+            return archive, archive.getinfo(self.member)
         except KeyError as error:
             raise DataError(f"no member {self.member!r} in this archive", where=self.archive) from error
-        if size > 8 * self.max_pixels:
-            raise DataError(f"{size:,} bytes are too many for a picture", where=self.name)
-        return io.BytesIO(archive.read(self.member))
 
 
 @lru_cache(maxsize=16)
@@ -138,6 +126,7 @@ class TarImage:
         return _opened(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
+        _check_bytes(self.size, self.name, self.max_pixels)
         with Path(self.archive).open("rb") as file:
             file.seek(self.offset)
             return io.BytesIO(file.read(self.size))
@@ -168,24 +157,10 @@ class BytesImage:
         Raises:
             DataError: truncated, not a picture, or too many pixels.
         """
-        return decode(io.BytesIO(self.data), self.label, self.max_pixels)
+        return _opened(self.label, lambda: io.BytesIO(self.data), self.max_pixels)
 
     def __repr__(self) -> str:
         return f"BytesImage({self.label!r}, {len(self.data)} bytes)"
-
-
-def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> Image:
-    """The RGB picture in `stream`; its size is read and bounded before any pixel is decoded.
-
-    Args:
-        stream: the encoded picture; only the first frame is read.
-        name: where it came from, for messages.
-        max_pixels: the bound on width times height.
-
-    Raises:
-        DataError: truncated, not a picture, or too many pixels.
-    """
-    return _read(stream, name, max_pixels, _rgb)
 
 
 def picture_size(image: FileImage | BytesImage) -> tuple[int, int]:
@@ -195,56 +170,29 @@ def picture_size(image: FileImage | BytesImage) -> tuple[int, int]:
         DataError: outside its root, missing, not a picture, or too many pixels.
     """
     with _stream_of(image.name, lambda: _encoded(image)) as stream:
-        return _read(stream, image.name, image.max_pixels, lambda picture: picture.size)
+        return read_picture(stream, image.name, image.max_pixels, lambda picture: picture.size)
 
 
 def _encoded(image: FileImage | BytesImage) -> IO[bytes]:
     return io.BytesIO(image.data) if isinstance(image, BytesImage) else inside(image.root, image.path).open("rb")
 
 
-def _read(stream: IO[bytes], name: str, max_pixels: int, take: Callable[[Image], T]) -> T:
-    from PIL import Image, UnidentifiedImageError
+def require_picture(image: object) -> None:
+    """Refuse a picture whose file, or member of a zip archive, is not there; nothing is decoded.
 
-    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-    try:
-        with Image.open(stream) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise DataError(
-                    f"{width:,} x {height:,} pixels are more than the {max_pixels:,} allowed",
-                    where=name,
-                    fix="make the picture smaller, or leave it out",
-                )
-            return take(picture)
-    except UnidentifiedImageError as error:
-        raise DataError("not a picture in a format that can be read", where=name) from error
-    except bombs as error:
-        raise DataError(f"more pixels than the {max_pixels:,} allowed ({error})", where=name) from error
-    # Decoders report damage in all these ways.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, MemoryError) as error:
-        raise DataError(f"the picture is damaged: {error}", where=name, fix="download it again") from error
+    Raises:
+        DataError: it is not there.
+    """
+    if isinstance(image, FileImage) and not inside(image.root, image.path).is_file():
+        raise DataError("there is no such picture", where=image.name)
+    if isinstance(image, ZipImage):
+        _stream_of(image.name, lambda: image._entry()[0].open(image.member)).close()
 
 
-def _rgb(picture: Image) -> Image:
-    """Any mode as RGB: transparency on white, deep grey scaled to 8 bits."""
-    from PIL import Image
-
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
-        return Image.fromarray(_eight_bit(np.asarray(picture))).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
-        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, clear).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _eight_bit(grey_HW: np.ndarray) -> np.ndarray:
-    """Grey levels [H, W] of 8, 16 or more bits, or floats, as uint8; H rows, W columns."""
-    level_HW = np.nan_to_num(grey_HW.astype(np.float64))
-    top = max(float(level_HW.max(initial=0.0)), 0.0)
-    deep = np.issubdtype(grey_HW.dtype, np.uint16) or 255 < top <= 65535
-    full = 65535.0 if deep else (1.0 if grey_HW.dtype.kind == "f" and top <= 1 else max(top, 255.0))
-    return np.clip(level_HW * (255.0 / full) + 0.5, 0, 255).astype(np.uint8)
+def _check_bytes(size: int, name: str, max_pixels: int) -> None:
+    if size > 8 * max_pixels:
+        said = f"{size:,} bytes are too many for a picture of at most {max_pixels:,} pixels"
+        raise DataError(said, where=name, fix=TOO_LARGE)
 
 
 def _opened(name: str, open_: Callable[[], IO[bytes]], max_pixels: int) -> Image:
@@ -255,15 +203,12 @@ def _opened(name: str, open_: Callable[[], IO[bytes]], max_pixels: int) -> Image
 def _stream_of(name: str, open_: Callable[[], IO[bytes]]) -> IO[bytes]:
     try:
         return open_()
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError("there is no such picture", where=name, fix="`vlzoo data check` names all that miss") from error
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(_reason(error, "a picture"), where=name) from error
-
-
-def _reason(error: Exception, wanted: str) -> str:
-    if isinstance(error, IsADirectoryError):
-        return f"a folder where {wanted} is expected"
-    if isinstance(error, FileNotFoundError):
-        return f"there is no such file; {wanted} is expected"
-    return f"can't be read as {wanted}: {error}"
+    except IsADirectoryError as error:
+        raise DataError("a folder where a picture is expected", where=name) from error
+    # Besides the system's errors, those of an archive: damaged, encrypted, packed in a way that is not known.
+    except Exception as error:
+        raise DataError(f"can't be read as a picture: {str(error) or type(error).__name__}", where=name) from error

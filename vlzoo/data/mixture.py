@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from vlzoo.config.tree import Tree, parse
+from vlzoo.data.build import build_source
 from vlzoo.data.cards import Card
 from vlzoo.data.derived import Half, Joined
 from vlzoo.data.permute import Permutation
@@ -167,6 +168,7 @@ class PartOf:
         take: `all`, `texts` or `images`.
         join: the name under which it is joined with others, picture by picture; empty: it stands alone.
         options: of the source.
+        where: the file, the line and the key, for messages.
     """
 
     name: str
@@ -176,6 +178,7 @@ class PartOf:
     take: str
     join: str
     options: Mapping[str, Any]
+    where: str = ""
 
 
 def read_mixture(path: str | Path) -> tuple[str, list[PartOf]]:
@@ -218,7 +221,8 @@ def _part(name: str, value: Any, place: str) -> PartOf:
     options = {key: option for key, option in entry.items() if key not in PART_KEYS}
     weight = _weight(name, entry.get("weight", 1.0), place)
     join = typed(entry.get("join", ""), str, place)
-    return PartOf(name, need(entry, "part", str, place), entry.get("root", name), weight, take, join, options)
+    root = typed(entry.get("root", name), str, place, "the root")
+    return PartOf(name, need(entry, "part", str, place), root, weight, take, join, options, place)
 
 
 def mixture_file(name: str) -> Path:
@@ -259,9 +263,9 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
     sources: dict[str, Any] = {}
     for part in parts:
         options = dict(part.options)
-        if "strict" in schema_of(registry().find("data", part.part)).names:
+        if "strict" in schema_of(registry().find("data", part.part, where=part.where)).names:
             options.setdefault("strict", strict)
-        source = registry().build("data", part.part, root=str(Path(root, part.root)), **options)
+        source = build_source(part.part, {"root": str(Path(root, part.root)), **options}, where=part.where)
         sources[part.name] = source if part.take == "all" else Half(source, part.take)
     weights = {part.name: part.weight for part in parts}
     return Mixture(*_joined(parts, sources, weights, str(found)), name=name, seed=seed)

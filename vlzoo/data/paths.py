@@ -15,13 +15,16 @@ def inside(root: str | Path, path: str) -> Path:
     elsewhere; any other link that leaves `root` is refused, because paths come from annotation files.
 
     Raises:
-        DataError: the path is absolute, climbs with `..`, or a link leads out of `root`.
+        DataError: the path is absolute, climbs with `..`, holds what no name of a file may, or a link leads out.
     """
     parts = PurePosixPath(path.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or "\0" in path or Path(path).drive:
         raise DataError(f"the path {path!r} leaves its folder", where=str(root), fix="paths must lie below the root")
     found = Path(root, path)
-    real = os.path.realpath(found)
+    try:
+        real = os.path.realpath(found)
+    except ValueError as error:  # lone surrogates, which no file system takes
+        raise DataError(f"{path!r} is no name of a file", where=str(root)) from error
     bases = [os.path.realpath(root)]
     if len(parts.parts) > 1:
         bases.append(os.path.realpath(Path(root, parts.parts[0])))
@@ -32,3 +35,25 @@ def inside(root: str | Path, path: str) -> Path:
             fix="copy the file below the root, or make the root's own sub-folder the link",
         )
     return found
+
+
+def matching(root: str | Path, pattern: str) -> list[str]:
+    """The files below `root` that a pattern names, by name: paths below `root`, with `/`.
+
+    Args:
+        root: a folder; the pattern must not leave it.
+        pattern: a file's path, in which `*` stands for any part of a name and `**` for any folders.
+
+    Raises:
+        DataError: the pattern is empty, absolute, or climbs with `..`.
+    """
+    parts = PurePosixPath(pattern.replace("\\", "/"))
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in pattern:
+        raise DataError(f"the pattern {pattern!r} names no files below a folder", where=str(root), fix="as in *.json")
+    try:
+        found = sorted(path for path in Path(root).glob(pattern) if path.is_file())
+    except (OSError, ValueError, NotImplementedError, IndexError) as error:
+        raise DataError(
+            f"the pattern {pattern!r} can't be used: {error}", where=str(root), fix="as in *.json"
+        ) from error
+    return [path.relative_to(root).as_posix() for path in found]

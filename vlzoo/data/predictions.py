@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,11 +24,16 @@ class Listed(list[Sample]):
     Args:
         samples: the samples.
         data: name and fingerprint of the file.
+        left_out: what its predictions may be about beside them: names of what has no agreed label.
     """
 
-    def __init__(self, samples: Iterable[Sample], data: str) -> None:
+    def __init__(self, samples: Iterable[Sample], data: str, left_out: Iterable[str] = ()) -> None:
         super().__init__(samples)
-        self.data = data
+        self.data, self._left_out = data, tuple(left_out)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Names of what is no sample, but may be predicted."""
+        return self._left_out
 
 
 class Refused(ValueError):
@@ -52,6 +57,8 @@ def row_id(row: Mapping[str, Any], key: str) -> str:
         Refused: it is neither a whole number nor text.
     """
     value = row[key]
+    if isinstance(value, float) and value.is_integer():
+        raise Refused(f"rows whose {key!r} is a decimal number, where a whole one such as 7 is written", value)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise Refused(f"rows whose {key!r} is no whole number or text", value)
     return str(value)
@@ -102,6 +109,8 @@ def collect(
     expected: Collection[str],
     *,
     allow_missing: bool = False,
+    beside: Collection[str] = (),
+    columns: Sequence[str] | None = None,
 ) -> Collected[T]:
     """Predictions held against the ids that the annotations know.
 
@@ -111,13 +120,16 @@ def collect(
         value: the prediction in a row; raises `Refused` or KeyError.
         expected: ids of the annotations.
         allow_missing: ids without a prediction are returned, not refused.
+        beside: further ids that rows may be about; these are read, checked and not returned.
+        columns: of a table of predictions that may have no line of names.
 
     Raises:
         PredictionError: rows without the needed fields, unknown, duplicate or missing ids, values that cannot be
             scored: all of them at once, counted, with the first few named.
     """
     known, values, seen, refusals = frozenset(expected), dict[str, T](), set[str](), Refusals()
-    for where, row in read_rows(path):
+    others = frozenset(beside)
+    for where, row in read_rows(path, columns=columns):
         place, name = f"the row at {where.removeprefix(str(path)).lstrip(':')}", None
         try:
             name = key(row)
@@ -131,7 +143,7 @@ def collect(
             continue
         if name in seen:
             refusals.add("duplicate ids", name)
-        elif name not in known:
+        elif name not in known and name not in others:
             refusals.add("unknown ids", name)
         seen.add(name)
     missing = tuple(name for name in expected if name not in seen)

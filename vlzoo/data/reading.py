@@ -10,6 +10,7 @@ import codecs
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,9 +41,10 @@ def require_file(path: str | Path) -> Path:
         DataError: nothing is there, or a folder; offers the nearest name beside it.
     """
     file = Path(path)
-    if file.is_file():
+    there = kind_of(file)
+    if there == "file":
         return file
-    if file.is_dir():
+    if there == "folder":
         raise DataError("a folder where a file is expected", where=str(file))
     if not file.parent.is_dir():
         raise DataError("there is no such file, and no such folder", where=str(file), fix="is the root right?")
@@ -57,10 +59,22 @@ def require_folder(path: str | Path) -> Path:
         DataError: nothing is there, or a file.
     """
     folder = Path(path)
-    if folder.is_dir():
+    there = kind_of(folder)
+    if there == "folder":
         return folder
-    what = "a file where a folder is expected" if folder.exists() else "there is no such folder"
-    raise DataError(what, where=str(folder))
+    raise DataError("a file where a folder is expected" if there else "there is no such folder", where=str(folder))
+
+
+def kind_of(path: Path) -> str:
+    """What is at a place: `file`, `folder`, or nothing: an empty text.
+
+    Raises:
+        DataError: the system refuses to look: a name that is too long, a folder that may not be entered.
+    """
+    try:
+        return "file" if path.is_file() else "folder" if path.is_dir() else ""
+    except OSError as error:
+        raise DataError(f"there is no such file or folder: {error.strerror}", where=short(str(path))) from error
 
 
 def read_text(path: str | Path) -> str:
@@ -107,11 +121,29 @@ def read_json(path: str | Path, kind: type[T] | None = None) -> Any:
         DataError: missing, a folder, not json (with its line), or of another kind.
     """
     try:
-        value = json.loads(read_text(path))
+        value = loads(read_text(path), str(path))
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise DataError(f"not JSON: {error}", where=f"{path}:{line}", fix="is it cut off?") from error
     return value if kind is None else typed(value, kind, f"{path}", "the top level")
+
+
+def loads(text: str, where: str) -> Any:
+    """The value of a JSON text, whose objects hold each key once: `json` itself keeps the last and says nothing.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON.
+        DataError: a key is there twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> Record:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise DataError(f"{key!r} is there twice in {short(found)}", where=where, fix="drop one of the two")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 def need(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
@@ -129,10 +161,24 @@ def optional(record: Mapping[str, Any], key: str, kind: type[T], where: str) -> 
     """`record[key]`, checked; None where the key is missing or its value is null.
 
     Raises:
-        DataError: the value is not of `kind`.
+        DataError: the value is not of `kind`, or a text that cannot be written again.
     """
     value = record.get(key)
+    if isinstance(value, str) and _is_broken(value):
+        raise DataError(f"the value of {key!r} is {short(value)}, which holds half a character", where=where)
     return None if value is None else typed(value, kind, where, f"the value of {key!r}")
+
+
+def flag(record: Mapping[str, Any], key: str, where: str) -> bool:
+    """`record[key]`, a yes or no that files write as 1 or 0 or as true or false; False where it is missing or null.
+
+    Raises:
+        DataError: another value: "0" would count as yes, and not a number as well.
+    """
+    value = record.get(key)
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise DataError(f"the value of {key!r} is {short(value)}, expected 0 or 1", where=where)
 
 
 def typed(value: Any, kind: type[T], where: str, what: str = "the value") -> T:
@@ -163,7 +209,23 @@ def identifier(record: Mapping[str, Any], key: str, where: str) -> str:
         raise DataError(f"the id {key!r} is {value!r}, a decimal number", where=where, fix=fix)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise DataError(f"the id {key!r} is {short(value)}, expected a whole number or text", where=where)
-    return str(value)
+    if isinstance(value, str) and _is_broken(value):
+        raise DataError(f"the id {key!r} is {short(value)}, which holds half a character", where=where)
+    return str(typed(value, type(value), where, f"the id {key!r}"))
+
+
+def optional_identifier(record: Mapping[str, Any], key: str, where: str) -> str | None:
+    """An id as text; None where the key is missing or its value is null.
+
+    Raises:
+        DataError: it is neither a number nor text.
+    """
+    return None if record.get(key) is None else identifier(record, key, where)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text holds one half of a pair of surrogates, which JSON's escapes can write and UTF-8 cannot."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def short(value: object) -> str:
@@ -172,18 +234,41 @@ def short(value: object) -> str:
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-def unique(pairs: Iterable[tuple[str, T]], what: str, where: str) -> dict[str, T]:
+class Ids:
+    """The ids that were met so far. Readers and scorers ask it alike, so that both know the same duplicates.
+
+    Args:
+        what: what an id is called.
+        numbers: ids are numbers, so that "007" is 7; else it is another text.
+        fix: what to do about one that is there twice.
+    """
+
+    def __init__(self, what: str, *, numbers: bool = False, fix: str = "drop one of the two") -> None:
+        self.what, self.numbers, self.fix = what, numbers, fix
+        self._met: set[str] = set()
+
+    def add(self, name: str, where: str) -> None:
+        """Take one more id.
+
+        Raises:
+            DataError: it was met before.
+        """
+        plain = (name.lstrip("0") or "0") if self.numbers and name.isdecimal() else name
+        if plain in self._met:
+            raise DataError(f"{self.what} {name!r} is there twice", where=where, fix=self.fix)
+        self._met.add(plain)
+
+
+def unique(pairs: Iterable[tuple[str, T]], what: str, where: str, *, numbers: bool = False) -> dict[str, T]:
     """A mapping from pairs whose first entry must not repeat.
 
     Raises:
         DataError: names the id that is there twice.
     """
     found: dict[str, T] = {}
+    ids = Ids(what, numbers=numbers)
     for key, value in pairs:
-        if key in found:
-            raise DataError(
-                f"{what} {key!r} is there twice", where=where, fix="ids must be unique; drop one of the two"
-            )
+        ids.add(key, where)
         found[key] = value
     return found
 
@@ -202,7 +287,7 @@ def read_skip_list(path: str | Path) -> frozenset[str]:
 def first_existing(root: str | Path, names: Iterable[str]) -> str:
     """The first of several accepted names that is there below `root`; the first of all where none is."""
     choices = list(names)
-    return next((name for name in choices if (Path(root) / name).exists()), choices[0])
+    return next((name for name in choices if kind_of(Path(root) / name)), choices[0])
 
 
 def _is_gzip(path: Path) -> bool:

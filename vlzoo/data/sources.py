@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal
 
 from vlzoo.data import store
 from vlzoo.data.cards import Card, sizes_text
-from vlzoo.data.faults import Faults
-from vlzoo.data.reading import read_skip_list, require_folder
+from vlzoo.data.faults import Faults, share
+from vlzoo.data.reading import kind_of, read_skip_list, require_folder
 from vlzoo.data.records import Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, UnknownName, did_you_mean
@@ -50,11 +50,20 @@ class Expected:
     def missing(self, root: Path) -> str | None:
         """What is wrong with it below `root`, in a line; None where it is there."""
         place = root / self.path
-        if self.kind == "file" and not place.is_file():
-            return f"{place}: {'a folder where a file is expected' if place.is_dir() else 'missing'} ({self.about})"
-        if self.kind == "folder" and not place.is_dir():
-            return f"{place}: {'a file where a folder is expected' if place.exists() else 'missing'} ({self.about})"
-        return None
+        there = kind_of(place)
+        if there == self.kind:
+            return None
+        return f"{place}: {f'a {there} where a {self.kind} is expected' if there else 'missing'} ({self.about})"
+
+    def hash_into(self, digest: Any, root: Path) -> None:
+        """Take it into a fingerprint."""
+        place = root / self.path
+        digest.update(self.path.encode())
+        if place.is_file() and self.hashed:
+            with place.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        elif place.is_file():
+            digest.update(str(place.stat().st_size).encode())
 
 
 class Source:
@@ -71,8 +80,13 @@ class Source:
         root: the folder that holds the data.
         split: which part of it.
         strict: raise where a split's size is not the official one, instead of warning.
-        allowed_faults: the share of records that may be unusable before reading stops.
+        allowed_faults: the share of records that may be unusable before reading stops, from 0 to 1.
         skip: a list of pictures to leave out, as `vlzoo data check --images --faults FILE` writes it.
+
+    Raises:
+        UnknownName: there is no such split.
+        DataError: `allowed_faults` is no share; at first use: files are missing or malformed, too much of them is
+            unusable, or there is no sample.
     """
 
     card: ClassVar[Card]
@@ -95,7 +109,7 @@ class Source:
                 f"{self.card.name} has no split {split!r}", fix=did_you_mean(split, self.splits, what="splits")
             )
         self.root, self.split, self.strict = str(root), split, strict
-        self.allowed_faults, self.skip = allowed_faults, skip
+        self.allowed_faults, self.skip = share(allowed_faults, self.card.name), skip
         self._rows: Sequence[Any] | None = None
         self._faults: Faults | None = None
 
@@ -183,7 +197,7 @@ class Source:
         """A hash of 16 hex digits of the annotations, the split and the options; not of where they lie."""
         digest = hashlib.sha256(repr((self.card.name, self._options())).encode())
         for expected in self.files():
-            _digest(digest, Path(self.root), expected)
+            expected.hash_into(digest, Path(self.root))
         for line in (*sorted(self.skipped_pictures()), *self.fingerprint_lines()):
             digest.update(line.encode())
         return digest.hexdigest()[:16]
@@ -195,8 +209,8 @@ class Source:
     def missing(self) -> list[str]:
         """What is missing below the root, one line each; nothing is read."""
         root = Path(self.root)
-        if not root.is_dir():
-            return [f"{root}: {'a file where a folder is expected' if root.exists() else 'missing'} (the root)"]
+        if (there := kind_of(root)) != "folder":
+            return [f"{root}: {'a file where a folder is expected' if there else 'missing'} (the root)"]
         return [line for expected in self.files() if (line := expected.missing(root))]
 
     def skipped_pictures(self) -> frozenset[str]:
@@ -220,10 +234,13 @@ class Source:
         if self.on_disk and self.columns is not None:
             rows, faults = self._from_disk(faults)
         elif self.columns is not None:
-            rows = store.in_memory(self._kept(faults), self.columns)
+            rows = store.in_memory(self._kept(faults), self.columns, self._read_from())
         else:
             rows = list(self._kept(faults))
         faults.check()
+        if not len(rows):
+            note = f"`skip` lists {len(self.skipped_pictures()):,} pictures" if self.skip else ""
+            raise faults.nothing_left([str(root / expected.path) for expected in self.files()], note)
         self._rows, self._faults = rows, faults
         self._compare()
 
@@ -238,7 +255,7 @@ class Source:
         assert self.columns is not None
         root = Path(self.root)
         if not _writable(store.cache_folder()):
-            return store.in_memory(self._kept(faults), self.columns), faults
+            return store.in_memory(self._kept(faults), self.columns, self._read_from()), faults
         files = [root / expected.path for expected in self.files()]
         options = repr((self._options(), sorted(self.skipped_pictures())))
         file = store.cache_file(store.cache_folder(), self.name, files, options)
@@ -251,7 +268,12 @@ class Source:
             yield from self._kept(faults)
             notes_later.update(faults.notes())
 
-        return store.mapped(noted(), self.columns, file, notes_later), faults
+        return store.mapped(noted(), self.columns, file, notes_later, self._read_from()), faults
+
+    def _read_from(self) -> str:
+        """The annotation files, for messages about a row."""
+        files = [str(Path(self.root, file.path)) for file in self.files() if file.kind == "file"]
+        return ", ".join(files) or self.root
 
     def _compare(self) -> None:
         """Print the sizes, and warn or raise where they are not the official ones."""
@@ -275,14 +297,3 @@ def _writable(folder: Path) -> bool:
     except OSError:
         return False
     return os.access(folder, os.W_OK)
-
-
-def _digest(digest: Any, root: Path, expected: Expected) -> None:
-    """Take one expected file or folder into a fingerprint."""
-    place = root / expected.path
-    digest.update(expected.path.encode())
-    if place.is_file() and expected.hashed:
-        with place.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    elif place.is_file():
-        digest.update(str(place.stat().st_size).encode())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from vlzoo import __version__
+from vlzoo.data.reading import short
 from vlzoo.errors import DataError
 from vlzoo.files import replacing, write_text
 from vlzoo.resources import cache_dir
@@ -88,15 +89,26 @@ def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
     return pa.schema([(name, types[word]) for name, word in columns.items()])
 
 
-def in_memory(rows: Iterable[Row], columns: Mapping[str, str]) -> Rows:
-    """The rows as an Arrow table in memory; they are read `BATCH` at a time."""
+def in_memory(rows: Iterable[Row], columns: Mapping[str, str], source: str = "") -> Rows:
+    """The rows as an Arrow table in memory; they are read `BATCH` at a time.
+
+    Args:
+        rows: read `BATCH` at a time.
+        columns: the schema's words.
+        source: the files that the rows are of, for messages.
+
+    Raises:
+        DataError: a value that its column cannot hold.
+    """
     import pyarrow as pa
 
     schema = arrow_schema(columns)
-    return Rows(pa.Table.from_batches(list(_batches(rows, schema)), schema=schema))
+    return Rows(pa.Table.from_batches(list(_batches(rows, schema, source)), schema=schema))
 
 
-def mapped(rows: Iterable[Row], columns: Mapping[str, str], file: Path, notes: Mapping[str, Any]) -> Rows:
+def mapped(
+    rows: Iterable[Row], columns: Mapping[str, str], file: Path, notes: Mapping[str, Any], source: str = ""
+) -> Rows:
     """The rows as a memory-mapped Arrow file, written whole or not at all.
 
     Args:
@@ -104,13 +116,17 @@ def mapped(rows: Iterable[Row], columns: Mapping[str, str], file: Path, notes: M
         columns: the schema's words.
         file: where it will lie.
         notes: kept beside it as json, read by `reopened`; filled while the rows are read.
+        source: the files that the rows are of, for messages.
+
+    Raises:
+        DataError: a value that its column cannot hold.
     """
     import pyarrow as pa
 
     schema = arrow_schema(columns)
     with replacing(file) as fresh:
         with pa.OSFile(str(fresh), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in _batches(rows, schema):
+            for batch in _batches(rows, schema, source):
                 writer.write_batch(batch)
         # The notes first: a table is never seen without them.
         write_text(_notes_file(file), json.dumps(notes, ensure_ascii=False))
@@ -142,12 +158,44 @@ def cache_folder() -> Path:
     return cache_dir() / "data"
 
 
-def _batches(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Iterable[Row], schema: pa.Schema, source: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    reader = iter(rows)
+    lists = [column.name for column in schema if pa.types.is_list(column.type)]
+    reader, read = iter(rows), 0
     while taken := list(islice(reader, BATCH)):
-        yield pa.RecordBatch.from_pylist(taken, schema=schema)
+        try:
+            # Arrow takes a text for a list of its letters.
+            if any(isinstance(row.get(name), str) for name in lists for row in taken):
+                raise TypeError("a text, no list")
+            batch = pa.RecordBatch.from_pylist(taken, schema=schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise _refused(taken, schema, read, source) or error from error
+        read += len(taken)
+        yield batch
+
+
+def _refused(taken: Sequence[Row], schema: pa.Schema, read: int, source: str) -> DataError | None:
+    """The first value that no column holds, with its place; what readers know they have checked before."""
+    for number, row in enumerate(taken, start=read):
+        for column in schema:
+            if (why := _misfit(row.get(column.name), column.type)) is not None:
+                called = next((f" ({row[key]!r})" for key in ("id", "name") if key in row and key != column.name), "")
+                what = f"{column.name!r} of row {number}{called} is {short(row[column.name])}"
+                return DataError(f"{what}, which is no {column.type}: {why}", where=source or None)
+    return None
+
+
+def _misfit(value: Any, kind: pa.DataType) -> str | None:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) and isinstance(value, str):
+        return "a text, no list"
+    try:
+        pa.array([value], type=kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        return str(error)
+    return None
 
 
 def _open(file: Path) -> Rows:

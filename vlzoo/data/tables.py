@@ -11,21 +11,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.reading import Record, read_json, read_lines, short, typed
+from vlzoo.data.reading import Record, loads, read_json, read_lines, short, typed
 from vlzoo.errors import DataError
 
 MAX_FIELD = 16 * 2**20
 """The longest field of a csv or tsv file, in characters: a picture in base64 fits."""
 
 
-def read_rows(
-    path: str | Path, inside: str | None = None, *, columns: Sequence[str] | None = None
-) -> Iterator[tuple[str, Record]]:
+def read_rows(path: str | Path, *inside: str, columns: Sequence[str] | None = None) -> Iterator[tuple[str, Record]]:
     """The rows of a file that anybody wrote, with their places.
 
     Args:
-        path: a table where it is called `.csv` or `.tsv`; else JSON of any of the forms.
-        inside: name of the list, where the file may be an object that holds it.
+        path: JSON of any of the forms, or a table where it is called `.csv` or `.tsv`; with `columns` a table may be
+            called anything.
+        inside: names of the list, where the file may be an object that holds it.
         columns: of a table that may have no line of names: a first line that holds one of these names is such a line.
 
     Raises:
@@ -39,10 +38,8 @@ def read_rows(
         raise DataError("holds no rows", where=str(path))
 
 
-def _rows(path: str | Path, inside: str | None, columns: Sequence[str] | None) -> Iterator[tuple[str, Record]]:
-    name = Path(path).name.removesuffix(".gz")
-    if name.endswith((".csv", ".tsv")):
-        delimiter = "," if name.endswith(".csv") else "\t"
+def _rows(path: str | Path, inside: Sequence[str], columns: Sequence[str] | None) -> Iterator[tuple[str, Record]]:
+    if (delimiter := delimiter_of(path, named=columns is None)) is not None:
         headed = columns is None or _has_names(path, columns, delimiter)
         yield from read_table(path, columns=None if headed else columns, delimiter=delimiter)
         return
@@ -51,10 +48,45 @@ def _rows(path: str | Path, inside: str | None, columns: Sequence[str] | None) -
         yield from read_jsonl(path)
         return
     place = str(path)
-    if isinstance(whole, dict) and inside is not None and inside in whole:
-        whole, place = whole[inside], f"{path}: {inside}"
+    if (key := _key_inside(whole, inside)) is not None:
+        place = f"{path}: {key}"
+        whole = typed(whole[key], list, str(path), f"the value of {key!r}")
     for index, row in enumerate(whole if isinstance(whole, list) else [whole]):
         yield (where := f"{place}[{index}]"), typed(row, dict, where, "the entry")
+
+
+def delimiter_of(path: str | Path, *, named: bool = True) -> str | None:
+    """What separates the fields of a table, comma or tab; None where the file holds JSON.
+
+    Args:
+        path: the file. Its first line decides; its name only where that line can be read both ways.
+        named: only what is called `.csv` or `.tsv` is a table.
+
+    Raises:
+        DataError: missing, a folder, or not UTF-8.
+    """
+    name = Path(path).name.removesuffix(".gz")
+    ending = {".csv": ",", ".tsv": "\t"}.get(name[-4:])
+    first = next((line for _, line in read_lines(path) if line.strip()), "")
+    if (ending is None and named) or _opens_json(first, surely=ending is not None):
+        return None
+    present = [mark for mark in (ending, "\t", ",") if mark and mark in first]
+    return present[0] if present else ending
+
+
+def _opens_json(line: str, *, surely: bool) -> bool:
+    """Whether a first line is one of JSON: it begins so, and `surely` also is a value or its lone bracket."""
+    text = line.strip()
+    if text[:1] not in ("{", "[") or not surely:
+        return text[:1] in ("{", "[")
+    try:
+        return text in ("{", "[") or isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _key_inside(whole: Any, inside: Sequence[str]) -> str | None:
+    return next((key for key in inside if isinstance(whole, dict) and key in whole), None)
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[str, Record]]:
@@ -68,7 +100,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[str, Record]]:
             continue
         where = f"{path}:{number}"
         try:
-            value = json.loads(line)
+            value = loads(line, where)
         except (ValueError, RecursionError) as error:
             why = getattr(error, "msg", None) or error
             raise DataError(f"not JSON: {why} in {short(line)}", where=where) from error
@@ -100,7 +132,7 @@ def read_table(
         yield where, dict(zip(names, fields, strict=False))
 
 
-def _whole(path: str | Path, inside: str | None) -> Any:
+def _whole(path: str | Path, inside: Sequence[str]) -> Any:
     """The value of a file that is one JSON value; None where it holds one object a line, or nothing."""
     lines = (line for _, line in read_lines(path) if line.strip())
     first = next(lines, None)
@@ -111,7 +143,7 @@ def _whole(path: str | Path, inside: str | None) -> Any:
     except (ValueError, RecursionError):
         # A value of many lines. A first line of JSON lines that is broken is told as that line's fault.
         return read_json(path) if first.strip() in ("{", "[") or not _second_is_object(lines) else None
-    if isinstance(value, list) or (isinstance(value, dict) and inside is not None and inside in value):
+    if isinstance(value, list) or _key_inside(value, inside) is not None:
         return read_json(path)
     return None
 
@@ -133,7 +165,9 @@ def _quoted(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]
     """Fields that `"` may quote, with the line they end on."""
     csv.field_size_limit(MAX_FIELD)  # the process's, so every reader says its own
     # A lone carriage return in a field is a blank, not the end of a row, as csv would have it.
-    rows = csv.reader((line.replace("\r", " ") + "\n" for _, line in read_lines(path)), delimiter=delimiter)
+    rows = csv.reader(
+        (line.replace("\r", " ") + "\n" for _, line in read_lines(path)), delimiter=delimiter, strict=True
+    )
     try:
         for fields in rows:
             if fields:

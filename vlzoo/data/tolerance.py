@@ -65,5 +65,5 @@ class Tolerance:
             raise DataError(
                 f"{share}, and {self.allowed:.1%} in all may be; the last: {error.what}",
                 where=error.where,
-                fix="mend the data, leave the listed pictures out (`skip`), or raise the share",
+                fix="mend the data, leave the listed pictures out (`skip`), or raise `allowed_faults`",
             ) from error

@@ -5,6 +5,7 @@ Legend: L text tokens, P image tokens after the prefix, N all image tokens, H pi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
 from vlzoo.models.prepared import as_kv
 from vlzoo.offers import MATCH, Match
-from vlzoo.text.cleaning import pre_caption
+from vlzoo.text.cleaning import encodable, pre_caption
 from vlzoo.types import KV, Fused, Tokens
 
 
@@ -35,7 +36,7 @@ class Explained:
         picture: the picture as the maps lie on it, levels [H, W, 3] uint8.
         words: the caption's words, [CLS] first.
         maps: one map a text position, [L, rows, columns] float32.
-        logit: the matching logit (class 1).
+        score: the difference of the matching head's two logits: the log-odds of a match.
         probability: of a match.
         layer: the fusion layer of the maps, counted from 0.
         layers: how many the fusion has.
@@ -45,7 +46,7 @@ class Explained:
     picture: NDArray[np.uint8]
     words: list[Word]
     maps: NDArray[np.float32]
-    logit: float
+    score: float
     probability: float
     layer: int
     layers: int
@@ -64,13 +65,13 @@ class Masked:
     Attributes:
         word: the piece drawn.
         weight: weights of the patches, [rows, columns] float32.
-        logit: the matching logit with the mask.
+        score: the difference of both logits with the mask.
         probability: likewise.
     """
 
     word: Word
     weight: NDArray[np.float32]
-    logit: float
+    score: float
     probability: float
 
 
@@ -149,7 +150,8 @@ class Explainer:
             VlzooError: the caption has no such word.
         """
         explained, passed = self._explained(image, caption)
-        chosen = named_word(explained.words, word) if word else drawn_word(explained.words, passed.text, seed)
+        clean = self.engine.collator.clean
+        chosen = named_word(explained.words, clean(word)) if word else drawn_word(explained.words, passed.text, seed)
         map_1P = torch.from_numpy(explained.of(chosen)).reshape(1, -1).to(passed.image.x.device)
         weight_1N = soft_mask(map_1P, prefix=passed.image.prefix)
         with torch.no_grad(), self.engine.autocast():
@@ -164,6 +166,7 @@ class Explainer:
         # The caller may only measure: all of the pass needs its history, slices of the logits too.
         with torch.inference_mode(False), torch.enable_grad():
             passed = self._pass(image, caption)
+            check_read(engine.tokenizer.tokens(passed.text.ids[0].tolist()), words)
             grid, prefix = grid_of(passed.image), passed.image.prefix
             maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=prefix)
         maps = maps_1LP[0].reshape(-1, *grid).cpu().numpy()
@@ -211,6 +214,22 @@ def grid_of(image: Tokens) -> tuple[int, int]:
     return image.grid
 
 
+def check_read(pieces: Sequence[str], words: Sequence[Word]) -> None:
+    """Refuse maps that would stand under other words than the model read.
+
+    Args:
+        pieces: what the model read.
+        words: the caption's.
+
+    Raises:
+        VlzooError: a word's rows hold other pieces: the rows of the run read other texts than captions.
+    """
+    for word in words[1:]:
+        if word.pieces != (read := tuple(pieces[row] for row in word.rows if row < len(pieces))):
+            what = f"this run reads {' '.join(read) or 'nothing'} where the caption has {word.text!r}"
+            raise VlzooError(what, fix="explain a run whose rows read captions as they are: `rows: {part: pairs}`")
+
+
 def picture_of(engine: Engine, image: ImageRef) -> NDArray[np.uint8]:
     """The picture on which the maps lie: the whole one where the model saw it all, else the part it saw."""
     if isinstance(engine.augmentation, Plain):
@@ -219,19 +238,22 @@ def picture_of(engine: Engine, image: ImageRef) -> NDArray[np.uint8]:
 
 
 def verdict(logit_12: Tensor) -> tuple[float, float]:
-    """The matching logit, and the probability of a match."""
-    row = logit_12.detach().float()[0]
-    return float(row[MATCH]), float(row.softmax(0)[MATCH])
+    """The log-odds of a match, and its probability.
+
+    One logit says nothing by itself: a head may add the same to both and means what it meant.
+    """
+    row = logit_12.detach().double()[0]
+    return float(row[MATCH] - row[1 - MATCH]), float(row.softmax(0)[MATCH])
 
 
 def named_word(words: list[Word], text: str) -> Word:
-    """The first word spelt `text`.
+    """The first word spelt `text`, a cleaned one.
 
     Raises:
         VlzooError: there is none.
     """
     for word in words:
-        if word.text == text.lower():
+        if word.text == encodable(text).strip():
             return word
     raise VlzooError(f"the caption has no word {text!r}", fix=f"choose among: {', '.join(w.text for w in words)}")
 

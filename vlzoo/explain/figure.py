@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.explain.draw import Levels
+from vlzoo.explain.fonts import Fonts, drawable, fonts_for
 from vlzoo.files import replacing, writing
+from vlzoo.screen import shortened, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +28,7 @@ GAP = 0.42
 """Between two rows, for note and title, in inches."""
 
 TITLE, NOTE = 25, 40
-"""Most characters of a title and of a note: what fits a cell."""
+"""Most columns of a title and of a note: what fits a cell; a Chinese character takes two."""
 
 DPI = 120
 """Pixels an inch."""
@@ -78,16 +80,28 @@ def format_of(file: Path) -> str:
     return suffix
 
 
-def write(sheet: Sheet, file: Path) -> None:
+def write(sheet: Sheet, file: Path) -> str:
     """Draw a sheet into a file; a reader sees the old file or the whole new one.
+
+    Returns:
+        Which characters no installed font has; empty where all are drawn. It stands under the sheet, too.
 
     Raises:
         VlzooError: the suffix names no format, or the file can't be written.
     """
     kind = format_of(file)
-    figure = draw(sheet)
-    with writing(file, "the picture", fix="choose another --out"), replacing(file) as fresh:
+    note = fonts_of(sheet).note()
+    figure = draw(replace(sheet, foot=f"{sheet.foot} Note: {note}".strip() if note else sheet.foot))
+    with writing(file, "the picture", fix="choose another --out"), replacing(file) as fresh, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")  # the note says it, once
         figure.savefig(fresh, format=kind, dpi=DPI, facecolor="white")
+    return note
+
+
+def fonts_of(sheet: Sheet) -> Fonts:
+    """The fonts that draw all texts of a sheet."""
+    cells = (text for cell in sheet.cells for text in (cell.title, cell.note))
+    return fonts_for(drawable("".join((sheet.title, *sheet.lines, sheet.foot, *cells))))
 
 
 def draw(sheet: Sheet) -> Figure:
@@ -97,15 +111,18 @@ def draw(sheet: Sheet) -> Figure:
     rows = -(-len(sheet.cells) // sheet.columns)
     height, width = sheet.cells[0].picture.shape[:2]
     wide = max(sheet.columns, 3) * WIDTH
-    heading = textwrap.wrap(sheet.title, int(wide * 9)) or [""]
-    foot = textwrap.wrap(sheet.foot, int(wide * 14))
+    heading = wrapped(drawable(sheet.title), int(wide * 9))
+    foot = wrapped(drawable(sheet.foot), int(wide * 14)) if sheet.foot else []
+    families = list(fonts_of(sheet).families)
     cell = WIDTH * height / width
     top, bottom = 0.2 * len(heading) + 0.17 * len(sheet.lines) + 0.45, 0.15 * len(foot) + 0.3
     tall = top + rows * cell + (rows - 1) * GAP + bottom
     figure = Figure(figsize=(wide, tall))
-    _write_lines(figure, heading, tall - 0.1, 0.2, fontsize=11, weight="bold")
-    _write_lines(figure, sheet.lines, tall - 0.13 - 0.2 * len(heading), 0.17, fontsize=9, color="0.25")
-    _write_lines(figure, foot, 0.15 * len(foot) + 0.03, 0.15, fontsize=7, color="0.4")
+    weight = "bold" if len(families) == 1 else "normal"  # other fonts may have no bold, and half a line of it is ugly
+    _write_lines(figure, heading, tall - 0.1, 0.2, fontsize=11, weight=weight, family=families)
+    lines = [drawable(line) for line in sheet.lines]
+    _write_lines(figure, lines, tall - 0.13 - 0.2 * len(heading), 0.17, fontsize=9, color="0.25", family=families)
+    _write_lines(figure, foot, 0.15 * len(foot) + 0.03, 0.15, fontsize=7, color="0.4", family=families)
     grid = figure.add_gridspec(
         rows,
         sheet.columns,
@@ -117,7 +134,7 @@ def draw(sheet: Sheet) -> Figure:
         hspace=GAP / cell,
     )
     for i, each in enumerate(sheet.cells):
-        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), each)
+        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), each, families)
     return figure
 
 
@@ -129,15 +146,12 @@ def _write_lines(figure: Figure, lines: Sequence[str], start: float, step: float
         figure.text(0.1 / wide, (start - step * i) / tall, line, ha="left", va="top", parse_math=False, **style)
 
 
-def _place(axes: Axes, cell: Cell) -> None:
+def _place(axes: Axes, cell: Cell, families: list[str]) -> None:
     axes.imshow(cell.picture)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(_fitting(cell.title, TITLE), fontsize=9, pad=3, parse_math=False)
-    axes.set_xlabel(_fitting(cell.note, NOTE), fontsize=7, color="0.4", labelpad=2, parse_math=False)
+    style: dict[str, Any] = {"family": families, "parse_math": False}
+    axes.set_title(shortened(drawable(cell.title), TITLE), fontsize=9, pad=3, **style)
+    axes.set_xlabel(shortened(drawable(cell.note), NOTE), fontsize=7, color="0.4", labelpad=2, **style)
     for side in axes.spines.values():
         side.set(linewidth=0.4, color="0.8")
-
-
-def _fitting(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -16,11 +16,16 @@ COLUMNS = 6
 FOOT = "Each map is stretched between its own least and greatest value; the greatest is written below it."
 
 
+def match_text(probability: float, score: float) -> str:
+    """A matching score in words: the probability, and the difference of both logits."""
+    return f"match {100 * probability:.1f} %, log-odds {score:+.2f}"
+
+
 def verdict_line(shown: Explained, name: str = "") -> str:
     """A model's matching score in words."""
     head = f"{name}: " if name else ""
-    match = f"ITM logit {shown.logit:+.2f}, match {100 * shown.probability:.1f} %"
-    cut = f"; {shown.cut} words cut off" if shown.cut else ""
+    match = match_text(shown.probability, shown.score)
+    cut = f"; {shown.cut} word{'s' * (shown.cut != 1)} cut off" if shown.cut else ""
     return f"{head}{match}; Grad-CAM of fusion layer {shown.layer} (0 to {shown.layers - 1}){cut}"
 
 
@@ -50,12 +55,12 @@ def mask_sheet(shown: Explained, hidden: Masked, caption: str, style: str) -> Sh
     """The picture, the word's map, the soft mask made of it, and the masked picture."""
     picture = fit(shown.picture)
     cells = [
-        Cell(picture, "picture", f"ITM logit {shown.logit:+.2f}"),
+        Cell(picture, "picture", match_text(shown.probability, shown.score)),
         _cell(shown, hidden.word, style),
         Cell(shade(hidden.weight, picture.shape[:2]), "soft mask 1 - c", f"mean weight {hidden.weight.mean():.2f}"),
-        Cell(masked(picture, hidden.weight), "masked", f"ITM logit {hidden.logit:+.2f}"),
+        Cell(masked(picture, hidden.weight), "masked", match_text(hidden.probability, hidden.score)),
     ]
-    after = f"masked by {hidden.word.text!r}: ITM logit {hidden.logit:+.2f}, match {100 * hidden.probability:.1f} %"
+    after = f"masked by {hidden.word.text!r}: {match_text(hidden.probability, hidden.score)}"
     foot = "The model scales the image tokens by these weights, not the pixels; the last picture is a likeness."
     return Sheet(cells, len(cells), caption, [verdict_line(shown), after], foot)
 
@@ -65,8 +70,8 @@ def figures(name: str, shown: Explained, words: Sequence[Word]) -> dict[str, Any
     return {
         "run": name,
         "layer": shown.layer,
-        "itm_logit": shown.logit,
         "match": shown.probability,
+        "log_odds": shown.score,
         "grid": list(shown.maps.shape[1:]),
         "words_cut": shown.cut,
         "words": [_figures(shown, word) for word in words],
@@ -77,8 +82,8 @@ def mask_figures(hidden: Masked) -> dict[str, Any]:
     """A soft mask as plain values."""
     return {
         "word": hidden.word.text,
-        "itm_logit": hidden.logit,
         "match": hidden.probability,
+        "log_odds": hidden.score,
         "mean_weight": float(hidden.weight.mean()),
     }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vlzoo.errors import VlzooError
+from vlzoo.text.cleaning import encodable
 
 if TYPE_CHECKING:
     from vlzoo.text.tokenizer import Tokenizer
@@ -18,7 +21,7 @@ class Word:
     """A word, or a piece of one, with its rows in a map.
 
     Attributes:
-        text: as written in the cleaned caption; `[CLS]` for the first position.
+        text: as written in the cleaned caption; `[CLS]` for the first position, whatever the tokenizer calls it.
         rows: its text positions.
         pieces: the tokens there, `##` kept.
     """
@@ -28,34 +31,45 @@ class Word:
     pieces: tuple[str, ...]
 
 
-def words_of(tokenizer: Tokenizer, clean: str) -> list[Word]:
+def words_of(tokenizer: Tokenizer, clean: str, max_length: int | None = None) -> list[Word]:
     """The words of a cleaned caption in order, after `[CLS]`; what the tokenizer cuts off is left out.
+
+    What a word is, and which pieces are its own, the tokenizer says (`Tokenizer.places`): side by side the words'
+    pieces are what the model reads.
+
+    Args:
+        tokenizer: the run's.
+        clean: the cleaned caption.
+        max_length: most ids, in place of the tokenizer's own.
 
     Raises:
         VlzooError: the caption has no word.
     """
-    kept = len(tokenizer.encode(clean, sep=False))
-    if tokenizer.sep:
-        kept = min(kept, tokenizer.max_length - 1)
-    words, start = [Word("[CLS]", (0,), ("[CLS]",))], 1
-    for text in clean.split():
-        # A tokenizer of BERT's splits at white space first, so that a word's pieces do not depend on its neighbours.
-        ids = tokenizer.encode(text, sep=False, max_length=_ALL)[1:][: kept - start]
-        if ids:
-            rows = tuple(range(start, start + len(ids)))
-            words.append(Word(text, rows, tuple(tokenizer.tokens(ids))))
-        start += len(ids)
+    words = list(_words(tokenizer, clean, max_length))
     if len(words) == 1:
         raise VlzooError("the caption has no word", fix='write one: vlzoo explain cat.jpg "a cat on a mat" --run RUN')
     return words
 
 
+def _words(tokenizer: Tokenizer, clean: str, max_length: int | None) -> Iterator[Word]:
+    text = encodable(clean)
+    pieces = tokenizer.tokens(tokenizer.encode(clean, max_length=max_length))
+    places = tokenizer.places(clean, max_length=max_length)
+    last = len(pieces) - tokenizer.sep
+    yield Word("[CLS]", (0,), (pieces[0],))
+    # A special token within the text is no part of a word beside it, nor of another special token.
+    for _, group in groupby(range(1, last), lambda row: (places[row].word, row if places[row].word < 0 else 0)):
+        rows = tuple(group)
+        own = tuple(pieces[row] for row in rows)
+        written = text[min(places[row].start for row in rows) : max(places[row].end for row in rows)].strip()
+        yield Word(written or " ".join(own), rows, own)
+
+
 def words_cut(tokenizer: Tokenizer, whole: str, words: list[Word]) -> int:
     """How many words of a whole cleaned caption are not among `words`, or not with all their pieces."""
-    texts = whole.split()
-    full = len(tokenizer.encode(words[-1].text, sep=False, max_length=_ALL)) - 1
-    broken = len(words) > 1 and len(words[-1].rows) < full
-    return len(texts) - (len(words) - 1) + broken
+    full = words_of(tokenizer, whole, _ALL)
+    broken = len(words[-1].rows) < len(full[len(words) - 1].rows)
+    return len(full) - len(words) + broken
 
 
 def split_pieces(words: list[Word]) -> list[Word]:
@@ -75,6 +89,6 @@ def shared_words(models: list[list[Word]]) -> list[Word]:
         if len(set(texts)) > 1:
             raise VlzooError(
                 f"the runs split the caption differently: {' and '.join(map(repr, texts))} at word {place}",
-                fix="leave --pieces out: whole words are the same",
+                fix="leave --pieces out where it is given; else their tokenizers differ: draw each run by itself",
             )
     return models[0][:count]

@@ -12,8 +12,9 @@ from vlzoo.errors import DataError
 SNLI_VE_CLASSES = ("contradiction", "neutral", "entailment")
 """In ALBEF's order of class numbers 0, 1, 2."""
 
-SNLI_VE_LABELS = ("original", "e-snli-ve-2.0")
-"""necla-ml's own labels, about 9 % of them wrong; and e-SNLI-VE 2.0, which relabels neutral in dev and test."""
+SNLI_VE_LABELS = ("original", "e-snli-ve-2.0", "e-snli-ve", "scenes", "own")
+"""Label sets: necla-ml's own, about 9 % of them wrong; e-SNLI-VE 2.0, which relabels neutral in dev and test; that of
+e-ViL, which cleaned them again; the exact ones of Scenes; and `own` for labels that none of these are."""
 
 
 def correct(labels: Sequence[str], predictions: Sequence[str]) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,11 +24,13 @@ class Scored:
         scores: the figures; the first is the task's main one.
         missing: how many samples had no prediction and count as wrong.
         notes: what a reader must know beside the numbers: ties, the label set, sizes.
+        settings: how predictions were made, as far as it stands beside the numbers: `k`, `mode`.
     """
 
     scores: tuple[Score, ...]
     missing: int = 0
     notes: tuple[str, ...] = field(default=())
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, data: str) -> Scored:
         """The same figures with the data that they were measured on: name and fingerprint."""

@@ -18,6 +18,7 @@ from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers
 from vlzoo.types import Losses, Spec, Tokens
 
@@ -245,16 +246,14 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
     """Build the model of a recipe; sizes that follow from its neighbours need not be given.
 
     Raises:
-        VlzooError: it names no image encoder, or a fusion without a text encoder.
+        VlzooError: it names no image encoder, a fusion without a text encoder, or a part that knows too few words.
     """
     wanted = recipe.model
     ids = {} if vocab is None else {"vocab": vocab}
     if wanted.image_encoder is None:
-        what, fix = NO_PICTURES
-        raise VlzooError(what, fix=fix)
+        raise VlzooError(NO_PICTURES[0], fix=NO_PICTURES[1])
     if wanted.fusion and not wanted.text_encoder:
-        what, fix = NO_TEXTS
-        raise VlzooError(what, fix=fix)
+        raise VlzooError(NO_TEXTS[0], fix=NO_TEXTS[1])
     image: ImageEncoder = build_part("image_encoder", wanted.image_encoder, {})
     text = build_part("text_encoder", wanted.text_encoder, ids) if wanted.text_encoder else None
     fusion = decoder = None
@@ -264,6 +263,7 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
         # A decoder reads what the fusion gives; without one, the picture itself.
         memory = image.width if fusion is None else fusion.width
         decoder = build_part("decoder", wanted.decoder, {**ids, "memory_width": memory})
+    check_words({"text_encoder": text, "decoder": decoder}, vocab or 0)
     model = Model(image, text, fusion, decoder, joint=wanted.joint or 0, special=special, vocab=vocab or 0)
     for part in [each for each in (image, text, fusion, decoder) if each is not None]:
         part.meet(model)

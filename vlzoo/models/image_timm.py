@@ -27,6 +27,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _HEADS = ("head", "fc", "classifier")
 """Beginnings of names that belong to a classifier, or to the norm in front of it."""
 
+_STEM = "_conv_stem"
+"""What the first layer is called in the `efficientnet_pytorch` line."""
+
 
 class TimmEncoder(ImageEncoder):
     """A ViT, DeiT, BEiT, Swin or CNN of timm without its classifier.
@@ -238,7 +241,9 @@ def load_image_weights(model: nn.Module, file: str) -> None:
     Raises:
         CheckpointError: the file can't be read, or lacks a weight of the model.
     """
-    given = timm_names(model, read_weights(file), file)
+    own = model.state_dict().keys()
+    held = read_weights(file, lambda names: len(own & set(names)) or any(n.startswith(_STEM) for n in names))
+    given = timm_names(model, held, file)
     weights = {name: resized(model, name, tensor) for name, tensor in given.items()}
     fill(model, weights, where=file, optional=_HEADS)
 
@@ -249,7 +254,7 @@ def timm_names(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[
     Raises:
         CheckpointError: they are of a model of another size.
     """
-    if any(name.startswith("_conv_stem") for name in weights):
+    if any(name.startswith(_STEM) for name in weights):
         return _from_efficientnet_pytorch(model, weights, file)
     return weights
 

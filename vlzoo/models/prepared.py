@@ -5,12 +5,12 @@ Legend: M image rows, P text rows, N image tokens, H heads, d head width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Prepared
+from vlzoo.interfaces import Decoder, Prepared, TextEncoder
 from vlzoo.models.blocks import Layer, Reading
 from vlzoo.types import KV, Tokens
 
@@ -27,6 +27,25 @@ def check_heads(width: int, heads: int, part: str) -> None:
             where=part,
             fix="choose heads that divide the width: 64 numbers a head is usual",
         )
+
+
+def check_words(parts: Mapping[str, TextEncoder | Decoder | None], words: int) -> None:
+    """Refuse a part that knows fewer ids than the tokenizer gives.
+
+    Args:
+        parts: by the names that recipes give them; None: the model has none.
+        words: how many ids the tokenizer gives; 0: there is no tokenizer.
+
+    Raises:
+        VlzooError: names the part, with both numbers.
+    """
+    for name, part in parts.items():
+        if part is not None and part.vocab < words:
+            raise VlzooError(
+                f"it knows {part.vocab} words, and the tokenizer's vocabulary has {words}",
+                where=f"model.{name}",
+                fix="give the vocabulary that the weights were trained with: tokenizer.vocab=FILE; or other weights",
+            )
 
 
 def prepare(layers: Iterable[Layer], source: Tokens) -> KV:

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.files import read_object
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.local_weights import fill, read_weights
 from vlzoo.models.prepared import check_heads
 from vlzoo.resources import model_file, package_file
 from vlzoo.types import Tokens
+
+_SAVED = "give a folder with config.json and model.safetensors, as transformers' save_pretrained writes it"
 
 
 class BertEncoder(TextEncoder):
@@ -132,25 +135,36 @@ def _folder(path: str | None, package: str | None) -> Path:
         raise CheckpointError(
             f"{str(folder)!r} is not the folder of a BERT: it has no config.json",
             where="text_encoder bert",
-            fix="give a folder with config.json and model.safetensors, as transformers' save_pretrained writes it",
+            fix=_SAVED,
         )
     return folder
 
 
 def _load(folder: Path, changed: dict[str, Any]) -> BertModel:
-    config = BertConfig.from_pretrained(folder, local_files_only=True)
-    held, wanted = config.num_hidden_layers, changed["num_hidden_layers"]
-    if wanted > held:
-        raise CheckpointError(
-            f"{wanted} layers are wanted of a BERT that has {held}",
-            where=str(folder),
-            fix=f"set layers: {held} or less",
-        )
-    config.update(changed)
-    bert = BertModel(config, add_pooling_layer=False)
-    file = model_file(folder)
-    fill(bert, {plain_name(name): value for name, value in read_weights(file).items()}, where=str(file))
+    bert, file = _empty(folder, changed), model_file(folder)
+    own = set(bert.state_dict())
+    held = read_weights(file, lambda names: len(own & {plain_name(name) for name in names}))
+    fill(bert, {plain_name(name): value for name, value in held.items()}, where=str(file))
     return bert
+
+
+def _empty(folder: Path, changed: dict[str, Any]) -> BertModel:
+    """The BERT that a folder's config.json describes, with changed options and random weights."""
+    file = folder / "config.json"
+    held = read_object(file, _SAVED)
+    try:
+        config = BertConfig.from_dict(held)
+        there, wanted = config.num_hidden_layers, changed["num_hidden_layers"]
+        if wanted > there:
+            what, fix = f"{wanted} layers are wanted of a BERT that has {there}", f"set layers: {there} or less"
+            raise CheckpointError(what, where=str(folder), fix=fix)
+        config.update(changed)
+        return BertModel(config, add_pooling_layer=False)
+    except VlzooError:
+        raise
+    except Exception as error:  # of values that no BERT has, transformers raises nearly anything
+        what = f"it is no configuration of a BERT: {' '.join(str(error).split())[:200]}"
+        raise CheckpointError(what, where=str(file), fix=_SAVED) from None
 
 
 def plain_name(name: str) -> str:

@@ -17,7 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
-from vlzoo.files import new_folder, sha256_of
+from vlzoo.files import new_folder, read_object, sha256_of
+from vlzoo.models.local_weights import refuse_nonfinite
+from vlzoo.models.safe_torch import unreadable
+
+_FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
 
 _FOLDER = re.compile(r"step-(\d{9})")
 
@@ -43,8 +47,8 @@ class Checkpoint:
         file = self.folder / f"{name}.safetensors"
         try:
             return load_file(file)
-        except (OSError, SafetensorError) as error:
-            raise _unreadable(error, file) from error
+        except (OSError, ValueError, SafetensorError) as error:
+            raise CheckpointError(unreadable(file, error).what, where=str(file), fix=_FIX) from error
 
     def state(self) -> dict[str, Any]:
         """What is kept beside the tensors.
@@ -52,12 +56,7 @@ class Checkpoint:
         Raises:
             CheckpointError: missing or damaged.
         """
-        file = self.folder / "state.json"
-        try:
-            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _unreadable(error, file) from error
-        return found
+        return read_object(self.folder / "state.json", _FIX)
 
     def files(self) -> list[Path]:
         """Its files of tensors."""
@@ -118,11 +117,6 @@ def remove_older(found: Sequence[Checkpoint], keep: int, spare: int | None = Non
             shutil.rmtree(old.folder, ignore_errors=True)
 
 
-def _unreadable(error: Exception, file: Path) -> CheckpointError:
-    fix = "delete the folder; the checkpoint before it is used"
-    return CheckpointError(f"can't be read: {error}", where=str(file), fix=fix)
-
-
 def _unwritable(error: Exception, target: Path) -> TrainingError:
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
     what = "no room on the disk for a checkpoint" if full else f"a checkpoint can't be written: {error}"
@@ -144,13 +138,19 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return kept
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, allow_nonfinite: bool = False) -> None:
     """Load a state written by `tensors_of`; names that are tied to a loaded one may be absent.
 
     A checkpoint of the time when the temperature was the model's fills the contrast's.
 
+    Args:
+        module: filled in place.
+        tensors: by the module's names.
+        where: where they lie, for messages.
+        allow_nonfinite: take weights that hold NaN or infinite numbers.
+
     Raises:
-        CheckpointError: names or shapes differ; says which.
+        CheckpointError: names or shapes differ, or numbers are not finite; says which.
     """
     wanted = module.state_dict()
     tensors = _of_contrast(tensors, wanted)
@@ -165,6 +165,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -
         raise CheckpointError(
             "made for another recipe: " + "; ".join(said), where=where, fix="use the recipe it was trained with"
         )
+    if not allow_nonfinite:
+        refuse_nonfinite(tensors, where, "the weights are ruined: take another checkpoint, or train again")
     with torch.no_grad():
         for name, tensor in tensors.items():
             wanted[name].copy_(tensor)

@@ -15,7 +15,7 @@ from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import Tree, leaves, written
 from vlzoo.door.plugins import door, registry
 from vlzoo.errors import CheckpointError, TrainingError
-from vlzoo.files import write_text, writing
+from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.manifest import manifest
 from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
@@ -292,7 +292,7 @@ class Run:
 
 
 def _held(file: Path) -> dict[str, Any] | None:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read_object(file, "put back the file that was there, or train again") if file.is_file() else None
 
 
 def _keep(file: Path, values: Mapping[str, Any], what: str, fix: str = "") -> None:

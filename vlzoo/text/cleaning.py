@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import re
 
+_ALONE = re.compile("[\ud800-\udfff]")
 _DELETED = str.maketrans(dict.fromkeys(",.'!?\"()*#:;~") | {"-": " ", "/": " "})
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for each surrogate that stands alone, so that it can be encoded; no character moves.
+
+    >>> encodable("a \\ud83d cat")
+    'a \ufffd cat'
+    """
+    return _ALONE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _fold(text: str) -> str:

@@ -5,21 +5,23 @@ Legend: B texts, L tokens.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tokenizers import Encoding, PreTokenizedString
 from tokenizers import Tokenizer as Backend
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split
+from tokenizers.pre_tokenizers import Sequence as InTurn
 
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.files import write_text, writing
 from vlzoo.resources import package_file
+from vlzoo.text.cleaning import encodable
 from vlzoo.text.vocabulary import SPECIAL, read_vocab, write_vocab
 
 if TYPE_CHECKING:
@@ -29,7 +31,22 @@ if TYPE_CHECKING:
 VOCAB, WHOLE = "vocab.txt", "tokenizer.json"
 """Files that a tokenizer is kept in: a WordPiece's words, or a whole tokenizer of the tokenizers library."""
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORDS = InTurn([Split("\u2581", "removed"), BertPreTokenizer()])
+"""BERT's words: runs without white space, and each sign of punctuation. SentencePiece writes U+2581 for a space."""
+
+
+class Place(NamedTuple):
+    """Where a piece stands.
+
+    Attributes:
+        word: the word that it belongs to, counted from 0; -1: it is a special token.
+        start: its first character in the text.
+        end: behind its last one.
+    """
+
+    word: int
+    start: int
+    end: int
 
 
 class Tokenizer:
@@ -119,29 +136,50 @@ class Tokenizer:
         """
         ends = [self.special[end]] if (self.sep if sep is None else sep) else []
         room = (max_length or self.max_length) - 1 - len(ends)
-        # Text by text: encoding in batches starts threads, and a data worker forked after that may hang.
-        pieces = self._backend.encode(text, add_special_tokens=False).ids
-        return [self.special[start], *pieces[:room], *ends]
+        return [self.special[start], *self._read(text).ids[:room], *ends]
 
     def number_words(self, text: str, *, sep: bool | None = None, max_length: int | None = None) -> list[int]:
-        """The word that each id of `encode` belongs to, counted from 0; -1 at special tokens.
+        """The word that each id of `encode` belongs to, counted from 0; -1 at special tokens. See `places`."""
+        return [place.word for place in self.places(text, sep=sep, max_length=max_length)]
 
-        By where the pieces stand in the text, whatever kind of tokenizer made them: a word is a run of letters and
-        digits, and each sign between two is one of its own, as BERT's whole-word masking has it. A piece that reaches
-        over several belongs to the first.
+    def places(self, text: str, *, sep: bool | None = None, max_length: int | None = None) -> list[Place]:
+        """Where each id of `encode` stands in the text, and the word that it belongs to.
+
+        Everything that must know what a word is asks here. Words are BERT's, as its whole-word masking has them: runs
+        of letters and digits, and each sign between two; in the text as the tokenizer's own normalizer leaves it, so
+        that a character that the tokenizer deletes parts no word, and one that it makes a space does. A piece that
+        reaches over several words belongs to the first; a blank one to the word before it.
         """
-        ends = [-1] if (self.sep if sep is None else sep) else []
+        ends = [Place(-1, len(text), len(text))] if (self.sep if sep is None else sep) else []
         room = (max_length or self.max_length) - 1 - len(ends)
-        encoding = self._backend.encode(text, add_special_tokens=False)
-        starts = [match.start() for match in _WORD.finditer(text)]
-        special, numbers, known = set(self.special.values()), [], dict[int, int]()
+        encoding, words = self._read(text), self._words(text)
+        starts = [start for start, _ in words]
+        special = set(self.special.values()) - {self.special["unk"]}
+        places, known = [Place(-1, 0, 0)], dict[int, int]()
         for piece, (start, end) in zip(encoding.ids[:room], encoding.offsets[:room], strict=True):
-            first = start + len(text[start:end]) - len(text[start:end].lstrip())
-            if piece in special and piece != self.special["unk"]:
-                numbers.append(-1)
-                continue
-            numbers.append(known.setdefault(bisect_right(starts, min(first, max(start, end - 1))), len(known)))
-        return [-1, *numbers, *ends]
+            at = bisect_right(starts, start) - 1
+            if at < 0 or words[at][1] <= start:
+                at += 1  # it stands between two words, or begins there
+            if piece in special:
+                number = -1
+            elif at < len(words) and starts[at] < max(end, start + 1):
+                number = known.setdefault(at, len(known))
+            else:
+                number = max(0, len(known) - 1)
+            places.append(Place(number, start, end))
+        return [*places, *ends]
+
+    def _read(self, text: str) -> Encoding:
+        # Text by text: encoding in batches starts threads, and a data worker forked after that may hang.
+        return self._backend.encode(encodable(text), add_special_tokens=False)
+
+    def _words(self, text: str) -> list[tuple[int, int]]:
+        """Where the words of a text begin and end."""
+        cut = PreTokenizedString(encodable(text))
+        if self._backend.normalizer is not None:
+            cut.normalize(self._backend.normalizer.normalize)
+        _WORDS.pre_tokenize(cut)
+        return [place for _, place, _ in cut.get_splits(offset_referential="original", offset_type="char")]
 
     def __call__(self, texts: Sequence[str], **settings: Any) -> Text:
         """Texts as ids [B, L], padded to the longest; nothing is cleaned, see `vlzoo.text.cleaning`.

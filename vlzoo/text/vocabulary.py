@@ -11,6 +11,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from vlzoo.errors import DataError
 from vlzoo.files import write_text, writing
+from vlzoo.text.cleaning import encodable
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 """BERT's special tokens by the name vlzoo calls them."""
@@ -60,7 +61,7 @@ def build_vocab(
     normalise, split = BertNormalizer(lowercase=True), BertPreTokenizer()
     count: Counter[str] = Counter()
     for text in texts:
-        count.update(word for word, _ in split.pre_tokenize_str(normalise.normalize_str(text)))
+        count.update(word for word, _ in split.pre_tokenize_str(normalise.normalize_str(encodable(text))))
     words = sorted((word for word in count if count[word] >= min_count), key=lambda word: (-count[word], word))
     letters = sorted({letter for word in count for letter in word}) if characters else []
     spelled = [*letters, *("##" + letter for letter in letters)]

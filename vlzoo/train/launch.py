@@ -13,6 +13,8 @@ import torch
 
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
+from vlzoo.data.build import require_samples
+from vlzoo.data.held_out import told, trained_on
 from vlzoo.data.loader import Order
 from vlzoo.data.roots import open_source
 from vlzoo.data_parts import Rows
@@ -81,14 +83,14 @@ def train(job: Job) -> Run:
     run = Run.start(job.out, job.checked, resume=job.resume)
     trainer = None
     try:
-        about = described(sources)
+        about = described(sources, run.noted().get("data") or ())
         refuse_other_data(run, about)
         texts = texts_of(sources, rows)
         data = Data(sources, rows, kept_tokenizer(run, recipe, texts, job.start), kept_task(run, recipe, sources))
         trainer = make_trainer(job, run, data)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
-        run.note(parameters=parameters, data=about)
+        run.note(parameters=parameters, data=about, started_on=trained_on(Run(job.start).noted()) if job.start else [])
         feeds = make_feeds(run, data, trainer)
         run.watch("start", {"steps": trainer.length.steps})
         trainer.fit(feeds)
@@ -119,8 +121,11 @@ def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
     """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
 
     Raises:
+        DataError: data that hold no sample.
         TrainingError: a batch is larger than its data; of several streams, names which.
     """
+    for source in sources:
+        require_samples(source)
     sizes = batch_sizes(recipe)
     for (name, batch), source in zip(sizes.items(), sources, strict=True):
         if len(source) < batch and len(sizes) > 1:
@@ -145,12 +150,16 @@ def refuse_other_data(run: Run, now: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
-def described(sources: Sequence[Any]) -> list[dict[str, Any]]:
-    """What a run notes of its data."""
-    return [
-        {"name": source.name, "samples": len(source), "fingerprint": source.fingerprint(), "licence": source.licence}
-        for source in sources
-    ]
+def described(sources: Sequence[Any], noted: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """What a run notes of its data; what it noted before of the same data is not read again."""
+    known = {each["fingerprint"]: each for each in noted if "records" in each}
+    return [_described(source, known) for source in sources]
+
+
+def _described(source: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    fingerprint = source.fingerprint()
+    about = {"samples": len(source), "fingerprint": fingerprint, "licence": source.licence}
+    return {**about, **(known.get(fingerprint) or told(source))}
 
 
 def texts_of(sources: Sequence[Any], rows: Sequence[Rows]) -> Iterator[str]:

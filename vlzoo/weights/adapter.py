@@ -132,8 +132,11 @@ class Adapter:
     licence: ClassVar[str] = ""
 
     def recognises(self, names: Iterable[str]) -> bool:
-        """Whether a state dict with these names is one of this adapter's."""
-        raise NotImplementedError
+        """Whether a state dict with these names is one of this adapter's; not overridden: none is.
+
+        A file's names are read without `module.` and the like where they are recognised without it.
+        """
+        return False
 
     def convert(self, state: Mapping[str, Tensor]) -> Converted:
         """Names, shapes and recipe of a foreign state; tensors are renamed, not copied.

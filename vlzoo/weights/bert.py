@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from vlzoo.errors import CheckpointError
+from vlzoo.files import read_object
 from vlzoo.interfaces import Fusion
 from vlzoo.models.assemble import System
 from vlzoo.models.blocks import Block, Layer
@@ -85,7 +85,10 @@ class BertAdapter(Adapter):
             raise CheckpointError(
                 f"it is no BERT: {said}", where=str(file), fix="`vlzoo weights show FILE` lists names"
             )
-        heads, sources = int(config.get("num_attention_heads", 0)), dict(_sources(system, self.first))
+        heads, sources = config.get("num_attention_heads", 0), dict(_sources(system, self.first))
+        if not isinstance(heads, int):
+            where = str(file.with_name("config.json"))
+            raise CheckpointError(f"num_attention_heads is {heads!r}, no number", where=where, fix="mend it")
         tensors, unfit = {}, {}
         for name, source in sources.items():
             if source.name in given:
@@ -101,11 +104,7 @@ class BertAdapter(Adapter):
 
 def _config(file: Path) -> dict[str, Any]:
     beside = file.with_name("config.json")
-    try:
-        held = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"it can't be read: {error}", where=str(beside), fix="mend it or take it away") from error
-    return held if isinstance(held, dict) else {}
+    return read_object(beside, "mend it or take it away") if beside.is_file() else {}
 
 
 def _sources(system: System, first: int | None) -> Iterator[tuple[str, _Source]]:

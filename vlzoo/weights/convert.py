@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo import __version__
+from vlzoo.data.answers import alike, read_answer_list
 from vlzoo.errors import CheckpointError
 from vlzoo.files import new_folder, sha256_of, writing
-from vlzoo.models.local_weights import read_weights
+from vlzoo.metrics.vqa_text import clean, normalise
+from vlzoo.models.local_weights import read_weights, said_nonfinite
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.run import Run
 from vlzoo.text.tokenizer import Tokenizer
@@ -42,6 +43,7 @@ class Conversion:
         origin: who trained the weights; empty: the adapter's.
         licence: likewise.
         options: of the adapter.
+        allow_nonfinite: convert weights that hold NaN or infinite numbers; the run notes it.
     """
 
     adapter: str
@@ -54,20 +56,25 @@ class Conversion:
     origin: str = ""
     licence: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    allow_nonfinite: bool = False
 
 
 def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCard:
     """Write the run folder, all of it or nothing; `say` is told what became of every name.
 
     Raises:
-        CheckpointError: the file can't be read safely, is of another kind, or `out` holds something.
+        CheckpointError: the file can't be read safely, is of another kind, holds weights that are not finite, or `out`
+            holds something.
         DataError: the vocabulary or the answer list can't be read.
     """
     _check_free(wanted.out)
+    answers = _answers(wanted, say)
     file = resolve(wanted.file)
     adapter = make_adapter(wanted.adapter, file, wanted.options)
-    state = read_weights(file)
+    state = read_weights(file, adapter.recognises, say)
     converted = _recognised(wanted, adapter, state, file)
+    _check_answers(wanted, converted, say)
+    nonfinite = _check_finite(wanted, converted, state, file)
     pixels = resolution_of(converted)
     converted, resized = resize(converted, wanted.resolution or pixels)
     tokenizer = _tokenizer(wanted, converted)
@@ -75,9 +82,11 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
     made = complete(replace(converted, recipe=recipe), tokenizer.special, where=str(file), resized=resized)
     for line in made.report.lines():
         say(line)
-    answers = _answers(wanted, converted, say)
+    if nonfinite:
+        say(f"WARNING: {nonfinite}")
     card = _card(wanted, adapter, converted, made, file, pixels)
-    return _write(wanted, made, card, tokenizer, answers)
+    about = {"recipe": made.checked.name, "vlzoo": __version__} | ({"nonfinite": nonfinite} if nonfinite else {})
+    return _write(wanted, made, card, tokenizer, about, answers)
 
 
 def _check_free(out: Path) -> None:
@@ -118,20 +127,30 @@ def _tokenizer(wanted: Conversion, converted: Converted) -> Tokenizer:
     return tokenizer
 
 
-def _answers(wanted: Conversion, converted: Converted, say: Callable[[str], None]) -> list[str]:
+def _answers(wanted: Conversion, say: Callable[[str], None]) -> tuple[str, ...]:
     if wanted.answers is None:
-        if converted.kind == "vqa":
-            say("no answer list: `vlzoo bench vqa` needs one; give the official answer_list.json with --answers")
-        return []
-    try:
-        listed = json.loads(wanted.answers.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"the answer list can't be read: {error}", where=str(wanted.answers)) from error
-    if not isinstance(listed, list) or not all(isinstance(answer, str) for answer in listed):
-        raise CheckpointError(
-            "it is no list of answers", where=str(wanted.answers), fix='a JSON list of texts: ["yes", "no"]'
-        )
+        return ()
+    listed = read_answer_list(wanted.answers)
+    for group in alike(listed, lambda answer: normalise(clean(answer))):
+        say(f"{wanted.answers}: {' and '.join(map(repr, group))} count as one answer by VQA's rules, and both are kept")
     return listed
+
+
+def _check_answers(wanted: Conversion, converted: Converted, say: Callable[[str], None]) -> None:
+    if wanted.answers is not None and converted.kind != "vqa":
+        what = f"an answer list is VQA's, and this checkpoint was trained for {converted.kind}"
+        raise CheckpointError(what, where=str(wanted.answers), fix="leave out --answers")
+    if wanted.answers is None and converted.kind == "vqa":
+        say("no answer list: `vlzoo bench vqa` needs one; give the official answer_list.json with --answers")
+
+
+def _check_finite(wanted: Conversion, converted: Converted, state: Mapping[str, Tensor], file: Path) -> str:
+    """What is said of weights that are not finite, where that was asked for; what is left out may be anything."""
+    found = said_nonfinite({n: t for n, t in state.items() if n not in converted.unexpected})
+    if found and not wanted.allow_nonfinite:
+        fix = "get the file again; --allow-nonfinite converts it as it is"
+        raise CheckpointError(found, where=str(file), fix=fix)
+    return found
 
 
 def _card(
@@ -151,16 +170,21 @@ def _card(
 
 
 def _write(
-    wanted: Conversion, made: Complete, card: WeightsCard, tokenizer: Tokenizer, answers: list[str]
+    wanted: Conversion,
+    made: Complete,
+    card: WeightsCard,
+    tokenizer: Tokenizer,
+    about: Mapping[str, Any],
+    answers: Sequence[str],
 ) -> WeightsCard:
     """Everything into a folder of a temporary name, which is renamed when it is whole."""
     fix = "make room, or choose another --out"
     with writing(wanted.out, "the run folder", CheckpointError, fix), new_folder(wanted.out, flush=True) as folder:
         run = Run(folder)
-        run.describe(made.checked, "converted", {"recipe": made.checked.name, "vlzoo": __version__})
+        run.describe(made.checked, "converted", about)
         run.keep_tokenizer(tokenizer)
         if card.kind == "vqa":
-            run.keep_task({"answers": answers})
+            run.keep_task({"answers": list(answers)})
         files = {"system": made.system} | ({"teacher": made.teacher} if made.teacher else {})
         kept = run.save(0, files, {"step": 0, "steps": 0, "scaler": {}}, keep=1)
         sums = {file.name: sha256_of(file) for file in kept.files()}

@@ -3,64 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from vlzoo.door.plugins import registry
-from vlzoo.errors import CheckpointError
-from vlzoo.models.local_weights import read_weights
+from vlzoo.models.local_weights import Shapes, read_shapes
+from vlzoo.resources import model_file
 from vlzoo.runs.run import Run
 from vlzoo.weights.adapter import Adapter
 
-Shapes = Mapping[str, tuple[int, ...]]
-
 
 def describe(path: Path) -> list[str]:
-    """Lines about a file or a run folder.
+    """Lines about a file, the weights in a folder of transformers, or a run folder.
 
     Raises:
         CheckpointError: there is no such thing, or it can't be read safely.
     """
-    if not path.is_dir():
-        return describe_file(path)
+    inside = model_file(path)
+    if not path.is_dir() or (inside.is_file() and not Run(path).exists()):
+        return describe_file(inside if path.is_dir() else path)
     checkpoint, card = Run(path).latest(), Run(path).card()
     rows = card.lines() if card else ["no card: these weights were trained by vlzoo, see run.json and recipe.yaml"]
     rows.append(f"checkpoint: {checkpoint.folder.name}")
     for file in checkpoint.files():
         rows.append(f"{file.name}:")
-        rows += [f"  {line}" for line in _by_module(shapes_of(file))]
+        rows += [f"  {line}" for line in _by_module(read_shapes(file))]
     return rows
 
 
 def describe_file(file: Path) -> list[str]:
-    """Lines about one file: its modules, and which adapter knows it."""
-    shapes = shapes_of(file)
+    """Lines about one file: how it was read, its modules, and which adapter knows it."""
+    notes: list[str] = []
+    adapters: dict[str, Adapter] = {
+        part.name: registry().build("adapter", part.name) for part in registry().of("adapter")
+    }
+    shapes = read_shapes(file, lambda names: any(each.recognises(names) for each in adapters.values()), notes.append)
     numbers = sum(_count(shape) for shape in shapes.values())
-    knowing = [part.name for part in registry().of("adapter") if _knows(part.name, shapes)]
+    knowing = [name for name, adapter in adapters.items() if adapter.recognises(shapes)]
     said = f"adapters that know it: {', '.join(knowing)}" if knowing else "no adapter knows it"
-    return [f"{len(shapes)} tensors, {numbers:,} numbers", *_by_module(shapes), said]
-
-
-def shapes_of(file: Path) -> Shapes:
-    """Names and shapes; of a safetensors file only the header is read.
-
-    Raises:
-        CheckpointError: it can't be read safely.
-    """
-    if file.suffix != ".safetensors" or not file.is_file():
-        return {name: tuple(tensor.shape) for name, tensor in read_weights(file).items()}
-    try:
-        with safe_open(file, "pt") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"it can't be read as weights: {error}", where=str(file)) from error
-
-
-def _knows(name: str, shapes: Shapes) -> bool:
-    adapter: Adapter = registry().build("adapter", name)
-    return adapter.recognises(shapes)
+    return [*notes, f"{len(shapes)} tensors, {numbers:,} numbers", *_by_module(shapes), said]
 
 
 def _by_module(shapes: Shapes) -> list[str]:

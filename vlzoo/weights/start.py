@@ -15,7 +15,7 @@ from vlzoo.errors import CheckpointError, VlzooError, did_you_mean
 from vlzoo.files import sha256_of
 from vlzoo.interfaces import Startable
 from vlzoo.models.assemble import System
-from vlzoo.models.local_weights import read_weights
+from vlzoo.models.local_weights import read_weights, refuse_nonfinite
 from vlzoo.runs.run import Run
 from vlzoo.weights.adapter import make_adapter
 from vlzoo.weights.find import find_file
@@ -33,11 +33,13 @@ class Source:
         name: for people: `run runs/a`, `bert weights/bert-base-uncased/model.safetensors`.
         report: what it filled.
         sha256: of its file; empty for a run.
+        notes: what was undone to read its file: `x.pth: read under 'model'`.
     """
 
     name: str
     report: Report
     sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Started:
             report = source.report
             lost = sum(last[name] != source.name for name in report.loaded)
             rows.append(f"start from {source.name}")
+            rows += [f"  {note}" for note in source.notes]
             rows.append(f"  loaded: {by_module(n for n in report.loaded if last[n] == source.name)}")
             rows += [f"  filled again by a later start: {lost} weights"] if lost else []
             rows += [f"  left out: {by_module(report.unexpected)}"] if report.unexpected else []
@@ -114,7 +117,8 @@ def start_system(system: System, run: Run | None = None, entries: Sequence[Start
     """
     sources = []
     if run is not None:
-        sources.append(Source(f"run {run.folder}", start_from(system, run.latest().tensors("system"))))
+        kept = run.latest()
+        sources.append(Source(f"run {run.folder}", start_from(system, kept.tensors("system"), where=str(kept.folder))))
     for place, (entry, file) in enumerate(zip(entries, find_starts(entries), strict=True)):
         sources.append(_from_file(system, entry, file, f"start[{place}]"))
     return Started(tuple(sources), fresh_names(system, [n for each in sources for n in each.report.loaded]))
@@ -136,9 +140,10 @@ def fresh_names(system: System, filled: Sequence[str]) -> tuple[str, ...]:
 
 def _from_file(system: System, entry: Start, file: Path, where: str) -> Source:
     takes = _into(system, entry.into, where)
-    state = read_weights(file)
-    offered = make_adapter(entry.adapter, file, entry.options).start(state, system, file)
-    report = start_from(system, offered.tensors, takes)
+    adapter, notes = make_adapter(entry.adapter, file, entry.options), list[str]()
+    state = read_weights(file, adapter.recognises, notes.append)
+    offered = adapter.start(state, system, file)
+    report = start_from(system, offered.tensors, takes, where=f"{where}, {file}")
     unfit = tuple(f"{name}: {why}" for name, why in offered.unfit.items() if takes(name))
     report = replace(
         report,
@@ -148,7 +153,7 @@ def _from_file(system: System, entry: Start, file: Path, where: str) -> Source:
     )
     if not report.loaded:
         raise _nothing(system, entry, file, report, where, taken_by(system, offered.tensors))
-    return Source(f"{entry.adapter} {file}", report, sha256_of(file))
+    return Source(f"{entry.adapter} {file}", report, sha256_of(file), tuple(notes))
 
 
 def _nothing(
@@ -197,7 +202,9 @@ def _nearest_module(name: str, known: Iterable[str]) -> str:
     return did_you_mean(asked, inside or {each for each in names if "." not in each}, what="modules of this model")
 
 
-def start_from(system: System, tensors: Mapping[str, Tensor], takes: Takes = lambda _: True) -> Report:
+def start_from(
+    system: System, tensors: Mapping[str, Tensor], takes: Takes = lambda _: True, *, where: str = ""
+) -> Report:
     """Fill a system with weights of its own names where names and shapes agree.
 
     Each part says what it takes (`Startable.start_from`): a position table at its own grid, or weights of another
@@ -207,6 +214,10 @@ def start_from(system: System, tensors: Mapping[str, Tensor], takes: Takes = lam
         system: filled in place.
         tensors: another run's, or an adapter's.
         takes: which of the system's names may be filled.
+        where: where they come from, for messages.
+
+    Raises:
+        CheckpointError: what would be filled is not finite; nothing was filled.
     """
     wanted = system.state_dict()
     offered = {n: t for n, t in taken_by(system, tensors).items() if n in wanted and takes(n)}
@@ -217,6 +228,9 @@ def start_from(system: System, tensors: Mapping[str, Tensor], takes: Takes = lam
         for n, t in fits.items()
         if n in tensors and tensors[n].shape != t.shape
     ]
+    refuse_nonfinite(
+        fits, where, "give other weights; in a recipe's `start`, `into` names the modules that it may fill"
+    )
     with torch.no_grad():
         for name, tensor in fits.items():
             wanted[name].copy_(tensor)

@@ -156,6 +156,12 @@ def test_content_leaves_stop_words_out(toy):
     assert words.candidates(step).nonzero().tolist() == [[0, 2], [0, 4], [1, 1], [1, 2], [1, 3], [2, 1]]
 
 
+def test_stop_words_of_other_tokenizers():
+    """As BPE, SentencePiece and CLIP write them: a mark is no letter, and no part of the word."""
+    words = ["\u0120the", "\u2581of", "a</w>", "\u0120,", "\u2581", "<mask>", "\u0120cat", "\u2581red", "sky</w>", "<"]
+    assert stop_words(words).tolist() == [True] * 6 + [False] * 3 + [True]
+
+
 def test_mean_and_cls(toy):
     for choice in ("mean", "cls"):
         mask = GradCam(word=choice)

@@ -69,10 +69,14 @@ class Words:
 
 
 def stop_words(vocabulary: Sequence[str]) -> Tensor:
-    """Which ids are English stop-words (package stop-words), bare punctuation or special tokens ([MASK]), [V] bool."""
+    """Which ids are English stop-words (package stop-words), bare punctuation or special tokens ([MASK]), [V] bool.
+
+    A piece is judged by its letters, without the marks that BPE and SentencePiece put for a space or a word's end.
+    """
     from stop_words import get_stop_words
 
     known = set(get_stop_words("en"))
-    special = {token for token in vocabulary if token.startswith("[") and token.endswith("]")}
-    left_out = known | special
-    return torch.tensor([token in left_out or not any(map(str.isalnum, token)) for token in vocabulary])
+    spelled = [token.removeprefix("\u0120").removeprefix("\u2581").removesuffix("</w>") for token in vocabulary]
+    left_out = [text in known or not any(map(str.isalnum, text)) for text in spelled]
+    special = [(token[:1], token[-1:]) in (("[", "]"), ("<", ">")) for token in vocabulary]
+    return torch.tensor(left_out) | torch.tensor(special)

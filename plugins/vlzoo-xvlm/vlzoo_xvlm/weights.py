@@ -128,7 +128,7 @@ def recipe_of(kind: str, sizes: TextSizes, vision: Vision, dropout: float) -> di
         "pretrain": {
             "itc": {},
             "itm": {"head": "mlp"},
-            "mlm": {},
+            "mlm": {"part": "span_mlm"},
             "box": {},
         },
         "retrieval": {"itc": {"targets": "image-id"}, "itm": {"head": "mlp"}},

@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from vlzoo.bench.vqa.gqa import Gqa
+from vlzoo.bench.vqa.task import Vqa
+from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 
 
@@ -109,3 +112,107 @@ def test_gqa_counts_balanced_questions(score, tmp_path):
     scored = score("gqa", write(tmp_path / "p.json", said), write(tmp_path / "a.json", notes))
     assert values(scored) == {"accuracy": 200 / 3, "accuracy (binary)": 50, "accuracy (open)": 100}
     assert scored.notes == ("3 balanced questions of 4 are scored",)
+
+
+def test_gqa_does_not_count_as_balanced_what_is_not_said_so(score, tmp_path):
+    said = write(tmp_path / "p.json", [{"questionId": "1", "prediction": "yes"}])
+    for value in (0, 1, "false", "true", "False", [], 0.0):
+        notes = write(tmp_path / "a.json", {"1": {"answer": "yes", "isBalanced": value}})
+        with pytest.raises(DataError, match=r"a\.json: question 1: the value of 'isBalanced' is .*true or false"):
+            score("gqa", said, notes)
+    for value in (None, True):
+        notes = write(tmp_path / "a.json", {"1": {"answer": "yes", "isBalanced": value}})
+        assert score("gqa", said, notes).scores[0].value == 100
+
+
+def test_samples_of_other_data_say_balanced_by_true_or_false():
+    samples = [Sample("1", answers=("yes",), fields={"balanced": "false"})]
+    with pytest.raises(DataError, match=r"sample 1: .*'balanced' is 'false', expected true or false"):
+        Gqa().score(samples, {"1": {"name": "1", "answer": "yes"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"question_id": 10.0}, r"annotations\[3\]: the id 'question_id' is 10.0, a decimal number\n.*write 10:"),
+        ({"question_id": 10}, "question_id '10' is there twice"),
+        ({"question_id": "10"}, "question_id '10' is there twice"),
+        ({"question_id": "010"}, "question_id '010' is there twice"),
+        ({"question_id": True}, "the id 'question_id' is True"),
+        ({"question_id": None}, "the id 'question_id' is None"),
+        ({"image_id": 5.0}, "the id 'image_id' is 5.0, a decimal number"),
+        ({"answer_type": 3}, "question_id 13: the value of 'answer_type' is 3, expected text"),
+        ({"question_type": ["what"]}, "expected text"),
+        ({"multiple_choice_answer": 2}, "'multiple_choice_answer' is 2, expected text"),
+        ({"answers": "yes"}, "'answers' is 'yes', expected a list"),
+        ({"answers": [{"answer": 2}] * 10}, "'answer' is 2, expected text"),
+        ({"answers": [{"text": "a"}] * 10}, "no key 'answer'"),
+        ({"answers": [2] * 10}, "an answer is 2, expected an object"),
+        ({"answers": []}, "question_id 13: no answers here"),
+    ],
+)
+def test_bad_annotations(score, vqa, change, words):
+    path, said, folder = vqa
+    notes = json.loads(path.read_text())["annotations"]
+    write(path, {"annotations": [*notes, {**notes[0], "question_id": 13, **change}]})
+    with pytest.raises(DataError, match=words) as caught:
+        score("vqa", write(folder / "p.json", said), path)
+    assert "annotations.json: annotations[3]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"question_id": 10 + n, "answer": "yes"} for n in range(3)], "tells neither pictures nor answer types"),
+        ([{"image_id": 5}], r"q\.json: questions\[0\]: no key 'question_id'"),
+        ([{"question_id": 10.0, "image_id": 5}], "a decimal number"),
+        ([{"question_id": 10, "image_id": 5}] * 2, "question_id '10' is there twice"),
+        ([{"question_id": 10, "image_id": 5}], "question_id 11: this question is not there"),
+        ([{"question_id": 10 + n, "image_id": 6} for n in range(3)], "asks about image 6, its annotation is about"),
+        ([{"question_id": 10, "image_id": 5, "answer_type": 3}], "'answer_type' is 3"),
+        ([], "holds no rows"),
+    ],
+)
+def test_a_wrong_second_file_is_the_one_that_is_named(score, vqa, rows, words):
+    path, said, folder = vqa
+    questions = write(folder / "q.json", {"questions": rows})
+    with pytest.raises(DataError, match=words) as caught:
+        score("vqa", write(folder / "p.json", said), path, questions=str(questions))
+    assert "q.json" in str(caught.value) and "p.json" not in str(caught.value)
+
+
+def test_the_annotations_may_be_the_second_file_of_albefs_list(score, vqa):
+    path, said, folder = vqa
+    answers = [["yes"] * 10, ["2"] * 9 + ["two"], ["red"] * 3 + ["blue"] * 7]
+    rows = [{"question_id": 10 + n, "answer": given, "dataset": "vqa"} for n, given in enumerate(answers)]
+    scored = score("vqa", write(folder / "p.json", said), write(folder / "l.json", rows), questions=str(path))
+    assert values(scored) == values(score("vqa", folder / "p.json", path))
+
+
+@pytest.mark.parametrize("value", [None, "absent"])
+def test_pictures_are_named_by_all_or_none(score, vqa, value):
+    # An interval is drawn over pictures: a question without one would stand for a picture of its own.
+    path, said, folder = vqa
+    notes = json.loads(path.read_text())["annotations"]
+    saved = write(folder / "p.json", said)
+    for note in notes[:1]:
+        note.update(image_id=None)
+    if value == "absent":
+        del notes[0]["image_id"]
+    with pytest.raises(DataError, match=r"annotations\.json: 1 of 3 samples name no picture, and the others do"):
+        score("vqa", saved, write(path, {"annotations": notes}))
+    bare = [{key: one for key, one in note.items() if key != "image_id"} for note in notes]
+    assert score("vqa", saved, write(path, {"annotations": bare})).scores[0].clusters == 3
+
+
+@pytest.mark.parametrize("content", [[], {"annotations": []}, ""])
+def test_nothing_is_scored_on_nothing(score, tmp_path, content):
+    said = write(tmp_path / "p.json", [{"question_id": 1, "answer": "yes"}])
+    (tmp_path / "a.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError, match=r"a\.json.*holds no rows"):
+        score("vqa", said, tmp_path / "a.json")
+
+
+def test_a_servers_ids_are_numbers_where_they_are_written_as_such():
+    ids = {"7": 7, "007": "007", "²": "²", "\u0667": "\u0667", "a7": "a7", "0": 0}
+    assert {name: Vqa().server_id(name) for name in ids} == ids

@@ -79,3 +79,39 @@ def test_mistakes_are_named(root, write):
     source = broken(lambda v: v["annotations"][0].update(bbox=[700, 0, 5, 5]))
     with pytest.raises(DataError, match=r"outside the picture.*\[700, 0, 5, 5\] in 640 x 480"):
         len(source)
+
+
+@pytest.mark.parametrize("value", ["0", "false", float("nan"), 2, -1, [], 0.0])
+def test_a_crowd_is_0_or_1_and_nothing_else(root, write, value):
+    changed = copy.deepcopy(COCO)
+    changed["annotations"][0]["iscrowd"] = value
+    write("annotations/instances_val2017.json", changed)
+    with pytest.raises(DataError, match=r"annotations\[0\]: the value of 'iscrowd' is .*, expected 0 or 1"):
+        len(CocoInstances(root, split="val"))
+
+
+@pytest.mark.parametrize(("value", "crowd"), [(0, False), (1, True), (False, False), (True, True), (None, False)])
+def test_a_crowd_may_be_written_as_true_or_false(root, write, value, crowd):
+    changed = copy.deepcopy(COCO)
+    changed["annotations"][0]["iscrowd"] = value
+    write("annotations/instances_val2017.json", changed)
+    assert CocoInstances(root, split="val")[0].regions[0].crowd is crowd
+
+
+@pytest.mark.parametrize("box", [[], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, "4"], [1, 2, 3, None], [True, 2, 3, 4]])
+def test_a_box_is_four_numbers(root, write, box):
+    changed = copy.deepcopy(COCO)
+    changed["annotations"][0]["bbox"] = box
+    write("annotations/instances_val2017.json", changed)
+    with pytest.raises(DataError, match=r"four numbers|a number of the box") as caught:
+        len(CocoInstances(root, split="val"))
+    assert "tuple" not in str(caught.value) and "annotations[0]" in str(caught.value)
+
+
+def test_ids_that_are_one_number_are_one_id(root, write):
+    for key, twin in (("images", "9"), ("images", "009"), ("annotations", "01"), ("categories", "51")):
+        changed = copy.deepcopy(COCO)
+        changed[key].append({**changed[key][0], "id": twin})
+        write("annotations/instances_val2017.json", changed)
+        with pytest.raises(DataError, match=f"'{twin}' is there twice"):
+            len(CocoInstances(root, split="val"))

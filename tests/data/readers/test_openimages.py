@@ -64,3 +64,19 @@ def test_a_missing_picture_is_named_when_its_sample_is_taken(root):
     (root / "validation" / "0001eeaf4aed83f9.jpg").unlink()
     with pytest.raises(DataError, match=r"0001eeaf4aed83f9\.jpg.*no such picture"):
         OpenImages(root, split="val", allowed_faults=0.5)[0]
+
+
+@pytest.mark.parametrize("value", ["true", "yes", "2", "", "1.0"])
+def test_a_group_is_0_or_1(root, write, value):
+    write("validation-annotations-bbox.csv", HEADER + ROWS.replace("1.0,0,0,1,0,0", f"1.0,0,0,{value},0,0"))
+    with pytest.raises(DataError, match=rf"bbox.csv:3: IsGroupOf is '{value}', expected 0 or 1"):
+        len(OpenImages(root, split="val", allowed_faults=0.5))
+
+
+def test_a_class_has_one_name(root, write):
+    write("class-descriptions-boxable.csv", NAMES + "/m/0cmf2,Aeroplane\n")
+    with pytest.raises(DataError, match="the class '/m/0cmf2' is there twice"):
+        len(OpenImages(root, split="val", allowed_faults=0.5))
+    write("class-descriptions-boxable.csv", NAMES + "/m/1\n")
+    with pytest.raises(DataError, match=r"boxable.csv:3: no key 'name'"):
+        len(OpenImages(root, split="val", allowed_faults=0.5))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,18 @@ def test_a_folder_named_like_the_split(write, picture, tmp_path):
     write("train/dog/a.png", picture())
     write("val/dog/b.png", picture())
     assert [(s.name, s.label) for s in ImageFolder(tmp_path, split="val")] == [("val/dog/b.png", "dog")]
+
+
+def test_what_in_a_folder_is_no_picture_is_counted(picture, tmp_path):
+    (tmp_path / "a.png").write_bytes(picture())
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "folder.png").mkdir()
+    try:
+        Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.png")).write_bytes(picture())
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    source = ImageFolder(tmp_path, allowed_faults=0.7)
+    assert [sample.name for sample in source] == ["a.png"] and source.fingerprint()
+    assert source.faults.skipped == {"no file": 1, "name that is not UTF-8": 1}
+    with pytest.raises(DataError, match="2 of 3 records"):
+        len(ImageFolder(tmp_path))

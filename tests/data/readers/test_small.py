@@ -62,3 +62,29 @@ def test_a_duplicate_id_is_named(write, tmp_path):
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match=r"annotations\.jsonl:2.*'25' is there twice"):
         len(CocoMini(tmp_path, split="all"))
+
+
+def test_names_that_are_there_twice(write, tmp_path):
+    row = {"image": "a.webp", "caption": "x", "split": "train", "core": True}
+    write("captions.jsonl", [row, row])
+    write("images.zip", b"")
+    with pytest.raises(DataError, match=r"captions\.jsonl:2: the image 'a\.webp' is there twice"):
+        len(OpenClipart(tmp_path))
+    emoji = {"hexcode": "1F600", "name": "face", "tags": [], "images": {"noto": "a.png"}}
+    write("emoji.jsonl", [emoji, emoji])
+    write("noto.zip", b"")
+    with pytest.raises(DataError, match=r"emoji\.jsonl:2: the hexcode '1F600' is there twice"):
+        len(Emoji(tmp_path, styles="noto", split="all"))
+    write("emoji.jsonl", [emoji])
+    assert len(Emoji(tmp_path, styles="noto,noto", split="all", strict=False)) == 1
+
+
+@pytest.mark.filterwarnings("ignore::vlzoo.data.sources.SizeWarning")
+@pytest.mark.parametrize("crowd", ["0", [], 0.5])
+def test_a_crowd_is_zero_or_one(write, tmp_path, crowd):
+    box = {"label": "dog", "bbox": [1, 1, 2, 2], "iscrowd": crowd}
+    row = {"image": "a.jpg", "image_id": 25, "width": 9, "height": 9, "captions": [], "boxes": [box]}
+    write("annotations.jsonl", [row])
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match=r"annotations\.jsonl:1: the value of 'iscrowd' is"):
+        len(CocoMiniRegions(tmp_path, split="all"))

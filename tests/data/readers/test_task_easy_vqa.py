@@ -68,7 +68,7 @@ def test_what_is_wrong_is_named(package, rows, told):
 def test_an_id_twice_is_named(tmp_path):
     row = {"question_id": 4, "image": "7.png", "question": "what is it?", "answer": "circle"}
     (tmp_path / "train.jsonl").write_text((json.dumps(row) + "\n") * 2)
-    with pytest.raises(DataError, match=r"train.jsonl:2: question_id 4 is there twice"):
+    with pytest.raises(DataError, match=r"train.jsonl:2: question_id '4' is there twice"):
         len(EasyVqa(tmp_path, pictures=False))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
-from vlzoo.data.readers.gqa import Gqa, VgQa
+from vlzoo.data.readers.gqa import Gqa, VgQa, annotated
 from vlzoo.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vlzoo.data.sources.SizeWarning")
@@ -58,7 +59,7 @@ def test_train_all_comes_in_ten_files(tmp_path):
         file.write_text(json.dumps({f"0{number}": QUESTION}))
     assert [sample.name for sample in Gqa(tmp_path, split="train-all")] == [f"0{number}" for number in range(10)]
     file.write_text(json.dumps({"00": QUESTION}))
-    with pytest.raises(DataError, match="question 00: this question is in an earlier file too"):
+    with pytest.raises(DataError, match=r"question 00: the question '00' is there twice\n.*in an earlier file"):
         len(Gqa(tmp_path, split="train-all"))
 
 
@@ -69,6 +70,18 @@ def test_train_all_comes_in_ten_files(tmp_path):
         (json.dumps({"1": {k: v for k, v in QUESTION.items() if k != "imageId"}}), "no key 'imageId'"),
         (f'{{"1": {json.dumps(QUESTION)}, "1": {json.dumps(QUESTION)}}}', "'1' is there twice"),
         (json.dumps([QUESTION]), "the top level is"),
+        (json.dumps({"1": {**QUESTION, "isBalanced": 0}}), "question 1: the value of 'isBalanced' is 0, expected true"),
+        (json.dumps({"1": {**QUESTION, "isBalanced": "false"}}), "'isBalanced' is 'false', expected true or false"),
+        (json.dumps({"1": {**QUESTION, "types": {"structural": 3}}}), "1: types: the value of 'structural' is 3"),
+        (json.dumps({"1": {**QUESTION, "types": {"semantic": ["a"]}}}), r"'semantic' is \['a'\], expected text"),
+        (json.dumps({"1": {**QUESTION, "types": "verify"}}), "'types' is 'verify', expected an object"),
+        (json.dumps({"1": {**QUESTION, "fullAnswer": math.nan}}), "'fullAnswer' is nan, expected text"),
+        (json.dumps({"1": {**QUESTION, "answer": 2}}), "'answer' is 2, expected text"),
+        (json.dumps({"1": {**QUESTION, "imageId": "2354786.jpg"}}), "imageId is '2354786.jpg'\n.*without an ending"),
+        (json.dumps({"1": {**QUESTION, "imageId": "../7"}}), r"imageId is '\.\./7'"),
+        (json.dumps({"1": {**QUESTION, "imageId": 7.0}}), "the id 'imageId' is 7.0, a decimal number\n.*write 7:"),
+        (json.dumps({"1": "what?"}), r"question 1: the question is 'what\?', expected an object"),
+        ("{}", "holds no rows"),
         ('{"1": {', "not JSON"),
     ],
 )
@@ -77,6 +90,40 @@ def test_what_is_wrong_is_named(gqa, text, told):
     with pytest.raises(DataError, match=told) as caught:
         len(Gqa(gqa, split="val"))
     assert "val_balanced_questions.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"isBalanced": 0}, {"isBalanced": "false"}, {"types": {"structural": 3}}, {"types": []}, {"answer": 2},
+        {"imageId": 7.0}, {"imageId": "n161313.jpg"}, {"imageId": True},
+    ],
+)  # fmt: skip
+def test_scorer_and_reader_refuse_the_same(gqa, change):
+    file = gqa / "val_balanced_questions.json"
+    file.write_text(json.dumps({"1": {**QUESTION, **change}}))
+    with pytest.raises(DataError) as reader:
+        len(Gqa(gqa, split="val"))
+    with pytest.raises(DataError) as scorer:
+        list(annotated(file))
+    assert str(scorer.value) == str(reader.value) and "question 1" in str(reader.value)
+
+
+@pytest.mark.parametrize("form", ["official", "indented", "list", "lines", "inside", "one line", "csv"])
+def test_all_ways_to_write_answers(tmp_path, form):
+    row = {"question_id": "1", "answer": "yes", "isBalanced": False}
+    text = {
+        "official": json.dumps({"1": QUESTION | {"isBalanced": False}}),
+        "indented": json.dumps({"1": QUESTION | {"isBalanced": False}}, indent=1),
+        "list": json.dumps([row]),
+        "lines": f"{json.dumps(row)}\n{json.dumps({**row, 'question_id': 2})}\n",
+        "inside": json.dumps({"questions": [row]}),
+        "one line": json.dumps(row),
+        "csv": "question_id,answer\n1,yes\n",
+    }[form]
+    (tmp_path / "a.csv").write_text(text)  # what a file is, its content says
+    first = next(iter(annotated(tmp_path / "a.csv")))
+    assert (first.name, first.answers, first.fields.get("balanced", False)) == ("1", ("yes",), False)
 
 
 @pytest.fixture
@@ -106,7 +153,7 @@ def test_visual_genome_questions_find_their_folder(genome):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda rows: rows[1]["qas"][0].update(qa_id=986768), "qa_id 986768: this qa_id is there twice"),
+        (lambda rows: rows[1]["qas"][0].update(qa_id=986768), "qa_id 986768: qa_id '986768' is there twice"),
         (lambda rows: rows[0]["qas"][0].pop("answer"), "qa_id 986768: no key 'answer'"),
         (lambda rows: rows[0].pop("qas"), r"question_answers.json\[0\]: no key 'qas'"),
         (lambda rows: rows[1].pop("id"), "no key 'id'"),

@@ -8,8 +8,9 @@ import json
 import pytest
 from PIL import Image
 
-from vlzoo.data.readers.nlvr import Nlvr2, Nlvr2Albef
+from vlzoo.data.readers.nlvr import Nlvr2, Nlvr2Albef, annotated
 from vlzoo.data.readers.nlvr_v1 import Nlvr, scene_regions
+from vlzoo.data.readers.nlvr_v1 import annotated as annotated_v1
 from vlzoo.errors import DataError
 
 small = pytest.mark.filterwarnings("ignore::vlzoo.data.sources.SizeWarning")
@@ -107,6 +108,47 @@ def test_albef_list(tmp_path):
         len(Nlvr2Albef(tmp_path, split="dev"))
 
 
+@small
+def test_albef_list_of_other_pictures_names_no_groups(tmp_path):
+    rows = [{"sentence": "Half \ud800.", "label": True, "images": ["dev/dev-850-0-img0.png", "dev/dev-850-0-img1.png"]}]
+    rows.append({"sentence": "A.", "label": False, "images": ["a.png", "dev/dev-850-0-img1.png"]})
+    rows.append({"sentence": "A.", "label": False, "images": ["dev/dev-850-0-img0.png", "dev/dev-850-1-img1.png"]})
+    (tmp_path / "nlvr_dev.json").write_text(json.dumps(rows))
+    assert [sample.group for sample in Nlvr2Albef(tmp_path, split="dev")] == ["dev-850 Half ?.", None, None]
+
+
+@small
+def test_contrast_sets_have_pictures_and_groups_of_their_own(nlvr2):
+    # allenai/contrast-sets nlvr2/README.md: `{identifier}-img{0/1}`.
+    write(nlvr2 / "data" / "test1.json", [line("test1-769-1-0-1"), line("test1-769-1-0-2"), line("test1-769-2-0-1")])
+    samples = list(Nlvr2(nlvr2, split="test1", pictures=False))
+    assert [sample.group for sample in samples] == ["test1-769-1-0", "test1-769-1-0", "test1-769-2-0"]
+    assert samples[0].image_id.split("|")[1].endswith("/test1-769-1-0-1-img1.png")
+
+
+@small
+@pytest.mark.parametrize("strange", ["dev-850-0-0.png", "850-0-0", "dev-850-0", "dev-0850-0-0", "valid-1-0-0", 7])
+def test_scorer_and_reader_refuse_the_same_identifiers(nlvr2, strange):
+    file = nlvr2 / "data" / "dev.json"
+    write(file, [{**line("dev-1-0-0"), "identifier": strange}])
+    with pytest.raises(DataError, match=r"dev\.json:1: .* is not an NLVR2 identifier") as reader:
+        len(Nlvr2(nlvr2, split="dev", pictures=False))
+    with pytest.raises(DataError) as scorer:
+        list(annotated(file))
+    assert str(scorer.value) == str(reader.value)
+
+
+@small
+def test_a_list_called_as_lines_and_a_damaged_subset(nlvr2):
+    rows = [line("dev-1-0-0"), line("dev-1-1-0")]
+    (nlvr2 / "data" / "dev.json").write_text(json.dumps(rows))  # one list, where the official file has lines
+    source = Nlvr2(nlvr2, split="dev", pictures=False)
+    assert len(source) == 2
+    write(nlvr2 / "data" / "balanced" / "balanced_dev.json", [line("dev-1-0-0", "Maybe")])
+    with pytest.raises(DataError, match=r"balanced_dev\.json:1: the label is 'Maybe'"):
+        source.subsets()
+
+
 @pytest.mark.parametrize(
     ("split", "size", "groups"), [("dev", 6_982, 2_018), ("balanced-dev", 2_300, None), ("unbalanced-dev", 3_562, None)]
 )
@@ -180,6 +222,18 @@ def test_a_malformed_scene_is_named(nlvr, scene, told):
     with pytest.raises(DataError, match=told) as caught:
         len(Nlvr(nlvr, split="dev"))
     assert "dev.json:1" in str(caught.value)
+
+
+@small
+@pytest.mark.parametrize("strange", ["1572", "dev-1572-0", "1572-0-5", "a-0", 7])
+def test_scorer_and_reader_of_nlvr_refuse_the_same_identifiers(nlvr, strange):
+    file = nlvr / "dev" / "dev.json"
+    write(file, [{"identifier": strange, "label": "true", "sentence": "A.", "directory": "1"}])
+    with pytest.raises(DataError, match=r"dev\.json:1: .* is no identifier of NLVR") as reader:
+        len(Nlvr(nlvr, split="dev", pictures=False))
+    with pytest.raises(DataError) as scorer:
+        list(annotated_v1(file))
+    assert str(scorer.value) == str(reader.value)
 
 
 @pytest.mark.parametrize(("split", "examples", "groups"), [("dev", 989, 267), ("test", 990, 266)])

@@ -157,8 +157,8 @@ def changed(change):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda r, w: r.append(r[0]), r"ref_id 0: this ref_id is there twice"),
-        (lambda r, w: r[0]["sentences"].append(r[0]["sentences"][0]), r"ref_id 0: sent_id 0 is there twice"),
+        (lambda r, w: r.append(r[0]), r"ref_id 0: ref_id '0' is there twice"),
+        (lambda r, w: r[0]["sentences"].append(r[0]["sentences"][0]), r"ref_id 0: sent_id '0' is there twice"),
         (lambda r, w: r[0].update(ann_id=5), r"ref_id 0: annotation 5 is not in .*instances\.json"),
         (lambda r, w: r[0].pop("ann_id"), r"ref_id 0: no key 'ann_id'"),
         (lambda r, w: r[1].pop("split"), r"ref_id 1: no key 'split'"),

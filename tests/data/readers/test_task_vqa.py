@@ -149,7 +149,7 @@ def broken(change) -> tuple[list[dict], list[dict]]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda q, a: q.append(dict(q[0])), r"question_id 262148000: this question_id is there twice"),
+        (lambda q, a: q.append(dict(q[0])), r"question_id 262148000: question_id '262148000' is there twice"),
         (lambda q, a: a.append(dict(a[0])), r"annotation of question_id '262148000' is there twice"),
         (lambda q, a: q.pop(), r"question_id 393225000: annotations for questions that nobody asks \(1\)"),
         (lambda q, a: a.pop(), r"question_id 393225000: no annotation for this question"),
@@ -159,6 +159,18 @@ def broken(change) -> tuple[list[dict], list[dict]]:
         (lambda q, a: a[2].pop("answers"), r"no key 'answers'"),
         (lambda q, a: a[2]["answers"][3].pop("answer"), r"no key 'answer'\n.*did you mean 'answer_id'"),
         (lambda q, a: a[2]["answers"][3].update(answer=3), r"'answer' is 3, expected text"),
+        (lambda q, a: a[2].update(answers=[]), r"no key 'answers', or none in it"),
+        (lambda q, a: a[2].update(answers="yes"), r"'answers' is 'yes', expected a list"),
+        (lambda q, a: a[2].update(multiple_choice_answer=2), r"'multiple_choice_answer' is 2, expected text"),
+        (lambda q, a: a[2].update(question_type=3), r"question_id 393225000: the value of 'question_type' is 3"),
+        (lambda q, a: a[2].update(answer_type=float("nan")), r"'answer_type' is nan, expected text"),
+        (lambda q, a: a[2].update(image_id=393225.0), r"the id 'image_id' is 393225.0, a decimal number"),
+        (lambda q, a: a[2].update(question_id=393225000.0), r"write 393225000: whole numbers become decimals"),
+        (lambda q, a: a.append({**a[2], "question_id": "393225000"}), r"'393225000' is there twice"),
+        (lambda q, a: a.append({**a[2], "question_id": "0393225000"}), r"'0393225000' is there twice"),
+        (lambda q, a: q[0].update(question_id=2**63), r"questions\[0\]: .*a number of more than 64 bits"),
+        (lambda q, a: q[0].update(image_id=1.0), r"'image_id' is 1.0, expected a whole number"),
+        (lambda q, a: q[0].update(image_id=True), r"'image_id' is True, expected a whole number"),
         (lambda q, a: q.append("what?"), r"questions\[3\]: the entry is 'what\?', expected an object"),
     ],
 )

@@ -74,3 +74,16 @@ def test_mistakes_are_named(write, tmp_path):
     assert any("images: missing (the downloaded pictures)" in line for line in CC3M(tmp_path).missing())
     (tmp_path / "images").mkdir()
     assert CC12M(tmp_path).missing() == [f"{tmp_path / 'cc12m.tsv'}: missing (captions and addresses)"]
+
+
+def test_a_lone_carriage_return_is_no_end_of_a_row(write, tmp_path):
+    write("Train_GCC-training.tsv", b"one\rcaption\thttp://x/1.jpg\r\ntwo\thttp://x/2.jpg\n")
+    samples = list(CC3M(tmp_path, require=False))
+    assert [sample.texts[0].split() for sample in samples] == [["one", "caption"], ["two"]]
+
+
+def test_a_line_of_twenty_megabytes_is_cut_and_counted(write, tmp_path):
+    write("Train_GCC-training.tsv", "word " * 4_000_000 + "\thttp://x/1.jpg\ntwo\0three\thttp://x/2.jpg\n")
+    source = CC3M(tmp_path, require=False)
+    assert len(source[0].texts[0].split()) == 1_000 and source[1].texts == ("two three",)
+    assert source.faults.mended == {"caption cut": 1}

@@ -45,6 +45,40 @@ def test_mistakes_are_named(write, tmp_path):
         XvlmLines(tmp_path)[0]
 
 
+def test_boxes_that_are_no_boxes_are_counted(write, tmp_path):
+    """JSON as Python writes it knows NaN and Infinity; 1e999 is infinite, too."""
+    boxes = ["[NaN, 0, 5, 5]", "[0, 0, Infinity, 5]", "[0, 0, 5, -Infinity]", "[1e999, 0, 5, 5]", "[1e308, 0, 5, 5]"]
+    elems = [f'{{"bb": {box}, "caption": "x"}}' for box in ["[0.9, 1, 5, 5]", *boxes]]
+    write("x.jsonl", '{"image": "a.png", "elems": [' + ", ".join(elems) + "]}\n")
+    source = XvlmLines(tmp_path, allowed_faults=0.9)
+    assert [region.box for region in source[0].regions] == [(0, 1, 5, 5)]
+    assert source.faults.skipped == {"box not finite": 4, "box outside the picture": 1}
+    assert source.faults.listed[0].where.endswith("x.jsonl:1 elems[1]")
+    with pytest.raises(DataError, match=r"5 of 6 records.*x\.jsonl:1 elems\[1\]: box not finite: \[nan, 0, 5, 5\]"):
+        len(XvlmLines(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "box", ["[]", "[1, 2, 3]", "[1, 2, 3, 4, 5]", '"1 2 3 4"', '[1, 2, 3, "4"]', "[1, 2, 3, true]"]
+)
+def test_what_is_no_box_stops_with_its_place(write, tmp_path, box):
+    write("x.jsonl", f'{{"image": "a.png", "elems": [{{"bb": {box}, "caption": "x"}}]}}\n')
+    with pytest.raises(DataError, match=r"x\.jsonl:1 elems\[0\]: .* is .*, expected a (list|number)"):
+        len(XvlmLines(tmp_path, allowed_faults=1.0))
+
+
+def test_half_characters_in_attributes_are_replaced(write, tmp_path):
+    write("x.jsonl", [{"image": "a", "elems": [{"bb": [1, 2, 3, 4], "caption": "\ud83d", "attributes": ["\ud83d"]}]}])
+    region = XvlmLines(tmp_path)[0].regions[0]
+    assert (region.text, region.attributes) == ("?", ("?",))
+
+
+@pytest.mark.parametrize("pattern", ["", "/etc/*", "../*", "a\0", "\ud800"])
+def test_patterns_that_name_nothing_below_the_root(tmp_path, pattern):
+    with pytest.raises(DataError):
+        len(XvlmLines(tmp_path, files=pattern))
+
+
 def test_lists_that_xvlm_read(shared, write, tmp_path, picture):
     golden = json.loads((shared / "goldens" / "xvlm_data.json").read_text())["region_dataset"]["annotations"]
     pictures = [base64.b64encode(picture(*row["size"])).decode() for row in golden]

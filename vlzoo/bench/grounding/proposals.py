@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.reading import read_json
+from vlzoo.data.cleaning import box_numbers
+from vlzoo.data.reading import identifier, need, read_json, typed
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.types import Box
@@ -59,9 +60,11 @@ def _checked(proposals: Proposals, source: Any, where: object) -> Proposals:
 
 
 def _annotated(file: Path) -> dict[str, list[Box]]:
-    whole, boxes = read_json(file), defaultdict[str, list[Box]](list)
-    for note in whole["annotations"]:
-        boxes[str(note["image_id"])].append(_box(note["bbox"], file))
+    boxes = defaultdict[str, list[Box]](list)
+    for number, note in enumerate(need(read_json(file, dict), "annotations", list, str(file))):
+        where = f"{file}: annotations[{number}]"
+        image_id = identifier(typed(note, dict, where, "the entry"), "image_id", where)
+        boxes[image_id].append(box_numbers(need(note, "bbox", list, where), where))
     return boxes
 
 
@@ -69,15 +72,10 @@ def _read(file: Path) -> dict[str, list[Box]]:
     whole = read_json(file)
     if not isinstance(whole, dict) or not all(isinstance(found, list) for found in whole.values()):
         raise DataError("not boxes by picture", where=str(file), fix='{"391895": [[x, y, width, height], ...], ...}')
-    return {
-        str(name): [_box(each["box"] if isinstance(each, dict) else each, file) for each in found]
-        for name, found in whole.items()
-    }
+    return {name: [_box(each, f"{file}: {name}[{i}]") for i, each in enumerate(found)] for name, found in whole.items()}
 
 
-def _box(value: Any, file: Path) -> Box:
-    numbers = isinstance(value, (list, tuple)) and len(value) >= 4
-    if not numbers or not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in value[:4]):
-        raise DataError(f"{value!r} is no box", where=str(file), fix="four numbers x, y, width, height")
-    x, y, width, height = (float(n) for n in value[:4])
-    return x, y, width, height
+def _box(value: Any, where: str) -> Box:
+    """A detector's box: four numbers, its score perhaps behind them, or an object that holds such under `box`."""
+    box = need(value, "box", list, where) if isinstance(value, dict) else value
+    return box_numbers(box[:4] if isinstance(box, list) else box, where)

@@ -82,7 +82,7 @@ class Grounding(Task):
         if boxes is not None and self.mode != "gradcam":
             for samples, batch in model.batches(source, effort.batch, done):
                 found = boxes(batch, samples)
-                yield [{"name": s.name, "box": box} for s, box in zip(samples, found, strict=True)]
+                yield [{"name": s.name, "box": box, "mode": "boxes"} for s, box in zip(samples, found, strict=True)]
             return
         maps, proposed = mapper(model), proposals_of(source, Path(self.proposals) if self.proposals else None)
         for samples, batch in model.batches(source, effort.batch, done):
@@ -126,7 +126,7 @@ class Grounding(Task):
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy with its interval over pictures, by split where samples name one; pointing and energy of maps."""
         pairs = in_order(samples, rows)
-        images = [sample.image_id or sample.name for sample, _ in pairs]
+        images = [str(sample.image_id or sample.fields.get("ref_id", sample.name)) for sample, _ in pairs]
         truth = [target(sample) for sample, _ in pairs]
         overlap = iou([row["box"] for _, row in pairs], truth, self.protocol)
         figures = Figures(self.name, f"{self.name}/{self.protocol}")
@@ -140,7 +140,9 @@ class Grounding(Task):
             )
         notes = [f"a box is right from IoU {IOU_AT} on, by the {self.protocol} rule"]
         answers = [row for _, row in pairs]
-        return Scored((*scores, *_map_figures(figures, answers, truth, images)), notes=(*notes, *_chance(answers)))
+        mode = next((row["mode"] for row in answers if "mode" in row), self.mode)  # the model's, where none was asked
+        whole = (*scores, *_map_figures(figures, answers, truth, images))
+        return Scored(whole, notes=(*notes, *_chance(answers)), settings={"mode": mode or None})
 
 
 def _has_sentences(file: Path) -> bool:
@@ -165,6 +167,7 @@ def _row(sample: Sample, heat_HW: np.ndarray, proposed: Proposals) -> Row:
     return {
         "name": sample.name,
         "box": list(chosen),
+        "mode": "gradcam",
         "proposals": len(boxes),
         "point": [float(column) + 0.5, float(row) + 0.5],
         "pointing": pointing_hit(heat_HW, box),

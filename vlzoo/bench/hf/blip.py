@@ -93,7 +93,7 @@ class Blip(ForeignModel):
             )
             decoded = self.foreign.tokenizer.batch_decode(made, skip_special_tokens=True)
             answers |= {row: text.strip() for row, text in zip(rows, decoded, strict=True)}
-        return [{"answer": answers[row]} for row in range(len(samples))]
+        return [{"answer": answers[row], "mode": "generate"} for row in range(len(samples))]
 
 
 @pair_model.register

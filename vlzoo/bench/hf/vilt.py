@@ -83,7 +83,7 @@ class Vilt(ForeignModel):
         words = self.words(sample.texts[:1], max_length=self.model.config.max_position_embeddings)
         logit_C = self.model(**words, **self.pixels(sample.images[:1])).logits[0].float().log_softmax(-1)
         best = int(logit_C.argmax())
-        return {"answer": str(self.model.config.id2label[best]), "score": float(logit_C[best])}
+        return {"answer": str(self.model.config.id2label[best]), "score": float(logit_C[best]), "mode": "classify"}
 
     def judge(self, sample: Sample) -> Tensor:
         """Logits of the model's own classes, [C]."""
@@ -107,6 +107,10 @@ def _(model: Vilt, task: Vqa) -> Answerer:
         model.cannot(task.name)
     if task.mode not in ("", "classify"):
         raise CheckpointError(f"{model.name} can't do --mode {task.mode}", fix="give --mode classify")
+    named = [str(name) for name in model.model.config.id2label.values()]
+    if all(name.startswith("LABEL_") for name in named):
+        what = f"{model.name} says no answers: its id2label holds {', '.join(named[:3])}, which stand for none"
+        raise CheckpointError(what, fix="put the model's answers into id2label of its config.json")
 
     @torch.no_grad()
     def answer(samples: list[Sample]) -> list[Row]:

@@ -2,7 +2,8 @@
 
 Predictions: npz with `scores` [images, texts] and `image_of_text` [texts]; optionally `scores_of_texts` [texts, images]
 where the second stage scored other pairs for texts. Annotations are optional: a list of `{"image", "caption": [...]}`
-(ALBEF's, fixes which image each text belongs to), COCO's captions file (fixes sizes), or a data source in their place.
+(ALBEF's, fixes which image each text belongs to; rows of one image are one), COCO's captions file (fixes sizes), or a
+data source in their place. Pairs that were not scored are -inf, or -100 as ALBEF's `Retrieval.py` writes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from vlzoo.bench.retrieval.matrices import Captions
+from vlzoo.bench.retrieval.matrices import UNSCORED, Captions, refuse_questions
 from vlzoo.data.predictions import Listed, fingerprint
 from vlzoo.data.reading import read_bytes, read_json
 from vlzoo.data.records import Sample
@@ -26,6 +27,8 @@ from vlzoo.task import Files
 from vlzoo.types import Row
 
 Arrays = Mapping[str, np.ndarray]
+FILLED = -100.0
+"""What ALBEF's `Retrieval.py` writes for pairs that its first stage left out."""
 
 
 def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
@@ -42,7 +45,8 @@ def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
         raise PredictionError(
             f"no array {missing!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}", where=str(path)
         )
-    scores_IT, scores_TI = arrays["scores"], arrays.get("scores_of_texts", arrays["scores"].T)
+    scores_IT = _unfilled(arrays["scores"])
+    scores_TI = _unfilled(arrays["scores_of_texts"]) if "scores_of_texts" in arrays else scores_IT.T
     try:
         if scores_TI.shape != scores_IT.shape[::-1]:
             what = f"scores are {scores_IT.shape} and scores of texts {scores_TI.shape}: one must be the other's turn"
@@ -64,6 +68,12 @@ def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
     return Listed(samples, about), rows
 
 
+def _unfilled(scores: np.ndarray) -> np.ndarray:
+    """Scores with -inf for what ALBEF's first stage left out, and [images, texts] or its turn as they were."""
+    filled = scores == FILLED
+    return np.where(filled, UNSCORED, scores) if scores.dtype.kind == "f" and filled.any() else scores
+
+
 def _read_npz(path: Path) -> Arrays:
     try:
         if zipfile.is_zipfile(path):
@@ -79,6 +89,7 @@ def _read_npz(path: Path) -> Arrays:
 def _owners(files: Files) -> np.ndarray | None:
     """Row of the image of each text, in the order of the data or of the annotations; None where there are neither."""
     if files.source is not None:
+        refuse_questions(files.source, files.source.name)
         return Captions.of(files.source).owners
     if files.annotations is None:
         return None
@@ -86,7 +97,9 @@ def _owners(files: Files) -> np.ndarray | None:
     whole = read_json(path)
     if isinstance(whole, list):
         counts = [_captions(row, f"{path}:[{number}]") for number, row in enumerate(whole)]
-        return np.repeat(np.arange(len(counts)), counts)
+        known: dict[object, int] = {}
+        images = [known.setdefault(row.get("image", number), len(known)) for number, row in enumerate(whole)]
+        return np.repeat(images, counts)
     if isinstance(whole, dict) and isinstance(whole.get("images"), list):
         return _coco_owners(whole, path)
     raise DataError(

@@ -1,6 +1,6 @@
 """The two stages of retrieval: features once, then picture by picture the texts that came near it.
 
-Legend: I images, T texts, E joint size, L text tokens, W numbers a token, P pairs.
+Legend: I images, T texts, t texts of one picture, E joint size, L text tokens, W numbers a token, P pairs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,24 @@ class Search:
         """For each picture that is not done, a row with the pairs that were scored."""
         with TemporaryDirectory(prefix="vlzoo-") as temporary:
             images, texts = self.encode(self.effort.features or Path(temporary))
-            yield from self.score_pairs(images, texts, done)
+            stage = self.score_pairs if self.matched and self.model.matches else self.embedded
+            yield from stage(images, texts, done)
+
+    def embedded(self, images: Features, texts: Features, done: frozenset[str]) -> Iterator[list[Row]]:
+        """Ranking by the cosine alone: each picture's embedding with those of its texts, no stage before it."""
+        image_IE, text_TE = (features.embeddings() for features in (images, texts))
+        assert image_IE is not None and text_TE is not None
+        end = 0
+        for row in range(images.total):
+            sample = self.source[row]
+            start, end = end, end + len(sample.texts)
+            if sample.name in done:
+                continue
+            image_E, text_tE = image_IE[row], text_TE[start:end]
+            if not (image_E.isfinite().all() and text_tE.isfinite().all()):
+                raise not_finite(sample.name)
+            said = pack(text_tE.numpy().ravel(), "<f4")
+            yield [{"name": sample.name, "embedding": pack(image_E.numpy(), "<f4"), "text_embeddings": said}]
 
     def encode(self, folder: Path) -> tuple[Features, Features]:
         """Features of every picture and every text, each computed once and kept in `folder`."""
@@ -95,12 +112,10 @@ class Search:
             chosen = every_pair(images.total, texts.total)
         else:
             chosen = candidates(image_IE, text_TE, self.k)
-        matched = self.matched and self.model.matches
-        if matched:
-            held = TextRows(texts, self.model.device, self.effort.memory // 2)
-            self.say(_describe(chosen, images, texts, held))
-            if not self.model.contrasts:
-                self.say(self.forecast(images, held))
+        held = TextRows(texts, self.model.device, self.effort.memory // 2)
+        self.say(_describe(chosen, images, texts, held))
+        if not self.model.contrasts:
+            self.say(self.forecast(images, held))
         for row in range(images.total):
             name = self.source[row].name
             if name in done:
@@ -110,12 +125,10 @@ class Search:
             if image_IE is not None and text_TE is not None:
                 itc_P = self.model.scaled(image_IE[row] @ text_TE[chosen.text[pairs]].T)
                 made["itc"] = pack(itc_P.numpy(), "<f4")
-            if matched:
-                logit_P = match_image(self.model, images.row(row), held, chosen.text[pairs], self.effort.memory)
-                if not np.isfinite(logit_P).all():
-                    raise not_finite(name)
-                made["itm"] = pack(logit_P, "<f4")
-            yield [made]
+            logit_P = match_image(self.model, images.row(row), held, chosen.text[pairs], self.effort.memory)
+            if not np.isfinite(logit_P).all():
+                raise not_finite(name)
+            yield [{**made, "itm": pack(logit_P, "<f4")}]
 
     def forecast(self, images: Features, texts: TextRows) -> str:
         """How long it takes to match every pair, from a few pairs of the first picture."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from vlzoo.bench.retrieval.matrices import Captions, matrices, require_captions, split_of, unreached
+from vlzoo.bench.pictures import pictures
+from vlzoo.bench.retrieval.matrices import Captions, depth, matrices, require_captions, split_of, unreached
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
@@ -28,14 +29,14 @@ class Retrieval(Task):
     """TR and IR recall@1, 5, 10.
 
     Protocols: `itm`: the top k by cosine, re-scored by the matching logit alone (ALBEF, X-VLM, TCL); `itm+itc`: the
-    logit plus the cosine over the temperature (LAVIS); `itc`: the cosine alone, without a second stage. A tie is a
+    logit plus the cosine over the temperature (LAVIS); `itc`: the cosine of every pair, without any stage. A tie is a
     miss; with `/argsort` behind the protocol ties fall as numpy's argsort leaves them, as in published numbers. Scores
     from a file that do not say how they were made are measured by `strict` or `argsort`, the tie rule.
 
     Args:
         protocol: how scores are made; see above.
-        k: candidates kept by the first stage, for each picture and for each text; None: 128. A model without a contrast
-            has no first stage: `itm` then scores every pair.
+        k: candidates kept by the first stage, for each picture and for each text; None: 128. Recalls beyond it are not
+            given. `itc` has no first stage, nor has a model without a contrast: `itm` then scores every pair.
         ties: `strict`: a tie is a miss; `argsort`; empty: as the protocol says.
         karpathy: assert the sizes of this Karpathy test split: coco or flickr30k; empty: where the data's name says so.
     """
@@ -65,14 +66,20 @@ class Retrieval(Task):
             self.protocol = f"{how}/argsort"
 
     def kept(self) -> Mapping[str, Any]:
-        """Both protocols with a second stage read the same predictions."""
-        return {"k": self.k or USUAL_K, "matched": "itm" in self.protocol}
+        """Both protocols with a second stage read the same predictions; without it nothing is left out."""
+        matched = "itm" in self.protocol
+        return {"k": (self.k or USUAL_K) if matched else None, "matched": matched}
+
+    def counted(self, source: Any) -> Any:
+        """The data with a sample for each picture, with all that its samples say of it."""
+        return pictures(source)
 
     def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
-        """For each picture the pairs that were scored: their texts, cosines and matching logits.
+        """For each picture the pairs that were scored: their texts, cosines and matching logits; or embeddings.
 
         Raises:
             CheckpointError: the model can't do what the protocol asks.
+            DataError: pictures without texts, texts without their picture, or questions.
             UnknownName: the protocol does not say how scores are made.
         """
         from vlzoo.bench.retrieval.pairs import pair_model
@@ -81,6 +88,7 @@ class Retrieval(Task):
         if self.how not in HOW:
             fix = f"give --protocol {', '.join(HOW[:-1])} or {HOW[-1]}"
             raise UnknownName(f"{self.name}/{self.protocol} does not say how a model's scores are made", fix=fix)
+        source = self.counted(source)
         require_captions(source)
         pairs = pair_model(model)
         self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
@@ -123,7 +131,11 @@ class Retrieval(Task):
         return samples, rows, 0
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
-        """Recalls with intervals: pictures are drawn, and with them their captions."""
+        """Recalls with intervals: pictures are drawn, and with them their captions.
+
+        Ranks are known as far as pairs were scored: recalls beyond that, and means of them, are not given.
+        """
+        labelled = sum(sample.label is not None for sample in samples)
         captions = Captions.of(samples)
         known = self.karpathy or split_of(str(getattr(samples, "name", "")))
         if known:
@@ -134,8 +146,21 @@ class Retrieval(Task):
             raise PredictionError(f"{len(missing)} pictures are not scored yet ({missing[0]})", where=where)
         scores_IT, scores_TI = matrices(captions.names, captions.texts, rows, self.how)
         found = recall(scores_IT, captions.owners, scores_of_texts=scores_TI, ties=self.ties)
+        depths = depth(scores_IT), depth(scores_TI)
         notes = self._notes(found, captions, known, unreached(scores_IT, scores_TI, captions))
-        return Scored(self._figures(found, captions), notes=notes)
+        if any(depths):
+            least = min(each for each in depths if each)
+            notes += (f"the first stage kept {least} candidates a query: recalls beyond {least} are not given",)
+        if labelled:
+            notes += (f"{labelled} samples have a label: their texts are measured as captions of their pictures",)
+        return Scored(self._figures(found, captions, depths), notes=notes, settings=self._settings(rows, depths))
+
+    def _settings(self, rows: Mapping[str, Row], depths: tuple[int | None, ...]) -> dict[str, Any]:
+        """The number of candidates, where a first stage chose any."""
+        row = next(iter(rows.values()), {})
+        if "to_texts" in row:  # a file tells by what it left out
+            return {"k": min((each for each in depths if each), default=None)}
+        return {"k": self.kept()["k"] if "itc" in row else None}
 
     def check_sizes(self, known: str, samples: Any, captions: Captions) -> None:
         """Refuse a Karpathy split of other sizes than everybody reports on.
@@ -149,13 +174,17 @@ class Retrieval(Task):
             where = getattr(samples, "name", None) or getattr(samples, "data", None)
             raise DataError(error.what, where=where, fix="is a file cut short, or of another split?") from None
 
-    def _figures(self, found: Recall, captions: Captions) -> tuple[Any, ...]:
+    def _figures(self, found: Recall, captions: Captions, depths: tuple[int | None, int | None]) -> tuple[Any, ...]:
         figures, owners = Figures(self.name, f"{self.name}/{self.protocol}"), captions.owners.tolist()
-        scores = [figures.hits(f"TR R@{k}", found.text.hits(k), value=found.text.recall(k)) for k in KS]
-        scores += [figures.hits(f"IR R@{k}", found.image.hits(k), owners, value=found.image.recall(k)) for k in KS]
-        samples = len(captions.names) + captions.texts
-        means = {name: value for name, value in found.figures().items() if "mean" in name}
-        return (*scores, *(figures.derived(name, value, samples) for name, value in means.items()))
+        text_ks, image_ks = ([k for k in KS if deep is None or k <= deep] for deep in depths)
+        scores = [figures.hits(f"TR R@{k}", found.text.hits(k), value=found.text.recall(k)) for k in text_ks]
+        scores += [
+            figures.hits(f"IR R@{k}", found.image.hits(k), owners, value=found.image.recall(k)) for k in image_ks
+        ]
+        whole = {"TR mean": len(text_ks) == len(KS), "IR mean": len(image_ks) == len(KS)}
+        whole["mean recall"] = all(whole.values())
+        samples, values = len(captions.names) + captions.texts, found.figures()
+        return (*scores, *(figures.derived(name, values[name], samples) for name, known in whole.items() if known))
 
     def _notes(self, found: Recall, captions: Captions, known: str, left_out: tuple[int, int]) -> tuple[str, ...]:
         karpathy = f", the Karpathy test split of {known}" if known else ""
@@ -163,6 +192,6 @@ class Retrieval(Task):
         # What the first stage left out is level with everything else it left out; that is no tie of scores.
         tied = [int(each.tied.sum()) - left for each, left in zip((found.text, found.image), left_out, strict=True)]
         said = f"ties: {tied[0]} image and {tied[1]} text queries ({rule})"
-        missed = f"; the first stage missed {sum(left_out)} right answers" if self.how in HOW else ""
+        missed = f"; the first stage missed {sum(left_out)} right answers" if "itm" in self.how else ""
         without = (f"{captions.bare} pictures have no text and count as misses",) if captions.bare else ()
         return (f"{len(captions.names)} pictures, {captions.texts} texts{karpathy}", said + missed, *without)

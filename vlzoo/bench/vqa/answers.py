@@ -55,7 +55,7 @@ def _(model: Engine, task: Vqa) -> Answerer:
     @torch.no_grad()
     def answer(batch: Batch) -> list[Row]:
         with model.autocast():
-            return answering(batch)
+            return [{**row, "mode": mode} for row in answering(batch)]
 
     return answer
 

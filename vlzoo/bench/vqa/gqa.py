@@ -11,6 +11,7 @@ import numpy as np
 from vlzoo.bench.vqa.task import Vqa, answer_text, exact
 from vlzoo.data.predictions import row_id
 from vlzoo.data.readers import gqa
+from vlzoo.data.reading import optional
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
@@ -68,7 +69,8 @@ class Gqa(Vqa):
         predicted but are not scored.
         """
         pairs = in_order(samples, rows)
-        counted = {sample.name: sample for sample, _ in pairs if sample.fields.get("balanced") is not False}
+        told = {sample.name: optional(sample.fields, "balanced", bool, f"sample {sample.name}") for sample, _ in pairs}
+        counted = {sample.name: sample for sample, _ in pairs if told[sample.name] is not False}
         if not counted:
             raise DataError(f"none of {len(pairs)} questions is balanced, and only those are scored")
         scored = super().score(list(counted.values()), {name: rows[name] for name in counted})

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE, AnswerList, answer_weights, build_answer_list
+from vlzoo.data.answers import (
+    ANSWER_LENGTH,
+    FIRST_TWICE,
+    AnswerList,
+    answer_weights,
+    build_answer_list,
+    checked_answers,
+)
 from vlzoo.data.predictions import Refused, row_id
-from vlzoo.data.readers import vqa
+from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample
-from vlzoo.errors import DataError, PredictionError
+from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
 from vlzoo.task import Effort, Task, in_order
@@ -83,8 +90,24 @@ class Vqa(Task):
         return {"answers": list(self.listed)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The answer list of a run."""
-        self.listed = tuple(state["answers"])
+        """The answer list of a run; one that was converted without a list has none.
+
+        Raises:
+            DataError: the list is damaged; says which answer.
+        """
+        kept = state.get("answers") or []
+        self.listed = checked_answers(kept, where="task.json of the run") if kept != [] else ()
+
+    def check_learned(self) -> None:
+        """Only free decoding goes without an answer list.
+
+        Raises:
+            CheckpointError: there is none, and the mode needs one.
+        """
+        if not self.listed and self.mode != "generate":
+            what = "this run has no answer list, and its answers are chosen from one"
+            fix = "convert the checkpoint again with --answers answer_list.json, or measure it with --mode generate"
+            raise CheckpointError(what, where=self.name, fix=fix)
 
     def fields(self, samples: Sequence[Sample], tokenizer: Tokenizer) -> Fields:
         """Every distinct answer once: its text, its question's row, its share of the annotators, and its class.
@@ -150,7 +173,7 @@ class Vqa(Task):
 
     def server_id(self, name: str) -> int | str:
         """A question's id as the server writes it: a number."""
-        return int(name) if name.isdigit() else name
+        return int(name) if name.isdecimal() and name.isascii() and name == str(int(name)) else name
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official `{"annotations": [...]}`, or a list of `{"question_id", "answer": [ten texts]}` as ALBEF's.
@@ -158,7 +181,7 @@ class Vqa(Task):
         Raises:
             DataError: a question with fewer than two answers, from which nobody can be put aside.
         """
-        for sample in vqa.annotated(file, Path(self.questions) if self.questions else None):
+        for sample in vqa_rows.annotated(file, Path(self.questions) if self.questions else None):
             if len(sample.answers) < 2:
                 fix = "VQA accuracy needs several annotators; score exact matches with `vlzoo score gqa`"
                 raise DataError(f"question {sample.name} has {len(sample.answers)} answers", where=str(file), fix=fix)
@@ -190,7 +213,9 @@ class Vqa(Task):
             what, where = f"{unknown} questions of {len(truths)} have no public answers", getattr(samples, "name", None)
             raise DataError(what, where=where, fix="--submission FILE writes what the server scores")
         values_N, protocol = self.judged(truths, said)
-        return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol))
+        mode = next((row["mode"] for _, row in pairs if "mode" in row), self.mode)  # the model's, where none was asked
+        settings = {"mode": mode or None, "k": self.k if mode == "rank" else None}
+        return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol), settings=settings)
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Each answer's accuracy in percent, [N], and what the protocol is called."""

@@ -15,7 +15,7 @@ from vlzoo.data.cleaning import clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.readers.karpathy import COCO_SIZES, FLICKR_SIZES
-from vlzoo.data.reading import identifier, need
+from vlzoo.data.reading import need, optional_identifier
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
@@ -34,9 +34,9 @@ class CaptionList(CaptionSource):
 
     stem: ClassVar[str] = ""
 
-    def __init__(self, root: str | Path, *, images: str = "", strip: str = "", **options: Any) -> None:
+    def __init__(self, root: str | Path, *, images: str | Path = "", strip: str = "", **options: Any) -> None:
         super().__init__(root, **options)
-        self.images, self.strip = images.rstrip("/"), strip
+        self.images, self.strip = str(images).rstrip("/"), strip
 
     @property
     def list_file(self) -> str:
@@ -61,10 +61,9 @@ class CaptionList(CaptionSource):
             said = texts.setdefault(image, [])
             caption = need(entry, "caption", object, where)
             said.extend(clean_texts(caption if isinstance(caption, list) else [caption], where, faults))
-            if "image_id" in entry:
-                image_id = identifier(entry, "image_id", where)
-                if owner.setdefault(image_id, image) != image:
-                    raise DataError(f"image_id {image_id!r} stands for {owner[image_id]!r} and {image!r}", where=where)
+            image_id = optional_identifier(entry, "image_id", where)
+            if image_id is not None and owner.setdefault(image_id, image) != image:
+                raise DataError(f"image_id {image_id!r} stands for {owner[image_id]!r} and {image!r}", where=where)
         for image, said in texts.items():
             yield from self.captioned(_plain(image, self.images), image, said, faults)
 
@@ -98,9 +97,9 @@ class AlbefJson(CaptionList):
         "ALBEF's page links its lists for COCO, Visual Genome, SBU, CC3M and CC12M",
     )
 
-    def __init__(self, root: str | Path, *, file: str, **options: Any) -> None:
+    def __init__(self, root: str | Path, *, file: str | Path, **options: Any) -> None:
         super().__init__(root, **options)
-        self.file = file
+        self.file = str(file)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS
-from vlzoo.data.reading import Record, need, read_json, typed
+from vlzoo.data.reading import Ids, Record, need, read_json, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_jsonl
@@ -63,12 +63,10 @@ class EasyVqa(ArchivedSource):
         Raises:
             DataError: an id twice, or an entry without question, answer or picture.
         """
-        asked, seen = set(), set()
+        asked, seen = Ids("question_id", numbers=True), set()
         for where, row in self._entries():
             number = need(row, "question_id", int, where)
-            if number in asked:
-                raise DataError(f"question_id {number} is there twice", where=where, fix="drop one of the two")
-            asked.add(number)
+            asked.add(str(number), where)
             image, answer = need(row, "image", str, where), need(row, "answer", str, where)
             seen.add(image)
             text = clean_text(need(row, "question", str, where), where, faults, what="question")

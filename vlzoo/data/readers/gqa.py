@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +13,21 @@ from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
-from vlzoo.data.reading import Record, identifier, need, read_json, read_text, typed
+from vlzoo.data.reading import (
+    Ids,
+    Record,
+    identifier,
+    need,
+    optional,
+    optional_identifier,
+    read_json,
+    read_lines,
+    short,
+    typed,
+)
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_rows
+from vlzoo.data.tables import delimiter_of, read_rows
 from vlzoo.errors import DataError
 
 GQA_CARD = Card(
@@ -82,13 +94,10 @@ class Gqa(TaskSource):
             DataError: an id twice, or a question without text or picture.
         """
         seen: set[str] = set()
-        asked: set[str] = set()
+        asked = Ids("the question", fix="it is in an earlier file too; drop one of the two")
         for file in map(self.place, self.question_files()):
-            for name, row in _questions(file):
-                where = f"{file}: question {name}"
-                if name in asked:
-                    raise DataError("this question is in an earlier file too", where=where, fix="drop one of the files")
-                asked.add(name)
+            for where, name, row in _questions(file, read_json(file, dict)):
+                asked.add(name, where)
                 record = self._record(name, row, where, faults)
                 if record is not None:
                     seen.add(record["image_id"])
@@ -109,17 +118,39 @@ class Gqa(TaskSource):
         )
 
     def _record(self, name: str, row: Record, where: str, faults: Faults) -> Record | None:
-        image_id = identifier(row, "imageId", where)
+        image_id = image_of(row, where) or identifier(row, "imageId", where)
         text = clean_text(need(row, "question", str, where), where, faults, what="question")
         if text is None:
             return None
         faults.count("questions")
-        types = typed(row.get("types", {}), dict, where, "the value of 'types'")
-        answers = [need(row, "answer", str, where)] if "answer" in row else []
-        record = {"id": name, "question": text, "image_id": image_id, "answers": answers}
+        answer = optional(row, "answer", str, where)
+        record = {"id": name, "question": text, "image_id": image_id, "answers": [] if answer is None else [answer]}
         record["image"] = joined(self.picture_folder(), f"{image_id}.jpg")
-        extra = {"structural": types.get("structural"), "semantic": types.get("semantic")}
-        return {**record, **extra, "balanced": row.get("isBalanced"), "full_answer": row.get("fullAnswer")}
+        return {**record, **_kinds(row, where), "full_answer": optional(row, "fullAnswer", str, where)}
+
+
+_IMAGE = re.compile("n?[0-9]+")
+"""Ids of pictures: numbers of Visual Genome, and such as n161313."""
+
+
+def image_of(row: Record, where: str) -> str | None:
+    """The id of the picture a question is about; None where the row names none.
+
+    Raises:
+        DataError: another form than a number, before which an n may stand.
+    """
+    image_id = optional_identifier(row, "imageId", where)
+    if image_id is not None and not _IMAGE.fullmatch(image_id):
+        fix = "write it as in 2354786 or n161313, without an ending"
+        raise DataError(f"the imageId is {image_id!r}", where=where, fix=fix)
+    return image_id
+
+
+def _kinds(row: Record, where: str) -> Record:
+    """What the official figures are divided by: both types, and whether it is of the balanced questions."""
+    types = optional(row, "types", dict, where) or {}
+    kinds = {key: optional(types, key, str, f"{where}: types") for key in ("structural", "semantic")}
+    return {**kinds, "balanced": optional(row, "isBalanced", bool, where)}
 
 
 def annotated(file: Path) -> Iterator[Sample]:
@@ -129,36 +160,55 @@ def annotated(file: Path) -> Iterator[Sample]:
         file: the official form, id -> question with its `answer`, or rows of `{"question_id", "answer"}`.
 
     Raises:
-        DataError: a question without an answer, or an id twice.
+        DataError: a question without an answer, an id twice, or a value of another kind than the format's.
     """
-    official = ".jsonl" not in file.name and ".csv" not in file.name and _official(file)
-    pairs = [(name, row, f"{file}:{name}") for name, row in official.items()] if official else []
-    pairs = pairs or [
-        (identifier(row, "question_id", where), row, where) for where, row in read_rows(file, "questions")
-    ]
-    seen: set[str] = set()
-    for name, row, where in pairs:
-        if not isinstance(row, dict) or not isinstance(row.get("answer"), str):
+    asked = Ids("question")
+    for where, name, row in _answered(file):
+        asked.add(name, where)
+        answer = optional(row, "answer", str, where)
+        if answer is None:
             raise DataError(f"question {name} has no answer", where=where, fix="GQA's test split has none to score by")
-        if name in seen:
-            raise DataError(f"question {name} is annotated twice", where=where, fix="drop one of the two")
-        seen.add(name)
-        extra = {
-            "structural": row.get("types", {}).get("structural"),
-            "balanced": str(row.get("isBalanced")) != "False",
-        }
-        yield Sample(
-            name=name,
-            image_id=str(row.get("imageId", row.get("image", name))),
-            answers=(row["answer"],),
-            fields={"question_id": name, **{key: value for key, value in extra.items() if value is not None}},
-        )
+        kinds = {key: value for key, value in _kinds(row, where).items() if value is not None}
+        image_id = image_of(row, where) or optional(row, "image", str, where)
+        yield Sample(name, image_id=image_id, answers=(answer,), fields={"question_id": name, **kinds})
 
 
-def _official(file: Path) -> Record:
-    """The questions of the official form; empty where the file has another."""
-    whole = read_json(file)
-    return whole if isinstance(whole, dict) and "questions" not in whole else {}
+def _answered(file: Path) -> Iterator[tuple[str, str, Record]]:
+    """Place, id and content of each question of either form."""
+    whole = None if _is_rows(file) else read_json(file)
+    if isinstance(whole, dict) and not {"questions", "question_id"} & whole.keys():
+        yield from _questions(file, whole)
+        return
+    for where, row in read_rows(file, "questions"):
+        yield where, identifier(row, "question_id", where), row
+
+
+def _is_rows(file: Path) -> bool:
+    """Whether a file is a table, or holds an object a line, and not one JSON value."""
+    lines = (line for _, line in read_lines(file) if line.strip())
+    first, second = next(lines, ""), next(lines, None)
+    if delimiter_of(file) is not None or not first:
+        return True
+    try:
+        return second is not None and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _questions(file: Path, whole: Record) -> Iterator[tuple[str, str, Record]]:
+    """Place, id and content of each question of the official form.
+
+    Raises:
+        DataError: there is none, or something that is no question.
+    """
+    if not whole:
+        raise DataError("holds no rows", where=str(file))
+    for name, row in whole.items():
+        where = f"{file}: question {name}"
+        if not isinstance(row, dict):
+            fix = "GQA's file of questions reads {id: {question, answer, imageId, ...}, ...}"
+            raise DataError(f"the question is {short(row)}, expected an object", where=where, fix=fix)
+        yield where, name, row
 
 
 VG_QA_CARD = Card(
@@ -195,7 +245,7 @@ class VgQa(TaskSource):
             DataError: an id twice, or an entry without picture, question or answer.
         """
         folder_of = self._folders()
-        asked: set[str] = set()
+        asked = Ids("qa_id", numbers=True)
         file = self.place(self._file())
         for index, entry in enumerate(read_json(file, list)):
             where = f"{file}[{index}]"
@@ -229,12 +279,10 @@ class VgQa(TaskSource):
         return {file.name: folder for folder, place in places if place.is_dir() for file in place.iterdir()}
 
 
-def _visual_genome(row: Record, entry: Record, where: str, asked: set[str], faults: Faults) -> Record | None:
+def _visual_genome(row: Record, entry: Record, where: str, asked: Ids, faults: Faults) -> Record | None:
     number = need(row, "qa_id", int, where)
     where = f"{where}: qa_id {number}"
-    if str(number) in asked:
-        raise DataError("this qa_id is there twice", where=where, fix="drop one of the two questions")
-    asked.add(str(number))
+    asked.add(str(number), where)
     # Version 1.0 names the picture in every question, 1.2 in the entry as well.
     image_id = identifier(row, "image_id", where) if "image_id" in row else identifier(entry, "id", where)
     question = clean_text(need(row, "question", str, where), where, faults, what="question")
@@ -243,26 +291,3 @@ def _visual_genome(row: Record, entry: Record, where: str, asked: set[str], faul
         return None
     faults.count("questions")
     return {"id": number, "question": question, "image_id": image_id, "answers": [answer]}
-
-
-def _questions(file: Path) -> Iterator[tuple[str, Record]]:
-    """The questions of a GQA file; a question that is there twice is an error, where `json` keeps the last silently."""
-
-    def checked(pairs: list[tuple[str, Any]]) -> Record:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise DataError(
-                f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice",
-                where=str(file),
-                fix="drop one of the two",
-            )
-        return found
-
-    try:
-        whole = json.loads(read_text(file), object_pairs_hook=checked)
-    except (ValueError, RecursionError) as error:
-        place = f"{file}:{getattr(error, 'lineno', 1)}"
-        raise DataError(f"not JSON: {error}", where=place, fix="download it again; is it cut off?") from error
-    for name, row in typed(whole, dict, str(file), "the top level").items():
-        yield name, typed(row, dict, f"{file}: question {name}", "the question")

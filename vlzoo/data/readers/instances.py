@@ -11,7 +11,7 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import first_existing, identifier, need, read_json, typed, unique
+from vlzoo.data.reading import Ids, first_existing, flag, identifier, need, read_json, typed, unique
 from vlzoo.data.sources import Expected
 from vlzoo.errors import DataError
 
@@ -47,10 +47,14 @@ class Instances(BoxSource):
         """
         path = Path(self.root, self._first(self.annotations))
         value = need_all(read_json(path, dict), str(path))
-        labels = {
-            identifier(entry, "id", str(path)): need(entry, "name", str, str(path)) for entry in value["categories"]
-        }
-        pictures = unique(((identifier(e, "id", str(path)), e) for e in value["images"]), "image id", str(path))
+        names = (
+            (identifier(entry, "id", where), need(entry, "name", str, where))
+            for number, entry in enumerate(value["categories"])
+            if (where := f"{path}: categories[{number}]")
+        )
+        labels = unique(names, "category id", str(path), numbers=True)
+        ids = ((identifier(e, "id", f"{path}: images[{number}]"), e) for number, e in enumerate(value["images"]))
+        pictures = unique(ids, "image id", str(path), numbers=True)
         objects = self._objects(value["annotations"], path, labels, pictures, faults)
         for image_id, entry in pictures.items():
             where = f"{path} image {image_id}"
@@ -67,21 +71,19 @@ class Instances(BoxSource):
         faults: Faults,
     ) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        seen: set[str] = set()
+        seen = Ids("the id", numbers=True)
         for number, entry in enumerate(entries):
             where = f"{path}: annotations[{number}]"
             # Objects365 leaves ids out of some versions; COCO's must not repeat.
             name = identifier(entry, "id", where) if "id" in entry else str(number)
-            if name in seen:
-                raise DataError(f"the id {name!r} is there twice", where=where, fix="ids must be unique; drop one")
-            seen.add(name)
+            seen.add(name, where)
             faults.count("objects")
             picture = known(pictures, identifier(entry, "image_id", where), "picture", where)
             label = known(labels, identifier(entry, "category_id", where), "category", where)
             size = need(picture, "width", int, where), need(picture, "height", int, where)
             box = clean_box(need(entry, "bbox", list, where), f"{where} (id {name})", faults, size=size)
             if box is not None:
-                row = box_row(box, [label], crowd=bool(entry.get("iscrowd", 0)), id_=name)
+                row = box_row(box, [label], crowd=flag(entry, "iscrowd", where), id_=name)
                 found[identifier(entry, "image_id", where)].append(row)
         return found
 

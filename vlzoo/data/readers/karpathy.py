@@ -14,9 +14,8 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import CaptionSource
-from vlzoo.data.reading import first_existing, identifier, need, read_json, typed
+from vlzoo.data.reading import Ids, first_existing, identifier, need, optional, read_json, typed
 from vlzoo.data.sources import Expected
-from vlzoo.errors import DataError
 
 PARTS = {"train": ("train", "restval"), "val": ("val",), "test": ("test",)}
 """Our split -> the values of `split` in the file."""
@@ -61,16 +60,14 @@ class Karpathy(CaptionSource):
         """
         path = Path(self.root, first_existing(self.root, self.annotations))
         folder = first_existing(self.root, self.folders)
-        seen: set[str] = set()
+        seen = Ids("the id", fix="download the file again")
         for number, value in enumerate(need(read_json(path, dict), "images", list, str(path))):
             where = f"{path}: images[{number}]"
             entry = typed(value, dict, where)
             if need(entry, "split", str, where) not in PARTS[self.split]:
                 continue
             image_id = identifier(entry, self.id_key, where)
-            if image_id in seen:
-                raise DataError(f"the id {image_id!r} is there twice", where=where, fix="download the file again")
-            seen.add(image_id)
+            seen.add(image_id, where)
             texts = clean_texts(self._raw(entry, where), f"{where} ({image_id})", faults)
             yield from self.captioned(image_id, _image(entry, folder, where), texts, faults)
 
@@ -80,7 +77,8 @@ class Karpathy(CaptionSource):
 
 
 def _image(entry: Mapping[str, Any], folder: str, where: str) -> str:
-    folder = need(entry, "filepath", str, where) if "filepath" in entry else folder
+    told = optional(entry, "filepath", str, where)
+    folder = folder if told is None else told
     name = need(entry, "filename", str, where)
     return f"{folder}/{name}" if folder else name
 

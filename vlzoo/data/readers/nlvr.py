@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +11,12 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need, typed
+from vlzoo.data.reading import Ids, Record, identifier, need, short, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_jsonl, read_rows
-from vlzoo.errors import DataError, VlzooError
-from vlzoo.metrics.nlvr import nlvr2_sentence
+from vlzoo.data.tables import read_rows
+from vlzoo.errors import DataError
+from vlzoo.metrics.nlvr import nlvr2_listed, nlvr2_pictures, nlvr2_sentence
 
 NLVR2_CARD = Card(
     name="nlvr2",
@@ -88,29 +87,25 @@ class Nlvr2(TaskSource):
         Raises:
             DataError: an identifier twice or of another form, or a label that is neither True nor False.
         """
-        seen: set[str] = set()
-        for where, row in read_jsonl(self.place(self.file())):
-            name = need(row, "identifier", str, where)
-            if name in seen:
-                raise DataError(f"identifier {name!r} is there twice", where=where, fix="drop one of the two lines")
-            seen.add(name)
-            if (text := clean_text(need(row, "sentence", str, where), where, faults, what="sentence")) is None:
+        for one in sentences(read_rows(self.place(self.file())), self.split):
+            raw = need(one.row, "sentence", str, one.where)
+            if (text := clean_text(raw, one.where, faults, what="sentence")) is None:
                 continue
             faults.count("sentences")
-            left, right = self.pair(row, name, where)
-            record = {"id": name, "sentence": text, "label": truth(row, where), "left": left, "right": right}
-            yield {**record, "group": nlvr2_sentence(name), "listed": False}
+            left, right = self.pair(one)
+            record = {"id": one.name, "sentence": text, "label": one.label, "left": left, "right": right}
+            yield {**record, "group": one.group, "listed": one.listed}
 
-    def pair(self, row: Record, name: str, where: str) -> tuple[str, str]:
+    def pair(self, one: Sentence) -> tuple[str, str]:
         """Paths of the left and right picture below the root; training pictures lie in numbered directories.
 
         Raises:
-            DataError: a training sentence without its directory.
+            DataError: a training sentence without its directory, or no identifier that says which pictures.
         """
-        folder = self.picture_folder()
+        folder, name = self.picture_folder(), identifier(one.row, "identifier", one.where)
         if self.part == "train" and self.pictures:
-            folder = joined(folder, identifier(row, "directory", where))
-        stem = name.rpartition("-")[0]
+            folder = joined(folder, identifier(one.row, "directory", one.where))
+        stem = nlvr2_pictures(name, one.where)
         return joined(folder, f"{stem}-img0.png"), joined(folder, f"{stem}-img1.png")
 
     def subsets(self) -> dict[str, list[str]]:
@@ -118,8 +113,8 @@ class Nlvr2(TaskSource):
         found = {}
         for kind in ("balanced", "unbalanced"):
             if f"{kind}-{self.split}" in self.splits:
-                with suppress(VlzooError):
-                    inside = type(self)(self.root, split=f"{kind}-{self.split}", pictures=False)
+                inside = type(self)(self.root, split=f"{kind}-{self.split}", pictures=False)
+                if not inside.missing():
                     found[kind] = [sample.name for sample in inside]
         return found
 
@@ -154,8 +149,6 @@ NLVR2_ALBEF_CARD = Card(
     note="rows have no identifier: names are by place in the list, groups by picture set and sentence",
 )
 
-_SET = re.compile(r"((?:train|dev|test1|test2)-\d+)-\d+-img[01]\.\w+$")
-
 
 class Nlvr2Albef(Nlvr2):
     """NLVR2 from ALBEF's lists, which have no identifiers."""
@@ -171,21 +164,56 @@ class Nlvr2Albef(Nlvr2):
         """The list below the root."""
         return self.located(f"nlvr_{self.split}.json")
 
-    def records(self, faults: Faults) -> Iterator[Record]:
-        """One row a sentence with its two pictures.
+    def pair(self, one: Sentence) -> tuple[str, str]:
+        """The paths that the row names, below the folder of pictures."""
+        left, right = two_pictures(one.row, one.where)
+        return joined(self.images, left), joined(self.images, right)
 
-        Raises:
-            DataError: a row without sentence, label or exactly two pictures.
-        """
-        for index, (where, row) in enumerate(read_rows(self.place(self.file()))):
-            left, right = two_pictures(row, where)
-            if (text := clean_text(need(row, "sentence", str, where), where, faults, what="sentence")) is None:
-                continue
-            faults.count("sentences")
-            found = _SET.search(left)
-            record = {"id": f"{self.split}-{index}", "sentence": text, "label": truth(row, where)}
-            places = {"left": joined(self.images, left), "right": joined(self.images, right)}
-            yield {**record, **places, "group": f"{found.group(1)} {text}" if found else None, "listed": True}
+
+@dataclass(frozen=True)
+class Sentence:
+    """A row of NLVR2 as readers and scorers see it.
+
+    Attributes:
+        name: its identifier; of a list that has none, the split and the place in the list.
+        group: what it stands or falls with; None where nothing tells.
+        label: `true` or `false`.
+        listed: it is of a list without identifiers.
+        row: all that the file says.
+        where: its place.
+    """
+
+    name: str
+    group: str | None
+    label: str
+    listed: bool
+    row: Record
+    where: str
+
+
+def sentences(rows: Iterable[tuple[str, Record]], split: str) -> Iterator[Sentence]:
+    """The rows of the official lines or of ALBEF's list, checked.
+
+    Args:
+        rows: the rows with their places.
+        split: what names of rows without an identifier begin with.
+
+    Raises:
+        DataError: an identifier twice or of another form, or a label that is neither True nor False.
+    """
+    met = Ids("identifier")
+    for index, (where, row) in enumerate(rows):
+        listed = "identifier" not in row and "images" in row
+        if listed:
+            name, pictures = f"{split}-{index}", nlvr2_listed(*two_pictures(row, where))
+            # Half a character, which texts may hold, has no place in a name.
+            said = need(row, "sentence", str, where).strip().encode("utf-8", "replace").decode("utf-8")
+            group = None if pictures is None else f"{pictures} {said}"
+        else:
+            name = identifier(row, "identifier", where)
+            group = nlvr2_sentence(name, where)
+            met.add(name, where)
+        yield Sentence(name, group, truth(row, where), listed, row, where)
 
 
 def annotated(file: Path) -> Iterator[Sample]:
@@ -194,23 +222,14 @@ def annotated(file: Path) -> Iterator[Sample]:
     Raises:
         DataError: an identifier twice or of another form, or a label that is neither True nor False.
     """
-    for name, row, where in identified(file):
-        yield Sample(name, label=truth(row, where), group=nlvr2_sentence(name), fields={"identifier": name})
+    for one in sentences(read_rows(file), split_of(file, "nlvr")):
+        fields = {} if one.listed else {"identifier": one.name}
+        yield Sample(one.name, label=one.label, group=one.group, fields=fields)
 
 
-def identified(file: Path) -> Iterator[tuple[str, Record, str]]:
-    """The rows of a file with their identifiers and places.
-
-    Raises:
-        DataError: a row without an identifier, or one twice.
-    """
-    seen: set[str] = set()
-    for where, row in read_rows(file):
-        name = identifier(row, "identifier", where)
-        if name in seen:
-            raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")
-        seen.add(name)
-        yield name, dict(row), where
+def split_of(file: Path, stem: str) -> str:
+    """The split that a list of ALBEF's is called by, `test` of `nlvr_test.json`; else the file's own name."""
+    return file.name.partition(".")[0].removeprefix(f"{stem}_")
 
 
 def truth(row: Record, where: str) -> str:
@@ -219,10 +238,10 @@ def truth(row: Record, where: str) -> str:
     Raises:
         DataError: no label, or another value.
     """
-    value = row["label"] if "label" in row else need(row, "label", str, where)
+    value = need(row, "label", object, where)
     label = str(value).lower()
-    if label not in ("true", "false"):
-        raise DataError(f"the label is {value!r}", where=where, fix="it must be True or False")
+    if not isinstance(value, bool | str) or label not in ("true", "false"):
+        raise DataError(f"the label is {short(value)}", where=where, fix="it must be True or False")
     return label
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +12,12 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
-from vlzoo.data.readers.nlvr import identified, truth
+from vlzoo.data.readers.nlvr import truth
 from vlzoo.data.readers.task import ArchivedSource, joined
-from vlzoo.data.reading import Record, identifier, need, typed
+from vlzoo.data.reading import Ids, Record, identifier, need, optional, typed
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_jsonl
+from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import nlvr_sentence
 
@@ -71,21 +71,16 @@ class Nlvr(ArchivedSource):
         Raises:
             DataError: an identifier twice, or a label that is neither true nor false.
         """
-        seen: set[str] = set()
-        for where, row in read_jsonl(self.place(self.file())):
-            name = need(row, "identifier", str, where)
-            if name in seen:
-                raise DataError(f"identifier {name!r} is there twice", where=where, fix="drop one of the two lines")
-            seen.add(name)
+        for name, label, row, where in _examples(read_rows(self.place(self.file()))):
             if (text := clean_text(need(row, "sentence", str, where), where, faults, what="sentence")) is None:
                 continue
             faults.count("examples")
             faults.count("images", len(LAYOUT_V1))
-            drawn = typed(row.get("structured_rep") or [], list, where, "structured_rep")
+            drawn = optional(row, "structured_rep", list, where)
             if drawn:
                 scene_regions(drawn, 0, where)  # a malformed one is told with its line, here
             scene = json.dumps(drawn) if drawn else None
-            record = {"id": name, "sentence": text, "label": truth(row, where), "scene": scene}
+            record = {"id": name, "sentence": text, "label": label, "scene": scene}
             for image in range(len(LAYOUT_V1)):
                 yield {**record, "image": image, "path": self._path(row, f"{self.split}-{name}-{image}.png", where)}
 
@@ -140,16 +135,31 @@ def _drawn(item: Record, slot: int, where: str) -> Region:
     )
 
 
-def annotated(file: Path) -> Iterator[Sample]:
+def _examples(rows: Iterable[tuple[str, Record]]) -> Iterator[tuple[str, str, Record, str]]:
+    """Identifier, label, row and place of each example, checked."""
+    met = Ids("identifier")
+    for where, row in rows:
+        name = identifier(row, "identifier", where)
+        nlvr_sentence(name, where)
+        met.add(name, where)
+        yield name, truth(row, where), row, where
+
+
+def annotated(file: Path, *, whole: bool = False) -> Iterator[Sample]:
     """What a file of examples says of their truth, without texts and pictures: for judging predictions.
 
-    One sample for each of an example's six pictures, or as many as its `images` names.
+    Args:
+        file: the official json lines.
+        whole: one sample an example; else one for each of its six pictures, or as many as its `images` names.
 
     Raises:
-        DataError: an identifier twice, or a label that is neither true nor false.
+        DataError: an identifier twice or of another form, or a label that is neither true nor false.
     """
-    for name, row, where in identified(file):
-        label = truth(row, where)
-        for image in range(len(row.get("images", ())) or len(LAYOUT_V1)):
+    for name, label, row, where in _examples(read_rows(file)):
+        group, pictures = nlvr_sentence(name), optional(row, "images", list, where)
+        if whole:
+            yield Sample(name, label=label, group=group, fields={"identifier": name})
+            continue
+        for image in range(len(pictures or LAYOUT_V1)):
             fields = {"identifier": name, "image": image}
-            yield Sample(f"{name}-{image}", label=label, group=nlvr_sentence(name), fields=fields)
+            yield Sample(f"{name}-{image}", label=label, group=group, fields=fields)

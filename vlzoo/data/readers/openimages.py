@@ -12,7 +12,7 @@ from vlzoo.data.cleaning import clean_box
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, picture_size
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import first_existing
+from vlzoo.data.reading import first_existing, need, unique
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_table
@@ -29,6 +29,8 @@ BOXES = {
     "test": ("test-annotations-bbox.csv", "test-annotations-bbox.csv.gz"),
 }
 NAMES = ("class-descriptions-boxable.csv", "oidv7-class-descriptions-boxable.csv")
+GROUP = ("0", "1", "-1")
+"""Values of `IsGroupOf`: no, yes, and not known, which OpenImages writes where nobody looked."""
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 
 
@@ -106,7 +108,8 @@ class OpenImages(BoxSource):
         path = Path(self.root, first_existing(self.root, NAMES))
         rows = read_table(path, columns=("label", "name"), delimiter=",")
         # Version 7 has a header, earlier ones have none.
-        return {row["label"]: row.get("name", "") for _, row in rows if row["label"] != "LabelName"}
+        named = ((row["label"], need(row, "name", str, where)) for where, row in rows if row["label"] != "LabelName")
+        return unique(named, "the class", str(path))
 
 
 def _cell(row: tuple[str, Mapping[str, str]], column: str) -> str:
@@ -126,8 +129,10 @@ def _box(row: tuple[str, Mapping[str, str]], labels: Mapping[str, str], faults: 
     if label not in labels:
         raise DataError(f"the class {label!r} has no name", where=where, fix=f"is {NAMES[0]} of the same version?")
     box = clean_box([left, top, right - left, low - top], where, faults, size=(1, 1))
-    crowd = row[1].get("IsGroupOf") == "1"
-    return None if box is None else box_row(box, [labels[label].lower()], crowd=crowd)
+    crowd = row[1].get("IsGroupOf", "0")
+    if crowd not in GROUP:
+        raise DataError(f"IsGroupOf is {crowd!r}, expected 0 or 1", where=where)
+    return None if box is None else box_row(box, [labels[label].lower()], crowd=crowd == "1")
 
 
 def _scaled(region: Region, width: int, height: int) -> Region:

@@ -53,9 +53,14 @@ class JsonLines(Source):
         ),
     )
 
-    def __init__(self, root: str | Path, *, file: str | None = None, **options: Any) -> None:
+    def __init__(self, root: str | Path, *, file: str | Path | None = None, **options: Any) -> None:
         super().__init__(root, **options)
-        self.file = file
+        self.file = None if file is None else str(file)
+
+    @property
+    def name(self) -> str:
+        """`jsonl/test`; the name of a file that was given stands for the split, which did not choose it."""
+        return super().name if self.file is None else f"{self.card.name}/{Path(self.file).name.split('.')[0]}"
 
     def files(self) -> Sequence[Expected]:
         """The lines."""

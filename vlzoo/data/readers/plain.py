@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_text
+from vlzoo.data.cleaning import clean_text, storable
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
+from vlzoo.data.paths import matching
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected, Source
@@ -45,8 +46,7 @@ class TextLines(Source):
 
     def files(self) -> Sequence[Expected]:
         """The texts, by name."""
-        found = sorted(path for path in Path(self.root).glob(self.pattern) if path.is_file())
-        names = [path.relative_to(self.root).as_posix() for path in found] or [self.pattern]
+        names = matching(self.root, self.pattern) or [self.pattern]
         return [Expected(name, "plain text") for name in names]
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
@@ -55,8 +55,9 @@ class TextLines(Source):
             for number, line in read_lines(Path(self.root, expected.path)):
                 if line.strip():
                     text = clean_text(line, f"{expected.path}:{number}", faults, what="line")
-                    faults.count("texts")
-                    yield {"name": f"{expected.path}:{number}", "text": text}
+                    if text is not None:
+                        faults.count("texts")
+                        yield {"name": f"{expected.path}:{number}", "text": text}
 
     def sample(self, row: Mapping[str, Any]) -> Sample:
         """The text."""
@@ -108,14 +109,23 @@ class ImageFolder(Source):
         return self.split if Path(self.root, self.split).is_dir() else "."
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
-        """Rows of the pictures, by path; hidden files are passed over."""
+        """Rows of the pictures, by path; hidden files are passed over.
+
+        `faults` takes `name that is not UTF-8` and `no file`: a link to nothing, or a pipe.
+        """
         base = Path(self.root, self._base())
         for place, folders, names in os.walk(base):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
-                if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                    path = Path(place, name).relative_to(self.root).as_posix()
-                    inner = Path(place, name).relative_to(base).parts
+                if not name.lower().endswith(ENDINGS) or name.startswith("."):
+                    continue
+                path = Path(place, name).relative_to(self.root).as_posix()
+                inner = Path(place, name).relative_to(base).parts
+                if storable(path) != path:
+                    faults.skip("name that is not UTF-8", str(Path(place, name)))
+                elif not Path(place, name).is_file():
+                    faults.skip("no file", str(Path(place, name)), "a link to nothing, or a pipe")
+                else:
                     faults.count("images")
                     yield {"name": path, "image": path, "label": inner[0] if len(inner) > 1 else None}
 

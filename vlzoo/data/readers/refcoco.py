@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
-from vlzoo.data.readers import safe_pickle
-from vlzoo.data.readers.refcoco_boxes import Targets, placed
+from vlzoo.data.readers.refcoco_boxes import Reference, Targets, placed, read_refs, references
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need, read_json, typed
+from vlzoo.data.reading import Record, identifier, need
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
 from vlzoo.data_parts import Pairing
@@ -121,19 +120,14 @@ class RefCoco(TaskSource):
         files = [Expected(self.refs_file(), "the expressions"), Expected(self.instances_file(), "the boxes")]
         return self.expected(files, "COCO's pictures")
 
-    def refs(self) -> Iterator[tuple[str, Record]]:
-        """All refs of the file with their places, whatever their split.
+    def refs(self) -> Iterator[Reference]:
+        """All refs of the file, whatever their split.
 
         Raises:
-            DataError: a pickle that holds more than plain containers, or something else than a list of refs.
+            DataError: a ref_id or sent_id twice, a pickle that holds more than plain containers, or something else than
+                a list of refs.
         """
-        file = self.place(self.refs_file())
-        plain = file.name.removesuffix(".gz").endswith(".json")
-        found = read_json(file, list) if plain else typed(safe_pickle.load(file), list, str(file), "the pickle")
-        for index, ref in enumerate(found):
-            where = f"{file}[{index}]"
-            ref = typed(ref, dict, where, "the ref")
-            yield f"{file}: ref_id {identifier(ref, 'ref_id', where)}", ref
+        return references(read_refs(self.place(self.refs_file())))
 
     def records(self, faults: Faults) -> Iterator[Record]:
         """One row an expression.
@@ -143,19 +137,10 @@ class RefCoco(TaskSource):
         """
         targets = Targets(self.place(self.instances_file()))
         present: set[str] = set()
-        refs, texts = set(), set()
-        for where, ref in self.refs():
-            present.add(need(ref, "split", str, where))
-            name = identifier(ref, "ref_id", where)
-            if name in refs:
-                raise DataError("this ref_id is there twice", where=where, fix="drop one of the two refs")
-            refs.add(name)
-            if ref["split"] == self.split:
-                for row in self._expressions(ref, targets, where, faults):
-                    if row["id"] in texts:
-                        raise DataError(f"sent_id {row['id']} is there twice", where=where)
-                    texts.add(row["id"])
-                    yield row
+        for ref in self.refs():
+            present.add(need(ref.row, "split", str, ref.where))
+            if ref.split == self.split:
+                yield from self._expressions(ref, targets, faults)
         if self.split not in present:
             fix = did_you_mean(self.split, present, what="splits there")
             raise DataError(f"no ref of split {self.split!r}", where=str(self.place(self.refs_file())), fix=fix)
@@ -174,18 +159,18 @@ class RefCoco(TaskSource):
             fields=fields,
         )
 
-    def _expressions(self, ref: Record, targets: Targets, where: str, faults: Faults) -> Iterator[Record]:
-        target = targets.find(ref, where, faults)
+    def _expressions(self, ref: Reference, targets: Targets, faults: Faults) -> Iterator[Record]:
+        need(ref.row, "sentences", list, ref.where)
+        target = targets.find(ref.row, ref.where, faults)
         if target is None:
             return
         self._count(faults, "objects")
-        for entry in need(ref, "sentences", list, where):
-            entry = typed(entry, dict, where, "a sentence")
-            text = clean_text(need(entry, "sent", str, where), where, faults, what="expression")
+        ids = {"ref_id": ref.ref_id, "ann_id": identifier(ref.row, "ann_id", ref.where)}
+        for name, entry in ref.sentences:
+            text = clean_text(need(entry, "sent", str, ref.where), ref.where, faults, what="expression")
             if text is not None:
                 self._count(faults, "expressions")
-                key = {"id": identifier(entry, "sent_id", where), "text": text, "ref_id": str(ref["ref_id"])}
-                yield {**key, "ann_id": str(ref["ann_id"]), **placed(target, self.picture_folder())}
+                yield {"id": name, "text": text, **ids, **placed(target, self.picture_folder())}
 
     def _count(self, faults: Faults, unit: str) -> None:
         # The card's sizes are those of the usual splitter; another one's are counted under another name.

@@ -11,7 +11,7 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.readers.refcoco import REFCOCO_PLUS_CARD, RefCoco
 from vlzoo.data.readers.refcoco_boxes import Targets, placed
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import Record, identifier, need, unique
+from vlzoo.data.reading import Record, identifier, need
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
@@ -58,14 +58,12 @@ class RefCocoPlusAlbef(RefCoco):
         """
         boxed = self._boxed()
         targets = Targets(self.place(self.instances_file())) if boxed else None
-        refs = (
-            unique(((str(ref["ref_id"]), ref) for _, ref in self.refs()), "ref_id", self.refs_file()) if boxed else {}
-        )
+        refs = {ref.ref_id: ref for ref in self.refs()} if boxed else {}
         for index, (where, row) in enumerate(read_rows(self.place(self.list_file()))):
             name, image = identifier(row, "ref_id", where), need(row, "image", str, where)
             if boxed and name not in refs:
                 raise DataError(f"ref_id {name} is not in {self.refs_file()}", where=where)
-            if self.split in ("testA", "testB") and refs[name]["split"] != self.split:
+            if self.split in ("testA", "testB") and refs[name].split != self.split:
                 continue
             if (text := clean_text(need(row, "text", str, where), where, faults, what="expression")) is None:
                 continue
@@ -73,9 +71,9 @@ class RefCocoPlusAlbef(RefCoco):
             if targets is None:
                 faults.count("expressions")
                 yield {**record, "image": joined(self.images, image), "image_id": image}
-            elif target := targets.find(refs[name], where, faults):
+            elif target := targets.find(refs[name].row, refs[name].where, faults):
                 faults.count("expressions")
-                key = {"ann_id": str(refs[name]["ann_id"])}
+                key = {"ann_id": identifier(refs[name].row, "ann_id", where)}
                 yield {**record, **key, **placed(target, ""), "image": joined(self.images, image)}
 
     def sample(self, row: Any) -> Sample:

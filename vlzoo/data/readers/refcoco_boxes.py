@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.cleaning import clean_box
+from vlzoo.data.cleaning import box_numbers, clean_box
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import Record, identifier, need, read_bytes, read_json, typed, unique
+from vlzoo.data.reading import (
+    MAX_INTEGER,
+    Ids,
+    Record,
+    identifier,
+    need,
+    optional,
+    optional_identifier,
+    read_bytes,
+    read_json,
+    typed,
+    unique,
+)
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 from vlzoo.types import Box
+
+BOX_KEYS = ("box", "bbox")
+"""What rows call a box of their own."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Targets:
         self.file = file
         whole = read_json(file, dict)
         self.images, self.annotations, self.categories = (
-            unique(self._entries(whole, key), f"the id in {key}", str(file))
+            unique(self._entries(whole, key), f"the id in {key}", str(file), numbers=True)
             for key in ("images", "annotations", "categories")
         )
 
@@ -102,6 +116,75 @@ def placed(target: Target, folder: str) -> Record:
     return {**row, **box, "width": target.size[0], "height": target.size[1]}
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A reference to an object, with its expressions.
+
+    Attributes:
+        ref_id: its id.
+        split: its split, empty where the row names none.
+        sentences: id and content of each expression; none where the row names none.
+        row: all that the file says.
+        where: its place.
+    """
+
+    ref_id: str
+    split: str
+    sentences: tuple[tuple[str, Record], ...]
+    row: Record
+    where: str
+
+
+def references(rows: Iterable[tuple[str, Record]]) -> Iterator[Reference]:
+    """The references of a file, checked; of a table of expressions (`sent_id` in the row) one for each.
+
+    Raises:
+        DataError: an id of a reference or of an expression twice, an empty list of expressions, or a value of another
+            kind than the format's.
+    """
+    refs, texts = Ids("ref_id", numbers=True), Ids("sent_id", numbers=True)
+    told: dict[str, Any] = {}
+    for where, row in rows:
+        ref_id, alone = identifier(row, "ref_id", where), "sent_id" in row and "sentences" not in row
+        where = f"{where}: ref_id {ref_id}"
+        if alone:
+            facts = [row.get(key) for key in ("split", "ann_id", "image_id", *BOX_KEYS)]
+            if told.setdefault(ref_id, facts) != facts:
+                raise DataError("this ref_id is there with another box, picture or split", where=where)
+        else:
+            refs.add(ref_id, where)
+        sentences = ((identifier(row, "sent_id", where), row),) if alone else _sentences(row, where)
+        for name, _ in sentences:
+            texts.add(name, where)
+        yield Reference(ref_id, optional(row, "split", str, where) or "", sentences, row, where)
+
+
+def _sentences(row: Record, where: str) -> tuple[tuple[str, Record], ...]:
+    entries = optional(row, "sentences", list, where)
+    if entries == []:
+        raise DataError("a reference without an expression: 'sentences' is []", where=where)
+    entries = [typed(entry, dict, where, "a sentence") for entry in entries or ()]
+    return tuple((identifier(entry, "sent_id", where), entry) for entry in entries)
+
+
+def read_refs(file: Path) -> Iterator[tuple[str, Record]]:
+    """The rows of a file of references, with their places: JSON, or REFER's pickle, no code of which is run.
+
+    Raises:
+        DataError: missing, a folder, a pickle that holds more than plain containers, or no list of references.
+    """
+    name = file.name.removesuffix(".gz")
+    start = b"[" if name.endswith((".csv", ".tsv")) else read_bytes(file).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start in (b"[", b"{", b""):
+        yield from read_rows(file, "refs")
+        return
+    rows = safe_pickle.loads(read_bytes(file), where=str(file))
+    if not isinstance(rows, list) or not rows:
+        raise DataError("not a list of references", where=str(file), fix="give REFER's refs(...).p")
+    for number, row in enumerate(rows):
+        yield (where := f"{file}[{number}]"), typed(row, dict, where, "the ref")
+
+
 def annotated(file: Path, *, instances: Path | None = None, expressions: bool = False) -> Iterator[Sample]:
     """What a file of references says of their boxes, without texts and pictures: for judging predictions.
 
@@ -112,49 +195,61 @@ def annotated(file: Path, *, instances: Path | None = None, expressions: bool = 
         expressions: one sample an expression (`sent_id`), not one a reference.
 
     Raises:
-        DataError: a reference without a box, or an id twice.
+        DataError: a reference without a box, an id twice, or a value of another kind than the format's.
     """
-    rows = _refs(file) if file.name.removesuffix(".gz").endswith(".p") else read_rows(file, "refs")
-    boxes: dict[Any, Any] = {}
-    seen: set[str] = set()
-    for where, row in rows:
-        if "ann_id" in row and not boxes:
+    boxes: dict[str, Box] | None = None
+    names = Ids("sent_id" if expressions else "ref_id", numbers=True)
+    for ref in references(read_refs(file)):
+        if boxes is None and "ann_id" in ref.row and not any(key in ref.row for key in BOX_KEYS):
             boxes = _all_boxes(instances or file.parent / "instances.json")
-        box: Any = row.get("box", row.get("bbox", boxes.get(row.get("ann_id"))))
-        if "ref_id" not in row or not are_numbers(box, 4):
-            fix = "a row reads {ref_id, bbox: [x, y, w, h]}, or {ref_id, ann_id} with refer's instances.json"
-            raise DataError("no ref_id with a box here", where=where, fix=fix)
-        sentences = [str(one["sent_id"]) for one in row.get("sentences", ())] or [str(row.get("sent_id", ""))]
-        for name in sentences if expressions else [str(row["ref_id"])]:
-            if name in seen:
-                raise DataError(
-                    f"{'expression' if expressions else 'reference'} {name} is annotated twice", where=where
-                )
-            seen.add(name)
-            image = str(row.get("image_id", row.get("image", row["ref_id"])))
-            fields = {"split": str(row.get("split", "")), "ref_id": str(row["ref_id"])}
-            yield Sample(name, image_id=image, regions=(Region(tuple(box), "", "expression"),), fields=fields)
+        box = _box(ref, boxes or {})
+        if expressions and not ref.sentences:
+            fix = "predictions name expressions (sent_id), so each row must: {ref_id, sent_id, bbox}, or `sentences`"
+            raise DataError("no expression here", where=ref.where, fix=fix)
+        for name in [name for name, _ in ref.sentences] if expressions else [ref.ref_id]:
+            names.add(name, ref.where)
+            image = optional_identifier(ref.row, "image_id", ref.where) or optional(ref.row, "image", str, ref.where)
+            fields = {"split": ref.split, "ref_id": ref.ref_id}
+            region = Region(box, "", "expression")
+            yield Sample(name, image_id=image, regions=(region,), fields=fields)
+
+
+def _box(ref: Reference, boxes: Mapping[str, Box]) -> Box:
+    key = next((key for key in BOX_KEYS if key in ref.row), None)
+    ann_id = optional_identifier(ref.row, "ann_id", ref.where)
+    if key is None and ann_id not in boxes:
+        fix = "a row reads {ref_id, bbox: [x, y, w, h]}, or {ref_id, ann_id} with refer's instances.json"
+        missing = f"no box here, and no annotation {ann_id} in instances.json" if ann_id else "no box here"
+        raise DataError(missing, where=ref.where, fix=fix)
+    box = boxes[ann_id or ""] if key is None else box_numbers(ref.row[key], ref.where)
+    if not are_numbers(box, 4) or min(box[2:]) <= 0:
+        raise DataError(f"the box is {list(box)}, expected x, y, w, h with an area", where=ref.where)
+    return box
 
 
 def are_numbers(value: Any, count: int) -> bool:
-    """Whether a value is a list of so many finite numbers."""
+    """Whether a value is a list of so many finite numbers; none is larger than pictures or programs can be."""
     if not isinstance(value, (list, tuple)) or len(value) != count:
         return False
-    return all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in value)
+    numbers = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in value)
+    return numbers and all(-MAX_INTEGER <= n < MAX_INTEGER for n in value)
 
 
-def _refs(file: Path) -> Iterator[tuple[str, Record]]:
-    """REFER's pickled list, read without running any code in it."""
-    rows = safe_pickle.loads(read_bytes(file), where=str(file))
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError("not a list of references", where=str(file), fix="give REFER's refs(...).p")
-    return ((f"{file}[{number}]", row) for number, row in enumerate(rows))
+def _all_boxes(file: Path) -> dict[str, Box]:
+    """Annotation id -> box, from a COCO instances file.
 
-
-def _all_boxes(file: Path) -> dict[Any, Any]:
-    """Annotation id -> box, from a COCO instances file."""
+    Raises:
+        DataError: it is another file, an id is there twice, or a box is none.
+    """
     whole = read_json(file)
-    notes = whole.get("annotations") if isinstance(whole, dict) else None
-    if not isinstance(notes, list):
-        raise DataError("no list of annotations", where=str(file), fix="give refer's instances.json as --questions")
-    return {note["id"]: note["bbox"] for note in notes}
+    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
+        fix = "give refer's instances.json, which holds `annotations` with a bbox each, as --questions"
+        raise DataError("no boxes: it holds no list of annotations", where=str(file), fix=fix)
+    return unique(_boxes_of(whole["annotations"], file), "the id in annotations", str(file), numbers=True)
+
+
+def _boxes_of(notes: Iterable[Any], file: Path) -> Iterator[tuple[str, Box]]:
+    for number, note in enumerate(notes):
+        where = f"{file}: annotations[{number}]"
+        name = identifier(typed(note, dict, where, "the entry"), "id", where)
+        yield name, box_numbers(need(note, "bbox", list, where), where)

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlzoo.data.cards import Card
+from vlzoo.data.cleaning import box_numbers
 from vlzoo.data.features import Detected, Features
 from vlzoo.data.readers.karpathy import Karpathy
-from vlzoo.data.reading import need, read_json
+from vlzoo.data.reading import identifier, need, read_json, typed
 from vlzoo.data.records import ImageRef
 from vlzoo.data.scenes.words import COLORS, SHAPES, SIZES, TEXTURES
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_jsonl
-from vlzoo.errors import DataError
+from vlzoo.errors import DataError, did_you_mean
 
 DESCRIPTIONS, CARD = "annotations/scenes.jsonl", "card.json"
 LOOKS: Mapping[str, Sequence[str]] = {
@@ -88,14 +89,22 @@ def _described(root: Path, width: int) -> Iterator[tuple[str, Features]]:
     side = need(read_json(root / CARD, dict), "size", int, str(root / CARD))
     vectors = _vectors(width)
     for where, scene in read_jsonl(root / DESCRIPTIONS):
-        seen = [thing for thing in need(scene, "things", list, where) if thing["box"] is not None]
+        things = [typed(thing, dict, where, "a thing") for thing in need(scene, "things", list, where)]
+        seen = [thing for thing in things if need(thing, "box", object, where) is not None]
         features_RF = np.zeros((len(seen), width), np.float32)
         boxes_R4 = np.zeros((len(seen), 4), np.float32)
         for place, thing in enumerate(seen):
-            features_RF[place] = sum(vectors[look, thing[look]] for look in LOOKS)
-            x, y, across, down = thing["box"]
+            features_RF[place] = sum(vectors[look, _value(thing, look, where)] for look in LOOKS)
+            x, y, across, down = box_numbers(thing["box"], where)
             boxes_R4[place] = np.array([x, y, x + across, y + down]) / side
-        yield str(scene["image_id"]), Features(features_RF, boxes_R4)
+        yield identifier(scene, "image_id", where), Features(features_RF, boxes_R4)
+
+
+def _value(thing: Mapping[str, Any], look: str, where: str) -> str:
+    value = need(thing, look, str, where)
+    if value not in LOOKS[look]:
+        raise DataError(f"{value!r} is no {look}", where=where, fix=did_you_mean(value, LOOKS[look]))
+    return value
 
 
 def _vectors(width: int) -> dict[tuple[str, str], NDArray[np.float32]]:

@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.readers.nlvr import Nlvr2
+from vlzoo.data.readers.nlvr import Nlvr2, Sentence, two_pictures
 from vlzoo.data.readers.refcoco import RefCoco
 from vlzoo.data.readers.snli_ve import SnliVe
 from vlzoo.data.readers.task import joined
 from vlzoo.data.readers.vqa import VqaV2
-from vlzoo.data.reading import Record, need, typed
-from vlzoo.errors import DataError
 
 PICTURES = "images/17.png                                      the pictures"
 OFFICIAL_NAMES = {"val": "dev", "test": "test1"}
@@ -82,17 +80,14 @@ class ScenesNlvr2(Nlvr2):
         """The one folder of pictures."""
         return self.images or "images"
 
-    def pair(self, row: Record, name: str, where: str) -> tuple[str, str]:
+    def pair(self, one: Sentence) -> tuple[str, str]:
         """Paths of both pictures below the root.
 
         Raises:
             DataError: not exactly two names.
         """
-        names = [typed(path, str, where, "a picture's name") for path in need(row, "images", list, where)]
-        if len(names) != 2:
-            raise DataError(f"{len(names)} pictures, expected two", where=where)
-        left, right = (joined(self.picture_folder(), path) for path in names)
-        return left, right
+        left, right = two_pictures(one.row, one.where)
+        return joined(self.picture_folder(), left), joined(self.picture_folder(), right)
 
 
 class ScenesSnliVe(SnliVe):

@@ -7,9 +7,8 @@ shuffle buffer through `datasets`, for disks that seek slowly.
 
 from __future__ import annotations
 
-import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +16,16 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, TarImage
+from vlzoo.data.parquet import load_rows, repeating, undecoded, until_damage, without_bytes
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import Expected, Source
-from vlzoo.errors import DataError
+from vlzoo.data.tar import PICTURES, checked_caption, read_pairs
+from vlzoo.errors import DataError, UnknownName, did_you_mean
 
-PICTURES = ("jpg", "jpeg", "png", "webp")
+KINDS = ("webdataset", "parquet")
+ENOUGH = 1_000
+"""Records of a stream after which its share of unusable ones says something."""
 LAYOUT = (
     "00000.tar, 00001.tar, ...           KEY.jpg with KEY.txt or KEY.json (`caption`); or",
     "00000.parquet, 00001.parquet, ...   columns jpg (bytes), caption, key, status",
@@ -69,26 +72,10 @@ class TarShards(CaptionSource):
             DataError: a shard is damaged.
         """
         for path in shard_files(self.root, self.split, ".tar"):
-            for key, members in _groups(Path(self.root, path)):
-                yield from self._rows_of(path, key, members, faults)
-
-    def _rows_of(self, path: str, key: str, members: Mapping[str, Any], faults: Faults) -> Iterator[dict[str, Any]]:
-        where = f"{Path(self.root, path)}!/{key}"
-        ending = next((ending for ending in PICTURES if ending in members), None)
-        if ending is None:
-            faults.skip("text without a picture", where)
-            return
-        value = _caption(members, where)
-        text = None if value is None else clean_text(value, where, faults)
-        if value is None:
-            faults.skip("picture without a caption", where)
-        if text is not None:
-            offset, size = members[ending]
-            row = {"archive": path, "image": f"{key}.{ending}", "offset": offset, "size": size}
-            name = f"{Path(path).stem}/{key}"
-            faults.count("images")
-            faults.count("captions")
-            yield {"name": name, "image_id": name, "texts": [text], **row}
+            for pair in read_pairs(Path(self.root, path), faults):
+                name = f"{Path(path).stem}/{pair.key}"
+                row = {"archive": path, "image": f"{pair.key}.{pair.ending}", **pair.place._asdict()}
+                yield {"name": name, "image_id": name, "texts": [pair.text], **row}
 
     def picture(self, row: Mapping[str, Any]) -> ImageRef:
         """The picture of a row, by its place in the shard."""
@@ -101,43 +88,6 @@ def shard_files(root: str | Path, split: str, ending: str) -> list[str]:
     if not base.is_dir():
         return []
     return sorted(path.relative_to(root).as_posix() for path in base.glob(f"*{ending}"))
-
-
-def _groups(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Keys of a tar shard with their members: place and size of pictures, bytes of texts. Members of a key adjoin."""
-    key = ""
-    members: dict[str, Any] = {}
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for info in archive:
-                if not info.isfile():
-                    continue
-                stem, _, ending = info.name.removeprefix("./").partition(".")
-                if stem != key:
-                    if members:
-                        yield key, members
-                    key, members = stem, {}
-                members[ending.lower()] = _member(archive, info, ending.lower())
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"the shard is damaged: {error}", where=str(path), fix="download it again") from error
-    if members:
-        yield key, members
-
-
-def _member(archive: tarfile.TarFile, info: tarfile.TarInfo, ending: str) -> Any:
-    if ending in PICTURES:
-        return info.offset_data, info.size
-    read = archive.extractfile(info) if ending in ("txt", "json") else None
-    return read.read(2**20).decode("utf-8", "replace") if read else None
-
-
-def _caption(members: Mapping[str, Any], where: str) -> Any:
-    if members.get("txt") is not None:
-        return members["txt"]
-    try:
-        return json.loads(members["json"]).get("caption") if members.get("json") else None
-    except (ValueError, AttributeError) as error:
-        raise DataError("the member .json is not a json object", where=where) from error
 
 
 class ParquetShards(Source):
@@ -176,26 +126,37 @@ class ParquetShards(Source):
 
     @property
     def table(self) -> Any:
-        """The shards as one memory-mapped `datasets.Dataset`."""
+        """The shards as one memory-mapped `datasets.Dataset`; pictures as their bytes.
+
+        Raises:
+            DataError: `datasets` can't read them, or a column is missing or of another type.
+        """
         if self._table is None:
-            self._table = _load(self.root, self.split, "parquet", streaming=False)
+            found = load_rows(_shards(self.root, self.split, ".parquet"), streaming=False)
+            self._table = undecoded(found, self.picture_column, self.caption_column, self.root)
         return self._table
 
     def records(self, faults: Faults) -> Iterator[int]:
         """The numbers of the rows that hold a picture and a caption.
 
         Raises:
-            DataError: a column is missing.
+            DataError: a column is missing or of another type.
         """
         names = self.table.column_names
-        for column in (self.picture_column, self.caption_column):
-            if column not in names:
-                raise DataError(f"no column {column!r}; there are {', '.join(names)}", where=self.root)
         texts = self.table.select_columns([c for c in (self.caption_column, "status") if c in names])
-        for number, row in enumerate(texts):
+        lacking = without_bytes(self.table.data.column(self.picture_column))
+        keys = repeating(self.table.data.column("key")) if "key" in names else repeat(None)
+        seen: set[Any] = set()
+        for number, (row, lacks, key) in enumerate(zip(texts, lacking, keys, strict=False)):
+            where = f"{self.root} row {number}"
             if row.get("status") not in (None, "success"):
                 faults.count("not downloaded")
-            elif clean_text(row[self.caption_column] or "", f"{self.root} row {number}", faults) is not None:
+            elif lacks:
+                faults.skip("text without a picture", where)
+            elif key is not None and key in seen:
+                faults.skip("key twice", where, key)
+            elif checked_caption(row[self.caption_column], where, faults) is not None:
+                seen.update(() if key is None else (key,))
                 faults.count("images")
                 faults.count("captions")
                 yield number
@@ -207,11 +168,17 @@ class ParquetShards(Source):
         data = found[self.picture_column]
         data = data["bytes"] if isinstance(data, Mapping) else data
         text = clean_text(found[self.caption_column], name, Faults(self.name))
-        return Sample(name, (BytesImage(f"{self.root}!/{name}", data or b""),), (text or "",), name)
+        return Sample(name, (BytesImage(f"{self.root}!/{name}", data),), (text or "",), name)
 
 
 def stream(
-    root: str | Path, *, split: str = "train", kind: str = "webdataset", buffer: int = 1000, seed: int = 0
+    root: str | Path,
+    *,
+    split: str = "train",
+    kind: str = "webdataset",
+    buffer: int = 1000,
+    seed: int = 0,
+    allowed_faults: float = 0.01,
 ) -> Iterator[Sample]:
     """Samples of shards in the order of reading, shuffled through a buffer, by `datasets` streaming.
 
@@ -221,40 +188,64 @@ def stream(
         kind: `webdataset` for tar shards, `parquet` for parquet shards.
         buffer: how many samples the shuffle holds; 1 keeps the order.
         seed: of the shuffle.
+        allowed_faults: the share of records that may be unusable, asked again with each such record once 1,000 were
+            read, and at the end.
 
     Raises:
-        DataError: there are no shards, or one is damaged.
+        DataError: there are no shards, one is damaged, too many records are unusable, or there is none.
+        UnknownName: there is no such kind.
     """
-    from datasets import Image, Value
+    if kind not in KINDS:
+        raise UnknownName(f"no kind of shards called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
+    faults = Faults(str(root), allowed_faults)
+    rows = _tar_rows(root, split, faults) if kind == "webdataset" else _parquet_rows(root, split)
+    for row in until_damage(rows.shuffle(seed=seed, buffer_size=buffer) if buffer > 1 else rows, root):
+        found = row if kind == "webdataset" else _pair_of(row, str(root), faults)
+        if faults.skipped and sum(faults.skipped.values()) + faults.sizes["images"] >= ENOUGH:
+            faults.check()
+        if found is not None:
+            picture = BytesImage(f"{root}!/{found['name']}", found["data"])
+            yield Sample(found["name"], (picture,), (found["text"],), found["name"])
+    faults.check()
+    if not faults.sizes["images"]:
+        raise DataError("the shards hold no pair of a picture and a caption", where=str(root))
 
-    rows = _load(root, split, kind, streaming=True)
-    faults = Faults(str(root))
+
+def _tar_rows(root: str | Path, split: str, faults: Faults) -> Any:
+    from datasets import IterableDataset
+
+    def pairs(shards: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for shard in shards:
+            with Path(shard).open("rb") as file:
+                for pair in read_pairs(Path(shard), faults):
+                    file.seek(pair.place.offset)
+                    yield {"name": pair.key, "data": file.read(pair.place.size), "text": pair.text}
+
+    return IterableDataset.from_generator(pairs, gen_kwargs={"shards": _shards(root, split, ".tar")})
+
+
+def _parquet_rows(root: str | Path, split: str) -> Any:
+    rows = load_rows(_shards(root, split, ".parquet"), streaming=True)
     features = rows.features or {}
     picture = next((name for name in (*PICTURES, "image") if name in features), "jpg")
-    rows = rows.cast_column(picture, Image(decode=False) if kind == "webdataset" else Value("binary"))
-    for row in rows.shuffle(seed=seed, buffer_size=buffer) if buffer > 1 else rows:
-        data = row[picture]["bytes"] if isinstance(row[picture], Mapping) else row[picture]
-        name = str(row.get("__key__") or row.get("key"))
-        value = row.get("txt", row.get("caption", (row.get("json") or {}).get("caption")))
-        text = clean_text(value, name, faults) if isinstance(value, str) else None
-        if data and text:
-            yield Sample(name, (BytesImage(f"{root}!/{name}", data),), (text,), name)
+    return undecoded(rows, picture, "caption", root).rename_column(picture, "picture")
 
 
-def _load(root: str | Path, split: str, kind: str, *, streaming: bool) -> Any:
-    import datasets
+def _pair_of(row: Mapping[str, Any], root: str, faults: Faults) -> dict[str, Any] | None:
+    name = str(row.get("key"))
+    data = row["picture"]["bytes"] if isinstance(row["picture"], Mapping) else row["picture"]
+    if row.get("status") not in (None, "success"):
+        faults.count("not downloaded")
+    elif not data:
+        faults.skip("text without a picture", f"{root}!/{name}")
+    elif text := checked_caption(row["caption"], f"{root}!/{name}", faults):
+        faults.count("images")
+        return {"name": name, "data": data, "text": text}
+    return None
 
-    ending = ".tar" if kind == "webdataset" else ".parquet"
-    files = [str(Path(root, path)) for path in shard_files(root, split, ending)]
-    if not files:
+
+def _shards(root: str | Path, split: str, ending: str) -> list[str]:
+    found = [str(Path(root, path)) for path in shard_files(root, split, ending)]
+    if not found:
         raise DataError(f"there are no {ending} shards", where=str(root), fix="is the root right?")
-    try:
-        with_bar = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-        found = datasets.load_dataset(kind, data_files=files, split="train", streaming=streaming)
-    except Exception as error:
-        raise DataError(f"`datasets` can't read the shards: {error}", where=str(root)) from error
-    finally:
-        if with_bar:
-            datasets.enable_progress_bars()
     return found

@@ -11,7 +11,7 @@ from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import ZipImage
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import identifier, need, typed
+from vlzoo.data.reading import identifier, need, optional, typed
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
@@ -23,6 +23,21 @@ ALL = ("train", "val", "test", "all")
 MINI_SHARES = (60, 20, 20)
 EMOJI_SHARES = (80, 10, 10)
 STYLES = ("openmoji", "noto", "twemoji")
+
+
+def _entries(path: Path, key: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Place, id and content of each line.
+
+    Raises:
+        DataError: an id is there twice, as samples are named by it.
+    """
+    seen: set[str] = set()
+    for where, entry in read_jsonl(path):
+        name = identifier(entry, key, where)
+        if name in seen:
+            raise DataError(f"the {key} {name!r} is there twice", where=where, fix="drop one of the two")
+        seen.add(name)
+        yield where, name, entry
 
 
 def _mini_card(name: str, title: str, sizes: Mapping[str, int]) -> Card:
@@ -59,12 +74,7 @@ class _Mini(Source):
         return [Expected("annotations.jsonl", "captions and boxes"), Expected("images", "the pictures", "folder")]
 
     def entries(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        seen: set[str] = set()
-        for where, entry in read_jsonl(Path(self.root, "annotations.jsonl")):
-            image_id = identifier(entry, "image_id", where)
-            if image_id in seen:
-                raise DataError(f"the image_id {image_id!r} is there twice", where=where)
-            seen.add(image_id)
+        for where, image_id, entry in _entries(Path(self.root, "annotations.jsonl"), "image_id"):
             here = self.split in ("all", hash_split(ALL[:3], MINI_SHARES, image_id))
             if here and (not self.commercial or need(entry, "commercial_ok", bool, where)):
                 yield where, image_id, entry
@@ -105,8 +115,8 @@ class CocoMiniRegions(_Mini, BoxSource):
         for where, image_id, entry in self.entries():
             size = need(entry, "width", int, where), need(entry, "height", int, where)
             boxes = [
-                box_row(box, [need(thing, "label", str, where)], crowd=bool(thing.get("iscrowd", 0)))
-                for thing in need(entry, "boxes", list, where)
+                box_row(box, [need(thing, "label", str, where)], crowd=bool(optional(thing, "iscrowd", int, where)))
+                for thing in (typed(each, dict, where, "a box's entry") for each in need(entry, "boxes", list, where))
                 if (box := clean_box(need(thing, "bbox", list, where), where, faults, size=size))
             ]
             texts = clean_texts(need(entry, "captions", list, where), where, faults)
@@ -152,10 +162,10 @@ class OpenClipart(CaptionSource):
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
         """Rows of this split."""
-        for where, entry in read_jsonl(Path(self.root, "captions.jsonl")):
+        for where, _, entry in _entries(Path(self.root, "captions.jsonl"), "image"):
+            image = need(entry, "image", str, where)
             if need(entry, "split", str, where) != self.split or (self.core and not need(entry, "core", bool, where)):
                 continue
-            image = need(entry, "image", str, where)
             texts = clean_texts([need(entry, "caption", str, where)], where, faults)
             yield from self.captioned(image.removesuffix(".webp"), image, texts, faults)
 
@@ -197,7 +207,7 @@ class Emoji(Source):
         self, root: str | Path, *, styles: str = "openmoji,noto,twemoji", tags: bool = False, **options: Any
     ) -> None:
         super().__init__(root, **options)
-        self.styles = tuple(style.strip() for style in styles.split(","))
+        self.styles = tuple(dict.fromkeys(style.strip() for style in styles.split(",")))
         for style in self.styles:
             if style not in STYLES:
                 raise UnknownName(f"no style called {style!r}", fix=did_you_mean(style, STYLES, what="styles"))
@@ -215,8 +225,7 @@ class Emoji(Source):
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
         """Rows of the drawings, by emoji and style."""
-        for where, entry in read_jsonl(Path(self.root, "emoji.jsonl")):
-            code = need(entry, "hexcode", str, where)
+        for where, code, entry in _entries(Path(self.root, "emoji.jsonl"), "hexcode"):
             if self.split not in ("all", hash_split(ALL[:3], EMOJI_SHARES, code)):
                 continue
             name = clean_text(need(entry, "name", str, where), where, faults, what="name")

@@ -6,28 +6,20 @@ Which labels a number was measured on must be said with it: `label_set` of the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
+from vlzoo.data.readers.snli_ve_rows import NO_LABEL, PICTURE_KEYS, Pair, entries, pairs
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need
+from vlzoo.data.reading import Record, need, optional, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
-from vlzoo.data.tables import read_jsonl, read_rows, read_table
-from vlzoo.errors import DataError, did_you_mean
 
-CLASSES = ("contradiction", "neutral", "entailment")
-"""The classes in ALBEF's order: contradiction 0, neutral 1, entailment 2."""
-NO_LABEL = "-"
-"""SNLI's label where its annotators did not agree; such pairs are left out."""
 PICTURES = (
     "flickr30k-images/4705552913.jpg                        Flickr30K's pictures, or in flickr30k_images/ or images/"
 )
-PICTURE_KEYS = ("Flickr30K_ID", "Flickr30kID", "Flikr30kID")
-"""The picture's key: in the released files, in e-SNLI-VE, and in the generator's own output."""
 
 SNLI_VE_CARD = Card(
     name="snli-ve",
@@ -69,10 +61,18 @@ class SnliVe(TaskSource):
         """The annotation files below the root."""
         return [self.located(f"snli_ve_{self.split}.jsonl")]
 
-    def lines(self) -> Iterator[tuple[str, Record]]:
-        """The entries with their places, under SNLI-VE's own keys."""
-        for file in self.annotation_files():
-            yield from read_jsonl(self.place(file))
+    def pairs(self) -> Iterator[Pair]:
+        """The pairs of all files, those without an agreed label too.
+
+        Raises:
+            DataError: a pairID twice, an unknown label, or columns of another label set.
+        """
+        lines = (line for file in self.annotation_files() for line in entries(self.place(file)))
+        return pairs(lines, self.label_set, self.split)
+
+    def left_out(self) -> list[str]:
+        """Names of the pairs without an agreed label, which are no samples."""
+        return [pair.name for pair in self.pairs() if pair.label == NO_LABEL]
 
     def files(self) -> Sequence[Expected]:
         """The sentences and the pictures' folder."""
@@ -84,40 +84,30 @@ class SnliVe(TaskSource):
         Raises:
             DataError: a pairID twice, an unknown label, or a line without picture or hypothesis.
         """
-        seen: set[str] = set()
         images: set[str] = set()
-        for where, row in self.lines():
-            name = need(row, "pairID", str, where)
-            if name in seen:
-                raise DataError(f"pairID {name!r} is there twice", where=where, fix="drop one of the two lines")
-            seen.add(name)
-            label = entailment(row, "gold_label", where)
-            text = clean_text(need(row, hypothesis_key(row), str, where), where, faults, what="hypothesis")
-            if label == NO_LABEL:
+        for pair in self.pairs():
+            row, where = pair.row, pair.where
+            key = "sentence" if pair.listed else hypothesis_key(row)
+            text = clean_text(need(row, key, str, where), where, faults, what="hypothesis")
+            if pair.label == NO_LABEL:
                 # Not a fault: SNLI marks them so. Counted, so that the sizes tell.
                 faults.count("without a label")
             elif text is not None:
-                image = self.picture(row, where)
-                images.add(image)
+                images.add(pair.image_id)
                 faults.count("sentences")
-                record = {"id": name, "sentence": text, "label": label, "paired": True, "premise": row.get("sentence1")}
-                extra = {"labels": row.get("annotator_labels") or [], "explanation": row.get("explanation")}
-                yield {
-                    **record,
-                    **extra,
-                    "image": image,
-                    "image_id": image.rpartition("/")[2].removesuffix(self.ending),
-                }
+                record = {"id": pair.name, "sentence": text, "label": pair.label, "image_id": pair.image_id}
+                yield {**record, "image": self.picture(pair), "paired": not pair.listed, **_more(row, where)}
         faults.count("images", len(images))
 
-    def picture(self, row: Record, where: str) -> str:
+    def picture(self, pair: Pair) -> str:
         """Path of the premise picture below the root; ids come with and without their ending.
 
         Raises:
             DataError: no key for the picture.
         """
-        key = next((key for key in PICTURE_KEYS if key in row), PICTURE_KEYS[0])
-        return joined(self.picture_folder(), identifier(row, key, where).removesuffix(self.ending) + self.ending)
+        if not pair.listed and not any(key in pair.row for key in PICTURE_KEYS):
+            need(pair.row, PICTURE_KEYS[0], str, pair.where)
+        return joined(self.picture_folder(), pair.image_id + self.ending)
 
     def sample(self, row: Any) -> Sample:
         """The hypothesis, its premise picture and its class."""
@@ -155,32 +145,6 @@ class SnliVeAlbef(SnliVe):
         """The list below the root."""
         return [self.located(f"ve_{self.split}.json")]
 
-    def records(self, faults: Faults) -> Iterator[Record]:
-        """One row a hypothesis.
-
-        Raises:
-            DataError: an unknown label, or a row without picture or sentence.
-        """
-        images: set[str] = set()
-        for index, (where, row) in enumerate(read_rows(self.place(self.annotation_files()[0]))):
-            label, image_id = entailment(row, "label", where), identifier(row, "image", where).removesuffix(".jpg")
-            text = clean_text(need(row, "sentence", str, where), where, faults, what="hypothesis")
-            if label == NO_LABEL:
-                faults.count("without a label")
-            elif text is not None:
-                images.add(image_id)
-                faults.count("sentences")
-                record = {
-                    "id": f"{self.split}-{index}",
-                    "sentence": text,
-                    "label": label,
-                    "paired": False,
-                    "labels": [],
-                }
-                place = joined(self.picture_folder(), f"{image_id}{self.ending}")
-                yield {**record, "image": place, "image_id": image_id, "premise": None, "explanation": None}
-        faults.count("images", len(images))
-
 
 E_SNLI_VE_CARD = Card(
     name="e-snli-ve",
@@ -209,12 +173,6 @@ class ESnliVe(SnliVe):
         """The table below the root; the same columns as json lines will do."""
         return [self.located(f"esnlive_{self.split}.csv", f"snli_ve_{self.split}_text.jsonl")]
 
-    def lines(self) -> Iterator[tuple[str, Record]]:
-        """The rows of the table."""
-        file = self.place(self.annotation_files()[0])
-        tabular = ".csv" in file.suffixes
-        yield from read_table(file, delimiter=",") if tabular else read_jsonl(file)
-
 
 E_SNLI_VE_2_CARD = Card(
     name="e-snli-ve-2.0",
@@ -237,35 +195,11 @@ class ESnliVe2(SnliVe):
 
     card = E_SNLI_VE_2_CARD
     label_set = "e-snli-ve-2.0"
-    table: ClassVar[tuple[str, ...]] = (
-        *("gold_label", "premise_tokens", "hypothesis_tokens", "captionID", "sentence1", "sentence2", "pairID"),
-        *("explanation", "explanation_tokens"),
-    )
 
     def annotation_files(self) -> list[str]:
         """The tables below the root."""
         parts = ("train_1", "train_2") if self.split == "train" else (self.split,)
         return [self.located(f"esnli_ve_{part}.tsv") for part in parts]
-
-    def lines(self) -> Iterator[tuple[str, Record]]:
-        """The rows of the tables, the picture's id taken from `captionID` (`4705552913.jpg#2`); no header lines."""
-        for file in self.annotation_files():
-            rows = read_table(self.place(file), columns=self.table, delimiter="\t", quoted=True)
-            for index, (where, row) in enumerate(rows):
-                if index or row["gold_label"].strip() in (*CLASSES, NO_LABEL):
-                    yield where, {**row, PICTURE_KEYS[0]: need(row, "captionID", str, where).partition("#")[0].strip()}
-
-
-def entailment(row: Record, key: str, where: str) -> str:
-    """The class of a row: one of `CLASSES`, or `NO_LABEL`.
-
-    Raises:
-        DataError: the key is missing, or its value is no class.
-    """
-    label = need(row, key, str, where).strip().lower()
-    if label not in (*CLASSES, NO_LABEL):
-        raise DataError(f"the label is {label!r}", where=where, fix=did_you_mean(label, CLASSES, what="classes"))
-    return label
 
 
 def hypothesis_key(row: Record) -> str:
@@ -273,19 +207,9 @@ def hypothesis_key(row: Record) -> str:
     return "sentence2" if "sentence2" in row or "hypothesis" not in row else "hypothesis"
 
 
-def annotated(file: Path) -> Iterator[Sample]:
-    """What a file of hypotheses says of their classes, without texts and pictures: for judging predictions.
-
-    Raises:
-        DataError: a pairID twice, or a label that is no class.
-    """
-    seen: set[str] = set()
-    for where, row in read_rows(file):
-        name, label = identifier(row, "pairID", where), entailment(dict(row), "gold_label", where)
-        if name in seen:
-            raise DataError(f"{name} is annotated twice", where=where, fix="drop one of the two lines")
-        if label == NO_LABEL:
-            fix = "leave out the pairs that annotators did not agree on"
-            raise DataError(f"values that are not one of {', '.join(CLASSES)}: {label!r}", where=where, fix=fix)
-        seen.add(name)
-        yield Sample(name, label=label, image_id=name.partition("#")[0])
+def _more(row: Record, where: str) -> Record:
+    """What some releases say of a pair besides its class."""
+    given = optional(row, "annotator_labels", list, where) or []
+    labels = [typed(label, str, where, "a label of 'annotator_labels'") for label in given]
+    told = {name: optional(row, key, str, where) for name, key in (("premise", "sentence1"), ("explanation",) * 2)}
+    return {"labels": labels, **told}

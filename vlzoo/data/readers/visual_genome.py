@@ -10,7 +10,16 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import first_existing, identifier, need, read_json, typed, unique
+from vlzoo.data.reading import (
+    first_existing,
+    identifier,
+    need,
+    optional,
+    optional_identifier,
+    read_json,
+    typed,
+    unique,
+)
 from vlzoo.data.sources import Expected, Source
 from vlzoo.data.splits import hash_split
 
@@ -46,6 +55,7 @@ class VisualGenome(Source):
     def __init__(self, root: str | Path, *, exclude: str | None = None, **options: Any) -> None:
         super().__init__(root, **options)
         self.exclude = exclude
+        self._known: frozenset[str] = frozenset()
 
     def files(self) -> Sequence[Expected]:
         """The json files this source reads."""
@@ -73,9 +83,26 @@ class VisualGenome(Source):
             "image_id",
             str(path),
         )
+        self._known = frozenset(found)
         banned = _held_out(Path(self.root, self.exclude)) if self.exclude else frozenset()
         wanted = self._ids_of_split(list(found))
-        return {k: v for k, v in found.items() if k in wanted and str(v.get("coco_id")) not in banned}
+        return {
+            name: entry
+            for name, entry in found.items()
+            if name in wanted and optional_identifier(entry, "coco_id", f"{path}: image_id {name}") not in banned
+        }
+
+    def place_of(self, image_id: str) -> str:
+        """Where a picture's size and address stand, for messages."""
+        return f"{Path(self.root, self._path('image_data'))}: image_id {image_id}"
+
+    def listed(
+        self, pictures: Mapping[str, Mapping[str, Any]], image_id: str, where: str, faults: Faults
+    ) -> Mapping[str, Any] | None:
+        """The entry of a picture of this split; None for another split's, and for one that is listed nowhere."""
+        if image_id not in self._known:
+            faults.skip("picture that image_data does not list", where, image_id)
+        return pictures.get(image_id)
 
     def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
         if self.split == "all":
@@ -97,8 +124,13 @@ class VisualGenome(Source):
 
 
 def _held_out(path: Path) -> frozenset[str]:
-    images = need(read_json(path, dict), "images", list, str(path))
-    return frozenset(identifier(e, "cocoid", str(path)) for e in images if e.get("split") in ("val", "test"))
+    """COCO's ids of the pictures that a Karpathy json keeps for validation and test."""
+    held: set[str] = set()
+    for number, entry in enumerate(need(read_json(path, dict), "images", list, str(path))):
+        where = f"{path}: images[{number}]"
+        if need(typed(entry, dict, where, "the entry"), "split", str, where) in ("val", "test"):
+            held.add(identifier(entry, "cocoid", where))
+    return frozenset(held)
 
 
 def picture_place(entry: Mapping[str, Any], where: str) -> str:
@@ -131,11 +163,11 @@ class Regions(VisualGenome, BoxSource):
         """
         pictures = self.pictures()
         for where, image_id, regions in self.entries(self.content, "regions"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
-            size = picture_size(entry, f"image_data {image_id}")
+            size = picture_size(entry, self.place_of(image_id))
             boxes = list(self._boxes(regions, where, size, faults))
-            row = self.boxed(image_id, picture_place(entry, where), boxes, faults, size=size)
+            row = self.boxed(image_id, picture_place(entry, self.place_of(image_id)), boxes, faults, size=size)
             if boxes:
                 yield row
 
@@ -172,11 +204,11 @@ class RegionPairs(VisualGenome, CaptionSource):
         """
         pictures = self.pictures()
         for where, image_id, regions in self.entries(self.content, "regions"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
             phrases = [need(typed(region, dict, where), "phrase", object, where) for region in regions]
             texts = clean_texts(phrases, f"{where} ({image_id})", faults)
-            yield from self.captioned(image_id, picture_place(entry, where), texts, faults)
+            yield from self.captioned(image_id, picture_place(entry, self.place_of(image_id)), texts, faults)
 
 
 class Objects(VisualGenome, BoxSource):
@@ -197,11 +229,11 @@ class Objects(VisualGenome, BoxSource):
         """
         pictures, attributes = self.pictures(), self._attributes()
         for where, image_id, objects in self.entries(self.content, "objects"):
-            if (entry := pictures.get(image_id)) is None:
+            if (entry := self.listed(pictures, image_id, where, faults)) is None:
                 continue
-            size = picture_size(entry, f"image_data {image_id}")
+            size = picture_size(entry, self.place_of(image_id))
             boxes = list(self._boxes(objects, where, size, attributes, faults))
-            row = self.boxed(image_id, picture_place(entry, where), boxes, faults, size=size)
+            row = self.boxed(image_id, picture_place(entry, self.place_of(image_id)), boxes, faults, size=size)
             if boxes:
                 yield row
 
@@ -224,8 +256,10 @@ class Objects(VisualGenome, BoxSource):
         found: dict[str, list[str]] = {}
         for where, _, objects in self.entries("attributes", "attributes"):
             for thing in objects:
-                words = typed(thing, dict, where).get("attributes") or []
-                found[identifier(thing, "object_id", where)] = [w.strip() for w in words if isinstance(w, str)]
+                name = identifier(typed(thing, dict, where), "object_id", where)
+                place = f"{where} object {name}"
+                words = optional(thing, "attributes", list, place) or []
+                found[name] = [typed(word, str, place, "an attribute").strip() for word in words]
         return found
 
 

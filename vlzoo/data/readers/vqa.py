@@ -10,7 +10,8 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need, read_json, typed, unique
+from vlzoo.data.readers.vqa_rows import KINDS, LISTS, Annotation, answers_of, read_annotations
+from vlzoo.data.reading import Ids, Record, need, read_json, short, typed
 from vlzoo.data.records import Sample
 from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
@@ -94,26 +95,22 @@ class VqaV2(TaskSource):
         answers = self.annotations_file()
         known = None if answers is None else _annotations(self.place(answers))
         file, folder = self.place(self.questions_file()), self.picture_folder()
-        asked, seen = set(), set()
+        asked, seen = Ids("question_id", numbers=True), set()
         for where, row in _entries(file, "questions"):
             image_id, number = need(row, "image_id", int, where), need(row, "question_id", int, where)
             where = f"{file}: question_id {number}"
-            if number in asked:
-                raise DataError("this question_id is there twice", where=where, fix="drop one of the two questions")
-            asked.add(number)
+            asked.add(str(number), where)
             seen.add(image_id)
-            annotation = None if known is None else _matching(known, number, image_id, where)
+            given = {} if known is None else _answers(known.pop(str(number), None), image_id, where)
             if (text := clean_text(need(row, "question", str, where), where, faults, what="question")) is None:
                 continue
             faults.count("questions")
-            record = {"id": number, "question": text, "image_id": str(image_id)}
-            record["image"] = joined(folder, self.picture_name(image_id))
-            yield {**record, **(_answers(annotation, where) if annotation else {"answers": []})}
-        if known and (stray := sorted(set(known) - {str(number) for number in asked}, key=int)):
-            place = f"{self.place(answers or '')}: question_id {stray[0]}"
+            record = {"id": number, "question": text, "image_id": str(image_id), "answers": []}
+            yield {**record, "image": joined(folder, self.picture_name(image_id)), **given}
+        if known:
             raise DataError(
-                f"annotations for questions that nobody asks ({len(stray)})",
-                where=place,
+                f"annotations for questions that nobody asks ({len(known)})",
+                where=next(iter(known.values())).where,
                 fix=f"is {file} of the same split?",
             )
         faults.count("images", len(seen))
@@ -176,23 +173,21 @@ class VqaAlbef(TaskSource):
         Raises:
             DataError: an id twice, or a row without question, picture or dataset.
         """
-        seen, asked = set(), set()
+        seen, asked = set(), {dataset: Ids("question_id", numbers=True) for dataset in ("vqa", "vg")}
         for index, (where, row) in enumerate(read_rows(self.place(self._list()))):
             dataset = row.get("dataset", "vg" if self.split == "vg" else "vqa")
-            if dataset not in ("vqa", "vg"):
-                raise DataError(f"the dataset is {dataset!r}", where=where, fix="it must be 'vqa' or 'vg'")
-            number = typed(row.get("question_id", index), int, where, "the value of 'question_id'")
+            if not isinstance(dataset, str) or dataset not in asked:
+                raise DataError(f"the dataset is {short(dataset)}", where=where, fix="it must be 'vqa' or 'vg'")
+            number = need(row, "question_id", int, where) if "question_id" in row else index
+            asked[dataset].add(str(number), where)
             image = need(row, "image", str, where)
-            if (dataset, number) in asked:
-                raise DataError(f"question_id {number} is there twice", where=where, fix="drop one of the two")
-            asked.add((dataset, number))
             seen.add(image)
             if (text := clean_text(need(row, "question", str, where), where, faults, what="question")) is None:
                 continue
             faults.count("questions")
             path = joined(self.vg_root if dataset == "vg" else self.vqa_root, image)
             record = {"id": number, "question": text, "image": path, "image_id": image, "dataset": dataset}
-            yield {**record, "answers": _albef_answers(row, where)}
+            yield {**record, "answers": list(answers_of(row, where))}
         faults.count("images", len(seen))
 
     def sample(self, row: Any) -> Sample:
@@ -211,43 +206,6 @@ class VqaAlbef(TaskSource):
         return self.located("vg_qa.json" if self.split == "vg" else f"vqa_{self.split}.json")
 
 
-def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
-    """What a file of answers says, without questions' texts and pictures: for judging predictions.
-
-    Args:
-        file: the official `{"annotations": [...]}`, or rows of `{"question_id", "answer": [texts]}` as ALBEF's.
-        questions: a second file with what the first lacks: answer types.
-
-    Raises:
-        DataError: a row without id or answers, or an id twice.
-    """
-    more = (
-        {identifier(row, "question_id", where): row for where, row in read_rows(questions, "questions")}
-        if questions
-        else {}
-    )
-    seen: set[str] = set()
-    for where, row in read_rows(file, "annotations"):
-        try:
-            name, given = identifier(row, "question_id", where), row["answers"] if "answers" in row else row["answer"]
-        except KeyError as error:
-            raise DataError(f"no {error.args[0]!r} here", where=where, fix="give VQA's annotation file") from None
-        if name in seen:
-            raise DataError(f"question {name} is annotated twice", where=where, fix="drop one of the two")
-        seen.add(name)
-        about = {**more.get(name, {}), **row}
-        yield Sample(
-            name=name,
-            image_id=str(about.get("image_id", about.get("image", name))),
-            answers=tuple(str(each["answer"] if isinstance(each, dict) else each) for each in _listed(given)),
-            fields={"question_id": name, **{k: str(about[k]) for k in ("question_type", "answer_type") if k in about}},
-        )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _entries(file: Path, key: str) -> Iterator[tuple[str, Record]]:
     """The objects of the list `key` of an official VQA file, with their places."""
     for index, row in enumerate(need(read_json(file, dict), key, list, str(file))):
@@ -255,36 +213,21 @@ def _entries(file: Path, key: str) -> Iterator[tuple[str, Record]]:
         yield where, typed(row, dict, where, "the entry")
 
 
-def _annotations(file: Path) -> dict[str, Record]:
-    pairs = ((str(need(row, "question_id", int, where)), row) for where, row in _entries(file, "annotations"))
-    return unique(pairs, "the annotation of question_id", str(file))
+def _annotations(file: Path) -> dict[str, Annotation]:
+    return {one.name: one for one in read_annotations(_entries(file, LISTS[0]), "the annotation of question_id")}
 
 
-def _matching(known: dict[str, Record], number: int, image_id: int, where: str) -> Record:
-    """The annotation of a question, which must speak of the same picture."""
-    annotation = known.get(str(number))
+def _answers(annotation: Annotation | None, image_id: int, where: str) -> Record:
+    """The annotation of a question, which must speak of the same picture and have answers."""
     if annotation is None:
         raise DataError("no annotation for this question", where=where, fix="are both files of the same split?")
-    if (other := annotation.get("image_id", image_id)) != image_id:
+    if annotation.image_id not in (None, str(image_id)):
         raise DataError(
-            f"asks about image {image_id}, its annotation is about image {other}",
+            f"asks about image {image_id}, its annotation is about image {annotation.image_id}",
             where=where,
             fix="are both files of the same release?",
         )
-    return annotation
-
-
-def _answers(annotation: Record, where: str) -> Record:
-    """The annotators' answers as they wrote them: what a metric makes of them is its own affair."""
-    given = need(annotation, "answers", list, where)
-    texts = [entry.get("answer") if isinstance(entry, dict) else None for entry in given]
-    if not all(isinstance(text, str) for text in texts):  # only then is each one's fault worth its time
-        texts = [need(typed(entry, dict, where, "an answer"), "answer", str, where) for entry in given]
-    record = {"answers": texts, "majority": annotation.get("multiple_choice_answer")}
-    return {**record, "question_type": annotation.get("question_type"), "answer_type": annotation.get("answer_type")}
-
-
-def _albef_answers(row: Record, where: str) -> list[str]:
-    given = row.get("answer", [])
-    texts = [given] if isinstance(given, str) else typed(given, list, where, "the value of 'answer'")
-    return [typed(text, str, where, "an answer") for text in texts]
+    if not annotation.answers:
+        raise DataError("no key 'answers', or none in it", where=annotation.where, fix="is it of a split with answers?")
+    kinds = {key: annotation.kinds.get(key) for key in KINDS}
+    return {"answers": list(annotation.answers), "majority": annotation.majority, **kinds}

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_box, clean_texts, in_shares
+from vlzoo.data.cleaning import box_numbers, clean_box, clean_texts, in_shares, storable
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, FileImage, picture_size
+from vlzoo.data.paths import matching
 from vlzoo.data.readers.base import BoxSource, box_row
 from vlzoo.data.reading import need, typed
 from vlzoo.data.sources import Expected
@@ -63,8 +64,7 @@ class XvlmLines(BoxSource):
 
     def files(self) -> Sequence[Expected]:
         """The lists, by name."""
-        found = sorted(path for path in Path(self.root).glob(self.pattern) if path.is_file())
-        names = [path.relative_to(self.root).as_posix() for path in found] or [self.pattern]
+        names = matching(self.root, self.pattern) or [self.pattern]
         return [Expected(name, "lines of pictures and regions") for name in names]
 
     def records(self, faults: Faults) -> Iterator[dict[str, Any]]:
@@ -98,7 +98,9 @@ class XvlmLines(BoxSource):
     def _picture(self, entry: Mapping[str, Any], where: str) -> tuple[str, str | None]:
         if "binary" in entry:
             return "", need(entry, "binary", str, where)
-        path = need(entry, "image_rpath" if "image_rpath" in entry else "image", str, where)
+        key = "image_rpath" if "image_rpath" in entry else "image"
+        if not (path := need(entry, key, str, where)):
+            raise DataError(f"the value of {key!r} is '', expected a path", where=where)
         return (f"{self.images}/{path}" if self.images else path), None
 
     def _size(self, row: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -118,12 +120,13 @@ def _many(value: Any, where: str) -> list[Any]:
 
 def _element(value: Any, where: str, faults: Faults, size: tuple[int, int] | None) -> dict[str, Any] | None:
     elem = typed(value, dict, where)
-    numbers = [typed(number, float, where, "a number of the box") for number in need(elem, "bb", list, where)]
-    sensible = all(map(math.isfinite, numbers)) and not in_shares(numbers)
-    box = clean_box([int(number) for number in numbers] if sensible else numbers, where, faults, size=size)
+    numbers: Sequence[float] = box_numbers(need(elem, "bb", list, where), where)
+    if all(map(math.isfinite, numbers)) and not in_shares(numbers):
+        numbers = [float(math.trunc(number)) for number in numbers]  # X-VLM's own reader cuts decimals off
+    box = clean_box(numbers, where, faults, size=size)
     said = _many(elem.get("caption"), where)
     texts = clean_texts(said, where, faults, what="phrase")
-    words = [typed(word, str, where, "an attribute") for word in _many(elem.get("attributes"), where)]
+    words = [storable(typed(word, str, where, "an attribute")) for word in _many(elem.get("attributes"), where)]
     if not said:
         faults.skip("region without a text", where)
     return box_row(box, texts, attributes=words) if box is not None and texts else None
