@@ -206,7 +206,8 @@ class Source:
     def _options(self) -> list[tuple[str, Any]]:
         """The options that change what the source holds, in a stable order."""
         aside = ("root", "strict", "skip", "allowed_faults")
-        return sorted((k, v) for k, v in self.__dict__.items() if not k.startswith("_") and k not in aside)
+        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in aside}
+        return sorted((k, _placeless(v)) for k, v in own.items())
 
     def _load(self) -> None:
         root = require_folder(self.root)
@@ -277,10 +278,15 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
+def _placeless(value: Any) -> Any:
+    """An option's value without where it lies: of a whole path, as a command line gives it, the last name."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def _digest(digest: Any, root: Path, expected: Expected) -> None:
     """Take one expected file or folder into a fingerprint."""
     place = root / expected.path
-    digest.update(expected.path.encode())
+    digest.update(_placeless(expected.path).encode())
     if place.is_file() and expected.hashed:
         with place.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
