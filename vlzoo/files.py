@@ -112,7 +112,7 @@ def check_place(path: Path, what: str, *, folder: bool = False, fix: str = "choo
         fix: what to do instead.
 
     Raises:
-        VlzooError: a folder or a device where a file is meant, a file where a folder is, or the system refuses to write.
+        VlzooError: a folder or device where a file is meant, a file where a folder is, or the system refuses.
     """
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         there = "a folder is there" if path.is_dir() else "a file is there" if path.is_file() else "a device is there"
