@@ -122,3 +122,10 @@ def test_a_place_is_checked_before_the_work(tmp_path):
     ):
         with pytest.raises(VlzooError, match=said):
             check_place(place, "figures", folder=folder)
+
+
+def test_a_device_or_a_folder_is_not_replaced_by_a_file(tmp_path):
+    for place in (Path("/dev/null"), tmp_path):
+        with pytest.raises(OSError, match="no file"):
+            write_text(place, "text")
+    assert Path("/dev/null").is_char_device() and tmp_path.is_dir()

@@ -62,7 +62,12 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     _ = fresh.write_bytes(b"whole")
     >>> [file.name for file in folder.glob("a.*")]
     ['a.bin']
+
+    Raises:
+        OSError: the system refuses, or something else than a file is there: a rename would put a file in its place.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "what is there is no file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = _beside(path, "tmp")
     try:
