@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vlzoo import files
-from vlzoo.errors import CheckpointError
-from vlzoo.files import new_folder, read_object, replacing, sha256_of, write_text
+from vlzoo.errors import CheckpointError, VlzooError
+from vlzoo.files import check_place, new_folder, read_object, replacing, sha256_of, write_text
 
 
 def test_the_examples_work(tmp_path):
@@ -105,3 +105,27 @@ def test_an_object_that_is_not_there_or_a_folder_is_told(tmp_path):
     for path, told in ((tmp_path / "none.json", "No such file"), (tmp_path, "directory")):
         with pytest.raises(CheckpointError, match=told):
             read_object(path, fix="get it again")
+
+
+def test_a_place_is_checked_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    check_place(tmp_path / "file", "figures")
+    check_place(tmp_path / "new" / "deep" / "file", "figures")
+    check_place(tmp_path / "new", "figures", folder=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    for place, folder, said in (
+        (tmp_path, False, "a folder is there"),
+        (tmp_path / "file", True, "a file is there"),
+        (Path("/dev/null"), False, "a device is there"),
+        (tmp_path / "file" / "below", False, "Not a directory"),
+        (Path("/proc/nowhere/a"), False, "figures can't be written"),
+    ):
+        with pytest.raises(VlzooError, match=said):
+            check_place(place, "figures", folder=folder)
+
+
+def test_a_device_or_a_folder_is_not_replaced_by_a_file(tmp_path):
+    for place in (Path("/dev/null"), tmp_path):
+        with pytest.raises(OSError, match="no file"):
+            write_text(place, "text")
+    assert Path("/dev/null").is_char_device() and tmp_path.is_dir()

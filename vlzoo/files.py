@@ -62,7 +62,12 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     _ = fresh.write_bytes(b"whole")
     >>> [file.name for file in folder.glob("a.*")]
     ['a.bin']
+
+    Raises:
+        OSError: the system refuses, or something else than a file is there: a rename would put a file in its place.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "what is there is no file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = _beside(path, "tmp")
     try:
@@ -141,10 +146,10 @@ def check_place(path: Path, what: str, *, folder: bool = False, fix: str = "choo
         fix: what to do instead.
 
     Raises:
-        VlzooError: a folder where a file is meant or the other way round, or the system refuses to write there.
+        VlzooError: a folder or device where a file is meant, a file where a folder is, or the system refuses.
     """
-    if path.exists() and path.is_dir() != folder:
-        there = "a folder is there" if path.is_dir() else "a file is there"
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        there = "a folder is there" if path.is_dir() else "a file is there" if path.is_file() else "a device is there"
         raise VlzooError(f"{what} can't be written: {there}", where=str(path), fix=fix)
     near = path if folder else path.parent
     while not near.exists() and near != near.parent:

@@ -13,11 +13,13 @@ import pytest
 
 from vlzoo.data.cards import Card
 from vlzoo.data.checks import absent_images, check_images
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.readers.karpathy import Coco
+from vlzoo.data.readers.own import JsonLines
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 from vlzoo.data.splits import hash_split
 from vlzoo.data.tables import read_jsonl
 from vlzoo.door.plugins import registry
@@ -119,3 +121,15 @@ def test_hash_split_is_stable():
     # What came out when the splits were first made: a change would move test data into train.
     first = [hash_split(names, (60, 20, 20), name) for name in ("25", "30", "42", "72", "78")]
     assert first == ["train", "val", "train", "val", "val"]
+
+
+def test_where_a_file_lies_is_no_part_of_the_fingerprint(tmp_path):
+    """A file outside the root is named by its whole path, as a command line gives it."""
+    found = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.jsonl").write_text('{"id": 1, "captions": "x"}\n')
+        found.append(JsonLines(tmp_path, file=tmp_path / place / "a.jsonl").fingerprint())
+    assert found[0] == found[1]
+    (tmp_path / "there/a.jsonl").write_text('{"id": 1, "captions": "y"}\n')
+    assert JsonLines(tmp_path, file=tmp_path / "there/a.jsonl").fingerprint() != found[0]

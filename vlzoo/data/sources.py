@@ -12,12 +12,12 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from vlzoo.data import store
 from vlzoo.data.cards import Card, sizes_text
+from vlzoo.data.expected import Expected, placeless
 from vlzoo.data.faults import Faults, share
 from vlzoo.data.reading import kind_of, read_skip_list, require_folder
 from vlzoo.data.records import Sample
@@ -29,41 +29,6 @@ logger = logging.getLogger("vlzoo.data")
 
 class SizeWarning(UserWarning):
     """A split whose size is not the official one."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """One file or folder a source reads.
-
-    Attributes:
-        path: below the root, with `/` between folders.
-        about: what it is, for the message that it is missing.
-        kind: `file` or `folder`.
-        hashed: whether its content is part of the fingerprint; large archives count by name and size.
-    """
-
-    path: str
-    about: str
-    kind: Literal["file", "folder"] = "file"
-    hashed: bool = True
-
-    def missing(self, root: Path) -> str | None:
-        """What is wrong with it below `root`, in a line; None where it is there."""
-        place = root / self.path
-        there = kind_of(place)
-        if there == self.kind:
-            return None
-        return f"{place}: {f'a {there} where a {self.kind} is expected' if there else 'missing'} ({self.about})"
-
-    def hash_into(self, digest: Any, root: Path) -> None:
-        """Take it into a fingerprint."""
-        place = root / self.path
-        digest.update(self.path.encode())
-        if place.is_file() and self.hashed:
-            with place.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        elif place.is_file():
-            digest.update(str(place.stat().st_size).encode())
 
 
 class Source:
@@ -220,7 +185,8 @@ class Source:
     def _options(self) -> list[tuple[str, Any]]:
         """The options that change what the source holds, in a stable order."""
         aside = ("root", "strict", "skip", "allowed_faults")
-        return sorted((k, v) for k, v in self.__dict__.items() if not k.startswith("_") and k not in aside)
+        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in aside}
+        return sorted((k, placeless(v)) for k, v in own.items())
 
     def _load(self) -> None:
         root = require_folder(self.root)

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_texts
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.readers.karpathy import COCO_SIZES, FLICKR_SIZES
 from vlzoo.data.reading import need, optional_identifier
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_texts
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.reading import first_existing, read_lines
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 from vlzoo.data.tables import read_table
 from vlzoo.errors import DataError, did_you_mean
 

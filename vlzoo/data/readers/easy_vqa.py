@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS
 from vlzoo.data.reading import Ids, Record, need, read_json, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
@@ -26,7 +27,6 @@ from vlzoo.data.reading import (
     typed,
 )
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import delimiter_of, read_rows
 from vlzoo.errors import DataError
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import BoxSource, box_row
 from vlzoo.data.reading import Ids, first_existing, flag, identifier, need, read_json, typed, unique
-from vlzoo.data.sources import Expected
 from vlzoo.errors import DataError
 
 Entry = Mapping[str, Any]

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Ids, Record, identifier, need, short, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import nlvr2_listed, nlvr2_pictures, nlvr2_sentence

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.nlvr import truth
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.reading import Ids, Record, identifier, need, optional, typed
 from vlzoo.data.records import Region, Sample
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import nlvr_sentence

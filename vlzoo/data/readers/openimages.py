@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, picture_size
 from vlzoo.data.readers.base import BoxSource, box_row
 from vlzoo.data.reading import first_existing, need, unique
 from vlzoo.data.records import Region, Sample
-from vlzoo.data.sources import Expected
 from vlzoo.data.tables import read_table
 from vlzoo.errors import DataError
 

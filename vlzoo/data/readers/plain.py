@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text, storable
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage
 from vlzoo.data.paths import matching
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 from vlzoo.data_parts import Pairing
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")

@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, TarImage
 from vlzoo.data.parquet import load_rows, repeating, undecoded, until_damage, without_bytes
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.records import ImageRef, Sample
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 from vlzoo.data.tar import PICTURES, checked_caption, read_pairs
 from vlzoo.errors import DataError, UnknownName, did_you_mean
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.snli_ve_rows import NO_LABEL, PICTURE_KEYS, Pair, entries, pairs
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record, need, optional, typed
 from vlzoo.data.records import Sample
-from vlzoo.data.sources import Expected
 
 PICTURES = (
     "flickr30k-images/4705552913.jpg                        Flickr30K's pictures, or in flickr30k_images/ or images/"

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vlzoo.data.expected import Expected
 from vlzoo.data.images import FileImage
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 
 
 class TaskSource(Source):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
+from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
 from vlzoo.data.reading import (
@@ -20,7 +21,7 @@ from vlzoo.data.reading import (
     typed,
     unique,
 )
-from vlzoo.data.sources import Expected, Source
+from vlzoo.data.sources import Source
 from vlzoo.data.splits import hash_split
 
 Boxes = list[dict[str, Any]]
