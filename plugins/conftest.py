@@ -13,4 +13,4 @@ _SHARED = importlib.util.module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = _SHARED  # dataclasses look their module up
 _SPEC.loader.exec_module(_SHARED)
 
-root, shared, toy, world = _SHARED.root, _SHARED.shared, _SHARED.toy, _SHARED.world
+golden, root, shared, toy, world = _SHARED.golden, _SHARED.root, _SHARED.shared, _SHARED.toy, _SHARED.world
