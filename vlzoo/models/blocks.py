@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.models.attention import attend, attend_with_map, join_heads, split_heads
+from vlzoo.models.gelu_linear import GeluLinear
 
 EPSILON = 1e-12
 """Of every LayerNorm, as BERT's."""
@@ -38,11 +39,12 @@ class Residual(nn.Module):
         inner: width of what is added.
         width: D.
         dropout: chance of dropping a number.
+        gelu: whether the dense layer reads the GELU of what is added.
     """
 
-    def __init__(self, inner: int, width: int, dropout: float) -> None:
+    def __init__(self, inner: int, width: int, dropout: float, *, gelu: bool = False) -> None:
         super().__init__()
-        self.dense = nn.Linear(inner, width)
+        self.dense = (GeluLinear if gelu else nn.Linear)(inner, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.dropout = dropout
 
@@ -117,11 +119,11 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, intermediate: int, dropout: float) -> None:
         super().__init__()
         self.dense = nn.Linear(width, intermediate)
-        self.output = Residual(intermediate, width, dropout)
+        self.output = Residual(intermediate, width, dropout, gelu=True)
 
     def forward(self, x_PQD: Tensor) -> Tensor:
         """[P, Q, D] to [P, Q, D]."""
-        return self.output(F.gelu(self.dense(x_PQD)), x_PQD)
+        return self.output(self.dense(x_PQD), x_PQD)
 
 
 @dataclass(frozen=True)
