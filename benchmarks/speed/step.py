@@ -170,7 +170,8 @@ def main() -> int:
         name, held, shown = f"softmask_step{'' if given.device == 'cpu' else '_gpu'}", methods_met, show_methods
     elif given.xvlm:
         # Here: the other comparisons do without the plugin.
-        from xvlm_step import ENCODERS, TURNS as XVLM_TURNS, compare_updates, show_updates, updates_met
+        from xvlm_step import ENCODERS, compare_updates, show_updates, updates_met
+        from xvlm_step import TURNS as XVLM_TURNS
 
         chosen = {encoder: dataclasses.replace(each, **wished) for encoder, each in ENCODERS.items()}
         found = compare_updates(chosen, QUICK if given.quick else XVLM_TURNS)

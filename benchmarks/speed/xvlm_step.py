@@ -1,6 +1,6 @@
 """X-VLM's image and region updates: the official procedure in plain torch against ours, on the same weights and data.
 
-`step.py --xvlm` runs it: ViT-B/16 at 128 pixels, the last four blocks on regions, and Swin-B at 224, each with BERT-base
+`step.py --xvlm` runs it: ViT-B/16 at 128 pixels, the last four blocks on regions, and Swin-B at 224, with BERT-base
 of 6 text and 6 fusion layers and 4 rows of 25 tokens. The rows of the region update show 2 pictures: one of them is a
 whole picture, the others are regions. Dropout and the Swin's dropped paths are 0 on both sides.
 

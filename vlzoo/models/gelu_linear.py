@@ -24,7 +24,7 @@ class GeluLinear(nn.Linear):
     True
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's own name for it)
+    def forward(self, input: Tensor) -> Tensor:
         """[..., S] to [..., D]."""
         if not torch.is_grad_enabled():
             return F.linear(F.gelu(input), self.weight, self.bias)
@@ -57,15 +57,18 @@ class _GeluLinear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
         x, weight_DS = ctx.saved_tensors
         grad_TD, (reads, learns, shifts) = grad.flatten(0, -2), ctx.needs_input_grad
+        with torch.enable_grad():
+            again = x.detach().requires_grad_()
+            hidden = F.gelu(again)
         of_x = of_weight = of_bias = None
         if learns:
-            hidden_TS = F.gelu(x).to(grad.dtype).flatten(0, -2)
+            hidden_TS = hidden.detach().to(grad.dtype).flatten(0, -2)
             of_weight = (grad_TD.t() @ hidden_TS).to(weight_DS.dtype)
         if shifts:
             of_bias = grad_TD.sum(0).to(ctx.bias)
         if reads:
-            of_hidden = (grad_TD @ weight_DS.to(grad.dtype)).view(x.shape).to(x.dtype)
-            of_x = torch.ops.aten.gelu_backward(of_hidden, x)
+            of_hidden = (grad_TD @ weight_DS.to(grad.dtype)).view(x.shape).to(hidden.dtype)
+            (of_x,) = torch.autograd.grad(hidden, again, of_hidden)
         return of_x, of_weight, of_bias
 
 

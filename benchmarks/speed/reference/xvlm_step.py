@@ -1,4 +1,4 @@
-"""X-VLM's image and region updates as the official code makes them, in plain torch: what `step.py --xvlm` compares with.
+"""X-VLM's image and region updates as the official code makes them, in plain torch, for `step.py --xvlm`.
 
 Keys and values are projected for every row of every pass (positives, negatives, masked words, boxes), negatives are
 concatenated image tokens, a region's row is a copy of its picture's tokens, all positions of the last layer are
@@ -96,9 +96,7 @@ class Xvlm(nn.Module):
         image_rows = drawn(t2i_RR, "image-for-text", draws, key_R)
         text_rows = drawn(i2t_RR, "text-for-image", draws, key_R)
         positive = bert.fuse(states, mask_RL, seen.rows, seen.read)
-        image, read = (
-            torch.cat([torch.stack([each[i] for i in image_rows]), each]) for each in (seen.rows, seen.read)
-        )
+        image, read = (torch.cat([torch.stack([each[i] for i in image_rows]), each]) for each in (seen.rows, seen.read))
         text, mask = (torch.cat([each, torch.stack([each[i] for i in text_rows])]) for each in (states, mask_RL))
         negative = bert.fuse(text, mask, image, read)
         logit_P2 = self.itm_head(torch.cat([positive[:, 0], negative[:, 0]]))
