@@ -27,7 +27,7 @@ def run(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     return [out, *torch.autograd.grad(out.float().square().sum(), [x, *model.parameters()])]
 
 
-@pytest.mark.parametrize("shape", [(5, 24), (3, 7, 24), (2, 3, 4, 24)])
+@pytest.mark.parametrize("shape", [(24,), (5, 24), (3, 7, 24), (2, 3, 4, 24)])
 def test_values_and_gradients_have_the_same_bits(shape):
     layer, plain = pair()
     x = torch.randn(shape)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.models.attention import attend, attend_with_map, join_heads, split_heads
-from vlzoo.models.gelu_linear import GeluLinear
+from vlzoo.models.gelu_linear import gelu_linear
 
 EPSILON = 1e-12
 """Of every LayerNorm, as BERT's."""
@@ -39,18 +39,21 @@ class Residual(nn.Module):
         inner: width of what is added.
         width: D.
         dropout: chance of dropping a number.
-        gelu: whether the dense layer reads the GELU of what is added.
     """
 
-    def __init__(self, inner: int, width: int, dropout: float, *, gelu: bool = False) -> None:
+    def __init__(self, inner: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.dense = (GeluLinear if gelu else nn.Linear)(inner, width)
+        self.dense = nn.Linear(inner, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.dropout = dropout
 
     def forward(self, inner: Tensor, x: Tensor) -> Tensor:
         """norm(x + dropout(dense(inner))), of x's shape."""
-        return self.norm(x + F.dropout(self.dense(inner), self.dropout, self.training))
+        return self.end(self.dense(inner), x)
+
+    def end(self, added: Tensor, x: Tensor) -> Tensor:
+        """norm(x + dropout(added)), of x's shape."""
+        return self.norm(x + F.dropout(added, self.dropout, self.training))
 
 
 class SelfAttention(nn.Module):
@@ -119,11 +122,12 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, intermediate: int, dropout: float) -> None:
         super().__init__()
         self.dense = nn.Linear(width, intermediate)
-        self.output = Residual(intermediate, width, dropout, gelu=True)
+        self.output = Residual(intermediate, width, dropout)
 
     def forward(self, x_PQD: Tensor) -> Tensor:
         """[P, Q, D] to [P, Q, D]."""
-        return self.output(self.dense(x_PQD), x_PQD)
+        dense = self.output.dense
+        return self.output.end(gelu_linear(self.dense(x_PQD), dense.weight, dense.bias), x_PQD)
 
 
 @dataclass(frozen=True)

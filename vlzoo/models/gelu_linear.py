@@ -16,6 +16,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 
+def gelu_linear(x: Tensor, weight_DS: Tensor, bias_D: Tensor | None) -> Tensor:
+    """`linear(gelu(x))` of [..., S], [..., D]; for the backward pass `x` is kept and its GELU is not."""
+    if not torch.is_grad_enabled():
+        return F.linear(F.gelu(x), weight_DS, bias_D)
+    return cast(Tensor, _GeluLinear.apply(x, weight_DS, bias_D))
+
+
 class GeluLinear(nn.Linear):
     """A dense layer of the GELU (erf) of what comes in: `linear(gelu(x))`.
 
@@ -26,9 +33,7 @@ class GeluLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., S] to [..., D]."""
-        if not torch.is_grad_enabled():
-            return F.linear(F.gelu(input), self.weight, self.bias)
-        return cast(Tensor, _GeluLinear.apply(input, self.weight, self.bias))
+        return gelu_linear(input, self.weight, self.bias)
 
     @classmethod
     def of(cls, linear: nn.Linear) -> GeluLinear:
@@ -54,15 +59,15 @@ class _GeluLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight_DS = ctx.saved_tensors
-        grad_TD, (reads, learns, shifts) = grad.flatten(0, -2), ctx.needs_input_grad
+        grad_TD, (reads, learns, shifts) = grad.reshape(-1, grad.shape[-1]), ctx.needs_input_grad
         with torch.enable_grad():
             again = x.detach().requires_grad_()
             hidden = F.gelu(again)
         of_x = of_weight = of_bias = None
         if learns:
-            hidden_TS = hidden.detach().to(grad.dtype).flatten(0, -2)
+            hidden_TS = hidden.detach().to(grad.dtype).reshape(-1, x.shape[-1])
             of_weight = (grad_TD.t() @ hidden_TS).to(weight_DS.dtype)
         if shifts:
             of_bias = grad_TD.sum(0).to(ctx.bias)
