@@ -12,6 +12,7 @@ import click
 from vlzoo import __version__
 from vlzoo.door.plugins import door
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.signals import answered, interrupt
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",
@@ -123,9 +124,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(argv: list[str] | None = None) -> int:
-    """The exit code of one call; 2 for a user's mistake, 130 after Ctrl-C."""
+    """The exit code of one call; 2 for a user's mistake, 130 after Ctrl-C, SIGTERM, SIGHUP or SIGUSR1."""
     try:
-        result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
+        with answered(interrupt):
+            result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VlzooError as error:
         click.echo(f"vlzoo: {error}", err=True)

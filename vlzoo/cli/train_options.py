@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vlzoo.errors import VlzooError
+
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
 
@@ -26,6 +28,7 @@ class TrainOptions:
         sets: `--set` changes.
         extra: `--with` objectives.
         resume: go on where an interrupted run stopped.
+        overwrite: delete the run that is there.
         device: its name; None: a GPU where there is one.
     """
 
@@ -35,6 +38,7 @@ class TrainOptions:
     sets: tuple[str, ...]
     extra: tuple[str, ...]
     resume: bool
+    overwrite: bool
     device: str | None
 
 
@@ -45,6 +49,11 @@ def train_options(command: Command) -> Command:
         click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.lr=1e-4."),
         click.option("--with", "extra", multiple=True, metavar="OBJECTIVE", help="Add an objective."),
         click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Delete the run that is there, with all that was fine-tuned and measured from it, and train anew.",
+        ),
         click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one."),
     )
     for option in reversed(options):
@@ -53,10 +62,17 @@ def train_options(command: Command) -> Command:
 
 
 def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
-    """Train, and say what came of it."""
+    """Train, and say what came of it.
+
+    Raises:
+        VlzooError: what was given does not go together, or anything that `train` refuses.
+    """
+    if given.resume and given.overwrite:
+        raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
     from vlzoo.models.precision import device_of
 
     device = device_of(given.device)
+    from vlzoo.runs.run import Run
     from vlzoo.train.launch import Job, train
 
     def say(line: str) -> None:
@@ -68,10 +84,13 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
 
         measure = Measuring(checked.recipe, given.data_root, device, say)
     try:
-        run = train(Job(checked, out, given.data_root, given.start, given.resume, device, say, measure))
+        run = train(
+            Job(checked, out, given.data_root, given.start, given.resume, given.overwrite, device, say, measure)
+        )
     except KeyboardInterrupt as stopped:
         if stopped.args:
-            say(f"{out}: stopped by {stopped.args[0]}; go on with --resume")
+            then = "go on with --resume" if Run(out).checkpoints() else "nothing was saved yet"
+            say(f"{out}: stopped by {stopped.args[0]}; {then}")
         raise
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
