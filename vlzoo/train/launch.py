@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
+from vlzoo.config.training_problems import NO_DATA, nothing_to_learn
 from vlzoo.data.loader import Order
 from vlzoo.data.roots import open_source
 from vlzoo.data_parts import Rows
@@ -72,6 +74,9 @@ def train(job: Job) -> Run:
         VlzooError: anything a user can mend.
     """
     recipe = job.checked.recipe
+    if not recipe.active:
+        what, fix = nothing_to_learn()
+        raise TrainingError(what, fix=fix)
     sources = open_sources(recipe, job.root)
     rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
     check_batches(recipe, sources)
@@ -115,9 +120,13 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
         feeds = make_feeds(run, data, trainer)
         run.watch("start", {"steps": trainer.length.steps})
         trainer.fit(feeds)
-    except BaseException:
+    except BaseException as error:
         if trainer is None or trainer.step == 0:
             undo()
+        if no_memory(error):
+            asked = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
+            what = "there is not enough memory" + (f": {asked[0].lower()}" if asked else "")
+            raise TrainingError(what, fix="make train.batch, the pictures or the model smaller") from error
         raise
     finally:
         for feed in feeds:
@@ -125,6 +134,13 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
     if trainer.validator is not None and (best := trainer.validator.best()) is not None:
         job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, the device's or the machine's."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
@@ -135,7 +151,7 @@ def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
         DataError: it can't be read.
     """
     if not recipe.all_streams:
-        raise TrainingError("the recipe names no data", fix="add `data:` or `streams:`, or --set data.part=NAME")
+        raise TrainingError(NO_DATA[0], fix=NO_DATA[1])
     return [open_source(stream.data, root) for stream in recipe.all_streams]
 
 
