@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from vlzoo.config import schema
 from vlzoo.config.references import references
-from vlzoo.config.tree import Path_, Tree, dotted
-from vlzoo.config.values import misfit
+from vlzoo.config.tree import Path_, Tree, dotted, leaves
+from vlzoo.config.values import beyond, misfit, shown
 from vlzoo.door.options import Schema, schema_of
 from vlzoo.door.parts import Part
 from vlzoo.door.plugins import registry
@@ -53,6 +53,12 @@ def option_problems(part: Part, known: Schema, given: dict[str, Any], path: Path
                 yield Problem(where, here, what, did_you_mean(name, [*types, *keys], what=said))
         elif reason := misfit(value, types[name].type):
             yield Problem(where, here, reason)
+            continue
+        for inner, number in leaves(value, (*path, name)):
+            if beyond(number):
+                yield Problem(
+                    tree.origin(inner), dotted(inner), f"{shown(number)} is beyond what a part can compute with"
+                )
 
 
 def _missing_options(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from vlzoo.config.training_problems import LOGGED
-from vlzoo.door.supplier import wrong
+from vlzoo.door.options import schema_of
+from vlzoo.door.supplier import supplier, wrong
 from vlzoo.errors import VlzooError
 from vlzoo.types import Fused, Loss, Tokens
 
 if TYPE_CHECKING:
-    from vlzoo.interfaces import Objective
+    from vlzoo.data_parts import Augmentation
+    from vlzoo.interfaces import ImageEncoder, Objective
     from vlzoo.step.step import Step
 
 
@@ -74,6 +76,23 @@ def loss_of(name: str, objective: Objective, step: Step) -> Loss:
         if not isinstance(value, int | float) and not (isinstance(value, Tensor) and value.numel() == 1):
             refuse(f"logs {part!r} as {shown(value)}, not one number", f"reduce it: `{part}.mean().detach()`")
     return given
+
+
+def check_pictures(augmentation: Augmentation, encoder: ImageEncoder) -> None:
+    """Refuse pictures of another size than the encoder was made for, before one is seen.
+
+    Raises:
+        PluginError: names the augmentation, its plugin and both sizes.
+    """
+    size, made_for = augmentation.size, encoder.image_size
+    if encoder.input != "image" or made_for is None or size == made_for:
+        return
+    what = f"gives pictures of {size}x{size} pixels, and the image encoder was made for {made_for}x{made_for}"
+    part = supplier(augmentation)
+    is_option = part is not None and "size" in schema_of(part).names
+    own = f"set its option `size` to {made_for}" if is_option else f"write `size = {made_for}` into its class"
+    fix = f"{own} (`augment.train`, `augment.eval`), or the encoder's image_size to {size}"
+    raise wrong(augmentation, what, fix=fix, kind="augmentation")
 
 
 def checked_tokens(encoder: Any, given: Any, rows: int | None = None) -> Tokens:

@@ -68,6 +68,8 @@ class TimmEncoder(ImageEncoder):
         super().__init__()
         self.model = _create(name, image_size, arguments or {})
         self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
+        made_for = _strict_size(self.model)
+        self.image_size = made_for[0] if made_for and made_for[0] == made_for[1] else None
         self.norm = nn.LayerNorm(self.width) if norm else nn.Identity()
         file = pretrained_path or (str(package_weights(package)) if package else None)
         if file:
@@ -141,10 +143,16 @@ def _has_fixed_size(name: str) -> bool:
     return bool(config and config.fixed_input_size)
 
 
-def _check_size(model: Any, image_M3HW: Tensor) -> None:
+def _strict_size(model: Any) -> tuple[int, int] | None:
+    """Height and width of the pictures that a model was made for; None where it takes others."""
     patches = getattr(model, "patch_embed", None)
-    size, given = getattr(patches, "img_size", None), tuple(image_M3HW.shape[-2:])
-    if size is not None and getattr(patches, "strict_img_size", True) and given != tuple(size):
+    size = getattr(patches, "img_size", None)
+    return None if size is None or not getattr(patches, "strict_img_size", True) else (int(size[0]), int(size[1]))
+
+
+def _check_size(model: Any, image_M3HW: Tensor) -> None:
+    size, given = _strict_size(model), tuple(image_M3HW.shape[-2:])
+    if size is not None and given != size:
         raise VlzooError(
             f"pictures of {given[0]}x{given[1]} pixels were given to a model made for {size[0]}x{size[1]}",
             where="image_encoder timm",

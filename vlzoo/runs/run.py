@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from vlzoo import __version__
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import read_extended
+from vlzoo.config.resolved import whole
 from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import Tree, written
 from vlzoo.door.plugins import door, registry
-from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.manifest import explained
 from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class Run:
             OSError: the system refused.
         """
         header = f"# {checked.name}, {how} by {NAME} {__version__}: every value written out.\n"
-        write_text(self._recipe, header + written(checked.recipe.model_dump(mode="json")))
+        write_text(self._recipe, header + written(whole(checked.recipe)))
         write_text(self._about, json.dumps(dict(about), indent=1))
 
     def tree(self) -> Tree:
@@ -121,8 +123,17 @@ class Run:
 
         Raises:
             CheckpointError: the folder is no run.
+            RecipeError: a plugin that it was trained with is missing; says which, and its version.
         """
-        return check(self.tree(), str(self._recipe), trained=True).recipe
+        return self.checked().recipe
+
+    def checked(self) -> Checked:
+        """As `recipe`, with where each value stands."""
+        tree = self.tree()
+        try:
+            return check(tree, str(self._recipe), trained=True)
+        except RecipeError as error:
+            raise explained(error, tree, self.noted()) from None
 
     def noted(self) -> dict[str, Any]:
         """What is known of the run beside its recipe."""

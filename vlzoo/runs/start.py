@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vlzoo.config.check import Checked
+from vlzoo.config.resolved import whole
 from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import leaves
 from vlzoo.errors import CheckpointError, TrainingError
@@ -85,7 +86,7 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
     Raises:
         CheckpointError: names what differs, with both values.
     """
-    old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (run.recipe(), recipe))
+    old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
     # What moves no weight: how a run is kept and measured, and what is said about it.
     free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
     said = ("about", "paper", "needs", "bench", "validation")

@@ -131,9 +131,7 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
         if trainer is None or trainer.step == 0:
             undo()
         if no_memory(error):
-            asked = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
-            what = "there is not enough memory" + (f": {asked[0].lower()}" if asked else "")
-            raise TrainingError(what, fix="make train.batch, the pictures or the model smaller") from error
+            raise out_of_memory(error) from error
         raise
     finally:
         for feed in feeds:
@@ -148,6 +146,13 @@ def no_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def out_of_memory(error: BaseException) -> TrainingError:
+    """What is said of it, with what was asked for where the error tells."""
+    asked = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
+    what = "there is not enough memory" + (f": {asked[0].lower()}" if asked else "")
+    return TrainingError(what, fix="make train.batch, the pictures or the model smaller")
 
 
 def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
