@@ -20,7 +20,7 @@ from vlzoo.errors import Problem, VlzooError
 from vlzoo.models.assemble import build_system
 from vlzoo.models.given import check_pictures, checked_tokens
 from vlzoo.step.cost import WORDS
-from vlzoo.train.launch import no_memory, out_of_memory
+from vlzoo.train.memory import no_memory, out_of_memory
 
 ALONE = ("augmentation", "rows", "task")
 """Kinds that need nothing but their options to be built. The files of data and tokenizers are asked for elsewhere."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, rows_of
 from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.memory import no_memory, out_of_memory
 from vlzoo.train.schedule import length_of
 from vlzoo.train.streams import batch_sizes, samples_a_step, steps_an_epoch
 from vlzoo.train.validation import Measure, Validator
@@ -139,20 +139,6 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
     if trainer.validator is not None and (best := trainer.validator.best()) is not None:
         job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
-
-
-def no_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, the device's or the machine's."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
-
-
-def out_of_memory(error: BaseException) -> TrainingError:
-    """What is said of it, with what was asked for where the error tells."""
-    asked = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
-    what = "there is not enough memory" + (f": {asked[0].lower()}" if asked else "")
-    return TrainingError(what, fix="make train.batch, the pictures or the model smaller")
 
 
 def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
