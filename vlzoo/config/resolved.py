@@ -69,7 +69,7 @@ def whole(recipe: Recipe) -> dict[str, Any]:
 
     A default that is no plain value (the name of a list, say) is left out, and so are the options in `GIVEN`.
 
-    >>> whole(load("albef-tiny").recipe)["model"]["fusion"]["images"]
+    >>> whole(Recipe.model_validate({"model": {"fusion": "cross_attention"}}))["model"]["fusion"]["images"]
     1
     """
     data: dict[str, Any] = recipe.model_dump(mode="json")
