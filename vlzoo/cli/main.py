@@ -18,7 +18,7 @@ from vlzoo.signals import answered, interrupt
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",
-    "show": "one part's options, types, defaults and paper; or a recipe",
+    "show": "one part's options, types, defaults and paper; a recipe; or a run",
     "check": "all mistakes of a recipe at once; --cost adds parameters and FLOPs",
     "doctor": "the environment, the plugins, and what is wrong with them",
     "data": "make, check and describe data",

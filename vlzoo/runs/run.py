@@ -19,12 +19,12 @@ from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.manifest import explained
-from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vlzoo.runs.checkpoint import Checkpoint
+    from vlzoo.text.tokenizer import Tokenizer
 
 NAME = "vlzoo"
 """Who writes the first line of a run's recipe."""
@@ -163,6 +163,8 @@ class Run:
 
     def has_tokenizer(self) -> bool:
         """Whether the tokenizer is kept already."""
+        from vlzoo.text.tokenizer import VOCAB, WHOLE  # here and below: a recipe is read without torch
+
         return any((self._tokenizer / name).is_file() for name in (VOCAB, WHOLE))
 
     def keep_tokenizer(self, tokenizer: Tokenizer) -> None:
@@ -215,7 +217,7 @@ class Run:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The complete checkpoints, oldest first."""
-        from vlzoo.runs.checkpoint import checkpoints  # here and below: a recipe is read without torch
+        from vlzoo.runs.checkpoint import checkpoints
 
         return checkpoints(self._checkpoints)
 
@@ -277,6 +279,10 @@ class Run:
     def finetuned(self, task: str) -> Run:
         """The run that was, or is to be, fine-tuned for a task from this one."""
         return Run(self._finetuned / task)
+
+    def finetunings(self) -> list[Run]:
+        """The runs that were fine-tuned from this one into its own folder."""
+        return [found for each in sorted(self._finetuned.glob("*")) if (found := Run(each)).exists()]
 
     def bench_folder(self, *parts: str) -> Path:
         """Where predictions and figures lie: of a task, under a key."""
