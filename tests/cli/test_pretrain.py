@@ -395,6 +395,82 @@ def test_streams_that_could_draw_none_are_refused_before_anything_is_made(zoo):
     assert not (zoo.folder / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.seed=-1", "train.seed: -1 does not fit: wanted greater than or equal to 0"),
+        ("train.seed=99999999999999999999", "train.seed: 99999999999999999999 does not fit"),
+        ("objectives={itc: false, itm: false, mlm: false}", "no objective is on, so there is nothing to learn"),
+        ("objectives={}", "no objective is on, so there is nothing to learn"),
+        ("objectives.itm.weight=-1", "objectives.itm.weight: -1 does not fit: wanted a number from 0"),
+        ("objectives.itm.weight=.inf", "objectives.itm.weight: inf does not fit"),
+        ("objectives={a/b: {part: itm}}", "no objective can be called 'a/b'"),
+        ("objectives={keys: {part: itm}}", "no objective can be called so"),
+        ("objectives={lr: {part: itm}}", "no objective can be called 'lr'"),
+        ("token_mask={}", "token_mask: 'part' is missing"),
+        ("data=null", "the recipe names no data"),
+        ("tokenizer.size=1", "tokenizer.size: 1 does not fit"),
+        ("model.temperature.low=1.0e+308", "model.temperature.low: 1e+308 does not fit"),
+        ("model.joint=2147483647", "there is not enough memory: tried to allocate"),
+        ("model.text_encoder.intermediate=-1", "text_encoder 'bert' can't be built: RuntimeError"),
+        ("model.fusion.dropout=1.5", "dropout can't be 1.5"),
+        ("model.fusion.dropout=.nan", "model.fusion.dropout: nan is beyond what a part can compute with"),
+        ("augment.train.size=48", "augmentation 'weak' gives pictures of 48x48 pixels, and the image encoder was made"),
+        ("train.batch=2147483647", "a batch of 2147483647 is larger than the data"),
+    ],
+)
+def test_values_that_cant_be_trained_with_leave_nothing_behind(zoo, change, said):
+    result = zoo.pretrain("run", "--set", change)
+    assert result.code == 2 and said in result.err, result.err
+    assert not (zoo.folder / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["''", "a/b", "'a b'", "validation", "step"])
+def test_streams_that_cant_be_called_so(zoo, name):
+    data = "{part: scenes, split: train}"
+    zoo.write("two.yaml", f"extends: micro.yaml\ndata: null\nstreams: [{{name: {name}, data: {data}}}]\n")
+    for call in (["pretrain", "two.yaml", "--out", "run"], ["check", "two.yaml"]):
+        result = zoo.run(*call)
+        assert result.code == 2 and "streams[0].name: no stream can be called" in result.err
+    assert not (zoo.folder / "run").exists()
+
+
+RETURNS = """
+import torch
+from vlzoo import Loss, Objective
+
+
+class Mine(Objective):
+    def forward(self, step):
+        loss_B = step.image_embed().sum(1)
+        return {
+            "tensor": lambda: loss_B.mean(),
+            "vector": lambda: Loss(loss_B),
+            "none": lambda: None,
+            "detached": lambda: Loss(loss_B.mean().detach()),
+            "elsewhere": lambda: Loss(loss_B.mean().to("meta")),
+        }[__import__("os").environ["VLZOO_TEST_DO"]]()
+"""
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        ("tensor", "gave a tensor [], not a Loss"),
+        ("vector", "gave a loss that is a tensor [8], not one number"),
+        ("none", "gave None, not a Loss"),
+        ("detached", "gave a loss without a gradient: nothing would be learned"),
+        ("elsewhere", "gave a loss on meta, and the step is on cpu"),
+    ],
+)
+def test_an_objective_that_gives_no_loss_is_named(zoo, do, said):
+    result = zoo.run(*with_mine(zoo, RETURNS), "--out", "run", VLZOO_TEST_DO=do)
+    assert result.code == 2
+    assert f"objective 'mine' {said}" in result.err
+    assert "mine.py (file), " in result.err and "mine_loss.py:7: " in result.err
+    assert not (zoo.folder / "run").exists()
+
+
 def test_a_batch_that_a_streams_data_cant_fill(zoo):
     data = "{part: scenes, split: train}"
     streams = f"streams: [{{name: a, data: {data}}}, {{name: b, data: {data}, batch: 999}}]\n"

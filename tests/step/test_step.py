@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from dataclasses import replace
 
@@ -484,3 +485,19 @@ def test_without_a_contrast_negatives_are_drawn_uniformly(toy):
     assert abs(float(share[2]) - 0.5) < 4 * 0.025
     with pytest.raises(VlzooError, match="no objective of this recipe offers 'contrast'\n  -> add `itc`"):
         _ = toy.step(made, batch).similarity
+
+
+def test_the_page_of_what_a_step_offers_names_all_of_it_and_no_more(toy, root):
+    rows = re.findall(
+        r"^\| `(\w+)(?:\(.*?\))?` \|(.*)\|(.*)\|(.*)\|$", (root / "docs/step.md").read_text(), re.MULTILINE
+    )
+    named = [row[0] for row in rows]
+    assert len(named) == len(set(named))
+    assert all(cell.strip() for row in rows for cell in row)
+    made = toy.system({"itm": ITM()})
+    step = toy.step(made, toy.batch(4))
+    assert {*named} == {name for name in dir(step) if not name.startswith("_")}
+    # The first table is of the passes: the student's methods, the teacher's alike.
+    passes = {name for name in dir(step.student) if not name.startswith("_")}
+    first = named[: named.index("student")]
+    assert {*first} == passes & {*named} - {"model"}

@@ -43,8 +43,11 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
     RECIPE is a file, or a name such as albef or tasks/vqa.
     RUN is a run's folder: its parts, plugins, data, steps, checkpoints and figures; --resolved shows its recipe.
     """
-    if is_run(name) and not (sets or extra):
+    if (Path(name) / "recipe.yaml").is_file() and not (sets or extra):
         _show_run(name, resolved, json_)
+        with suppress(UnknownName):  # `run` is a model family, too, and a usual name of a run
+            part = registry().search(name)[0]
+            click.echo(f"{name!r} is a part, too: vlzoo show {part.kind}/{part.name}", err=True)
         return
     if resolved or sets or extra or name.endswith((".yaml", ".yml")):
         _show_resolved(name, sets, extra, json_)
@@ -60,19 +63,6 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
     for index, part in enumerate(parts):
         click.echo("\n" * bool(index), nl=False)
         _show_recipe(part) if part.kind == "method" else _show_part(part)
-
-
-def is_run(name: str) -> bool:
-    """Whether a run's folder is meant: what is a part or a recipe, too, is one of these unless written `./NAME`."""
-    from vlzoo.config.compose import find_file
-
-    if not (Path(name) / "recipe.yaml").is_file():
-        return False
-    for known in (registry().search, find_file):
-        with suppress(UnknownName):
-            known(name)
-            return name.startswith((".", "/"))
-    return True
 
 
 def _show_run(name: str, resolved: bool, json_: bool) -> None:
@@ -92,7 +82,7 @@ def _show_run(name: str, resolved: bool, json_: bool) -> None:
     table([[key, value] for key, value in _run_lines(found) if value], wrap=1)
     if found["figures"]:
         click.echo("figures")
-        table([_figure_line(each) for each in found["figures"]], indent=2)
+        table([_figure_line(each, found["run"]) for each in found["figures"]], indent=2)
 
 
 def _run_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -126,11 +116,12 @@ def _plugin_line(plugin: dict[str, Any]) -> str:
     return f"{plugin['name']} {plugin['version']}{used}{changed}"
 
 
-def _figure_line(score: dict[str, Any]) -> list[str]:
+def _figure_line(score: dict[str, Any], run: str) -> list[str]:
     low_high = score["interval"]
     interval = f"[{low_high[0]:.2f}, {low_high[1]:.2f}]" if low_high else ""
     value = f"{score['value']:.2f} {score['unit']}" if isinstance(score["value"], float) else str(score["value"])
-    return [str(score["protocol"]), str(score["metric"]), value, interval, str(score["data"])]
+    tuned = "" if score["run"] == run else f"of {score['run']}"
+    return [str(score["protocol"]), str(score["metric"]), value, interval, str(score["data"]), tuned]
 
 
 def _recipe_file(name: str, missing: UnknownName) -> Path:

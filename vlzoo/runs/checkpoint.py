@@ -1,7 +1,4 @@
-"""Checkpoints: safetensors and JSON in a folder that is whole or not there.
-
-Which there are is told without torch; what reads or writes tensors imports it.
-"""
+"""Checkpoints: safetensors and JSON in a folder that is whole or not there."""
 
 from __future__ import annotations
 
@@ -12,22 +9,20 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.files import new_folder, read_object, sha256_of
 from vlzoo.models.local_weights import refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
+from vlzoo.runs.complete import complete
 
 _FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-_FOLDER = re.compile(r"step-(\d{9})")
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,6 @@ class Checkpoint:
         Raises:
             CheckpointError: missing or damaged.
         """
-        from safetensors.torch import load_file
-
         file = self.folder / f"{name}.safetensors"
         try:
             return load_file(file)
@@ -79,12 +72,7 @@ class Checkpoint:
 
 def checkpoints(folder: Path) -> list[Checkpoint]:
     """The complete checkpoints in a folder of them, oldest first."""
-    found = []
-    for each in folder.glob("step-*"):
-        match = _FOLDER.fullmatch(each.name)
-        if match and (each / "state.json").is_file():
-            found.append(Checkpoint(each, int(match.group(1))))
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+    return [Checkpoint(each, step) for step, each in complete(folder).items()]
 
 
 def save(
@@ -102,8 +90,6 @@ def save(
     Raises:
         TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
     """
-    from safetensors.torch import save_file
-
     target = folder / f"step-{step:09d}"
     for left in folder.glob(".step-*.tmp"):  # of a process that was killed while it wrote
         shutil.rmtree(left, ignore_errors=True)
@@ -160,8 +146,6 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, a
     Raises:
         CheckpointError: names or shapes differ, or numbers are not finite; says which.
     """
-    import torch
-
     wanted = module.state_dict()
     tensors = _of_contrast(tensors, wanted)
     held = {wanted[name].data_ptr() for name in tensors if name in wanted}
@@ -202,8 +186,6 @@ def _of_contrast(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> Mapp
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
     """An optimiser's state as named tensors; `names` maps a parameter's id to its name."""
-    import torch
-
     made = {}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():

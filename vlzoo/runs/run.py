@@ -18,6 +18,7 @@ from vlzoo.door.plugins import door, registry
 from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.complete import complete
 from vlzoo.runs.manifest import explained
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from vlzoo.runs.checkpoint import Checkpoint
     from vlzoo.text.tokenizer import Tokenizer
-
-NAME = "vlzoo"
-"""Who writes the first line of a run's recipe."""
 
 GO_ON = "make room, then go on with --resume"
 
@@ -63,7 +61,7 @@ class Run:
         """Whether vlzoo wrote it: a `recipe.yaml` may be anybody's."""
         if not self.exists() or not self._about.is_file():
             return False
-        return f" by {NAME} " in self._recipe.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        return " by vlzoo " in self._recipe.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
 
     def holds_results(self) -> bool:
         """Whether something was fine-tuned or measured from it."""
@@ -98,7 +96,7 @@ class Run:
         Raises:
             OSError: the system refused.
         """
-        header = f"# {checked.name}, {how} by {NAME} {__version__}: every value written out.\n"
+        header = f"# {checked.name}, {how} by vlzoo {__version__}: every value written out.\n"
         write_text(self._recipe, header + written(whole(checked.recipe)))
         write_text(self._about, json.dumps(dict(about), indent=1))
 
@@ -163,7 +161,7 @@ class Run:
 
     def has_tokenizer(self) -> bool:
         """Whether the tokenizer is kept already."""
-        from vlzoo.text.tokenizer import VOCAB, WHOLE  # here and below: a recipe is read without torch
+        from vlzoo.text.tokenizer import VOCAB, WHOLE  # here and below: a run is shown without torch
 
         return any((self._tokenizer / name).is_file() for name in (VOCAB, WHOLE))
 
@@ -220,6 +218,10 @@ class Run:
         from vlzoo.runs.checkpoint import checkpoints
 
         return checkpoints(self._checkpoints)
+
+    def saved_steps(self) -> list[int]:
+        """The steps of the complete checkpoints, oldest first; told without torch."""
+        return list(complete(self._checkpoints))
 
     def latest(self) -> Checkpoint:
         """The newest checkpoint.

@@ -73,7 +73,7 @@ def unsaved(run: Run) -> bool:
 
     One whose checkpoints were deleted may hold figures that somebody wants.
     """
-    if run.checkpoints() or run.holds_results():
+    if run.saved_steps() or run.holds_results():
         return False
     every = run.tree().data["train"]["save_every"]
     due = min(every, run.noted().get("steps", every))

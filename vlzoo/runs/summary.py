@@ -22,7 +22,8 @@ def summary(run: Run) -> dict[str, Any]:
 
     Keys: `run`; those in `NOTED`; `task`; `parts` and `objectives` of the recipe by name; `plugins`, each with the
     version of then and of now (None: not installed); `data`; `step`, the last that is logged; `checkpoints`, their
-    steps; `best` by validation; `last`, the last row of the metrics; `figures` of bench; `finetuned`, tasks.
+    steps; `best` by validation; `last`, the last row of the metrics; `figures` of bench, of what was fine-tuned from
+    it too; `finetuned`, its tasks.
 
     Raises:
         CheckpointError: the folder is no run.
@@ -40,10 +41,10 @@ def summary(run: Run) -> dict[str, Any]:
         "plugins": _plugins(about),
         "data": about.get("data") or [],
         "step": max((row.get("step", 0) for row in train), default=0),
-        "checkpoints": [kept.step for kept in run.checkpoints()],
+        "checkpoints": run.saved_steps(),
         "best": None if best is None else {"step": best.step, "metric": best.metric, "value": best.value},
         "last": train[-1] if train else None,
-        "figures": list(_figures(run)),
+        "figures": [score for each in (run, *run.finetunings()) for score in _figures(each)],
         "finetuned": sorted(each.folder.name for each in run.finetunings()),
     }
 
@@ -68,12 +69,16 @@ def _plugins(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _figures(run: Run) -> Iterator[dict[str, Any]]:
-    """The figures of bench that lie in the run, those of a task together; what can't be read is left out."""
+    """The figures of bench that lie in a run, those of a task together; what can't be read is left out."""
     for file in sorted(run.bench_folder().glob("*/*/score-*.json")):
         try:
             report = json.loads(file.read_text(encoding="utf-8"))
             for score in report["scores"]:
                 kept = ("task", "protocol", "metric", "value", "interval", "unit", "samples", "data")
-                yield {**{name: score.get(name) for name in kept}, "weights": report.get("weights"), "file": str(file)}
+                yield {
+                    **{name: score.get(name) for name in kept},
+                    "weights": report.get("weights"),
+                    "run": str(run.folder),
+                }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
