@@ -97,7 +97,7 @@ def test_a_run(zoo, tuned):
     assert (lines["seed"], lines["steps"], lines["checkpoints"]) == ("5", "10 of 10", "10")
     assert lines["data"].startswith("scenes/train, 180 samples, ")
     assert "itc " in lines["last losses"] and lines["fine-tuned"] == "nlvr2, retrieval, snli-ve, vqa"
-    assert re.search(r"retrieval/itm +mean recall +\d+\.\d\d %", result.out)
+    assert re.search(r"retrieval/itm +IR R@1 +\d+\.\d\d %", result.out)
     (made,) = json.loads(zoo.run("show", "run", "--json").out)
     assert (made["kind"], made["step"], made["steps"], made["checkpoints"]) == ("run", 10, 10, [10])
     assert made["last"]["step"] == 10 and made["data"][0]["samples"] == 180
