@@ -101,7 +101,7 @@ def test_a_run(zoo, tuned):
     (made,) = json.loads(zoo.run("show", "run", "--json").out)
     assert (made["kind"], made["step"], made["steps"], made["checkpoints"]) == ("run", 10, 10, [10])
     assert made["last"]["step"] == 10 and made["data"][0]["samples"] == 180
-    assert {score["metric"] for score in made["figures"]} >= {"TR R@1", "IR R@10", "mean recall"}
+    assert {score["metric"] for score in made["figures"]} >= {"TR R@1", "IR R@1"}
     assert all(score["interval"] is None or len(score["interval"]) == 2 for score in made["figures"])
 
 
