@@ -106,3 +106,14 @@ def test_a_damaged_file_of_a_run_is_told(tmp_path, content):
         (tmp_path / name).write_text(content)
         with pytest.raises(CheckpointError, match=rf"{name}: can't be read"):
             read()
+
+
+def test_a_line_that_is_no_row_is_told_and_a_cut_one_is_left_out(tmp_path):
+    run, log = Run(tmp_path), tmp_path / "metrics.jsonl"
+    log.write_bytes(b'{"step": 1}\n{"step": 2}\n{"step":')
+    assert run.metrics() == [{"step": 1}, {"step": 2}]
+    for damage in (b"[]\n", b'{"step": }\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"):
+        log.write_bytes(b'{"step": 1}\n' + damage)
+        with pytest.raises(CheckpointError, match=r"no row of metrics") as caught:
+            run.metrics()
+        assert caught.value.where == f"{log}:2"

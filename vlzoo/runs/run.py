@@ -19,6 +19,7 @@ from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.complete import complete
+from vlzoo.runs.log import Log
 from vlzoo.runs.manifest import explained
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Run:
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._tokenizer, self._task = folder / "tokenizer", folder / "task.json"
         self._start = folder / "start.json"
-        self._metrics, self._checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
+        self._log, self._checkpoints = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
         self._finetuned, self._bench = folder / "finetune", folder / "bench"
 
     def exists(self) -> bool:
@@ -77,7 +78,7 @@ class Run:
         Raises:
             TrainingError: the system refused.
         """
-        made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._metrics)
+        made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
         folders = (self._checkpoints, self.unreadable, self.validation_folder, self._finetuned, self._bench)
         with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
             for held in (*made, *folders, *self.folder.glob(".*.tmp")):
@@ -255,22 +256,19 @@ class Run:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to the metrics."""
-        path = self._metrics
-        with writing(path, "the metrics", TrainingError, GO_ON), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(row)) + "\n")
+        self._log.append(row)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of the metrics; a line cut off by a kill is left out."""
-        lines = self._metrics.read_text(encoding="utf-8").split("\n") if self._metrics.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        """The rows of the metrics.
+
+        Raises:
+            CheckpointError: a line is no row.
+        """
+        return self._log.rows()
 
     def rewind(self, step: int) -> None:
         """Drop the metrics of updates that a resumed run makes again."""
-        if not self._metrics.is_file():
-            return
-        kept = [row for row in self.metrics() if row.get("step", 0) <= step]
-        with writing(self._metrics, "the metrics", TrainingError, GO_ON):
-            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        self._log.rewind(step)
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
         """Tell observers (`vlzoo_watch`); one that fails does not stop the run."""
