@@ -15,7 +15,7 @@ from PIL import Image
 from vlzoo.config.check import load
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.checkpoint import tensors_of
-from vlzoo.runs.run import Run
+from vlzoo.runs.start import start_run
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
@@ -36,7 +36,7 @@ def make_run(folder: Path, *sets: str, seed: int = 0) -> Path:
     recipe = folder.parent / f"{folder.name}.yaml"
     recipe.write_text(RECIPE)
     checked = load(str(recipe), sets=sets)
-    run = Run.start(folder, checked, resume=False)
+    run = start_run(folder, checked)
     run.keep_tokenizer(Tokenizer(WORDS))
     tokenizer = run.tokenizer()
     torch.manual_seed(seed)

@@ -26,7 +26,8 @@ def load() -> None:
 
 
 def call(request: dict) -> None:
-    """Become `vlzoo ARGS`."""
+    """Become `vlzoo ARGS`, in a process group of its own: a signal may be sent to all of it."""
+    os.setpgid(0, 0)
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     sys.path.insert(0, request["cwd"])

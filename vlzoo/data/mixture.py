@@ -31,8 +31,9 @@ from vlzoo.config.tree import Tree, parse
 from vlzoo.data.build import build_source
 from vlzoo.data.cards import Card
 from vlzoo.data.derived import Half, Joined
+from vlzoo.data.fields import need, typed
 from vlzoo.data.permute import Permutation
-from vlzoo.data.reading import need, read_text, typed
+from vlzoo.data.reading import read_text
 from vlzoo.data.records import Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean

@@ -1,4 +1,7 @@
-"""Checkpoints: safetensors and JSON in a folder that is whole or not there."""
+"""Checkpoints: safetensors and JSON in a folder that is whole or not there.
+
+Which there are is told without torch; what reads or writes tensors imports it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,9 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.files import new_folder, read_object, sha256_of
@@ -22,6 +22,10 @@ from vlzoo.models.local_weights import refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
 
 _FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 _FOLDER = re.compile(r"step-(\d{9})")
 
@@ -44,6 +48,8 @@ class Checkpoint:
         Raises:
             CheckpointError: missing or damaged.
         """
+        from safetensors.torch import load_file
+
         file = self.folder / f"{name}.safetensors"
         try:
             return load_file(file)
@@ -96,6 +102,8 @@ def save(
     Raises:
         TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
     """
+    from safetensors.torch import save_file
+
     target = folder / f"step-{step:09d}"
     for left in folder.glob(".step-*.tmp"):  # of a process that was killed while it wrote
         shutil.rmtree(left, ignore_errors=True)
@@ -152,6 +160,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, a
     Raises:
         CheckpointError: names or shapes differ, or numbers are not finite; says which.
     """
+    import torch
+
     wanted = module.state_dict()
     tensors = _of_contrast(tensors, wanted)
     held = {wanted[name].data_ptr() for name in tensors if name in wanted}
@@ -192,6 +202,8 @@ def _of_contrast(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> Mapp
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
     """An optimiser's state as named tensors; `names` maps a parameter's id to its name."""
+    import torch
+
     made = {}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():

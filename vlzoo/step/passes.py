@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vlzoo.batch import Batch, Text, View
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.models.given import checked_fused, checked_tokens
 from vlzoo.offers import Match
 from vlzoo.step.columns import Columns
 from vlzoo.step.marked import Marked
@@ -226,7 +227,9 @@ class Passes:
         if pattern != "both":
             more["among_BLL"] = self._among(texts[0], pattern)
         ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
-        return dict(zip(views, self.model.text_encoder(ids, mask, **more).chunk(len(views)), strict=True))
+        encoder = self.model.text_encoder
+        tokens = checked_tokens(encoder, encoder(ids, mask, **more), len(ids))
+        return dict(zip(views, tokens.chunk(len(views)), strict=True))
 
     def _among(self, text: Text, pattern: Pattern) -> Tensor:
         """Which words each word may read under a pattern, [R, L, L] bool; padding is the mask's business."""
@@ -263,7 +266,8 @@ class Passes:
                 ]
         if need.image_states:
             more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
-        return self.model.fusion.fuse(text, images, rows, attention=need.attention, **more)
+        fusion = self.model.fusion
+        return checked_fused(fusion, fusion.fuse(text, images, rows, attention=need.attention, **more))
 
     def _mined(self, name: str, value: Tensor | None, columns_P: Tensor) -> Tensor | None:
         """What a pass is told of texts, of the texts mined."""
