@@ -1,6 +1,6 @@
 """Any timm model as image encoder: its feature map as tokens.
 
-Legend: M images, N tokens, D width, h and w rows and columns of the grid.
+Legend: M images, N tokens, G those of the grid, D width, h and w rows and columns of the grid.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class TimmEncoder(ImageEncoder):
         pretrained_path: local weights file; the position table is resized to `image_size`.
         package: installed pip package that holds a .pth or .safetensors file for this model.
         positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place.
-        first: `mean`: the mean of the grid stands before it as a token, for fusions that read a whole picture there, as
-            X-VLM's Swin; empty: what the model has.
+        first: `mean`: the mean of the grid (`merged`) stands before it as a token, for fusions that read a whole
+            picture there, as X-VLM's Swin; empty: what the model has.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
         own_colours: bring the pixels back to the mean and deviation that timm's weights were made with.
         frozen: leave timm's weights and batch statistics as they are.
@@ -108,11 +108,15 @@ class TimmEncoder(ImageEncoder):
     def tokens(self, x_MND: Tensor, prefix: int, grid: tuple[int, int] | None) -> Tokens:
         """Features [M, N, D] with their pooled state, and the mean before them where the options say so."""
         has_class_token = prefix > 0 and getattr(self.model, "global_pool", "token") == "token"
-        pooled = x_MND[:, 0] if has_class_token else x_MND[:, prefix:].mean(dim=1)
+        pooled = x_MND[:, 0] if has_class_token else self.merged(x_MND[:, prefix:])
         if self.first == "mean" and prefix == 0:
             x_MND, prefix = torch.cat([pooled[:, None], x_MND], dim=1), 1
         mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
         return Tokens(x_MND, mask, pooled, prefix, grid)
+
+    def merged(self, grid_MGD: Tensor) -> Tensor:
+        """One vector for each picture, [M, D], where the model has no class token: the mean of its grid."""
+        return grid_MGD.mean(dim=1)
 
     def grid_of(self, places: int) -> tuple[int, int] | None:
         """Rows and columns of a grid of so many tokens; None where they form none."""
