@@ -239,9 +239,9 @@ def try_uses(zoo, trained, uses: list[Use], count: int) -> None:
 
 
 def test_files_by_themselves(zoo, trained, fuzz):
-    try_uses(zoo, trained, USES, fuzz(60, of=25 * len(USES)))
+    try_uses(zoo, trained, USES, fuzz(30, of=25 * len(USES)))
 
 
 def test_files_of_a_run(zoo, trained, fuzz):
     uses = of_a_run(trained.folder)
-    try_uses(zoo, trained, uses, fuzz(20, of=25 * len(uses)))
+    try_uses(zoo, trained, uses, fuzz(12, of=25 * len(uses)))

@@ -41,7 +41,10 @@ def system(toy, name):
 
 
 def step_of(toy, made, name, **more):
-    """A step of four rows, which have boxes and say which pieces are a word; where a teacher is needed, it reads a second view of the pictures."""
+    """A step of four rows, which have boxes and say which pieces are a word.
+
+    Where a teacher is needed, it reads a second view of the pictures.
+    """
     taught = "teacher" in made.named_objectives()[name].needs
     rows = toy.batch(4, views=2 if taught or name == "text_assignment" else 1, classes=3)
     boxes = {"box": torch.tensor([[0.4, 0.5, 0.3, 0.2]] * 4), "is_region": torch.ones(4, dtype=torch.bool)}
