@@ -103,7 +103,6 @@ def test_a_run_that_is_there_is_still_read():
         ('streams: [{name: "a\\nb", data: scenes}]\n', r"no stream can be called 'a\nb'"),
         ("streams: [{name: validation, data: scenes}]\n", "no stream can be called 'validation'"),
         ("streams: [{data: scenes, objectives: []}]\n", "streams[0].objectives: the stream names no objective"),
-        ("data: null\n", "data: the recipe names no data"),
         ("token_mask: {}\n", "token_mask: 'part' is missing"),
         ("model: {temperature: {low: 0.6}}\n", "the temperature starts at 0.07 and is to stay within 0.6 to 0.5"),
         ("model: {temperature: {initial: 2}}\n", "give low <= initial <= high"),

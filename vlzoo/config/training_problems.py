@@ -21,8 +21,6 @@ WITHOUT_EPOCHS = ("vlzoo:cosine", "vlzoo:linear", "vlzoo:constant")
 LOGGED = ("step", "samples", "lr", "samples_per_s", "time", "validation")
 """Names that stand in the metrics already: a figure of one of them would take its place."""
 
-NO_DATA = ("the recipe names no data", "add `data:` or `streams:`, or --set data.part=NAME")
-
 NAMES = "use letters, digits, `-` and `_`"
 
 
@@ -40,8 +38,6 @@ def training_problems(tree: Tree) -> Iterator[Problem]:
     written = tree.data.get("streams")
     streams = [_mapping(each) for each in written] if isinstance(written, list) else []
     train = _mapping(tree.data.get("train"))
-    if "data" in tree.data and not tree.data["data"] and not streams:
-        yield Problem(tree.origin(("data",)), "data", *NO_DATA)
     yield from _objectives(tree, streams)
     yield from _temperature(tree, _mapping(_mapping(tree.data.get("model")).get("temperature")))
     yield from _names(tree, streams)

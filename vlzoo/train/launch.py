@@ -13,7 +13,7 @@ import torch
 
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
-from vlzoo.config.training_problems import NO_DATA, nothing_to_learn
+from vlzoo.config.training_problems import nothing_to_learn
 from vlzoo.data.build import require_samples
 from vlzoo.data.held_out import told, trained_on
 from vlzoo.data.loader import Order
@@ -149,7 +149,7 @@ def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
         DataError: it can't be read.
     """
     if not recipe.all_streams:
-        raise TrainingError(NO_DATA[0], fix=NO_DATA[1])
+        raise TrainingError("the recipe names no data", fix="add `data:` or `streams:`, or --set data.part=NAME")
     return [open_source(stream.data, root) for stream in recipe.all_streams]
 
 
