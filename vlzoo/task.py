@@ -6,12 +6,13 @@ Legend: B batch rows.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlzoo.data.predictions import Listed, collect, fingerprint, row_id
+from vlzoo.data.predictions import Files, Listed, collect, fingerprint, row_id
 from vlzoo.data.readers import own
 from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError, did_you_mean
@@ -38,23 +39,6 @@ class Effort:
     memory: int = 2_000_000_000
     share: tuple[int, int] = (0, 1)
     features: Path | None = None
-
-
-@dataclass(frozen=True)
-class Files:
-    """What `vlzoo score` was given.
-
-    Attributes:
-        predictions: the file of predictions.
-        annotations: the file of annotations in its official format; None where the task can do without.
-        allow_missing: samples without a prediction count as wrong, and their number is given.
-        source: a data source in place of annotations; None: the file.
-    """
-
-    predictions: Path
-    annotations: Path | None = None
-    allow_missing: bool = False
-    source: Any = None
 
 
 class Task:
@@ -283,3 +267,25 @@ class Task:
             raise DataError(what, where=str(files.annotations or files.source.name))
         aside = [self.sample_key(sample) for sample in given if not self.has_answer(sample)]
         return Listed(judged, about, [*aside, *getattr(files.source, "left_out", list)()])
+
+
+def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
+    """Each sample with its prediction.
+
+    Raises:
+        DataError: two samples of one name, which would share a prediction.
+        PredictionError: predictions are missing, or are of samples the data does not have.
+    """
+    listed = list(samples)
+    names = Counter(sample.name for sample in listed)
+    if len(names) < len(listed):
+        name, times = names.most_common(1)[0]
+        raise DataError(f"{times} samples are called {name!r}", where=getattr(samples, "name", None))
+    missing = [sample.name for sample in listed if sample.name not in rows]
+    if missing or len(rows) != len(listed):
+        strange = sorted(rows.keys() - {sample.name for sample in listed})
+        said = [f"{len(missing)} predictions missing ({', '.join(missing[:3])})"] if missing else []
+        said += [f"{len(strange)} unknown ({', '.join(strange[:3])})"] if strange else []
+        where = getattr(samples, "name", None)
+        raise PredictionError(", ".join(said), where=where, fix="run the bench again; it goes on where it stopped")
+    return [(sample, rows[sample.name]) for sample in listed]

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from vlzoo.bench.packed import pack, unpack
 from vlzoo.bench.pictures import pictures
-from vlzoo.data.predictions import Refused, in_order
+from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.ranking import ByClass, rank_by_class
-from vlzoo.task import Effort, Task
+from vlzoo.task import Effort, Task, in_order
 from vlzoo.types import Row
 
 if TYPE_CHECKING:

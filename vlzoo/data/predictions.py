@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,28 @@ from vlzoo.data.fields import short
 from vlzoo.data.reading import read_bytes
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
-from vlzoo.errors import DataError, PredictionError
+from vlzoo.errors import PredictionError
 from vlzoo.types import Row
 
 T = TypeVar("T")
 _SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `vlzoo score` was given.
+
+    Attributes:
+        predictions: the file of predictions.
+        annotations: the file of annotations in its official format; None where the task can do without.
+        allow_missing: samples without a prediction count as wrong, and their number is given.
+        source: a data source in place of annotations; None: the file.
+    """
+
+    predictions: Path
+    annotations: Path | None = None
+    allow_missing: bool = False
+    source: Any = None
 
 
 class Listed(list[Sample]):
@@ -166,25 +182,3 @@ def _remedy(refusals: Refusals, known: int) -> str | None:
     if set(refusals.found) == {"missing ids"}:
         return "--allow-missing counts them as wrong and says so beside the number"
     return "every id must be in the annotations, once, with a value that can be scored"
-
-
-def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
-    """Each sample with its prediction.
-
-    Raises:
-        DataError: two samples of one name, which would share a prediction.
-        PredictionError: predictions are missing, or are of samples the data does not have.
-    """
-    listed = list(samples)
-    names = Counter(sample.name for sample in listed)
-    if len(names) < len(listed):
-        name, times = names.most_common(1)[0]
-        raise DataError(f"{times} samples are called {name!r}", where=getattr(samples, "name", None))
-    missing = [sample.name for sample in listed if sample.name not in rows]
-    if missing or len(rows) != len(listed):
-        strange = sorted(rows.keys() - {sample.name for sample in listed})
-        said = [f"{len(missing)} predictions missing ({', '.join(missing[:3])})"] if missing else []
-        said += [f"{len(strange)} unknown ({', '.join(strange[:3])})"] if strange else []
-        where = getattr(samples, "name", None)
-        raise PredictionError(", ".join(said), where=where, fix="run the bench again; it goes on where it stopped")
-    return [(sample, rows[sample.name]) for sample in listed]

@@ -10,11 +10,12 @@ import numpy as np
 
 from vlzoo.bench.vqa.task import Vqa, answer_text, exact
 from vlzoo.data.fields import optional
-from vlzoo.data.predictions import in_order, row_id
+from vlzoo.data.predictions import row_id
 from vlzoo.data.readers import gqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
+from vlzoo.task import in_order
 from vlzoo.types import Row
 
 

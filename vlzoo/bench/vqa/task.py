@@ -17,13 +17,13 @@ from vlzoo.data.answers import (
     build_answer_list,
     checked_answers,
 )
-from vlzoo.data.predictions import Refused, in_order, row_id
+from vlzoo.data.predictions import Refused, row_id
 from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
-from vlzoo.task import Effort, Task
+from vlzoo.task import Effort, Task, in_order
 from vlzoo.types import Row, Score
 
 if TYPE_CHECKING:
