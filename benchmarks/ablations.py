@@ -2,12 +2,14 @@
 
     python benchmarks/ablations.py --suite softmask [--rows none,softmask,focal,mmda,all | --rows every]
         [--seeds 0,1,2] [--settings scenes,mixture] [--samples N] [--processes 2] [--resume] [--report]
+    python benchmarks/ablations.py --suite xvlm [--rows full,without-objects,...] [--seeds 0,1,2] [--samples N] ...
 
-Pre-trains the tiny recipe of every row, measures retrieval on held-out pictures and where the words' maps lie, and
-writes benchmarks/results/ablation_softmask.json and .md. What is done is not done again: runs are kept under --out,
-keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume goes on; --report makes the
-table alone. Runs are ordered so that whatever is done first says most. The mixture needs the folder of real data
-(--data); Scenes are generated.
+Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_SUITE.json and .md. `softmask` measures
+retrieval on held-out pictures and where the words' maps lie. `xvlm` fine-tunes every run for retrieval, VQA, NLVR2
+and grounding on Scenes and measures these with their sum, beside the paper's rows. What is done is not done again:
+runs are kept under --out, keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume
+goes on; --report makes the table alone. Runs are ordered so that whatever is done first says most. The mixture needs
+the folder of real data (--data); Scenes are generated.
 """
 
 from __future__ import annotations
@@ -21,19 +23,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablation.figures import summary
-from ablation.plan import FIRST, Job, Suite, plan
+from ablation import figures, metasum, metasum_table, table
+from ablation.plan import Job, Suite, plan
 from ablation.pool import Pool
 from ablation.settings import NAMES, make_settings
-from ablation.table import markdown
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SAMPLES = 28_800
-"""450 updates: with measuring 3 to 4 minutes with one thread beside another run."""
-K = 16
+SUITES = {"softmask": (figures.summary, table.markdown), "xvlm": (metasum.summary, metasum_table.markdown)}
+"""What makes a suite's figures of its runs, and its report of them."""
 IMAGES = 9000
 
 
@@ -44,9 +44,16 @@ def main() -> int:
     """
     given = _arguments()
     try:
-        suite = Suite.softmask(given.rows_folder, given.base, given.samples, K)
-        settings = make_settings(_named(given.settings, NAMES, "settings"), given.out, given.data, given.images)
-        jobs = plan(suite, suite.rows(given.rows), _numbers(given.seeds), settings, given.out)
+        make = {"softmask": Suite.softmask, "xvlm": Suite.xvlm}[given.suite]
+        suite = make(given.rows_folder, given.base, given.samples)
+        names = _named(given.settings or ",".join(suite.settings), NAMES, "settings")
+        if left := set(names) - set(suite.settings):
+            raise VlzooError(
+                f"--suite {suite.name} has no setting {min(left)!r}", fix=f"--settings {suite.settings[0]}"
+            )
+        settings = make_settings(names, given.out, given.data, given.images)
+        rows = suite.rows(given.rows or ",".join(suite.first))
+        jobs = plan(suite, rows, _numbers(given.seeds), settings, given.out)
         return _carry_out(given, suite, jobs)
     except VlzooError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,19 +64,19 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=["softmask"], default="softmask")
-    parser.add_argument("--rows", default=",".join(FIRST), help="names, or `every`; the baseline is always run")
+    parser.add_argument("--suite", choices=list(SUITES), default="softmask")
+    parser.add_argument("--rows", help="names, or `every`; the baseline is always run")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--settings", default=",".join(NAMES))
-    parser.add_argument("--samples", type=int, default=SAMPLES, help="length of a run")
+    parser.add_argument("--settings", help="scenes,mixture; of xvlm scenes alone")
+    parser.add_argument("--samples", type=int, help="length of a run: pictures with captions")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of real data")
     parser.add_argument("--images", type=int, default=IMAGES, help="scenes to generate")
     parser.add_argument("--processes", type=int, default=2, help="runs at a time; one thread each where 2 or more")
     parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped")
     parser.add_argument("--report", action="store_true", help="only rebuild the table from what is done")
-    parser.add_argument("--rows-folder", type=Path, help="other rows; zoo_configs/ablations/softmask")
-    parser.add_argument("--base", default="softmaskpp-tiny", help="what the rows extend")
+    parser.add_argument("--rows-folder", type=Path, help="other rows; zoo_configs/ablations/SUITE")
+    parser.add_argument("--base", help="what the rows extend; softmaskpp-tiny, xvlm-tiny")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
     return parser.parse_args()
 
@@ -112,20 +119,21 @@ def _carry_out(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> 
 
 
 def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> None:
+    summary, markdown = SUITES[suite.name]
     found = summary(jobs)
     if not found["runs"]:
         print("no run is done: no table", flush=True)
         return
     about = {
-        "suite": given.suite,
+        "suite": suite.name,
         "base": suite.base,
-        "rows": str(given.rows_folder or "zoo_configs/ablations/softmask"),
+        "rows": str(given.rows_folder or f"zoo_configs/ablations/{suite.name}"),
         "samples": suite.samples,
         "k": suite.k,
         "command": shlex.join(["python", "benchmarks/ablations.py", *sys.argv[1:]]),
         "machine": f"{os.cpu_count()} cores {platform.machine()}, {given.processes} runs at a time",
     }
-    file = given.results / f"ablation_{given.suite}"
+    file = given.results / f"ablation_{suite.name}"
     write_text(file.with_suffix(".json"), json.dumps({"about": about, **found}, indent=1) + "\n")
     write_text(file.with_suffix(".md"), markdown(found, about))
     print(f"{len(found['runs'])} of {len(jobs)} runs are in {file}.md and .json", flush=True)

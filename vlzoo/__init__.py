@@ -8,45 +8,101 @@ from typing import TYPE_CHECKING, Any
 from vlzoo.door.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from vlzoo.batch import Batch
+    from vlzoo.agree.agreement import Agreement
+    from vlzoo.batch import Batch, View
+    from vlzoo.bench.model import BenchModel, ModelFamily
+    from vlzoo.data.pairs import Pairs
+    from vlzoo.data.records import Fields, Sample
+    from vlzoo.data.sources import Source
+    from vlzoo.data.visit import Visit
+    from vlzoo.data_parts import Augmentation, DataSource, Rows
     from vlzoo.door.parts import Option
-    from vlzoo.errors import VlzooError
-    from vlzoo.interfaces import Objective
+    from vlzoo.errors import DataError, VlzooError
+    from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
     from vlzoo.task import Task
-    from vlzoo.types import Fused, Loss, Score, Tokens
+    from vlzoo.text.tokenizer import Tokenizer
+    from vlzoo.types import KV, Fused, Loss, Score, Spec, Term, Tokens
+    from vlzoo.weights.adapter import Adapter
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "KV",
+    "Adapter",
+    "Agreement",
+    "Augmentation",
     "Batch",
+    "BenchModel",
+    "DataError",
+    "DataSource",
+    "Decoder",
+    "Fields",
     "Fused",
+    "Fusion",
+    "ImageEncoder",
     "Loss",
+    "ModelFamily",
     "Objective",
     "Option",
+    "Pairs",
     "Plan",
+    "Rows",
+    "Sample",
     "Score",
+    "Source",
+    "Spec",
     "Step",
     "Task",
+    "Term",
+    "TextEncoder",
+    "TokenMask",
+    "Tokenizer",
     "Tokens",
+    "View",
+    "Visit",
     "VlzooError",
     "hookimpl",
 ]
 
 _LAZY = {
+    "Adapter": "weights.adapter",
+    "Agreement": "agree.agreement",
+    "Augmentation": "data_parts",
     "Batch": "batch",
+    "BenchModel": "bench.model",
+    "DataError": "errors",
+    "DataSource": "data_parts",
+    "Decoder": "interfaces",
+    "Fields": "data.records",
     "Fused": "types",
+    "Fusion": "interfaces",
+    "ImageEncoder": "interfaces",
+    "KV": "types",
     "Loss": "types",
+    "ModelFamily": "bench.model",
     "Objective": "interfaces",
     "Option": "door.parts",
+    "Pairs": "data.pairs",
     "Plan": "step.plan",
+    "Rows": "data_parts",
+    "Sample": "data.records",
     "Score": "types",
+    "Source": "data.sources",
+    "Spec": "types",
     "Step": "step.step",
     "Task": "task",
+    "Term": "types",
+    "TextEncoder": "interfaces",
+    "TokenMask": "interfaces",
+    "Tokenizer": "text.tokenizer",
     "Tokens": "types",
+    "View": "batch",
+    "Visit": "data.visit",
     "VlzooError": "errors",
 }
+"""Name -> the module that has it: the base class of each kind of part, and what those are given and give."""
 
 
 def __getattr__(name: str) -> Any:
@@ -54,3 +110,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f"vlzoo.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'vlzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -38,6 +38,11 @@ SIDES: dict[Pairing, frozenset[Side]] = {
 class Augmentation:
     """A picture with its texts and boxes to changed ones, in a data worker.
 
+    It is given a PIL picture of mode RGB and any size, its texts, boxes in its pixels, and a generator. It gives a PIL
+    picture of mode RGB, as many texts, and as many boxes, in the pixels of the changed picture. The picture may have
+    any size: what is not `size` x `size` is resized to that, and the boxes with it. Anything else is refused with the
+    names of the augmentation and of its plugin.
+
     >>> class Shout(Augmentation):
     ...     def text(self, text, rng):
     ...         return text.upper()
@@ -45,13 +50,14 @@ class Augmentation:
     ('A CAT',)
 
     Attributes:
-        size: side of the pictures it gives, in pixels; what comes in another size is resized.
+        size: side of the pictures that the image encoder sees, in pixels: set it in the class, or as an option in the
+            constructor. An encoder that was made for another (`ImageEncoder.image_size`) is refused.
     """
 
     size: int = 256
 
     def image(self, picture: Image, rng: np.random.Generator) -> Image:
-        """The changed picture; all randomness comes from `rng`."""
+        """The changed picture, RGB, of any size; all randomness comes from `rng`."""
         return picture
 
     def text(self, text: str, rng: np.random.Generator) -> str:

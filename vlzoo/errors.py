@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -94,3 +95,20 @@ def did_you_mean(name: str, known: Iterable[str], *, what: str = "known") -> str
     shown = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
     listing = f"{what}: {shown}" if names else f"{what}: none"
     return f"did you mean {guess!r}? ({listing})" if guess else f"({listing})"
+
+
+def raised_in(error: BaseException, package: str) -> str:
+    """The last line of a package that an error passed through, `FILE:LINE`; empty where there is none.
+
+    Args:
+        error: that was raised.
+        package: its name. Of vlzoo's, the door is left out: it calls the parts.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == package and not module.startswith("vlzoo.door."):
+            found = f"{frame.f_code.co_filename}:{line}"
+    return found

@@ -57,11 +57,13 @@ class ImageEncoder(Startable):
         width: D of the tokens it gives.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
         patch: side of a patch in pixels: the sides of pictures are multiples of it.
+        image_size: side of the pictures that it was made for, in pixels; None: it takes others, too.
         looks_at_parts: whether `look` gives views with cells tokens of their own.
     """
 
     width: int
     patch: int = 1
+    image_size: int | None = None
     input: ClassVar[Literal["image", "regions"]] = "image"
     looks_at_parts: ClassVar[bool] = False
 

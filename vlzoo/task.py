@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlzoo.data.predictions import Listed, collect, fingerprint, row_id
+from vlzoo.data.predictions import Files, Listed, collect, fingerprint, row_id
 from vlzoo.data.readers import own
 from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError, did_you_mean
@@ -39,23 +39,6 @@ class Effort:
     memory: int = 2_000_000_000
     share: tuple[int, int] = (0, 1)
     features: Path | None = None
-
-
-@dataclass(frozen=True)
-class Files:
-    """What `vlzoo score` was given.
-
-    Attributes:
-        predictions: the file of predictions.
-        annotations: the file of annotations in its official format; None where the task can do without.
-        allow_missing: samples without a prediction count as wrong, and their number is given.
-        source: a data source in place of annotations; None: the file.
-    """
-
-    predictions: Path
-    annotations: Path | None = None
-    allow_missing: bool = False
-    source: Any = None
 
 
 class Task:

@@ -23,6 +23,8 @@ def describe(job: Any) -> dict[str, Any]:
         "domains": {name: dict(ref) for name, ref in job.setting.domains.items()},
         "words": list(job.setting.words),
         "k": job.k,
+        "tasks": list(job.tasks),
+        "root": str(Path(job.setting.train["root"]).parent),
         "facts": {
             "setting": job.setting.name,
             "row": job.row,
@@ -44,7 +46,23 @@ def main(file: Path, parent: int) -> int:
         if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), "--out", str(run), *resumed]):
             return code
         write_text(clock, json.dumps({"seconds": time.perf_counter() - started, "resumed": bool(resumed)}))
+    for task in job["tasks"]:
+        if code := _tune(task, job, folder):
+            return code
     _measure(job, folder, time.perf_counter())
+    return 0
+
+
+def _tune(task: str, job: dict[str, Any], folder: Path) -> int:
+    """Fine-tune the run for a task, unless that is done; the exit code."""
+    run, done = folder / "run", folder / f"tuned-{task}"
+    if done.is_file():
+        return 0
+    resumed = ["--resume"] if Run(run).finetuned(task).exists() else []
+    sets = [word for change in (f"train.seed={job['facts']['seed']}", "train.workers=0") for word in ("--set", change)]
+    if code := vlzoo(["finetune", task, "--from", str(run), "--data-root", job["root"], *sets, *resumed]):
+        return code
+    write_text(done, "")
     return 0
 
 
@@ -52,9 +70,13 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     import numpy as np
 
     from ablation.measure import retrieval, words
+    from ablation.tasks import figures_of
 
-    arrays = retrieval(folder / "run", job["domains"], job["k"])
-    if job["words"]:
+    if job["tasks"]:
+        arrays = figures_of(folder / "run", job["root"], job["k"])
+    else:
+        arrays = retrieval(folder / "run", job["domains"], job["k"])
+    if job["words"] and not job["tasks"]:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
     with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added
         np.savez_compressed(file, **arrays)

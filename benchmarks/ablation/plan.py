@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablation.settings import Setting
+from ablation.settings import NAMES, Setting
 from vlzoo.config.check import load
 from vlzoo.config.tree import read, written
 from vlzoo.errors import UnknownName, did_you_mean
@@ -19,8 +19,17 @@ from vlzoo.resources import zoo_configs
 BASELINE = "none"
 FIRST = ("none", "softmask", "focal", "mmda", "all")
 """The rows of a first look: the baseline, each part alone, the whole."""
+XVLM_ROWS = ("full", "without-objects", "without-regions", "without-box", "without-all", "attention-pool")
+"""The rows of X-VLM's published ablation, and ours."""
 WARMUP = 12
 """The learning rate rises over a twelfth of the run, as in albef-tiny."""
+SCENES = {
+    "4m": ("scenes",),
+    "4m-regions": ("scenes-objects", "scenes-regions"),
+    "4m-phrases": ("scenes-regions",),
+    "4m-objects": ("scenes-objects",),
+}
+"""What stands for a mixture at paper size."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +41,38 @@ class Suite:
         base: what a row extends here, in place of what its file extends.
         samples: length of a run.
         k: candidates that re-ranking looks at.
+        name: `softmask` or `xvlm`.
+        first: the rows of a first look, in their order; the baseline is the first.
+        tasks: what a run is fine-tuned for before it is measured; none: it is measured as it is.
+        settings: the data it may be run on.
     """
 
     folder: Path
     base: str
     samples: int
     k: int
+    name: str = "softmask"
+    first: tuple[str, ...] = FIRST
+    tasks: tuple[str, ...] = ()
+    settings: tuple[str, ...] = NAMES
 
     @classmethod
-    def softmask(cls, folder: Path | None, base: str, samples: int, k: int) -> Suite:
-        """The ablation of SoftMask++."""
-        return cls(folder or zoo_configs() / "ablations" / "softmask", base, samples, k)
+    def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
+        """The ablation of SoftMask++: 450 updates; with measuring 3 to 4 minutes with one thread beside another run."""
+        rows = folder or zoo_configs() / "ablations" / "softmask"
+        return cls(rows, base or "softmaskpp-tiny", samples or 28_800, 16)
+
+    @classmethod
+    def xvlm(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
+        """The ablation of X-VLM: 900 updates, then four fine-tunings; about 10 minutes with one thread."""
+        rows = folder or zoo_configs() / "ablations" / "xvlm"
+        tasks = ("retrieval", "vqa", "nlvr2", "grounding")
+        return cls(rows, base or "xvlm-tiny", samples or 57_600, 32, "xvlm", XVLM_ROWS, tasks, ("scenes",))
+
+    @property
+    def baseline(self) -> str:
+        """What every row is compared with."""
+        return self.first[0]
 
     def rows(self, asked: str) -> list[str]:
         """The rows named, the baseline first; `every` is all there are.
@@ -52,13 +82,13 @@ class Suite:
         """
         known = sorted(file.stem for file in self.folder.glob("*.yaml"))
         names = known if asked == "every" else [name.strip() for name in asked.split(",")]
-        for name in (*names, BASELINE):
+        for name in (*names, self.baseline):
             if name not in known:
                 raise UnknownName(
                     f"no row {name!r} in {str(self.folder)!r}", fix=did_you_mean(name, known, what="rows")
                 )
-        ordered = [name for name in FIRST if name in names] + [name for name in names if name not in FIRST]
-        return list(dict.fromkeys([BASELINE, *ordered]))
+        ordered = [name for name in self.first if name in names] + [name for name in names if name not in self.first]
+        return list(dict.fromkeys([self.baseline, *ordered]))
 
 
 @dataclass(frozen=True)
@@ -73,6 +103,8 @@ class Job:
         folder: where everything of it lies.
         recipe: its recipe, as text.
         k: candidates of re-ranking.
+        baseline: the row that it is compared with.
+        tasks: what it is fine-tuned for.
     """
 
     setting: Setting
@@ -82,6 +114,8 @@ class Job:
     folder: Path
     recipe: str
     k: int
+    baseline: str = BASELINE
+    tasks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,26 +140,67 @@ def plan(suite: Suite, rows: Sequence[str], seeds: Sequence[int], settings: Sequ
 
 def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
     """One run, keyed by its resolved recipe, the data's fingerprint (not its place), and how it is measured."""
-    text, probe = written(tiny(suite, row, seed, setting)), out / "recipes" / f"{setting.name}-{row}-{seed}.yaml"
+    shorten = on_streams if suite.tasks else tiny
+    text, probe = written(shorten(suite, row, seed, setting)), out / "recipes" / f"{setting.name}-{row}-{seed}.yaml"
     write_text(probe, text)
     recipe = load(str(probe)).recipe.model_dump(mode="json")
-    facts = {name: value for name, value in recipe.items() if name not in ("data", "about", "finetune")}
-    known = json.dumps([facts, setting.fingerprint, suite.k], sort_keys=True)
+    left_out = ("data", "about") if suite.tasks else ("data", "about", "finetune")
+    facts = {name: value for name, value in recipe.items() if name not in left_out}
+    if facts["streams"]:
+        facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
+    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks], sort_keys=True)
     key = hashlib.sha256(known.encode()).hexdigest()[:12]
-    return Job(setting, row, seed, key, out / setting.name / row / f"seed-{seed}-{key}", text, suite.k)
+    folder = out / setting.name / row / f"seed-{seed}-{key}"
+    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks)
+
+
+def _named(data: Mapping[str, Any]) -> list[str]:
+    """A stream's data without its place: the part, and the mixture's name."""
+    return [data["part"], Path(str(data.get("file", ""))).stem]
 
 
 def tiny(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
     """A row's file over the tiny base: the same switches, our length, seed and data."""
     data: dict[str, Any] = dict(read(suite.folder / f"{row}.yaml").data)
-    train = {
-        **data.get("train", {}),
-        "epochs": None,
-        "samples": suite.samples,
-        "warmup_samples": suite.samples // WARMUP,
-        "seed": seed,
-        "workers": 0,
-        "save_every": 100,
-    }
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
+    train = {**data.get("train", {}), "epochs": None, **_train(suite.samples, seed)}
     return {**data, "extends": suite.base, "about": about, "data": dict(setting.train), "train": train}
+
+
+def _train(samples: int, seed: int) -> dict[str, Any]:
+    return {"samples": samples, "warmup_samples": samples // WARMUP, "seed": seed, "workers": 0, "save_every": 100}
+
+
+def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
+    """A row's file over the tiny base, whose streams read what `SCENES` says; so many updates in every row.
+
+    A row's encoder is the base's where it is another part: its options at paper size would not fit.
+
+    Raises:
+        VlzooError: the row reads something that nothing stands for.
+    """
+    file = suite.folder / f"{row}.yaml"
+    data, whole, base = dict(read(file).data), load(str(file)).tree.data, load(suite.base).tree.data
+    known = {stream["name"]: stream for stream in base["streams"]}
+    streams = [{**known[each["name"]], "data": _scenes(each["data"], setting)} for each in whole["streams"]]
+    if part := data.get("model", {}).get("image_encoder", {}).get("part"):
+        data["model"] = {**data["model"], "image_encoder": {**base["model"]["image_encoder"], "part": part}}
+    a_step = sum(stream.get("batch", base["train"]["batch"]) * stream.get("probability", 1.0) for stream in streams)
+    updates = suite.samples / base["train"]["batch"]
+    train = {**_train(round(updates * a_step), seed), "epochs": None, "epoch_of": "pairs"}
+    about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
+    return {**data, "extends": suite.base, "about": about, "streams": streams, "train": train}
+
+
+def _scenes(data: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+    """What stands for a stream's data: one source of Scenes, or a mixture of two."""
+    asked = str(data.get("file"))
+    if asked not in SCENES:
+        raise UnknownName(f"nothing stands for data {asked!r}", fix=did_you_mean(asked, SCENES, what="data"))
+    root, names = str(setting.train["root"]), SCENES[asked]
+    if len(names) == 1:
+        return {"part": names[0], "root": root, "split": "train"}
+    parts = {name.replace("-", "_"): {"part": name, "root": root, "split": "train"} for name in names}
+    file = Path(root).parent / f"{'-and-'.join(names)}.yaml"
+    write_text(file, written({"name": file.stem, "about": asked, "pairing": "region", "parts": parts}))
+    return {"part": "mixture", "root": str(file.parent), "file": str(file)}

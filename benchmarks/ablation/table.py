@@ -50,7 +50,7 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str
     yield (
         f"{len(found['runs'])} of {found['asked']} runs are in. Each pre-trains `{about['base']}` with a row of "
         f"{about['rows']} on {about['samples']:,} samples (no fine-tuning) and is measured as it is. "
-        f"Median training {_median(seconds)}, measuring {_median(measured)}, on {about['machine']}. "
+        f"Median training {median(seconds)}, measuring {median(measured)}, on {about['machine']}. "
         f"Code: {', '.join(sorted({run['commit'] for run in found['runs']}))}."
     )
     yield ""
@@ -81,7 +81,8 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str
     )
 
 
-def _median(seconds: Sequence[float]) -> str:
+def median(seconds: Sequence[float]) -> str:
+    """The median in whole seconds, in words."""
     ordered = sorted(seconds)
     return f"{ordered[len(ordered) // 2]:.0f} s" if ordered else "unknown"
 
@@ -104,12 +105,13 @@ def _verdict(setting: Mapping[str, Any]) -> Iterator[str]:
             for name, row in setting["rows"].items()
             if "difference" in row["retrieval"][protocol][POOLED]["mean recall"]
         }
-        clear = {name: gap for name, gap in gaps.items() if gap["interval"] and _excludes_zero(gap["interval"])}
-        told = ", ".join(f"{name} {_gap(gap)}" for name, gap in clear.items()) or "none"
+        clear = {name: gap for name, gap in gaps.items() if gap["interval"] and excludes_zero(gap["interval"])}
+        told = ", ".join(f"{name} {gap_text(gap)}" for name, gap in clear.items()) or "none"
         yield f"- {protocol}, mean recall, {POOLED}: of {len(gaps)} rows, clearly other than `{BASELINE}`: {told}."
 
 
-def _excludes_zero(interval: Sequence[float]) -> bool:
+def excludes_zero(interval: Sequence[float]) -> bool:
+    """Whether all of an interval lies on one side of zero."""
     return interval[0] > 0 or interval[1] < 0
 
 
@@ -118,25 +120,27 @@ def _headline(setting: Mapping[str, Any]) -> Iterator[str]:
         yield f"{protocol}, {POOLED}:"
         yield ""
         head = [cell for metric in METRICS for cell in (metric, "difference")]
-        yield _line(["row", "seeds", *head, "p", "seeds above", "paper TR@1 / IR@1"])
-        yield _line(["---"] * (len(head) + 5))
+        yield line(["row", "seeds", *head, "p", "seeds above", "paper TR@1 / IR@1"])
+        yield line(["---"] * (len(head) + 5))
         for name, row in setting["rows"].items():
             figures = row["retrieval"][protocol][POOLED]
-            cells = [cell for metric in METRICS for cell in _value(figures[metric])]
+            cells = [cell for metric in METRICS for cell in value_text(figures[metric])]
             gap = figures["mean recall"].get("difference")
             above = f"{sum(value > 0 for value in gap['seeds'])} of {len(gap['seeds'])}" if gap else ""
             p_value = f"{gap['p_value']:.3f}" if gap else ""
-            yield _line([name, str(len(row["seeds"])), *cells, p_value, above, _paper(row["paper"])])
+            yield line([name, str(len(row["seeds"])), *cells, p_value, above, _paper(row["paper"])])
         yield ""
     yield 'p and "seeds above" are those of mean recall.'
 
 
-def _value(figure: Mapping[str, Any]) -> list[str]:
+def value_text(figure: Mapping[str, Any]) -> list[str]:
+    """Two cells: a figure with its interval, and its difference from the baseline."""
     gap = figure.get("difference")
-    return [f"{figure['mean']:.2f} {_ends(figure['interval'])}", _gap(gap) if gap else ""]
+    return [f"{figure['mean']:.2f} {_ends(figure['interval'])}", gap_text(gap) if gap else ""]
 
 
-def _gap(gap: Mapping[str, Any]) -> str:
+def gap_text(gap: Mapping[str, Any]) -> str:
+    """A difference with its interval."""
     return f"{gap['mean']:+.2f} {_ends(gap['interval'], '+')}"
 
 
@@ -152,16 +156,16 @@ def _domains(setting: Mapping[str, Any]) -> Iterator[str]:
     names = [*setting["domains"], POOLED, *([MEAN] if len(setting["domains"]) > 2 else [])]
     for protocol in PROTOCOLS:
         for metric in METRICS:
-            yield _line([f"{protocol}, {metric}", *names])
-            yield _line(["---"] * (len(names) + 1))
+            yield line([f"{protocol}, {metric}", *names])
+            yield line(["---"] * (len(names) + 1))
             for name, row in setting["rows"].items():
-                yield _line([name, *(_short(row["retrieval"][protocol][place][metric]) for place in names)])
+                yield line([name, *(_short(row["retrieval"][protocol][place][metric]) for place in names)])
             yield ""
 
 
 def _short(figure: Mapping[str, Any]) -> str:
     gap = figure.get("difference")
-    return f"{figure['mean']:.2f}" + (f" ({_gap(gap)})" if gap else "")
+    return f"{figure['mean']:.2f}" + (f" ({gap_text(gap)})" if gap else "")
 
 
 def _words(setting: Mapping[str, Any]) -> Iterator[str]:
@@ -189,13 +193,13 @@ def _words(setting: Mapping[str, Any]) -> Iterator[str]:
     yield from (_words_verdict(kind, rows) for kind in KINDS)
     for kind in KINDS:
         yield ""
-        yield _line([f"{kind} words", *WHAT])
-        yield _line(["---"] * (len(WHAT) + 1))
+        yield line([f"{kind} words", *WHAT])
+        yield line(["---"] * (len(WHAT) + 1))
         first = next(iter(rows.values()))["words"][kind]
         chance = [f"{first[CHANCE[name]]['mean']:.1f}" if name in KNOWN else "" for name in WHAT]
-        yield _line(["chance", *chance])
+        yield line(["chance", *chance])
         for name, row in rows.items():
-            yield _line([name, *(_short(row["words"][kind][figure]) for figure in WHAT)])
+            yield line([name, *(_short(row["words"][kind][figure]) for figure in WHAT)])
 
 
 def _words_verdict(kind: str, rows: Mapping[str, Any]) -> str:
@@ -215,10 +219,13 @@ def _words_verdict(kind: str, rows: Mapping[str, Any]) -> str:
         for name in CHANCE
         if "difference" in found["words"][kind][name]
     }
-    clear = [f"{name} {_gap(gap)}" for name, gap in gaps.items() if gap["interval"] and _excludes_zero(gap["interval"])]
+    clear = [
+        f"{name} {gap_text(gap)}" for name, gap in gaps.items() if gap["interval"] and excludes_zero(gap["interval"])
+    ]
     told = ", ".join(clear) or "none"
     return f"- {kind} words: `{BASELINE}` against chance: {'; '.join(stands)}. Clear differences from it: {told}."
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """A row of a table."""
     return f"| {' | '.join(cells)} |"

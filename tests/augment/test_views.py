@@ -22,7 +22,7 @@ from vlzoo.augment.view import make_pair, make_view
 from vlzoo.augment.weak import Weak
 from vlzoo.data_parts import Augmentation
 from vlzoo.door.plugins import registry
-from vlzoo.errors import UnknownName, VlzooError
+from vlzoo.errors import PluginError, UnknownName, VlzooError
 
 PARTS = {"plain": Plain, "weak": Weak, "strong": Strong}
 BARE = {"scale": None, "randaugment": False, "flip": 0}
@@ -223,3 +223,64 @@ def test_pairs_keep_picture_and_texts_together(photo):
     part = Weak(size=16)
     view, texts, _ = make_pair(photo, ["a"], part, np.random.default_rng(3))
     assert texts == ("a",) and np.array_equal(view, make_view(photo, part, np.random.default_rng(3)))
+
+
+class Gives(Augmentation):
+    """An augmentation that gives what it is told to."""
+
+    size = 8
+
+    def __init__(self, picture=None, pair=None):
+        self.gives, self.pairs = picture, pair
+
+    def image(self, picture, rng):
+        return self.gives if self.gives is not None else picture
+
+    def pair(self, picture, texts, rng, boxes=()):
+        return self.pairs if self.pairs is not None else super().pair(picture, texts, rng, boxes)
+
+
+PICTURE = Image.new("RGB", (12, 10))
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (Gives(Image.new("L", (8, 8))), "gave a picture of mode L, not RGB"),
+        (Gives(Image.new("RGBA", (8, 8))), "gave a picture of mode RGBA, not RGB"),
+        (Gives(Image.new("P", (8, 8))), "gave a picture of mode P, not RGB"),
+        (Gives(np.zeros((8, 8, 3), np.uint8)), "gave a numpy.ndarray, not a PIL picture"),
+        (Gives(torch.zeros(3, 8, 8)), "gave a torch.Tensor, not a PIL picture"),
+        (Gives(Image.new("RGB", (0, 8))), "gave a picture of 0x8 pixels"),
+        (Gives(pair=PICTURE), "gave <PIL.Image.Image"),
+        (Gives(pair=(PICTURE, ("a",))), "gave (<PIL.Image.Image"),
+        (Gives(pair=(PICTURE, (), ())), "gave the texts ()"),
+        (Gives(pair=(PICTURE, ("a", "b"), ())), "gave the texts ('a', 'b')"),
+        (Gives(pair=(PICTURE, (None,), ())), "gave the texts (None,)"),
+        (Gives(pair=(PICTURE, ("a",), ((0, 0, 1, 1),))), "gave 1 boxes for 0"),
+    ],
+)
+def test_what_an_augmentation_must_not_give_names_it(made, said):
+    with pytest.raises(PluginError) as caught:
+        make_pair(PICTURE, ["a"], made, np.random.default_rng(0))
+    assert f"augmentation 'Gives' {said}" in caught.value.what
+    assert "test_views.py:" in caught.value.where and caught.value.fix
+
+
+@pytest.mark.parametrize("size", [None, 0, -8, (8, 8), "8", True, 8.0])
+def test_a_size_that_is_none_names_the_augmentation(size):
+    made = Gives()
+    made.size = size
+    for make in (
+        lambda: make_pair(PICTURE, ["a"], made, np.random.default_rng(0)),
+        lambda: make_view(PICTURE, made, np.random.default_rng(0)),
+    ):
+        with pytest.raises(PluginError, match="augmentation 'Gives' has the size"):
+            make()
+
+
+def test_pictures_of_any_size_are_resized_and_lists_are_taken():
+    made = Gives(pair=(Image.new("RGB", (4, 2)), ["b"], [(0, 0, 2, 2)]))
+    levels, texts, boxes = make_pair(PICTURE, ["a"], made, np.random.default_rng(0), [(0, 0, 1, 1)])
+    assert levels.shape == (8, 8, 3) and texts == ("b",)
+    assert boxes == ((0, 0, 4, 8),)  # twice as wide, four times as high

@@ -13,12 +13,13 @@ import torch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.score import score_files
 from vlzoo.config.schema import Recipe
+from vlzoo.data.predictions import Files
 from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesSnliVe, ScenesVqa
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import build_system
-from vlzoo.task import Effort, Files
+from vlzoo.task import Effort
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.text.vocabulary import build_vocab

@@ -11,9 +11,10 @@ from vlzoo.bench.image_retrieval import ImageRetrieval
 from vlzoo.bench.pictures import pictures, rows_of_pictures
 from vlzoo.bench.retrieval.task import Retrieval
 from vlzoo.data.images import FileImage
+from vlzoo.data.predictions import Files
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
-from vlzoo.task import Effort, Files
+from vlzoo.task import Effort
 
 
 class Held(list):

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from vlzoo.bench.sentences import Nlvr2, SnliVe
+from vlzoo.data.predictions import Files
 from vlzoo.data.readers.snli_ve import SnliVe as ReadSnliVe
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
-from vlzoo.task import Files, in_order
+from vlzoo.task import in_order
 
 
 @pytest.fixture(autouse=True)

@@ -222,14 +222,15 @@ def test_damaged_and_foreign_checkpoints(zoo, trained):
     assert "made for another recipe" in foreign.err and "[8, 16], here [4, 16]" in foreign.err
 
 
-def test_ctrl_c_keeps_what_was_predicted(zoo, tuned):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_group_keeps_what_was_predicted(zoo, tuned, number):
     run = copied(zoo, tuned)
 
     def stop(pid: int) -> None:
         until = time.monotonic() + 30
         while not rows_of(run, "vqa") and time.monotonic() < until:
             time.sleep(0.001)
-        os.kill(pid, signal.SIGINT)
+        os.killpg(pid, number)
 
     result = zoo.run("bench", "vqa", "--run", "run", "--batch", "1", during=stop)
     assert result.code == 130

@@ -116,3 +116,106 @@ def test_the_cost_of_a_recipe_whose_weights_are_not_there(world):
     assert done.returncode == 0, done.stderr
     assert "fusion cross_attention" in done.stdout
     assert done.stderr.count("warning: ") == 2  # BERT and DeiT
+
+
+BROKEN = '''
+from vlzoo import Augmentation, Objective
+
+
+class Fails(Objective):
+    """Fails when it makes its heads."""
+
+    def build(self, spec):
+        self.missing.weight
+
+
+class Grey(Augmentation):
+    """Gives grey pictures."""
+
+    def __init__(self, *, size: int = 32):
+        self.size = size
+
+    def image(self, picture, rng):
+        return picture.convert("L")
+
+
+class Unready(Augmentation):
+    """Cannot be made."""
+
+    def __init__(self, *, size: int = 32):
+        self.table = {}["key"]
+
+
+class Big(Augmentation):
+    """Leaves its size at the default."""
+'''
+
+REGISTERS = """
+from vlzoo import hookimpl
+
+
+@hookimpl
+def vlzoo_register(registry):
+    registry.objective("fails", "broken_parts:Fails", summary="fails when it is built")
+    registry.objective("gone", "broken_parts:Gone", summary="is not there")
+    registry.objective("unimportable", "broken_import:Loss", summary="does not import")
+    for name in ("Grey", "Unready", "Big"):
+        registry.augmentation(name.lower(), f"broken_parts:{name}", summary="an augmentation")
+"""
+
+
+@pytest.fixture
+def broken(zoo):
+    """A folder with a plugin whose parts fail in many ways."""
+    zoo.write("broken_parts.py", BROKEN)
+    zoo.write("broken_import.py", "import torch\nimport nothing_of_the_name\n")
+    zoo.write("vlzoo_broken.py", REGISTERS)
+    (zoo.folder / "vlzoo_broken-2.1.dist-info").mkdir()
+    zoo.write("vlzoo_broken-2.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: vlzoo-broken\nVersion: 2.1\n")
+    zoo.write("vlzoo_broken-2.1.dist-info/entry_points.txt", "[vlzoo]\nbroken = vlzoo_broken\n")
+    return zoo
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "line"),
+    [
+        (["--with", "fails"], "objective 'fails' can't be built: AttributeError: 'Fails' object has no", "parts.py:9"),
+        (["--with", "gone"], "objective 'gone' could not be loaded", ""),
+        (["--with", "unimportable"], "ModuleNotFoundError: No module named 'nothing_of_the_name'", "import.py:2"),
+        (
+            ["--set", "augment.train={part: grey}"],
+            "augmentation 'grey' gave a picture of mode L",
+            "parts.py:18",
+        ),
+        (["--set", "augment.train={part: unready}"], "augmentation 'unready' can't be built: KeyError", "parts.py:26"),
+        (["--set", "augment.train=big"], "augmentation 'big' gives pictures of 256x256 pixels", "parts.py:29"),
+    ],
+)
+def test_a_part_that_does_not_build_is_found_with_plugin_version_file_and_line(broken, args, said, line):
+    assert broken.run("check", "micro.yaml", *args).code == 0  # the source alone looks well
+    result = broken.run("check", "micro.yaml", "--build", *args)
+    assert result.code == 2
+    assert said in result.err and "vlzoo-broken 2.1" in result.err and line in result.err
+    trained = broken.run("pretrain", "micro.yaml", "--out", "run", *args)
+    assert trained.code == 2 and said in trained.err and "vlzoo-broken 2.1" in trained.err
+    assert not (broken.folder / "run").exists()
+
+
+def test_a_recipe_that_builds_says_no_mistakes(zoo):
+    assert zoo.run("check", "micro.yaml", "--build").out == "micro.yaml: no mistakes\n"
+    size = zoo.run("check", "micro.yaml", "--build", "--set", "augment.eval.size=48")
+    assert size.code == 2 and "augmentation 'plain' gives pictures of 48x48 pixels" in size.err
+    heads = zoo.run("check", "micro.yaml", "--build", "--set", "model.fusion.intermediate=-1")
+    assert heads.code == 2 and "fusion 'cross_attention' can't be built" in heads.err
+    huge = zoo.run("check", "micro.yaml", "--build", "--set", "model.joint=2147483647")
+    assert huge.code == 2 and "there is not enough memory" in huge.err
+
+
+def test_doctor_imports_every_part(broken):
+    assert broken.run("doctor").code == 0
+    result = broken.run("doctor", "--import")
+    assert result.code == 1
+    assert "! vlzoo-broken 2.1: objective 'gone' could not be loaded" in result.out
+    assert "broken_import.py:2: objective 'unimportable' could not be loaded" in result.out
+    made = json.loads(broken.run("doctor", "--import", "--json").out)
+    assert [part["where"].split(",")[0] for part in made["parts"]] == ["vlzoo-broken 2.1"] * 2

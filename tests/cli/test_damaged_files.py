@@ -1,8 +1,7 @@
 """Every command that takes a file, given one that is cut, emptied, of another format or not a file at all.
 
-It ends in an error of ours with exit code 2 (1 where it checks things), or in the very words of the good file. How many
-cases
-are run: `--fuzz` (tests/conftest.py).
+It ends in an error of ours with exit code 2 (1 where it checks things), or in the very words of the good file (but
+for a changed byte, which may be another letter). How many cases are run: `--fuzz` (tests/conftest.py).
 """
 
 from __future__ import annotations
@@ -230,7 +229,8 @@ def try_uses(zoo, trained, uses: list[Use], count: int) -> None:
             said = result.out
             shutil.rmtree(zoo.folder)
             shutil.copytree(kept, zoo.folder)
-            if zoo.run(*use.args).out != said:
+            # Another letter may be another text.
+            if not label.startswith("byte") and zoo.run(*use.args).out != said:
                 wrong.append(f"{use.file} {label}: {' '.join(use.args)}: ends well, with other words:\n{said[:500]}")
         elif result.code not in (1, 2) or not (result.err + result.out).strip():
             wrong.append(f"{use.file} {label}: {' '.join(use.args)}: exit code {result.code}\n{result.err[-300:]}")
@@ -239,9 +239,9 @@ def try_uses(zoo, trained, uses: list[Use], count: int) -> None:
 
 
 def test_files_by_themselves(zoo, trained, fuzz):
-    try_uses(zoo, trained, USES, fuzz(60, of=25 * len(USES)))
+    try_uses(zoo, trained, USES, fuzz(30, of=25 * len(USES)))
 
 
 def test_files_of_a_run(zoo, trained, fuzz):
     uses = of_a_run(trained.folder)
-    try_uses(zoo, trained, uses, fuzz(20, of=25 * len(uses)))
+    try_uses(zoo, trained, uses, fuzz(12, of=25 * len(uses)))

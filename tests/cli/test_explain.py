@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from vlzoo.cli.explain import open_picture
 from vlzoo.config.check import load
-from vlzoo.errors import DataError
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.checkpoint import tensors_of
-from vlzoo.runs.run import Run
+from vlzoo.runs.start import start_run
 from vlzoo.text.tokenizer import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "##s", "on", "the", "mat"]
@@ -39,7 +36,7 @@ def make_run(folder: Path, *sets: str, seed: int = 0) -> Path:
     recipe = folder.parent / f"{folder.name}.yaml"
     recipe.write_text(RECIPE)
     checked = load(str(recipe), sets=sets)
-    run = Run.start(folder, checked, resume=False)
+    run = start_run(folder, checked)
     run.keep_tokenizer(Tokenizer(WORDS))
     tokenizer = run.tokenizer()
     torch.manual_seed(seed)
@@ -123,48 +120,6 @@ def test_mistakes_are_told_in_words(place, args, words):
     assert not (place / "never.png").exists()
 
 
-@pytest.fixture
-def pictures(place, tmp_path) -> Path:
-    """A folder as a Hugging Face cache is made: links into another folder; and files that are no pictures."""
-    data = (place / "cat.png").read_bytes()
-    for name, held in {"blobs/0a1b": data, "cut.png": data[:1500], "empty.png": b"", "page.png": b"<html>"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(held)
-    Image.new("1", (9000, 8000)).save(tmp_path / "large.png")
-    (tmp_path / "snapshot").mkdir()
-    (tmp_path / "snapshot" / "cat.png").symlink_to("../blobs/0a1b")
-    (tmp_path / "gone.png").symlink_to("blobs/none")
-    (tmp_path / "loop.png").symlink_to("loop.png")
-    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(data)
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["snapshot/cat.png", os.fsdecode(b"caf\xe9.png"), "snapshot/../blobs/0a1b"])
-def test_what_the_user_names_is_read(pictures, name):
-    """Wherever a link leads: the guard against paths that leave their folder is for those written in data."""
-    assert open_picture(pictures / name).open().size == (60, 40)
-
-
-@pytest.mark.parametrize(
-    ("name", "what", "fix"),
-    [
-        ("large.png", "9,000 x 8,000 pixels are more than the 64,000,000 allowed", "make the picture smaller"),
-        ("snapshot", "a folder where one picture is expected", "snapshot/cat.png"),
-        ("snapshot/cats.png", "there is no such picture", "did you mean 'cat.png'?"),
-        ("gone.png", "this link leads to 'blobs/none', where there is no file", "download it again"),
-        ("loop.png", "the picture can't be read: ", "name a file that you may read"),
-        ("cut.png/x", "the picture can't be read: Not a directory", "name a file that you may read"),
-        ("empty.png", "the file is empty", "download it again"),
-        ("cut.png", "the picture is damaged", "download it again"),
-        ("page.png", "not a picture in a format that can be read", "IMAGE is the path of one picture"),
-    ],
-)
-def test_each_picture_that_can_not_be_read_has_its_own_message(pictures, name, what, fix):
-    with pytest.raises(DataError) as caught:
-        open_picture(pictures / name)
-    assert what in caught.value.what and fix in (caught.value.fix or "") and caught.value.where == str(pictures / name)
-
-
 @pytest.mark.parametrize("args", [[b"a caf\xe9"], [b"a cat", b"--softmask", b"--word", b"\xff"]])
 def test_a_caption_that_is_no_utf_8_is_refused(place, args):
     """At once, and the message can be printed."""
@@ -201,3 +156,51 @@ def test_where_to_draw_is_asked_first(place, args, words):
     """Before anything is loaded: the run need not even be there."""
     done = vlzoo(place, "cat.png", "a cat", "--run", "nowhere", *args)
     assert done.returncode == 2 and words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--boxes", "--true", "1,2,3"), "--true: '1,2,3' is not four numbers"),
+        (("--boxes", "--true", "5,5,-3,4"), "--true: '5,5,-3,4' is no box"),
+        (("--boxes", "--softmask"), "--softmask is about maps"),
+        (("--boxes", "--style", "cells"), "--style is about maps"),
+        (("--boxes", "--layer", "0"), "--layer is about maps"),
+        (("--true", "1,2,3,4"), "add --boxes"),
+        (("--sample", "3"), "--sample belongs to data"),
+        (("--split", "val"), "--split belongs to data"),
+        (("--boxes", "--data", "scenes-refcoco"), "IMAGE and --data are two pictures"),
+    ],
+)
+def test_options_of_boxes_that_do_not_go_together(place, args, words):
+    """At once: the run need not even be there."""
+    done = vlzoo(place, "cat.png", "a cat", "--run", "nowhere", "--json", *args)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "no IMAGE is given"),
+        (("cat.png",), "no CAPTION is given"),
+        (("--data", "scenes-refcoco", "--sample", "1"), "add --boxes"),
+        (("--data", "scenes-refcoco", "--boxes"), "add --sample NAME"),
+        (("--data", "scenes-refcoco", "--boxes", "--sample", "1", "--true", "1,2,3,4"), "leave --true out"),
+    ],
+)
+def test_a_picture_and_a_text_or_a_sample_are_needed(place, args, words):
+    done = vlzoo(place, *args, "--run", "nowhere", "--json")
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_run_without_boxes_is_told_what_would_do(place):
+    """By its name, with its objectives; and a true box that lies nowhere."""
+    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--boxes", "--out", "never.png")
+    assert (
+        done.returncode == 2
+        and "one: no objective of this run offers boxes (its objectives: itc, itm, mlm)" in done.stderr
+    )
+    assert "or leave --boxes out" in done.stderr and not (place / "never.png").exists()
+    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--boxes", "--true", "60,0,5,5", "--json")
+    assert done.returncode == 2 and "the box 60,0,5,5 lies outside the picture" in done.stderr
+    assert "60 x 40 pixels" in done.stderr

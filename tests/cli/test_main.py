@@ -67,7 +67,7 @@ def test_the_version(world):
         (["list", "objectives"], "no kind of part called 'objectives'\n  -> did you mean 'objective'?"),
         (["show", "ITC"], "no part called 'ITC'\n  -> did you mean 'itc'?"),
         (["show", "objective/itk"], "no objective called 'itk'"),
-        (["show"], "Missing argument 'PART|RECIPE'"),
+        (["show"], "Missing argument 'PART|RECIPE|RUN'"),
         (["check"], "Missing argument 'RECIPE...'"),
         (["list", "--jsn"], "No such option"),
         (["--nonsense"], "No such option"),

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +79,64 @@ class Mine(Objective):
         return Loss(loss)
 '''
 
+# It is asked to stop while the model is built.
+STARTER = """
+import os
+import signal
+
+from vlzoo.interfaces import Objective
+
+
+class Mine(Objective):
+    def build(self, spec):
+        os.killpg(0, getattr(signal, os.environ["VLZOO_TEST_DO"]))
+"""
+
+# It is asked to stop, and again more than a second later, within one update.
+SLOW = """
+import os
+import signal
+import time
+
+from vlzoo.interfaces import Objective
+from vlzoo.types import Loss
+
+
+class Mine(Objective):
+    def forward(self, step):
+        for _ in range(2):
+            os.kill(os.getpid(), getattr(signal, os.environ["VLZOO_TEST_DO"]))
+            time.sleep(1.1)
+        return Loss(step.image_embed().sum() * 0.0)
+"""
+
+ENDLESS = ("--set", "train.samples=8000000", "--set", "train.save_every=100000")
+"""Longer than any test waits."""
+
+
+def when(true: Callable[[], bool]) -> bool:
+    """Wait until something is true, half a minute at most."""
+    until = time.monotonic() + 30
+    while not true() and time.monotonic() < until:
+        time.sleep(0.002)
+    return true()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that one has started."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
 
 def with_mine(zoo, code: str) -> list[str]:
     """Arguments for a call with the single-file plugin."""
@@ -95,7 +159,8 @@ def assert_equal_runs(first: Path, second: Path) -> None:
 
 
 def metrics(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    file = run / "metrics.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 def steps(run: Path) -> list[int]:
@@ -154,6 +219,125 @@ def test_stopped_and_resumed_gives_equal_weights(zoo, signal, code, saved):
     assert leftovers(zoo.folder / "broken") == []
 
 
+@pytest.mark.parametrize(
+    ("sent", "rows"),
+    [(["SIGTERM"] * 2, 1), (["SIGTERM"], 2), (["SIGTERM"], 5), (["SIGINT"], 3), (["SIGHUP"], 1), (["SIGUSR1"], 2)],
+)
+def test_a_signal_to_the_whole_process_group_saves_as_one_to_the_run_alone(zoo, sent, rows):
+    # As `timeout` (which sends it twice), schedulers and a terminal's Ctrl-C send it: to the data workers, too.
+    def stop(pid: int) -> None:
+        when(lambda: len(metrics(zoo.folder / "run")) >= rows)
+        for name in sent:
+            os.killpg(pid, getattr(signal, name))
+
+    result = zoo.pretrain("run", *ENDLESS, "--set", "train.workers=2", "--set", "train.log_every=1", during=stop)
+    assert result.code == 130, result.err
+    (saved,) = (folder.name for folder in (zoo.folder / "run/checkpoints").iterdir())
+    step = int(saved.removeprefix("step-"))
+    assert step >= rows
+    assert result.err.splitlines()[-3].endswith(f"stopped by {sent[0]}: saved at step {step}; go on with --resume")
+    assert "killed by signal" not in result.err
+    assert not list((zoo.folder / "run").glob("run.lock"))
+
+
+def test_a_signal_to_the_group_while_it_starts_leaves_nothing_behind(zoo):
+    mine = with_mine(zoo, STARTER)
+    result = zoo.run(*mine, "--out", "runs/run", "--set", "train.workers=2", VLZOO_TEST_DO="SIGTERM")
+    assert result.code == 130, result.err
+    assert "stopped by SIGTERM; nothing was saved yet" in result.err
+    assert not (zoo.folder / "runs").exists()
+
+
+def test_a_scheduler_that_asks_again_waits_for_the_checkpoint_and_a_second_ctrl_c_does_not(zoo):
+    mine = with_mine(zoo, SLOW)
+    result = zoo.run(*mine, "--out", "patient", VLZOO_TEST_DO="SIGTERM")
+    assert (result.code, [f.name for f in (zoo.folder / "patient/checkpoints").iterdir()]) == (130, ["step-000000001"])
+    result = zoo.run(*mine, "--out", "hasty", VLZOO_TEST_DO="SIGINT")
+    assert result.code == 130
+    assert "stopped by a second Ctrl-C, before it had saved; nothing was saved yet" in result.err
+    assert not (zoo.folder / "hasty").exists()
+
+
+def test_data_workers_end_with_the_run_that_is_killed(zoo):
+    seen: set[int] = set()
+
+    def watch(pid: int) -> None:
+        def gone() -> bool:
+            with suppress(OSError):
+                seen.update(children(pid))
+            return not alive(pid)
+
+        when(gone)
+
+    # From within an update: while it reads a batch, a worker that hands it over would complain.
+    mine = with_mine(zoo, ACTOR)
+    assert zoo.run(*mine, "--out", "run", "--set", "train.workers=2", during=watch, VLZOO_TEST_DO="SIGKILL").code == -9
+    assert len(seen) >= 2
+    assert when(lambda: not any(map(alive, seen)))
+
+
+def test_a_second_process_into_a_run_that_is_alive_is_refused(zoo):
+    said: list[subprocess.CompletedProcess[str]] = []
+    corpus = {"VLZOO_DATA": str(zoo.corpus.parent), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def again(pid: int) -> None:
+        when(lambda: len(metrics(zoo.folder / "run")) >= 1)
+        for how in ([], ["--resume"], ["--overwrite"]):
+            call = [sys.executable, "-m", "vlzoo", "pretrain", "micro.yaml", "--out", "run", *how]
+            said.append(subprocess.run(call, cwd=zoo.folder, env=os.environ | corpus, capture_output=True, text=True))
+        os.kill(pid, signal.SIGTERM)
+
+    first = zoo.pretrain("run", *ENDLESS, during=again)
+    assert first.code == 130 and "saved at step" in first.err, first.err
+    for each in said:
+        assert each.returncode == 2 and "Traceback" not in each.stderr
+        assert re.search(r"'run' is being trained already, by process \d+ on \S+, since 20", each.stderr)
+    rows = steps(zoo.folder / "run")
+    assert rows == sorted(set(rows))
+    assert zoo.pretrain("run", *ENDLESS[:2], "--set", "train.samples=40", "--resume").code == 2  # another recipe
+    assert not list((zoo.folder / "run").glob("run.lock"))
+
+
+def test_killed_before_the_first_checkpoint_the_same_call_trains_anew(zoo):
+    mine = with_mine(zoo, ACTOR)
+    long = ("--set", "train.save_every=100")
+    assert zoo.run(*mine, "--out", "run", *long, VLZOO_TEST_DO="SIGKILL").code == -9
+    result = zoo.run(*mine, "--out", "run", *long, "--set", "train.seed=9")
+    assert result.code == 0, result.err
+    assert "run: the run that was there ended before its first checkpoint; it is trained anew" in result.err
+    assert steps(zoo.folder / "run") == [2, 4, 6, 8, 10]
+
+
+def test_overwriting(zoo, trained):
+    shutil.copytree(trained.folder / "run", zoo.folder / "run")
+    both = zoo.pretrain("run", "--resume", "--overwrite")
+    assert both.code == 2 and "--resume and --overwrite can't both be given" in both.err
+    inside = zoo.run("pretrain", "micro.yaml", "--from", "run", "--out", "run", "--overwrite")
+    assert inside.code == 2 and "the run to start from, 'run', lies in 'run', which is to be overwritten" in inside.err
+    assert_equal_runs(zoo.folder / "run", trained.folder / "run")
+    result = zoo.pretrain("run", "--overwrite", "--set", "train.seed=6")
+    assert result.code == 0, result.err
+    assert "run: the run that was there is overwritten" in result.err
+    assert json.loads((zoo.folder / "run/run.json").read_text())["seed"] == 6
+    (zoo.folder / "run2").mkdir()
+    zoo.write("run2/thesis.txt", "mine")
+    refused = zoo.pretrain("run2", "--overwrite")
+    assert refused.code == 2 and "'run2' is there already and is no run" in refused.err
+    assert [each.name for each in (zoo.folder / "run2").iterdir()] == ["thesis.txt"]
+
+
+def test_a_fine_tuning_is_overwritten_alone(zoo, tuned):
+    shutil.copytree(tuned.folder / "run", zoo.folder / "run")
+    call = ["finetune", "snli-ve", "--recipe", "snli.yaml", "--from", "run"]
+    refused = zoo.run(*call)
+    assert refused.code == 2 and "--overwrite" in refused.err
+    result = zoo.run(*call, "--overwrite", "--set", "train.seed=4")
+    assert result.code == 0, result.err
+    assert_equal_runs(zoo.folder / "run", tuned.folder / "run")
+    assert (zoo.folder / "run/finetune/vqa/checkpoints").is_dir()
+    assert json.loads((zoo.folder / "run/finetune/snli-ve/run.json").read_text())["seed"] == 4
+
+
 def test_killed_before_the_first_checkpoint_starts_again(zoo, trained):
     mine = with_mine(zoo, ACTOR)
     assert zoo.run(*mine, "--out", "run", "--set", "train.save_every=100", VLZOO_TEST_DO="SIGKILL").code == -9
@@ -208,6 +392,82 @@ def test_streams_that_could_draw_none_are_refused_before_anything_is_made(zoo):
         assert result.code == 2
         assert "a step could draw none" in result.err and "set `train.draw: one`" in result.err
         assert "name the one that an epoch goes through: `epoch_of: a`" in result.err  # of the teacher's ramp
+    assert not (zoo.folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.seed=-1", "train.seed: -1 does not fit: wanted greater than or equal to 0"),
+        ("train.seed=99999999999999999999", "train.seed: 99999999999999999999 does not fit"),
+        ("objectives={itc: false, itm: false, mlm: false}", "no objective is on, so there is nothing to learn"),
+        ("objectives={}", "no objective is on, so there is nothing to learn"),
+        ("objectives.itm.weight=-1", "objectives.itm.weight: -1 does not fit: wanted a number from 0"),
+        ("objectives.itm.weight=.inf", "objectives.itm.weight: inf does not fit"),
+        ("objectives={a/b: {part: itm}}", "no objective can be called 'a/b'"),
+        ("objectives={keys: {part: itm}}", "no objective can be called so"),
+        ("objectives={lr: {part: itm}}", "no objective can be called 'lr'"),
+        ("token_mask={}", "token_mask: 'part' is missing"),
+        ("data=null", "the recipe names no data"),
+        ("tokenizer.size=1", "tokenizer.size: 1 does not fit"),
+        ("model.temperature.low=1.0e+308", "model.temperature.low: 1e+308 does not fit"),
+        ("model.joint=2147483647", "there is not enough memory: tried to allocate"),
+        ("model.text_encoder.intermediate=-1", "text_encoder 'bert' can't be built: RuntimeError"),
+        ("model.fusion.dropout=1.5", "dropout can't be 1.5"),
+        ("model.fusion.dropout=.nan", "model.fusion.dropout: nan is beyond what a part can compute with"),
+        ("augment.train.size=48", "augmentation 'weak' gives pictures of 48x48 pixels, and the image encoder was made"),
+        ("train.batch=2147483647", "a batch of 2147483647 is larger than the data"),
+    ],
+)
+def test_values_that_cant_be_trained_with_leave_nothing_behind(zoo, change, said):
+    result = zoo.pretrain("run", "--set", change)
+    assert result.code == 2 and said in result.err, result.err
+    assert not (zoo.folder / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["''", "a/b", "'a b'", "validation", "step"])
+def test_streams_that_cant_be_called_so(zoo, name):
+    data = "{part: scenes, split: train}"
+    zoo.write("two.yaml", f"extends: micro.yaml\ndata: null\nstreams: [{{name: {name}, data: {data}}}]\n")
+    for call in (["pretrain", "two.yaml", "--out", "run"], ["check", "two.yaml"]):
+        result = zoo.run(*call)
+        assert result.code == 2 and "streams[0].name: no stream can be called" in result.err
+    assert not (zoo.folder / "run").exists()
+
+
+RETURNS = """
+import torch
+from vlzoo import Loss, Objective
+
+
+class Mine(Objective):
+    def forward(self, step):
+        loss_B = step.image_embed().sum(1)
+        return {
+            "tensor": lambda: loss_B.mean(),
+            "vector": lambda: Loss(loss_B),
+            "none": lambda: None,
+            "detached": lambda: Loss(loss_B.mean().detach()),
+            "elsewhere": lambda: Loss(loss_B.mean().to("meta")),
+        }[__import__("os").environ["VLZOO_TEST_DO"]]()
+"""
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        ("tensor", "gave a tensor [], not a Loss"),
+        ("vector", "gave a loss that is a tensor [8], not one number"),
+        ("none", "gave None, not a Loss"),
+        ("detached", "gave a loss without a gradient: nothing would be learned"),
+        ("elsewhere", "gave a loss on meta, and the step is on cpu"),
+    ],
+)
+def test_an_objective_that_gives_no_loss_is_named(zoo, do, said):
+    result = zoo.run(*with_mine(zoo, RETURNS), "--out", "run", VLZOO_TEST_DO=do)
+    assert result.code == 2
+    assert f"objective 'mine' {said}" in result.err
+    assert "mine.py (file), " in result.err and "mine_loss.py:7: " in result.err
     assert not (zoo.folder / "run").exists()
 
 

@@ -12,7 +12,7 @@ from vlzoo import hookimpl
 
 @hookimpl
 def vlzoo_register(registry):
-    registry.rows("regions", "row_parts:Regions", summary="rows are regions, several of one picture")
+    registry.rows("areas", "row_parts:Regions", summary="rows are regions, several of one picture")
     registry.rows("two-views", "row_parts:TwoViews", summary="a pair whose teacher sees another crop")
     registry.objective("stop", "row_parts:Stop", summary="ends the process where it is told to")
 """
@@ -145,7 +145,7 @@ class Stop(Objective):
 '''
 
 ROWS = {
-    "regions": "rows: {part: regions, count: 12}\ndata: {part: scenes-regions, root: scenes, split: train}\n",
+    "areas": "rows: {part: areas, count: 12}\ndata: {part: scenes-regions, root: scenes, split: train}\n",
     "two-views": "rows: two-views\n",
 }
 MEASURED = ["--data", "scenes", "--protocol", "itm", "--json-file", "figures.json"]
@@ -185,7 +185,7 @@ def test_a_plugins_rows_are_trained_resumed_and_measured(rows, name):
     assert "going on from step 4 of 10" in resumed.err
     assert kept(rows.folder / "whole") == kept(rows.folder / "broken") != {}
     lines = metrics(rows.folder / "whole")
-    assert {row["rows"] for row in lines} == {12.0 if name == "regions" else 8.0}
+    assert {row["rows"] for row in lines} == {12.0 if name == "areas" else 8.0}
     assert {"itc", "itm", "mlm"} <= set(lines[0])
     measured = call(rows, "bench", "retrieval", "--run", "whole", *MEASURED)
     assert measured.code == 0, measured.err
@@ -204,10 +204,10 @@ def test_another_view_for_the_teacher_is_another_loss(rows, trained):
 def test_the_part_shows_its_options_and_is_checked(rows):
     shown = call(rows, "show", "rows/pairs").out
     assert "equal_texts" in shown and "'alike'" in shown
-    rows.write("wrong.yaml", "extends: micro.yaml\nrows: {part: regions, cuont: 3}\n")
+    rows.write("wrong.yaml", "extends: micro.yaml\nrows: {part: areas, cuont: 3}\n")
     checked = call(rows, "check", "wrong.yaml")
     assert checked.code == 2
-    assert "rows.cuont: rows 'regions' takes no option 'cuont'" in checked.err and "'count'" in checked.err
+    assert "rows.cuont: rows 'areas' takes no option 'cuont'" in checked.err and "'count'" in checked.err
     assert call(rows, "check", "micro.yaml", "--set", "rows=pears").code == 2
 
 

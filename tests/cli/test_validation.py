@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +91,26 @@ def test_killed_before_a_checkpoint_is_measured_it_is_measured_first(validated):
     resumed = zoo.run(*call, "--resume")
     assert resumed.code == 0, resumed.err
     assert resumed.err.index("going on from step 4 of 10") < resumed.err.index("validation at step 4")
+    assert_equal_runs(zoo.folder / "broken", zoo.folder / "valid")
+    assert found(zoo.folder / "broken") == found(zoo.folder / "valid")
+
+
+def test_a_signal_to_the_group_while_it_validates_loses_nothing(validated):
+    zoo, _ = validated
+
+    def stop(pid: int) -> None:
+        until = time.monotonic() + 30
+        while not (zoo.folder / "broken/validation").exists() and time.monotonic() < until:
+            time.sleep(0.001)
+        os.killpg(pid, signal.SIGTERM)
+
+    call = ["pretrain", "valid.yaml", "--out", "broken", "--set", "train.workers=2"]
+    stopped = zoo.run(*call, during=stop)
+    assert stopped.code == 130, stopped.err
+    # In the midst of measuring step 4, whose checkpoint is whole; or, where that was just done, after one step more.
+    assert re.search(r"broken: stopped by SIGTERM: saved at step [45]; go on with --resume", stopped.err)
+    resumed = zoo.run(*call, "--resume")
+    assert resumed.code == 0, resumed.err
     assert_equal_runs(zoo.folder / "broken", zoo.folder / "valid")
     assert found(zoo.folder / "broken") == found(zoo.folder / "valid")
 

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 import traceback
 
@@ -26,7 +27,12 @@ def load() -> None:
 
 
 def call(request: dict) -> None:
-    """Become `vlzoo ARGS`."""
+    """Become `vlzoo ARGS`, in a process group of its own: a signal may be sent to all of it."""
+    os.setpgid(0, 0)
+    # As a shell starts it: whoever runs the tests (nohup, a job in the background) may ignore these.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     sys.path.insert(0, request["cwd"])

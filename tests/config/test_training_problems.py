@@ -83,3 +83,42 @@ def test_other_values_than_these_two(problems):
 def test_a_run_that_is_there_is_still_read():
     """It was trained when the last stream stood in; its weights can be measured."""
     assert check(parse(HALVES, "r.yaml"), "r.yaml", trained=True).recipe.train.epoch_of is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("objectives: {itc: false, itm: null}\ndata: scenes\n", "no objective is on, so there is nothing to learn"),
+        ("objectives: {}\ndata: scenes\n", "no objective is on, so there is nothing to learn"),
+        ("objectives: {text_assignment: {weight: 0}}\ndata: scenes\n", "every objective has weight 0"),
+        ("objectives: {text_assignment: {weight: -0.5}}\n", "objectives.text_assignment.weight: -0.5 does not fit"),
+        ("objectives: {text_assignment: {weight: 1.0e+39}}\n", "wanted a number from 0 to 3.4e+38"),
+        ("objectives: {'': {part: text_assignment}}\n", "no objective can be called ''"),
+        ("objectives: {a/b: {part: text_assignment}}\n", "no objective can be called 'a/b'"),
+        ("objectives: {a.b: {part: text_assignment}}\n", "no objective can be called 'a.b'"),
+        ("objectives: {step: {part: text_assignment}}\n", "no objective can be called 'step'"),
+        ("streams: [{name: '', data: scenes}]\n", "streams[0].name: no stream can be called ''"),
+        ("streams: [{name: a/b, data: scenes}]\n", "streams[0].name: no stream can be called 'a/b'"),
+        ("streams: [{name: 'a b', data: scenes}]\n", "no stream can be called 'a b'"),
+        ('streams: [{name: "a\\nb", data: scenes}]\n', r"no stream can be called 'a\nb'"),
+        ("streams: [{name: validation, data: scenes}]\n", "no stream can be called 'validation'"),
+        ("streams: [{data: scenes, objectives: []}]\n", "streams[0].objectives: the stream names no objective"),
+        ("token_mask: {}\n", "token_mask: 'part' is missing"),
+        ("model: {temperature: {low: 0.6}}\n", "the temperature starts at 0.07 and is to stay within 0.6 to 0.5"),
+        ("model: {temperature: {initial: 2}}\n", "give low <= initial <= high"),
+    ],
+)
+def test_what_would_train_nothing_or_cant_be_named_is_said(problems, text, said):
+    assert any(said in found for found in problems(text)), problems(text)
+
+
+def test_a_recipe_that_is_to_be_extended_need_not_say_what_is_learned(problems):
+    assert problems("data: scenes\n") == []
+    assert problems("objectives: {itc: false}\n") == []
+
+
+def test_names_that_can_be(problems):
+    assert (
+        problems("streams: [{name: coco-2014, data: scenes}, {name: Ä_1, data: scenes}]\ntrain: {epoch_of: Ä_1}\n")
+        == []
+    )

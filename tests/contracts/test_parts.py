@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,14 +35,22 @@ def system(toy, name):
     """A model with the objective, with heads that it may borrow, and a token mask."""
     own = registry().build("objective", name)
     views = 2 if name == "text_assignment" else 1
-    lenders = {} if views == 2 else {key: made() for key, made in (("itm", ITM), ("mlm", MLM)) if key != name}
+    kinds = (("itm", ITM), ("mlm", MLM))  # one that is such itself lends its own
+    lenders = {} if views == 2 else {key: made() for key, made in kinds if not isinstance(own, made)}
     return toy.system({name: own, **lenders}, classes=3, images=views, decoder=True, token_mask=Half())
 
 
 def step_of(toy, made, name, **more):
-    """A step of four rows; where a teacher is needed, it reads a second view of the pictures."""
+    """A step of four rows, which have boxes and say which pieces are a word.
+
+    Where a teacher is needed, it reads a second view of the pictures.
+    """
     taught = "teacher" in made.named_objectives()[name].needs
     rows = toy.batch(4, views=2 if taught or name == "text_assignment" else 1, classes=3)
+    boxes = {"box": torch.tensor([[0.4, 0.5, 0.3, 0.2]] * 4), "is_region": torch.ones(4, dtype=torch.bool)}
+    text = rows.texts["text"]
+    numbered = replace(text, word=torch.arange(text.ids.shape[1]).expand_as(text.ids).masked_fill(text.special, -1))
+    rows = replace(rows, extra={**rows.extra, **boxes}, texts={**rows.texts, "text": numbered})
     plan = Plan(teacher_image=("image1",) if taught else None)
     more["teacher"] = Teacher(made) if taught else None
     return toy.step(made, toy.answers(rows) if name == "answer" else rows, start=plan, **more)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -71,3 +77,56 @@ def test_a_workers_mistake_is_the_same_error_here(workers):
     with pytest.raises(DataError) as caught:
         next(batches)
     assert str(caught.value) == "x.png: the picture is damaged\n  -> download it again"
+
+
+def workers() -> set[int]:
+    return {each.pid for each in multiprocessing.active_children()}
+
+
+def test_workers_are_deaf_to_requests_to_end_and_end_when_the_generator_is_closed():
+    before = workers()
+    batches = endless(Reader(-1), collate, Order(12, 3, 0), workers=2)
+    seen = [next(batches)]
+    started = workers() - before
+    assert len(started) == 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for pid in started:
+            os.kill(pid, number)
+    seen += [next(batches) for _ in range(40)]  # more than had been read ahead
+    alone = itertools.islice(endless(Reader(-1), collate, Order(12, 3, 0)), 41)
+    assert seen == list(alone)
+    began = time.monotonic()
+    batches.close()
+    assert not started & workers()
+    assert time.monotonic() - began < 3  # torch waits five seconds for workers that do not end
+
+
+def test_workers_end_though_the_batches_are_still_held_by_an_error():
+    before = workers()
+    batches = endless(Reader(5), collate, Order(12, 3, 0), workers=2)
+    with pytest.raises(DataError) as caught:
+        list(batches)
+    assert caught.tb
+    until = time.monotonic() + 5
+    while workers() - before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not workers() - before
+
+
+PROGRAM = """
+from vlzoo.data.loader import Order, endless
+
+class Reader:
+    def __getitem__(self, place):
+        return place
+    def __len__(self):
+        return 8
+
+batches = endless(Reader(), lambda items, number: len(items), Order(8, 4, 0), workers=2)
+print(next(batches))
+"""
+
+
+def test_a_program_that_closes_nothing_ends():
+    made = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60)
+    assert (made.returncode, made.stdout, made.stderr) == (0, "4\n", "")

@@ -91,7 +91,7 @@ def test_mistakes_are_named():
 
 
 def shipped() -> list[str]:
-    return ["4m", "4m-regions", "16m", "16m-regions", "full-texts", "full-images"]
+    return ["4m", "4m-regions", "4m-objects", "4m-phrases", "16m", "16m-regions", "full-texts", "full-images"]
 
 
 @pytest.mark.parametrize("name", shipped())

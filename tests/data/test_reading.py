@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from vlzoo.data import reading, tables
+from vlzoo.data import fields, reading, tables
 from vlzoo.errors import DataError
 
 
@@ -55,18 +55,18 @@ def test_missing_files_and_folders(tmp_path, write):
 
 def test_keys_and_types():
     with pytest.raises(DataError, match="did you mean 'caption'"):
-        reading.need({"caption": "x", "image": "y"}, "captoin", str, "f:3")
+        fields.need({"caption": "x", "image": "y"}, "captoin", str, "f:3")
     with pytest.raises(DataError, match=r"f:3.*'caption' is 5, expected text"):
-        reading.need({"caption": 5}, "caption", str, "f:3")
+        fields.need({"caption": 5}, "caption", str, "f:3")
     with pytest.raises(DataError, match="expected a number"):
-        reading.need({"x": True}, "x", float, "f:3")
-    assert reading.need({"x": 3}, "x", float, "f") == 3.0
-    assert reading.identifier({"id": 7}, "id", "f") == reading.identifier({"id": "7"}, "id", "f") == "7"
+        fields.need({"x": True}, "x", float, "f:3")
+    assert fields.need({"x": 3}, "x", float, "f") == 3.0
+    assert fields.identifier({"id": 7}, "id", "f") == fields.identifier({"id": "7"}, "id", "f") == "7"
     for wrong in (None, True, 1.5, ""):
         with pytest.raises(DataError, match="'id'"):
-            reading.identifier({"id": wrong}, "id", "f")
+            fields.identifier({"id": wrong}, "id", "f")
     with pytest.raises(DataError, match="image id '1' is there twice"):
-        reading.unique([("1", "a"), ("2", "b"), ("1", "c")], "image id", "f")
+        fields.unique([("1", "a"), ("2", "b"), ("1", "c")], "image id", "f")
 
 
 def test_tables(write):
@@ -105,38 +105,38 @@ def test_a_key_that_is_there_twice_is_refused_in_every_form(tmp_path, text):
 
 
 def test_ids_that_are_one():
-    ids = reading.Ids("ref_id", numbers=True)
+    ids = fields.Ids("ref_id", numbers=True)
     for name in ("7", "70", "0", "a7", "7a"):
         ids.add(name, "f:1")
     for name in ("7", "007", "00"):
         with pytest.raises(DataError, match=f"f:2: ref_id '{name}' is there twice\n.*drop one"):
             ids.add(name, "f:2")
-    texts = reading.Ids("ImageID")
+    texts = fields.Ids("ImageID")
     texts.add("7", "f:1")
     texts.add("007", "f:2")
 
 
 def test_an_id_with_half_a_character_is_refused():
     with pytest.raises(DataError, match="half a character"):
-        reading.identifier({"id": "a\ud800"}, "id", "f:1")
+        fields.identifier({"id": "a\ud800"}, "id", "f:1")
     with pytest.raises(DataError, match=r"f:1: the value of 'kind' is .* half a character"):
-        reading.optional({"kind": "a\ud800"}, "kind", str, "f:1")
-    assert reading.optional({"kind": "caf\u00e9 \U0001f600"}, "kind", str, "f:1") == "caf\u00e9 \U0001f600"
+        fields.optional({"kind": "a\ud800"}, "kind", str, "f:1")
+    assert fields.optional({"kind": "caf\u00e9 \U0001f600"}, "kind", str, "f:1") == "caf\u00e9 \U0001f600"
 
 
 @pytest.mark.parametrize(("value", "is_on"), [(0, False), (1, True), (True, True), (False, False), (None, False)])
 def test_a_flag(value, is_on):
-    assert reading.flag({"k": value}, "k", "f") is is_on
-    assert reading.flag({}, "k", "f") is False
+    assert fields.flag({"k": value}, "k", "f") is is_on
+    assert fields.flag({}, "k", "f") is False
 
 
 @pytest.mark.parametrize("value", ["0", "", "false", 2, -1, 0.0, 1.0, float("nan"), [], {}])
 def test_what_is_no_flag_is_refused(value):
     with pytest.raises(DataError, match=r"f:1: the value of 'k' is .*, expected 0 or 1"):
-        reading.flag({"k": value}, "k", "f:1")
+        fields.flag({"k": value}, "k", "f:1")
 
 
 def test_an_id_has_64_bits():
     with pytest.raises(DataError, match="f:1: the id 'id' is 9223372036854775808, a number of more than 64 bits"):
-        reading.identifier({"id": 2**63}, "id", "f:1")
-    assert reading.identifier({"id": 2**63 - 1}, "id", "f:1") == "9223372036854775807"
+        fields.identifier({"id": 2**63}, "id", "f:1")
+    assert fields.identifier({"id": 2**63 - 1}, "id", "f:1") == "9223372036854775807"

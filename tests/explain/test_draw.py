@@ -60,3 +60,17 @@ def test_cells_are_flat_within_a_patch():
     drawn = draw.cells(np.full((4, 8, 3), 100, dtype=np.uint8), np.array([[0.0, 1.0]], dtype=np.float32))
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) == 2
     assert (drawn[:, :4] == drawn[0, 0]).all()
+
+
+def test_an_outline_lies_on_the_edges_of_its_box():
+    """Of a box 2, 3, 5, 4 drawn at twice the size: edges at 4 and 14, 6 and 14, two pixels wide, white around."""
+    drawn = draw.outlined(np.zeros((24, 30, 3), dtype=np.uint8), (2, 3, 5, 4), (2, 2), (9, 8, 7), width=2)
+    row = drawn[10, :, 0].tolist()
+    assert row[2:7] == [255, 9, 9, 255, 0] and row[12:17] == [0, 255, 9, 9, 255][:5]
+    assert drawn[10, 8].tolist() == [0, 0, 0]
+
+
+def test_an_outline_may_leave_the_picture():
+    """The part inside is drawn."""
+    drawn = draw.outlined(np.zeros((20, 20, 3), dtype=np.uint8), (-5, -5, 15, 15), (1, 1), (9, 8, 7), width=3)
+    assert drawn[3, 10].tolist() == [9, 8, 7] and drawn[15, 15].tolist() == [0, 0, 0]

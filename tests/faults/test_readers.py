@@ -152,3 +152,13 @@ def test_odd_values(name, odd, examples, corpus, tmp_path, fuzz, monkeypatch):
 def test_every_source_has_an_example(examples):
     """`mixture` is made of other sources, and its own file is a recipe's part (tests/data/test_mixture.py)."""
     assert set(examples.EXAMPLES) == set(SOURCES)
+
+
+def test_the_table_names_tests_that_are_there(root):
+    """Each row of README.md ends with the test that shows it."""
+    table = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", table)
+    assert len(named) > 40
+    for file, test in named:
+        assert (root / file).is_file()
+        assert not test or f"def {test}(" in (root / file).read_text(encoding="utf-8"), f"{file}::{test}"

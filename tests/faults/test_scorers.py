@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from vlzoo.bench.score import score_files
+from vlzoo.data.predictions import Files
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
-from vlzoo.task import Files
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from vlzoo.config.check import load
 from vlzoo.errors import CheckpointError
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import Best, best_of, chosen
+from vlzoo.runs.start import start_run
 
 FOUND = {2: (70.0, 1.0), 4: (72.0, 3.0), 6: (72.0, 2.0), 8: (71.0, 4.0)}
 """Accuracy and another figure by step."""
@@ -16,7 +17,7 @@ FOUND = {2: (70.0, 1.0), 4: (72.0, 3.0), 6: (72.0, 2.0), 8: (71.0, 4.0)}
 
 def made(folder, *sets: str) -> Run:
     """A run of four checkpoints that validated each."""
-    run = Run.start(folder, load("albef-tiny", sets=sets), resume=False)
+    run = start_run(folder, load("albef-tiny", sets=sets))
     for step, (accuracy, other) in FOUND.items():
         run.save(step, {"system": {"a": torch.full((1,), step)}}, {"step": step}, keep=9)
         run.log({"step": step, "itm": 9.0, "lr": 1.0})

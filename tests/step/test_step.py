@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.step.plan import MASKED, Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss, Tokens
+from vlzoo.types import Loss
 
 
 class Calls:
@@ -311,11 +312,14 @@ def mined_often(toy, made, batch, times):
     """The negatives of a batch in many steps; its features are computed once."""
     held = toy.step(made, batch)
     image, text = held.image_embed().detach(), held.text_embed().detach()
+    seen, read = held.image(), held.text()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(made.model, "embed_image", lambda tokens: image)
         patched.setattr(made.model, "embed_text", lambda tokens: text)
-        patched.setattr(made.model.image_encoder, "forward", lambda pixels: None)
-        patched.setattr(made.model.text_encoder, "forward", lambda ids, mask: Tokens(text, mask, text))
+        patched.setattr(made.model.image_encoder, "forward", lambda pixels: seen)
+        patched.setattr(
+            made.model.text_encoder, "forward", lambda ids, mask: read.gather(torch.arange(len(ids)) % len(text))
+        )
         for number in range(times):
             yield toy.step(made, batch, number=number).negatives
 
@@ -481,3 +485,19 @@ def test_without_a_contrast_negatives_are_drawn_uniformly(toy):
     assert abs(float(share[2]) - 0.5) < 4 * 0.025
     with pytest.raises(VlzooError, match="no objective of this recipe offers 'contrast'\n  -> add `itc`"):
         _ = toy.step(made, batch).similarity
+
+
+def test_the_page_of_what_a_step_offers_names_all_of_it_and_no_more(toy, root):
+    rows = re.findall(
+        r"^\| `(\w+)(?:\(.*?\))?` \|(.*)\|(.*)\|(.*)\|$", (root / "docs/step.md").read_text(), re.MULTILINE
+    )
+    named = [row[0] for row in rows]
+    assert len(named) == len(set(named))
+    assert all(cell.strip() for row in rows for cell in row)
+    made = toy.system({"itm": ITM()})
+    step = toy.step(made, toy.batch(4))
+    assert {*named} == {name for name in dir(step) if not name.startswith("_")}
+    # The first table is of the passes: the student's methods, the teacher's alike.
+    passes = {name for name in dir(step.student) if not name.startswith("_")}
+    first = named[: named.index("student")]
+    assert {*first} == passes & {*named} - {"model"}

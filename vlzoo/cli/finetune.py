@@ -31,5 +31,5 @@ def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
     from vlzoo.runs.run import Run
 
     given, run = TrainOptions(start=start, **options), Run(start)
-    checked = task_recipe(task, run.tree(), recipe=recipe, sets=given.sets, extra=given.extra)
+    checked = task_recipe(task, run.checked().tree, recipe=recipe, sets=given.sets, extra=given.extra)
     train_checked(checked, given.out or run.finetuned(task).folder, given)

@@ -14,10 +14,11 @@ from vlzoo.cli.output import outlets
 from vlzoo.door.plugins import door
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.screen import takes_escapes
+from vlzoo.signals import answered, interrupt
 
 COMMANDS = {
     "list": "every part, and which package and version supplied it",
-    "show": "one part's options, types, defaults and paper; or a recipe",
+    "show": "one part's options, types, defaults and paper; a recipe; or a run",
     "check": "all mistakes of a recipe at once; --cost adds parameters and FLOPs",
     "doctor": "the environment, the plugins, and what is wrong with them",
     "data": "make, check and describe data",
@@ -139,9 +140,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(argv: list[str] | None = None) -> int:
-    """The exit code of one call; 2 for a user's mistake, 130 after Ctrl-C."""
+    """The exit code of one call; 2 for a user's mistake, 130 after Ctrl-C, SIGTERM, SIGHUP or SIGUSR1."""
     try:
-        result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
+        with answered(interrupt):
+            result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VlzooError as error:
         if "_VLZOO_COMPLETE" not in os.environ:  # in the middle of a line that somebody writes

@@ -44,9 +44,9 @@ def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
     others      {"name": sample, ...} as the task predicts them; annotations in vlzoo's own line format, or --data
     """
     from vlzoo.bench.score import score_files
+    from vlzoo.data.predictions import Files
     from vlzoo.door.plugins import registry
     from vlzoo.errors import VlzooError
-    from vlzoo.task import Files
 
     named = command.options_of(words)
     if len(named) != 1:

@@ -1,8 +1,12 @@
-"""`vlzoo show`: one part's options, types, defaults and paper; or a recipe with the origin of each value."""
+"""`vlzoo show`: one part's options, types, defaults and paper; a recipe with the origin of each value; or a run."""
 
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,13 +19,12 @@ from vlzoo.errors import UnknownName
 from vlzoo.screen import window, wrapped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from vlzoo.config.resolved import Resolved
     from vlzoo.door.parts import Part
 
 
 @click.command("show")
-@click.argument("name", metavar="PART|RECIPE", shell_complete=completing(parts(), recipes, files=True))
+@click.argument("name", metavar="PART|RECIPE|RUN", shell_complete=completing(parts(), recipes, files=True))
 @click.option("--resolved", is_flag=True, help="A recipe with every value written out, and where it comes from.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe first.")
 @click.option(
@@ -34,11 +37,18 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, ...], json_: bool) -> None:
-    """Show what a part is and takes, or what a recipe says.
+    """Show what a part is and takes, what a recipe says, or what a run is.
 
     PART is a name (itc), a kind with a name (objective/itc) or a distribution with a name (vlzoo:itc).
     RECIPE is a file, or a name such as albef or tasks/vqa.
+    RUN is a run's folder: its parts, plugins, data, steps, checkpoints and figures; --resolved shows its recipe.
     """
+    if (Path(name) / "recipe.yaml").is_file() and not (sets or extra):
+        _show_run(name, resolved, json_)
+        with suppress(UnknownName):  # `run` is a model family, too, and a usual name of a run
+            part = registry().search(name)[0]
+            click.echo(f"{name!r} is a part, too: vlzoo show {part.kind}/{part.name}", err=True)
+        return
     if resolved or sets or extra or name.endswith((".yaml", ".yml")):
         _show_resolved(name, sets, extra, json_)
         return
@@ -53,6 +63,65 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
     for index, part in enumerate(parts):
         click.echo("\n" * bool(index), nl=False)
         _show_recipe(part) if part.kind == "method" else _show_part(part)
+
+
+def _show_run(name: str, resolved: bool, json_: bool) -> None:
+    from vlzoo.config.resolved import rows
+    from vlzoo.runs.run import Run
+    from vlzoo.runs.summary import summary
+
+    run = Run(Path(name))
+    if resolved:
+        _print_values(rows(run.checked()), json_)
+        return
+    found = summary(run)
+    if json_:
+        as_json([{"kind": "run", **found}])
+        return
+    click.echo(click.style(f"run {found['run']}", bold=True) + f"  (of {found['recipe']}, vlzoo {found['vlzoo']})")
+    table([[key, value] for key, value in _run_lines(found) if value], wrap=1)
+    if found["figures"]:
+        click.echo("figures")
+        table([_figure_line(each, found["run"]) for each in found["figures"]], indent=2)
+
+
+def _run_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """A run's summary, a line a row."""
+    number, noted = "{:,}".format, found["steps"]
+    steps = f"{number(found['step'])} of {number(noted)}" if noted else number(found["step"])
+    kept, best = ", ".join(map(str, found["checkpoints"])) or "none", found["best"]
+    last = {name: value for name, value in (found["last"] or {}).items() if isinstance(value, float) and name != "time"}
+    return [
+        ("started", str(found["started"] or "")),
+        ("command", shlex.join(map(str, found["command"] or ()))),
+        ("seed", str(found["seed"])),
+        ("task", found["task"] or ""),
+        *((place.replace("_", " ").replace(".", " "), part) for place, part in found["parts"].items()),
+        ("objectives", ", ".join(found["objectives"])),
+        ("parameters", number(found["parameters"]) if found["parameters"] else ""),
+        *(("data", f"{d['name']}, {number(d['samples'])} samples, {d['fingerprint']}") for d in found["data"]),
+        *(("plugin", _plugin_line(each)) for each in found["plugins"]),
+        ("steps", steps),
+        ("checkpoints", kept),
+        ("best", f"step {best['step']}: {best['metric']} {best['value']:.2f}" if best else ""),
+        ("last losses", ", ".join(f"{name} {value:.4g}" for name, value in last.items())),
+        ("fine-tuned", ", ".join(found["finetuned"])),
+    ]
+
+
+def _plugin_line(plugin: dict[str, Any]) -> str:
+    now = plugin["now"]
+    changed = "; not installed now" if now is None else f"; now {now}" if now != plugin["version"] else ""
+    used = f" ({', '.join(plugin['parts'])})" if plugin["parts"] else ""
+    return f"{plugin['name']} {plugin['version']}{used}{changed}"
+
+
+def _figure_line(score: dict[str, Any], run: str) -> list[str]:
+    low_high = score["interval"]
+    interval = f"[{low_high[0]:.2f}, {low_high[1]:.2f}]" if low_high else ""
+    value = f"{score['value']:.2f} {score['unit']}" if isinstance(score["value"], float) else str(score["value"])
+    tuned = "" if score["run"] == run else f"of {score['run']}"
+    return [str(score["protocol"]), str(score["metric"]), value, interval, str(score["data"]), tuned]
 
 
 def _recipe_file(name: str, missing: UnknownName) -> Path:
@@ -103,7 +172,10 @@ def _show_resolved(name: str, sets: tuple[str, ...], extra: tuple[str, ...], jso
     from vlzoo.config.check import load
     from vlzoo.config.resolved import rows
 
-    values = rows(load(name, sets=sets, extra=extra))
+    _print_values(rows(load(name, sets=sets, extra=extra)), json_)
+
+
+def _print_values(values: Sequence[Resolved], json_: bool) -> None:
     if json_:
         as_json([{"key": key, "value": value, "origin": origin} for key, value, origin in values])
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vlzoo.cli.complete import OBJECTIVES
+from vlzoo.errors import VlzooError
 
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
@@ -28,6 +29,7 @@ class TrainOptions:
         sets: `--set` changes.
         extra: `--with` objectives.
         resume: go on where an interrupted run stopped.
+        overwrite: delete the run that is there.
         device: its name; None: a GPU where there is one.
     """
 
@@ -37,6 +39,7 @@ class TrainOptions:
     sets: tuple[str, ...]
     extra: tuple[str, ...]
     resume: bool
+    overwrite: bool
     device: str | None
 
 
@@ -49,6 +52,11 @@ def train_options(command: Command) -> Command:
             "--with", "extra", multiple=True, metavar="OBJECTIVE", shell_complete=OBJECTIVES, help="Add an objective."
         ),
         click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Delete the run that is there, with all that was fine-tuned and measured from it, and train anew.",
+        ),
         click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one."),
     )
     for option in reversed(options):
@@ -57,10 +65,17 @@ def train_options(command: Command) -> Command:
 
 
 def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
-    """Train, and say what came of it."""
+    """Train, and say what came of it.
+
+    Raises:
+        VlzooError: what was given does not go together, or anything that `train` refuses.
+    """
+    if given.resume and given.overwrite:
+        raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
     from vlzoo.models.precision import device_of
 
     device = device_of(given.device)
+    from vlzoo.runs.run import Run
     from vlzoo.train.launch import Job, train
 
     def say(line: str) -> None:
@@ -72,10 +87,13 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
 
         measure = Measuring(checked.recipe, given.data_root, device, say)
     try:
-        run = train(Job(checked, out, given.data_root, given.start, given.resume, device, say, measure))
+        run = train(
+            Job(checked, out, given.data_root, given.start, given.resume, given.overwrite, device, say, measure)
+        )
     except KeyboardInterrupt as stopped:
         if stopped.args:
-            say(f"{out}: stopped by {stopped.args[0]}; go on with --resume")
+            then = "go on with --resume" if Run(out).checkpoints() else "nothing was saved yet"
+            say(f"{out}: stopped by {stopped.args[0]}; {then}")
         raise
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}

@@ -8,32 +8,21 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
-from pydantic import BaseModel
-
 from vlzoo.config import schema
 from vlzoo.config.compose import compose
 from vlzoo.config.model_fit import model_problems
-from vlzoo.config.references import references
+from vlzoo.config.part_problems import found_part, option_problems, part_problems
 from vlzoo.config.schema_problems import schema_problems
 from vlzoo.config.sides import sides_problems
 from vlzoo.config.training_problems import training_problems
 from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.config.values import misfit
-from vlzoo.door.options import Schema, schema_of
-from vlzoo.door.parts import Part
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
-from vlzoo.errors import Problem, RecipeError, UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import Problem, RecipeError, did_you_mean
 
 PARTS = ("data", "augment")
 """The keys of a stream that name a part."""
-
-BESIDE: dict[str, type[BaseModel]] = {
-    "tokenizer": schema.Tokenizer,
-    "start": schema.Start,
-    "objectives": schema.ObjectiveRef,
-    "validation": schema.Validation,
-}
-"""Sections whose own keys stand beside a part's options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +61,7 @@ def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
         RecipeError: holds every mistake.
     """
     problems = list(schema_problems(tree))
-    problems += _part_problems(tree)
+    problems += part_problems(tree)
     problems += _fit_problems(tree)
     problems += () if trained else (*_tokenizer_problems(tree), *training_problems(tree), *sides_problems(tree))
     if problems:
@@ -83,44 +72,6 @@ def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:
 def _place(problem: Problem) -> tuple[str, int, str]:
     file, _, line = problem.where.rpartition(":")
     return (file, int(line), problem.path) if line.isdigit() else (problem.where, 0, problem.path)
-
-
-def _part_problems(tree: Tree, *, whole: bool = True) -> Iterator[Problem]:
-    """Unknown parts and what is wrong with their options; unless `whole`, the options needed may stand elsewhere."""
-    for kind, path, name, options in references(tree.data):
-        where = tree.origin((*path, "part"))
-        try:
-            part = registry().find(kind, name)
-            yield from _option_problems(part, schema_of(part), options, path, tree)
-            if whole:
-                yield from _missing_options(part, schema_of(part), options, path, tree)
-        except UnknownName as error:
-            yield Problem(where, dotted(path), error.what, error.fix)
-        except VlzooError as error:
-            yield Problem(where, dotted(path), str(error))
-
-
-def _option_problems(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:
-    """What is wrong with a part's options."""
-    types = {option.name: option for option in known.options}
-    for name, value in given.items():
-        where, here = tree.origin((*path, name)), dotted((*path, name))
-        if name not in types:
-            if not known.open:
-                what = f"{part.kind} {part.name!r} takes no option {name!r}"
-                keys = BESIDE[str(path[0])].model_fields if path[0] in BESIDE and part.kind != "data" else ()
-                said = "keys and options" if keys else "options"
-                yield Problem(where, here, what, did_you_mean(name, [*types, *keys], what=said))
-        elif reason := misfit(value, types[name].type):
-            yield Problem(where, here, reason)
-
-
-def _missing_options(part: Part, known: Schema, given: dict[str, Any], path: Path_, tree: Tree) -> Iterator[Problem]:
-    # A data source's folder comes from --data-root, so its recipe leaves it out.
-    found_later = {"root"} if part.kind == "data" else set()
-    for name in [option.name for option in known.options if option.default is None]:
-        if name not in given and name not in found_later:
-            yield Problem(tree.origin(path), dotted(path), f"{part.kind} {part.name!r} needs the option {name!r}")
 
 
 def _fit_problems(tree: Tree) -> Iterator[Problem]:
@@ -147,11 +98,11 @@ def _validation_problems(tree: Tree, validation: dict[str, Any]) -> Iterator[Pro
     data, streams = tree.data, _streams(tree)
     named = _mapping(validation.get("data"))
     usual = _section(data, "bench").get("data") or (streams[0].get("data") if streams else data.get("data"))
-    part = _found("data", _mapping(usual).get("part") or usual)
+    part = found_part("data", _mapping(usual).get("part") or usual)
     if part is not None and named and not named.get("part"):
         options = {name: value for name, value in named.items() if name != "part"}
-        yield from _option_problems(part, schema_of(part), options, ("validation", "data"), tree)
-    if _found("task", validation.get("task") or data.get("task")) is None:
+        yield from option_problems(part, schema_of(part), options, ("validation", "data"), tree)
+    if found_part("task", validation.get("task") or data.get("task")) is None:
         taken = {option.name for each in registry().of("task") for option in schema_of(each).options}
         known = {*schema.Validation.model_fields, *taken}
         for name in validation:
@@ -159,15 +110,6 @@ def _validation_problems(tree: Tree, validation: dict[str, Any]) -> Iterator[Pro
                 path: Path_ = ("validation", name)
                 fix = did_you_mean(name, known, what="keys and options of tasks")
                 yield Problem(tree.origin(path), dotted(path), f"there is no key {name!r} here", fix)
-
-
-def _found(kind: str, name: Any) -> Part | None:
-    """A part whose options can be read; None where there is none of the name, as is said elsewhere."""
-    try:
-        part = registry().find(kind, name) if isinstance(name, str) else None
-        return part if part is not None and schema_of(part) else None
-    except VlzooError:
-        return None
 
 
 def _bench_problems(tree: Tree, bench: dict[str, Any]) -> Iterator[Problem]:
@@ -247,7 +189,7 @@ def _start_problems(tree: Tree) -> Iterator[Problem]:
 def _tokenizer_problems(tree: Tree) -> Iterator[Problem]:
     """A vocabulary to be built from data by a part that can't; a task's model comes with the words of its run."""
     wanted = _section(tree.data, "tokenizer")
-    part = _found("tokenizer", wanted.get("part", schema.Tokenizer().part))
+    part = found_part("tokenizer", wanted.get("part", schema.Tokenizer().part))
     if part is None or wanted.get("vocab", "data") != "data" or tree.data.get("task"):
         return
     known = schema_of(part)
@@ -268,6 +210,7 @@ def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
     data = tree.data
     places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
     places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
+    places.append((("token_mask",), data.get("token_mask")))
     places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
     for index, stream in enumerate(_streams(tree)):
         places += [(("streams", index, name), stream.get(name)) for name in PARTS]
@@ -293,5 +236,5 @@ def _finetune_problems(tree: Tree, finetune: dict[str, Any]) -> Iterator[Problem
             )
         inner = Tree(changed, {each[2:]: where for each, where in tree.origins.items() if each[:2] == path})
         bench = _bench_problems(inner, _section(changed, "bench"))
-        for problem in (*schema_problems(inner), *_part_problems(inner, whole=False), *bench):
+        for problem in (*schema_problems(inner), *part_problems(inner, whole=False), *bench):
             yield dataclasses.replace(problem, path=f"{dotted(path)}.{problem.path}")

@@ -7,7 +7,9 @@ from typing import Any
 
 from vlzoo.config.check import Checked
 from vlzoo.config.references import references
+from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import Path_, dotted, leaves
+from vlzoo.config.values import beyond, constant, misfit
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 
@@ -50,6 +52,40 @@ def _origin(checked: Checked, path: Path_) -> str:
 
 def _item(held: Any, step: str | int) -> Any:
     return held[step] if isinstance(held, list) and isinstance(step, int) and step < len(held) else _ABSENT
+
+
+GIVEN = {
+    "text_encoder": ("vocab",),
+    "fusion": ("image_width", "text_width"),
+    "decoder": ("vocab", "memory_width"),
+    "tokenizer": ("vocab", "texts", "size"),
+    "data": ("root",),
+}
+"""Options that follow from a part's neighbours, its data or the command line where a recipe leaves them out."""
+
+
+def whole(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data with the options that were left at their defaults, as its parts' sources say.
+
+    A default that is no plain value (the name of a list, say) is left out, and so are the options in `GIVEN`.
+
+    >>> whole(recipe)["model"]["fusion"]["images"]
+    1
+    """
+    data: dict[str, Any] = recipe.model_dump(mode="json")
+    for kind, path, name, given in list(references(data)):
+        if kind == "task":
+            continue
+        section: Any = data
+        for step in path:
+            section = section[step]
+        for option in schema_of(registry().find(kind, name)).options if isinstance(section, dict) else ():
+            if option.name in given or option.name in GIVEN.get(kind, ()) or option.default is None:
+                continue
+            known, value = constant(option.default)
+            if known and not beyond(value) and misfit(value, option.type) is None:
+                section[option.name] = value
+    return data
 
 
 def _option_defaults(checked: Checked) -> Iterator[tuple[Path_, tuple[Any, str]]]:

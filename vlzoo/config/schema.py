@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+# What float32, a whole number of a tensor's size, and one that a float still counts exactly can hold. `check` finds
+# what is beyond before torch does.
+Positive = Annotated[float, Field(gt=0, le=3.4e38)]
+NotNegative = Annotated[float, Field(ge=0, le=3.4e38)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+Samples = Annotated[int, Field(gt=0, lt=2**53)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Strict(BaseModel):
@@ -70,10 +80,10 @@ class Temperature(Strict):
     fine-tuning has the model of its run and objectives of its own.
     """
 
-    initial: PositiveFloat = 0.07
+    initial: Positive = 0.07
     learned: bool = True
-    low: PositiveFloat = 0.001
-    high: PositiveFloat = 0.5
+    low: Positive = 0.001
+    high: Positive = 0.5
 
 
 class Model(Strict):
@@ -83,7 +93,7 @@ class Model(Strict):
     text_encoder: Ref | None = None
     fusion: Ref | None = None
     decoder: Ref | None = None
-    joint: PositiveInt | None = 256
+    joint: Count | None = 256
     temperature: Temperature = Temperature()
 
 
@@ -98,10 +108,10 @@ class Tokenizer(BaseModel):
 
     part: str = "wordpiece"
     vocab: str = "data"
-    size: PositiveInt = 30522
+    size: Annotated[int, Field(ge=6, lt=2**31)] = 30522  # five special tokens and a word
     sep: bool = False
-    max_length: PositiveInt = 25
-    max_words: PositiveInt = 30
+    max_length: Annotated[int, Field(ge=2, lt=2**31)] = 25  # [CLS] and a word
+    max_words: Count = 30
 
     @property
     def options(self) -> dict[str, Any]:
@@ -131,9 +141,9 @@ class Start(BaseModel):
 class Teacher(Strict):
     """The momentum teacher: how slowly it follows, and how much its soft targets count (`alpha`, ramped)."""
 
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.995
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.4
-    ramp_epochs: Annotated[float, Field(ge=0)] = 1.0
+    momentum: Share = 0.995
+    alpha: Share = 0.4
+    ramp_epochs: NotNegative = 1.0
     start: Literal["student", "fresh"] = "student"
 
 
@@ -153,35 +163,35 @@ class Stream(Strict):
     rows: RowsRef | None = None
     augment: Ref | None = None
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-    batch: PositiveInt | None = None
+    batch: Count | None = None
 
 
 class Train(Strict):
     """How long, how fast, and how it is kept. Lengths are in samples: they do not depend on the devices."""
 
-    epochs: PositiveFloat | None = None
+    epochs: Positive | None = None
     epoch_of: str | None = None
-    samples: PositiveInt | None = None
-    batch: PositiveInt = 64
+    samples: Samples | None = None
+    batch: Count = 64
     draw: Literal["each", "one"] = "each"
     update: Literal["each", "sum"] = "each"
-    lr: PositiveFloat = 1e-4
-    fresh_factor: PositiveFloat = 1.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: PositiveFloat = 1e-8
+    lr: Positive = 1e-4
+    fresh_factor: Positive = 1.0
+    weight_decay: NotNegative = 0.02
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    eps: Positive = 1e-8
     decay: str = "matrices"
     schedule: str = "cosine"
-    warmup_samples: Annotated[int, Field(ge=0)] = 0
-    warmup_lr: Annotated[float, Field(ge=0)] = 1e-5
-    min_lr: Annotated[float, Field(ge=0)] = 1e-5
-    clip: PositiveFloat | None = None
+    warmup_samples: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    warmup_lr: NotNegative = 1e-5
+    min_lr: NotNegative = 1e-5
+    clip: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: int = 0
-    workers: Annotated[int, Field(ge=0)] = 2
-    log_every: PositiveInt = 20
-    save_every: PositiveInt = 1000
-    keep: PositiveInt = 1
+    seed: Seed = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 2
+    log_every: Count = 20
+    save_every: Count = 1000
+    keep: Count = 1
 
 
 class Bench(BaseModel):
@@ -193,7 +203,7 @@ class Bench(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
     data: Ref | None = None
-    batch: PositiveInt = 64
+    batch: Count = 64
 
     def options_of(self, task: Collection[str], known: Collection[str]) -> dict[str, Any]:
         """The options of one task, by its names (bare and `dist:name`), of which it takes `known`."""
@@ -211,11 +221,11 @@ class Validation(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
-    every: PositiveFloat = 1.0
+    every: Positive = 1.0
     task: str | None = None
     metric: str | None = None
     data: Ref | None = None
-    batch: PositiveInt | None = None
+    batch: Count | None = None
 
     @property
     def options(self) -> dict[str, Any]:

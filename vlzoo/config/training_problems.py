@@ -1,7 +1,11 @@
-"""What is wrong with how a recipe trains: its streams, its epochs, its validation. A run that is there is past it."""
+"""What is wrong with how a recipe trains: its objectives, its streams, its epochs, its validation.
+
+A run that is there is past it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,14 +18,28 @@ WITHOUT_EPOCHS = ("vlzoo:cosine", "vlzoo:linear", "vlzoo:constant")
 """Schedules that do not read how long an epoch is; of a plugin's it isn't known."""
 
 
+LOGGED = ("step", "samples", "lr", "samples_per_s", "time", "validation")
+"""Names that stand in the metrics already: a figure of one of them would take its place."""
+
+NAMES = "use letters, digits, `-` and `_`"
+
+
+_NAME = re.compile(r"\w[\w:+-]*")
+
+LARGEST = 3.4e38
+"""Of a float32."""
+
+
 def training_problems(tree: Tree) -> Iterator[Problem]:
-    """Streams of one name, steps that could draw nothing, epochs of nobody knows which stream, validation of no task.
+    """Nothing to learn, names that can't be, steps that could draw nothing, epochs of nobody knows which stream.
 
     Values of a wrong type are left to others.
     """
     written = tree.data.get("streams")
     streams = [_mapping(each) for each in written] if isinstance(written, list) else []
     train = _mapping(tree.data.get("train"))
+    yield from _objectives(tree, streams)
+    yield from _temperature(tree, _mapping(_mapping(tree.data.get("model")).get("temperature")))
     yield from _names(tree, streams)
     yield from _probabilities(tree, streams, train)
     yield from _epochs(tree, [_name(stream) for stream in streams] or ["main"], train)
@@ -39,15 +57,57 @@ def _name(stream: Mapping[str, Any]) -> str:
     return str(stream.get("name", schema.Stream.model_fields["name"].default))
 
 
+def _objectives(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Nothing that is to be learned; weights that would make a loss larger; names that can't be."""
+    written = tree.data.get("objectives")
+    on = {str(name): value for name, value in _mapping(written).items() if isinstance(value, dict)}
+    weights = {name: value.get("weight", 1.0) for name, value in on.items()}
+    for name, weight in weights.items():
+        path: Path_ = ("objectives", name, "weight")
+        if isinstance(weight, int | float) and not 0 <= weight <= LARGEST:
+            what = f"{weight!r} does not fit: wanted a number from 0 to {LARGEST:g}"
+            yield Problem(tree.origin(path), dotted(path), what, "a loss is made smaller, and 0 leaves it out")
+    for name in on:
+        if not _NAME.fullmatch(name) or name in LOGGED:
+            path = ("objectives", name)
+            fix = f"{NAMES}, and say which part is meant: `NAME: {{part: {name or 'PART'}}}`"
+            yield Problem(tree.origin(path), dotted(path), f"no objective can be called {name!r}", fix)
+    has_data = bool(tree.data.get("data") or streams)
+    if isinstance(written, dict) and has_data and not any(weights.values()):  # without either it is to be extended
+        path = ("objectives",)
+        yield Problem(tree.origin(path), dotted(path), *nothing_to_learn(bool(on)))
+    for index, stream in enumerate(streams):
+        if stream.get("objectives") == []:
+            path = ("streams", index, "objectives")
+            yield Problem(tree.origin(path), dotted(path), "the stream names no objective", "leave the key out for all")
+
+
+def nothing_to_learn(weighed: bool = False) -> tuple[str, str]:
+    """What is said of a recipe that would train nothing, and the remedy; `weighed`: by weights of 0 alone."""
+    what = "every objective has weight 0" if weighed else "no objective is on, so there is nothing to learn"
+    return what, "switch one on: `--with itm`, or `objectives: {itm: {}}`"
+
+
+def _temperature(tree: Tree, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Bounds of the temperature that leave it no room."""
+    known = {name: written.get(name, each.default) for name, each in schema.Temperature.model_fields.items()}
+    low, first, high = (known[name] for name in ("low", "initial", "high"))
+    if all(isinstance(each, int | float) for each in (low, first, high)) and not low <= first <= high:
+        path: Path_ = ("model", "temperature")
+        what = f"the temperature starts at {first} and is to stay within {low} to {high}"
+        yield Problem(tree.origin(path), dotted(path), what, "give low <= initial <= high")
+
+
 def _names(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Problem]:
     """Streams of one name: whether one is drawn, and what is logged of it, goes by its name."""
     seen: dict[str, int] = {}
     for index, stream in enumerate(streams):
         first = seen.setdefault(_name(stream), index)
         path: Path_ = ("streams", index, *(("name",) if "name" in stream else ()))
-        if _name(stream) == "validation":
-            what = "no stream can be called 'validation'"
-            yield Problem(tree.origin(path), dotted(path), what, "its figures would be taken for those of validation")
+        if not _NAME.fullmatch(_name(stream)) or _name(stream) in LOGGED:
+            what = f"no stream can be called {_name(stream)!r}"
+            why = f"{NAMES}: its figures are logged as NAME/OBJECTIVE, and {', '.join(LOGGED)} are others"
+            yield Problem(tree.origin(path), dotted(path), what, why)
         if first != index:
             what = f"streams {first} and {index} are both called {_name(stream)!r}"
             yield Problem(tree.origin(path), dotted(path), what, "give each a name of its own: `name: NAME`")

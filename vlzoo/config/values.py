@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Optional, Union
 
@@ -91,6 +93,62 @@ def _reason(error: ValidationError, value: Any, annotation: str) -> str:
     inside = "".join(f"[{step}]" for step in detail["loc"])
     said = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{shown(value)} is no {annotation}" + (f" (at {inside}: wanted {said})" if inside else f" (wanted {said})")
+
+
+def constant(text: str) -> tuple[bool, Any]:
+    """Whether a default, as a source writes it, is a plain value, and the value as YAML has it.
+
+    >>> constant("(3 / 4, None)"), constant("OPERATIONS")
+    ((True, [0.75, None]), (False, None))
+    """
+    try:
+        return True, _value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, ArithmeticError):
+        return False, None
+
+
+_ARITHMETIC: dict[type[ast.operator | ast.unaryop], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.USub: operator.neg,
+}
+
+
+def _value(node: ast.expr) -> Any:
+    """What an expression of plain values means; raises ValueError for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
+        return node.value
+    if isinstance(node, ast.Tuple | ast.List):
+        return [_value(each) for each in node.elts]
+    if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
+        return {
+            str(ast.literal_eval(key)): _value(held) for key, held in zip(node.keys, node.values, strict=True) if key
+        }
+    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        return _ARITHMETIC[type(node.op)](_number(node.left), _number(node.right))
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _ARITHMETIC:
+        return _ARITHMETIC[type(node.op)](_number(node.operand))
+    raise ValueError(ast.unparse(node))
+
+
+def _number(node: ast.expr) -> int | float:
+    value = _value(node)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(ast.unparse(node))
+    return value
+
+
+def beyond(value: Any) -> bool:
+    """Whether a value is a number that no part can compute with: not finite, or no whole number of 64 bits.
+
+    >>> beyond(float("nan")), beyond(2**64), beyond(-3), beyond("nan")
+    (True, True, False, False)
+    """
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def shown(value: Any) -> str:

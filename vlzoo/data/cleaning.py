@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from vlzoo.data.decoding import MAX_PIXELS
 from vlzoo.data.faults import Faults
-from vlzoo.data.reading import short, typed
+from vlzoo.data.fields import short, typed
 from vlzoo.errors import DataError
 from vlzoo.types import Box
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.reading import short
+from vlzoo.data.fields import short
 from vlzoo.errors import DataError
 from vlzoo.files import write_text
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import atexit
+import os
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +18,7 @@ from torch.utils.data import DataLoader
 from vlzoo.batch import Batch
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.errors import TrainingError, VlzooError
+from vlzoo.signals import held_back, ignore_stops
 
 
 class Place(NamedTuple):
@@ -129,21 +136,48 @@ class CatchingCollator:
             return Caught.of(error)
 
 
-def endless(reader: Reader, collator: Collator, order: Order, *, workers: int = 0) -> Iterator[Batch]:
+def endless(reader: Reader, collator: Collator, order: Order, *, workers: int = 0) -> Generator[Batch, None, None]:
     """Batches without end, decoded by `workers` processes ahead of time; 0: in this process.
+
+    The workers ignore what asks a process to end, as a signal to the whole group does: this process decides. They end
+    when the generator is closed, and when this process ends, however it does.
 
     Raises:
         VlzooError: a sample can't be read or does not fit.
     """
+    until, held = Pipe(duplex=False)
     loader: DataLoader[Batch | Caught] = DataLoader(
         CatchingReader(reader),  # type: ignore[arg-type]
         batch_sampler=order,
         collate_fn=CatchingCollator(collator),
         num_workers=workers,
-        persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=partial(_begin, until, held) if workers else None,
     )
-    for made in loader:
-        if isinstance(made, Caught):
-            raise made.kind(made.what, where=made.where, fix=made.fix)
-        yield made
+    # A program may end without closing the generator, and Python then waits for the workers.
+    atexit.register(held.close)
+    try:
+        with held_back():
+            batches = iter(loader)
+        for made in batches:
+            if isinstance(made, Caught):
+                raise made.kind(made.what, where=made.where, fix=made.fix)
+            yield made
+    finally:
+        held.close()
+        until.close()
+        atexit.unregister(held.close)
+
+
+def _begin(until: Connection, held: Connection, _worker: int) -> None:
+    """Make a data worker deaf to requests to end, and end it when nobody holds the other end of the pipe any more."""
+    ignore_stops()
+    held.close()
+    Thread(target=_end, args=(until,), daemon=True).start()
+
+
+def _end(until: Connection) -> None:
+    try:
+        until.recv()  # nothing is ever sent
+    except EOFError:
+        os._exit(0)

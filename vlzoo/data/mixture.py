@@ -31,8 +31,9 @@ from vlzoo.config.tree import Tree, parse
 from vlzoo.data.build import build_source
 from vlzoo.data.cards import Card
 from vlzoo.data.derived import Half, Joined
+from vlzoo.data.fields import need, typed
 from vlzoo.data.permute import Permutation
-from vlzoo.data.reading import need, read_text, typed
+from vlzoo.data.reading import read_text
 from vlzoo.data.records import Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
@@ -246,8 +247,8 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
 
     Args:
         root: the folder that holds a folder for each part.
-        file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 4m-regions, 16m, 16m-regions,
-            full-texts, full-images.
+        file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 4m-regions, 4m-objects, 4m-phrases, 16m,
+            16m-regions, full-texts, full-images.
         seed: of the order in which records come.
         strict: raise where a split's size is not the official one.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vlzoo.data.reading import read_bytes, short
+from vlzoo.data.fields import short
+from vlzoo.data.reading import read_bytes
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import PredictionError
@@ -16,6 +17,23 @@ from vlzoo.types import Row
 
 T = TypeVar("T")
 _SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `vlzoo score` was given.
+
+    Attributes:
+        predictions: the file of predictions.
+        annotations: the file of annotations in its official format; None where the task can do without.
+        allow_missing: samples without a prediction count as wrong, and their number is given.
+        source: a data source in place of annotations; None: the file.
+    """
+
+    predictions: Path
+    annotations: Path | None = None
+    allow_missing: bool = False
+    source: Any = None
 
 
 class Listed(list[Sample]):

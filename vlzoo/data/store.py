@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from vlzoo import __version__
-from vlzoo.data.reading import short
+from vlzoo.data.fields import short
 from vlzoo.errors import DataError
 from vlzoo.files import replacing, write_text
 from vlzoo.resources import cache_dir

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlzoo.data.reading import Record, loads, read_json, read_lines, short, typed
+from vlzoo.data.fields import short, typed
+from vlzoo.data.reading import Record, loads, read_json, read_lines
 from vlzoo.errors import DataError
 
 MAX_FIELD = 16 * 2**20

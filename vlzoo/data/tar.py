@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.faults import Faults
-from vlzoo.data.reading import short, typed
+from vlzoo.data.fields import short, typed
 from vlzoo.errors import DataError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vlzoo.errors import PluginError
+from vlzoo.errors import PluginError, raised_in
 
 CORE = "vlzoo"
 """The distribution whose names nobody else can take."""
@@ -90,6 +90,11 @@ class Part:
     options: tuple[Option, ...] | None = None
 
     @property
+    def package(self) -> str:
+        """The package that its code lies in."""
+        return self.target.partition(":")[0].partition(".")[0]
+
+    @property
     def qualified(self) -> str:
         """The name that is never ambiguous: `dist:name`."""
         return f"{self.owner.dist}:{self.name}"
@@ -112,7 +117,7 @@ class Part:
         except BaseException as error:  # SystemExit too: a part must not end the program
             raise PluginError(
                 f"{self.kind} {self.name!r} could not be loaded from {self.target!r}: {type(error).__name__}: {error}",
-                where=str(self.owner),
+                where=", ".join(filter(None, [str(self.owner), raised_in(error, self.package)])),
                 fix="reinstall the plugin or tell its author; `vlzoo doctor` shows what is installed",
             ) from error
         return found

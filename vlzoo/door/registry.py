@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vlzoo.door.blame import blamed
 from vlzoo.door.options import check_names
 from vlzoo.door.parts import CORE, KINDS, Option, Owner, Part
 from vlzoo.errors import PluginError, UnknownName, did_you_mean
@@ -90,11 +91,13 @@ class Registry:
 
         Raises:
             UnknownName: no such part, or no such option.
-            PluginError: its module does not import.
+            PluginError: its module does not import, or its own code fails.
         """
         part = self.find(kind, name)
         check_names(part, options)
-        return part.load()(*args, **options)
+        code = part.load()
+        with blamed(part, "can't be built"):
+            return code(*args, **options)
 
     def add(self, new: Iterable[Part]) -> None:
         """Take in what one plugin registered, all of it or nothing.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
+
+from vlzoo.types import Box
 
 Levels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -78,6 +80,28 @@ def masked(picture: Levels, weight_PP: Floats) -> Levels:
     A likeness: the model scales token vectors, not pixels.
     """
     return _levels(picture * blocks(weight_PP, picture.shape[:2])[..., None])
+
+
+def outlined(
+    picture: Levels, box: Box, scale: tuple[float, float], colour: tuple[int, int, int], *, width: int
+) -> Levels:
+    """The picture with the outline of a box, edged in white so that it is seen on any colour, [H, W, 3].
+
+    Args:
+        picture: levels.
+        box: x, y, width, height in pixels of the stored picture; what lies beyond the edge is not seen.
+        scale: how many pixels of `picture` one of the stored picture has, across and down.
+        colour: red, green, blue.
+        width: of the line, in pixels of `picture`.
+    """
+    drawn, (x, y, across, down) = Image.fromarray(picture), box
+    edges = [x * scale[0], y * scale[1], (x + across) * scale[0], (y + down) * scale[1]]
+    pen, half = ImageDraw.Draw(drawn), width / 2
+    for tone, more in (((255, 255, 255), 1.0), (colour, 0.0)):
+        reach = half + more
+        corners = [edges[0] - reach, edges[1] - reach, edges[2] + reach, edges[3] + reach]
+        pen.rectangle(corners, outline=tone, width=round(2 * reach))
+    return np.asarray(drawn)
 
 
 def blocks(map_PP: Floats, shape: tuple[int, int]) -> Floats:

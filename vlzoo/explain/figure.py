@@ -22,13 +22,13 @@ FORMATS = ("png", "pdf", "svg", "jpg")
 """What a sheet can be written as, by the file's suffix."""
 
 WIDTH = 2.1
-"""Width of a cell, in inches."""
+"""Width of a cell, in inches, where a sheet says nothing else."""
 
 GAP = 0.42
 """Between two rows, for note and title, in inches."""
 
 TITLE, NOTE = 25, 40
-"""Most columns of a title and of a note: what fits a cell; a Chinese character takes two."""
+"""Most columns of a title and of a note: what fits a cell of `WIDTH`; a Chinese character takes two."""
 
 DPI = 120
 """Pixels an inch."""
@@ -59,6 +59,7 @@ class Sheet:
         title: over the sheet.
         lines: below the title, one each.
         foot: under the sheet.
+        width: of a cell, in inches.
     """
 
     cells: Sequence[Cell]
@@ -66,6 +67,7 @@ class Sheet:
     title: str
     lines: Sequence[str] = ()
     foot: str = ""
+    width: float = WIDTH
 
 
 def format_of(file: Path) -> str:
@@ -110,11 +112,11 @@ def draw(sheet: Sheet) -> Figure:
 
     rows = -(-len(sheet.cells) // sheet.columns)
     height, width = sheet.cells[0].picture.shape[:2]
-    wide = max(sheet.columns, 3) * WIDTH
+    wide = max(sheet.columns * sheet.width, 3 * WIDTH)
     heading = wrapped(drawable(sheet.title), int(wide * 9))
     foot = wrapped(drawable(sheet.foot), int(wide * 14)) if sheet.foot else []
     families = list(fonts_of(sheet).families)
-    cell = WIDTH * height / width
+    cell = sheet.width * height / width
     top, bottom = 0.2 * len(heading) + 0.17 * len(sheet.lines) + 0.45, 0.15 * len(foot) + 0.3
     tall = top + rows * cell + (rows - 1) * GAP + bottom
     figure = Figure(figsize=(wide, tall))
@@ -134,7 +136,7 @@ def draw(sheet: Sheet) -> Figure:
         hspace=GAP / cell,
     )
     for i, each in enumerate(sheet.cells):
-        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), each, families)
+        _place(figure.add_subplot(grid[divmod(i, sheet.columns)]), each, families, sheet.width / WIDTH)
     return figure
 
 
@@ -146,12 +148,12 @@ def _write_lines(figure: Figure, lines: Sequence[str], start: float, step: float
         figure.text(0.1 / wide, (start - step * i) / tall, line, ha="left", va="top", parse_math=False, **style)
 
 
-def _place(axes: Axes, cell: Cell, families: list[str]) -> None:
+def _place(axes: Axes, cell: Cell, families: list[str], wider: float) -> None:
     axes.imshow(cell.picture)
     axes.set_xticks([])
     axes.set_yticks([])
     style: dict[str, Any] = {"family": families, "parse_math": False}
-    axes.set_title(shortened(drawable(cell.title), TITLE), fontsize=9, pad=3, **style)
-    axes.set_xlabel(shortened(drawable(cell.note), NOTE), fontsize=7, color="0.4", labelpad=2, **style)
+    axes.set_title(shortened(drawable(cell.title), int(wider * TITLE)), fontsize=9, pad=3, **style)
+    axes.set_xlabel(shortened(drawable(cell.note), int(wider * NOTE)), fontsize=7, color="0.4", labelpad=2, **style)
     for side in axes.spines.values():
         side.set(linewidth=0.4, color="0.8")

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS, lacking
-from vlzoo.config.schema import ObjectiveRef, PartRef, Recipe
-from vlzoo.door.options import schema_of
+from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS
+from vlzoo.config.schema import ObjectiveRef, Recipe
+from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+from vlzoo.models.given import loss_of
+from vlzoo.models.parts import build_part, check_needs
 from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers
 from vlzoo.types import Losses, Spec, Tokens
@@ -107,12 +109,12 @@ class Model(nn.Module):
         """Unit vectors [B, E] of the texts' pooled states."""
         return F.normalize(self.text_projection(text.pooled), dim=-1)
 
-    def meets(self) -> set[str]:
-        """The needs of parts (`vlzoo.config.needs`) that this model meets."""
+    def meets(self, teacher: bool = False) -> set[str]:
+        """The needs of parts (`vlzoo.config.needs`) that this model meets, with a `teacher` or without."""
         met = {name for name in ("text_encoder", "fusion", "decoder") if self.has(name)}
         if self.has("text_encoder") and self.text_encoder.reads_whole:
             met.add("pooled_text")
-        return met | ({"joint"} if self.joint else set())
+        return met | ({"joint"} if self.joint else set()) | ({"teacher"} if teacher else set())
 
     def spec(
         self,
@@ -167,7 +169,10 @@ class System(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.objectives = nn.ModuleDict(dict(objectives))
+        try:
+            self.objectives = nn.ModuleDict(dict(objectives))
+        except KeyError as error:  # `keys`, `train`: names that torch's own class has
+            raise VlzooError(f"no objective can be called so: {error.args[0]}", fix="choose another name") from None
         self.weights = dict(weights)
         self.token_mask = token_mask
 
@@ -179,7 +184,7 @@ class System(nn.Module):
             objectives: names of those that take part, in the order they run; None: all.
         """
         known = self.named_objectives()
-        losses = {name: known[name](step) for name in (known if objectives is None else objectives)}
+        losses = {name: loss_of(name, known[name], step) for name in (known if objectives is None else objectives)}
         means = {name: step.columns.mean(loss) for name, loss in losses.items()}
         total = sum((self.weights[name] * mean for name, mean in means.items()), torch.zeros(()))
         return Losses(losses, total)
@@ -237,8 +242,9 @@ def build_system(
     mask = recipe.token_mask
     token_mask: TokenMask | None = registry().build("token_mask", mask.part, **mask.options) if mask else None
     if mask and token_mask is not None:
-        check_needs(f"token_mask {mask.part}", token_mask.needs, model, spec)
-        token_mask.build(spec)
+        check_needs(f"token_mask {mask.part}", token_mask.needs, model.meets(spec.teacher))
+        with blamed(registry().find("token_mask", mask.part), "can't be built"):
+            token_mask.build(spec)
     return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()}, token_mask)
 
 
@@ -277,24 +283,8 @@ def build_objective(name: str, ref: ObjectiveRef, spec: Spec, model: Model) -> O
         VlzooError: the model lacks what it needs.
     """
     objective: Objective = registry().build("objective", ref.part or name, **ref.options)
-    check_needs(f"objective {name}", objective.needs, model, spec)
-    objective.build(spec)
-    objective.meet(model)
+    check_needs(f"objective {name}", objective.needs, model.meets(spec.teacher))
+    with blamed(registry().find("objective", ref.part or name), "can't be built"):
+        objective.build(spec)
+        objective.meet(model)
     return objective
-
-
-def check_needs(who: str, needs: Sequence[str], model: Model, spec: Spec) -> None:
-    """Refuse a part that needs of the model, or of its teacher, what it lacks.
-
-    Raises:
-        VlzooError: says what, and the remedy.
-    """
-    if refused := lacking(who, needs, model.meets() | ({"teacher"} if spec.teacher else set())):
-        raise VlzooError(refused[0], fix=refused[1])
-
-
-def build_part(kind: str, ref: PartRef, derived: Mapping[str, Any]) -> Any:
-    """Build a part of the model; `derived` options are given where it takes them and the recipe does not."""
-    known = schema_of(registry().find(kind, ref.part)).names
-    follows = {name: value for name, value in derived.items() if name in known}
-    return registry().build(kind, ref.part, **{**follows, **ref.options})

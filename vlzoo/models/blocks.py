@@ -13,6 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.errors import VlzooError
 from vlzoo.models.attention import attend, attend_with_map, join_heads, split_heads
 from vlzoo.models.gelu_linear import gelu_linear
 
@@ -39,12 +40,17 @@ class Residual(nn.Module):
         inner: width of what is added.
         width: D.
         dropout: chance of dropping a number.
+
+    Raises:
+        VlzooError: that is no chance.
     """
 
     def __init__(self, inner: int, width: int, dropout: float) -> None:
         super().__init__()
         self.dense = nn.Linear(inner, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)
+        if not 0 <= dropout <= 1:
+            raise VlzooError(f"dropout can't be {dropout!r}", fix="give a chance from 0 to 1")
         self.dropout = dropout
 
     def forward(self, inner: Tensor, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Any timm model as image encoder: its feature map as tokens.
 
-Legend: M images, N tokens, D width, h and w rows and columns of the grid.
+Legend: M images, N tokens, G those of the grid, D width, h and w rows and columns of the grid.
 """
 
 from __future__ import annotations
@@ -13,23 +13,16 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vlzoo.errors import CheckpointError, UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
 from vlzoo.models.gelu_linear import join_gelu
-from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.positions import resize_positions, resize_relative
+from vlzoo.models.timm_weights import load_image_weights, own_grid, resized
 from vlzoo.resources import package_weights
 from vlzoo.types import Tokens
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """What pictures are normalised with everywhere in vlzoo, as in ALBEF and X-VLM, DeiT and Swin included."""
-
-_HEADS = ("head", "fc", "classifier")
-"""Beginnings of names that belong to a classifier, or to the norm in front of it."""
-
-_STEM = "_conv_stem"
-"""What the first layer is called in the `efficientnet_pytorch` line."""
 
 
 class TimmEncoder(ImageEncoder):
@@ -45,8 +38,8 @@ class TimmEncoder(ImageEncoder):
         pretrained_path: local weights file; the position table is resized to `image_size`.
         package: installed pip package that holds a .pth or .safetensors file for this model.
         positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place.
-        first: `mean`: the mean of the grid stands before it as a token, for fusions that read a whole picture there, as
-            X-VLM's Swin; empty: what the model has.
+        first: `mean`: the mean of the grid (`merged`) stands before it as a token, for fusions that read a whole
+            picture there, as X-VLM's Swin; empty: what the model has.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
         own_colours: bring the pixels back to the mean and deviation that timm's weights were made with.
         frozen: leave timm's weights and batch statistics as they are.
@@ -72,6 +65,8 @@ class TimmEncoder(ImageEncoder):
         super().__init__()
         self.model = _create(name, image_size, arguments or {})
         self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
+        made_for = _strict_size(self.model)
+        self.image_size = made_for[0] if made_for and made_for[0] == made_for[1] else None
         self.norm = nn.LayerNorm(self.width) if norm else nn.Identity()
         file = pretrained_path or (str(package_weights(package)) if package else None)
         if file:
@@ -114,11 +109,15 @@ class TimmEncoder(ImageEncoder):
     def tokens(self, x_MND: Tensor, prefix: int, grid: tuple[int, int] | None) -> Tokens:
         """Features [M, N, D] with their pooled state, and the mean before them where the options say so."""
         has_class_token = prefix > 0 and getattr(self.model, "global_pool", "token") == "token"
-        pooled = x_MND[:, 0] if has_class_token else x_MND[:, prefix:].mean(dim=1)
+        pooled = x_MND[:, 0] if has_class_token else self.merged(x_MND[:, prefix:])
         if self.first == "mean" and prefix == 0:
             x_MND, prefix = torch.cat([pooled[:, None], x_MND], dim=1), 1
         mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
         return Tokens(x_MND, mask, pooled, prefix, grid)
+
+    def merged(self, grid_MGD: Tensor) -> Tensor:
+        """One vector for each picture, [M, D], where the model has no class token: the mean of its grid."""
+        return grid_MGD.mean(dim=1)
 
     def grid_of(self, places: int) -> tuple[int, int] | None:
         """Rows and columns of a grid of so many tokens; None where they form none."""
@@ -163,10 +162,16 @@ def _has_fixed_size(name: str) -> bool:
     return bool(config and config.fixed_input_size)
 
 
-def _check_size(model: Any, image_M3HW: Tensor) -> None:
+def _strict_size(model: Any) -> tuple[int, int] | None:
+    """Height and width of the pictures that a model was made for; None where it takes others."""
     patches = getattr(model, "patch_embed", None)
-    size, given = getattr(patches, "img_size", None), tuple(image_M3HW.shape[-2:])
-    if size is not None and getattr(patches, "strict_img_size", True) and given != tuple(size):
+    size = getattr(patches, "img_size", None)
+    return None if size is None or not getattr(patches, "strict_img_size", True) else (int(size[0]), int(size[1]))
+
+
+def _check_size(model: Any, image_M3HW: Tensor) -> None:
+    size, given = _strict_size(model), tuple(image_M3HW.shape[-2:])
+    if size is not None and given != size:
         raise VlzooError(
             f"pictures of {given[0]}x{given[1]} pixels were given to a model made for {size[0]}x{size[1]}",
             where="image_encoder timm",
@@ -207,14 +212,8 @@ def _patch_of(model: Any) -> int:
     return int(model.feature_info[-1]["reduction"]) if hasattr(model, "patch_embed") else 1
 
 
-def _own_grid(model: Any) -> tuple[int, int] | None:
-    """Rows and columns of the patches a timm ViT was made for; None for models without a patch grid."""
-    grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
-    return None if grid is None else (int(grid[0]), int(grid[1]))
-
-
 def _vit_grid(model: Any, tokens: int) -> tuple[int, int] | None:
-    grid = _own_grid(model)
+    grid = own_grid(model)
     if grid is not None and math.prod(grid) == tokens:
         return grid
     side = math.isqrt(tokens)
@@ -236,61 +235,3 @@ def _placed(x_MND: Tensor, position_1GD: Tensor, prefix: int) -> Tensor:
             fix="set the encoder's image_size to the size of the pictures",
         )
     return torch.cat([x_MND[:, :prefix], x_MND[:, prefix:] + position_1GD], dim=1)
-
-
-def load_image_weights(model: nn.Module, file: str) -> None:
-    """Fill a timm model from a local file; a position table of another grid is resized.
-
-    Raises:
-        CheckpointError: the file can't be read, or lacks a weight of the model.
-    """
-    own = model.state_dict().keys()
-    held = read_weights(file, lambda names: len(own & set(names)) or any(n.startswith(_STEM) for n in names))
-    given = timm_names(model, held, file)
-    weights = {name: resized(model, name, tensor) for name, tensor in given.items()}
-    fill(model, weights, where=file, optional=_HEADS)
-
-
-def timm_names(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[str, Tensor]:
-    """A file's weights by timm's names; those of another project are renamed where we know how.
-
-    Raises:
-        CheckpointError: they are of a model of another size.
-    """
-    if any(name.startswith(_STEM) for name in weights):
-        return _from_efficientnet_pytorch(model, weights, file)
-    return weights
-
-
-def resized(model: Any, name: str, table: Tensor) -> Tensor:
-    """A weight of a timm model; one that says where tokens stand, for the grid or the windows the model has."""
-    if name == "pos_embed":
-        return _at_own_grid(model, table)
-    own = model.state_dict().get(name) if name.endswith("relative_position_bias_table") else None
-    if own is None or own.shape == table.shape or table.shape[1:] != own.shape[1:]:
-        return table
-    return resize_relative(table, math.isqrt(len(own)))
-
-
-def _at_own_grid(model: Any, table: Tensor) -> Tensor:
-    """A ViT's position table for the size of pictures that the model was made for."""
-    grid, own = _own_grid(model), getattr(model, "pos_embed", None)
-    if grid is None or not isinstance(own, Tensor) or table.ndim != 3 or table.shape[1] == own.shape[1]:
-        return table
-    prefix = own.shape[1] - math.prod(grid)
-    # A table with another number of tokens before the grid, as a distilled DeiT's, is of another model.
-    is_square = math.isqrt(max(0, table.shape[1] - prefix)) ** 2 == table.shape[1] - prefix
-    return resize_positions(table, grid, prefix=prefix) if is_square else table
-
-
-def _from_efficientnet_pytorch(model: nn.Module, weights: dict[str, Tensor], file: str) -> dict[str, Tensor]:
-    """EfficientNets of the `efficientnet_pytorch` line by timm's names: both list their layers in running order."""
-    body = [value for name, value in weights.items() if not name.startswith("_fc")]
-    names = list(model.state_dict())
-    if len(body) != len(names):
-        raise CheckpointError(
-            f"it holds {len(body)} weights of an EfficientNet, and the model has {len(names)}",
-            where=file,
-            fix="choose the timm model of the same size: tf_efficientnet_lite0 for lite0",
-        )
-    return dict(zip(names, body, strict=True))

@@ -20,10 +20,9 @@ from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.files import new_folder, read_object, sha256_of
 from vlzoo.models.local_weights import refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
+from vlzoo.runs.complete import complete
 
 _FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
-
-_FOLDER = re.compile(r"step-(\d{9})")
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,7 @@ class Checkpoint:
 
 def checkpoints(folder: Path) -> list[Checkpoint]:
     """The complete checkpoints in a folder of them, oldest first."""
-    found = []
-    for each in folder.glob("step-*"):
-        match = _FOLDER.fullmatch(each.name)
-        if match and (each / "state.json").is_file():
-            found.append(Checkpoint(each, int(match.group(1))))
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+    return [Checkpoint(each, step) for step, each in complete(folder).items()]
 
 
 def save(

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 from vlzoo import __version__
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import read_extended
+from vlzoo.config.resolved import whole
 from vlzoo.config.schema import Recipe
-from vlzoo.config.tree import Tree, leaves, written
+from vlzoo.config.tree import Tree, written
 from vlzoo.door.plugins import door, registry
-from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
 from vlzoo.runs.card import WeightsCard
-from vlzoo.runs.manifest import manifest
-from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
+from vlzoo.runs.complete import complete
+from vlzoo.runs.log import Log
+from vlzoo.runs.manifest import explained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vlzoo.runs.checkpoint import Checkpoint
+    from vlzoo.text.tokenizer import Tokenizer
 
 GO_ON = "make room, then go on with --resume"
 
@@ -48,40 +51,38 @@ class Run:
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._tokenizer, self._task = folder / "tokenizer", folder / "task.json"
         self._start = folder / "start.json"
-        self._metrics, self._checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
-
-    @classmethod
-    def start(cls, folder: Path, checked: Checked, *, resume: bool) -> Run:
-        """Make a run's folder, or take up one that was interrupted.
-
-        Raises:
-            TrainingError: the folder holds something and `resume` is not given, or can't be written.
-            CheckpointError: it holds a run of another recipe; says what differs.
-        """
-        run = cls(folder)
-        there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-        if there and not run.exists():
-            raise TrainingError(f"{str(folder)!r} is there already and is no run", fix="choose another --out")
-        if there and not resume:
-            fix = "add --resume to go on, or choose another --out"
-            raise TrainingError(f"{str(folder)!r} holds a run already", fix=fix)
-        if there:
-            run.same_recipe(checked.recipe)
-            return run
-        try:
-            run.describe(checked, "resolved", manifest(checked))
-        except OSError as error:
-            what = f"{str(folder)!r} can't be written: {error.strerror}"
-            raise TrainingError(what, fix="choose another --out") from error
-        return run
+        self._log, self._checkpoints = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
+        self._finetuned, self._bench = folder / "finetune", folder / "bench"
 
     def exists(self) -> bool:
         """Whether the folder is a run's."""
         return self._recipe.is_file()
 
+    def is_ours(self) -> bool:
+        """Whether vlzoo wrote it: a `recipe.yaml` may be anybody's."""
+        if not self.exists() or not self._about.is_file():
+            return False
+        return " by vlzoo " in self._recipe.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+
+    def holds_results(self) -> bool:
+        """Whether something was fine-tuned or measured from it."""
+        return self._finetuned.exists() or self._bench.exists()
+
     def remove(self) -> None:
         """Delete the folder with all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Delete all that vlzoo put into the folder; what others put there stays.
+
+        Raises:
+            TrainingError: the system refused.
+        """
+        made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
+        folders = (self._checkpoints, self.unreadable, self.validation_folder, self._finetuned, self._bench)
+        with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
+            for held in (*made, *folders, *self.folder.glob(".*.tmp")):
+                shutil.rmtree(held) if held.is_dir() else held.unlink(missing_ok=True)
 
     # What the run was made with.
 
@@ -97,7 +98,7 @@ class Run:
             OSError: the system refused.
         """
         header = f"# {checked.name}, {how} by vlzoo {__version__}: every value written out.\n"
-        write_text(self._recipe, header + written(checked.recipe.model_dump(mode="json")))
+        write_text(self._recipe, header + written(whole(checked.recipe)))
         write_text(self._about, json.dumps(dict(about), indent=1))
 
     def tree(self) -> Tree:
@@ -121,27 +122,17 @@ class Run:
 
         Raises:
             CheckpointError: the folder is no run.
+            RecipeError: a plugin that it was trained with is missing; says which, and its version.
         """
-        return check(self.tree(), str(self._recipe), trained=True).recipe
+        return self.checked().recipe
 
-    def same_recipe(self, recipe: Recipe) -> None:
-        """Refuse to go on with another recipe.
-
-        Raises:
-            CheckpointError: names what differs, with both values.
-        """
-        old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (self.recipe(), recipe))
-        # What moves no weight: how a run is kept and measured, and what is said about it.
-        free = {("train", name) for name in ("workers", "log_every", "save_every", "keep")}
-        said = ("about", "paper", "needs", "bench", "validation")
-        keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
-        differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]
-        if differs:
-            lines = [f"{'.'.join(map(str, k))}: {old.get(k)!r} there, {new.get(k)!r} here" for k in differs[:5]]
-            raise CheckpointError(
-                f"{str(self.folder)!r} was trained with another recipe: " + "; ".join(lines),
-                fix="resume with the recipe it was started with, or choose another --out",
-            )
+    def checked(self) -> Checked:
+        """As `recipe`, with where each value stands."""
+        tree = self.tree()
+        try:
+            return check(tree, str(self._recipe), trained=True)
+        except RecipeError as error:
+            raise explained(error, tree, self.noted()) from None
 
     def noted(self) -> dict[str, Any]:
         """What is known of the run beside its recipe."""
@@ -171,6 +162,8 @@ class Run:
 
     def has_tokenizer(self) -> bool:
         """Whether the tokenizer is kept already."""
+        from vlzoo.text.tokenizer import VOCAB, WHOLE  # here and below: a run is shown without torch
+
         return any((self._tokenizer / name).is_file() for name in (VOCAB, WHOLE))
 
     def keep_tokenizer(self, tokenizer: Tokenizer) -> None:
@@ -223,9 +216,13 @@ class Run:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The complete checkpoints, oldest first."""
-        from vlzoo.runs.checkpoint import checkpoints  # here and below: a recipe is read without torch
+        from vlzoo.runs.checkpoint import checkpoints
 
         return checkpoints(self._checkpoints)
+
+    def saved_steps(self) -> list[int]:
+        """The steps of the complete checkpoints, oldest first; told without torch."""
+        return list(complete(self._checkpoints))
 
     def latest(self) -> Checkpoint:
         """The newest checkpoint.
@@ -259,22 +256,19 @@ class Run:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to the metrics."""
-        path = self._metrics
-        with writing(path, "the metrics", TrainingError, GO_ON), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(row)) + "\n")
+        self._log.append(row)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of the metrics; a line cut off by a kill is left out."""
-        lines = self._metrics.read_text(encoding="utf-8").split("\n") if self._metrics.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        """The rows of the metrics.
+
+        Raises:
+            CheckpointError: a line is no row.
+        """
+        return self._log.rows()
 
     def rewind(self, step: int) -> None:
         """Drop the metrics of updates that a resumed run makes again."""
-        if not self._metrics.is_file():
-            return
-        kept = [row for row in self.metrics() if row.get("step", 0) <= step]
-        with writing(self._metrics, "the metrics", TrainingError, GO_ON):
-            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        self._log.rewind(step)
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
         """Tell observers (`vlzoo_watch`); one that fails does not stop the run."""
@@ -284,11 +278,15 @@ class Run:
 
     def finetuned(self, task: str) -> Run:
         """The run that was, or is to be, fine-tuned for a task from this one."""
-        return Run(self.folder / "finetune" / task)
+        return Run(self._finetuned / task)
+
+    def finetunings(self) -> list[Run]:
+        """The runs that were fine-tuned from this one into its own folder."""
+        return [found for each in sorted(self._finetuned.glob("*")) if (found := Run(each)).exists()]
 
     def bench_folder(self, *parts: str) -> Path:
         """Where predictions and figures lie: of a task, under a key."""
-        return self.folder.joinpath("bench", *parts)
+        return self._bench.joinpath(*parts)
 
 
 def _held(file: Path) -> dict[str, Any] | None:

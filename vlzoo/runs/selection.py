@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlzoo.errors import CheckpointError
-from vlzoo.runs.checkpoint import Checkpoint
 from vlzoo.runs.run import Run
+
+if TYPE_CHECKING:
+    from vlzoo.runs.checkpoint import Checkpoint
 
 FOUND = "validation/"
 """What stands before a figure of validation in the metrics."""

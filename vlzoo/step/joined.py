@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
+from vlzoo.models.given import checked_fused
 from vlzoo.step.lengths import Groups, by_length
 from vlzoo.step.plan import Need, PassKey, Pattern, Plan
 from vlzoo.types import Fused, Tokens
@@ -77,12 +78,11 @@ def fuse_joined(fusion: Fusion, readers: Sequence[Reader], length_P: NDArray[np.
     most = max(positions.shape[1] for positions in kept)
     positions_PK = torch.cat([F.pad(each, (0, most - each.shape[1]), value=-1) for each in kept])
     text, groups = _joined(texts), by_length(length_P, texts[0].x.device)
-    made = [
-        fusion.fuse(_cut(text, chosen, length), readers[0].images, row_P, positions_PK=place_PK)
-        for (chosen, length), row_P, place_PK in zip(
-            groups, _split(torch.cat(rows), groups), _split(positions_PK, groups), strict=True
-        )
-    ]
+    made = []
+    shared = zip(groups, _split(torch.cat(rows), groups), _split(positions_PK, groups), strict=True)
+    for (chosen, length), row_P, place_PK in shared:
+        fused = fusion.fuse(_cut(text, chosen, length), readers[0].images, row_P, positions_PK=place_PK)
+        made.append(checked_fused(fusion, fused))
     return _parts(made, groups, kept)
 
 

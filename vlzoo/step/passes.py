@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.models.given import checked_fused, checked_tokens
 from vlzoo.offers import Match
 from vlzoo.step.joined import Group, Reader, among, fuse_joined, group_of
 from vlzoo.step.lengths import by_length, encode_by_length, lengths_of
@@ -198,11 +199,13 @@ class Passes:
         if pattern != "both":
             more["among_BLL"] = among(texts[0], pattern)
         ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
+        encoder = self.model.text_encoder
         if self._step.plan.joins_passes and not more:
             length_P = np.concatenate([lengths_of(self._step.host_text(view).mask) for view in views])
-            encoded = encode_by_length(self.model.text_encoder, ids, mask, by_length(length_P, ids.device))
-            return dict(zip(views, encoded.chunk(len(views)), strict=True))
-        return dict(zip(views, self.model.text_encoder(ids, mask, **more).chunk(len(views)), strict=True))
+            tokens = encode_by_length(encoder, ids, mask, by_length(length_P, ids.device))
+        else:
+            tokens = encoder(ids, mask, **more)
+        return dict(zip(views, checked_tokens(encoder, tokens, len(ids)).chunk(len(views)), strict=True))
 
     def _pass(self, key: PassKey, need: Need) -> Fused:
         return self._once(("fused", key, need), lambda: self._fuse(key, need))
@@ -214,7 +217,9 @@ class Passes:
         reader = self._reader(key, need)
         if need.image_states:
             reader.more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
-        return self.model.fusion.fuse(reader.text, reader.images, reader.rows, attention=need.attention, **reader.more)
+        fusion = self.model.fusion
+        made = fusion.fuse(reader.text, reader.images, reader.rows, attention=need.attention, **reader.more)
+        return checked_fused(fusion, made)
 
     def _joined(self, key: PassKey, need: Need) -> Group:
         """The planned passes that are made as one with this one; none where they lie in several processes."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vlzoo.batch import View
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.models.given import checked_tokens
 from vlzoo.step.memo import Memo
 from vlzoo.step.shared import Shared
 from vlzoo.types import Tokens
@@ -98,4 +99,6 @@ class Pictures:
         if picture not in images:
             fix = did_you_mean(picture, images, what="pictures")
             raise VlzooError(f"the batch has no picture {picture!r}", fix=fix)
-        return self._model.image_encoder.look(images[picture], parts)
+        encoder = self._model.image_encoder
+        whole, own = encoder.look(images[picture], parts)
+        return checked_tokens(encoder, whole), {name: checked_tokens(encoder, each) for name, each in own.items()}

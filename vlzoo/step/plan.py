@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
+from vlzoo.models.given import checked_weights
 from vlzoo.offers import Offers
 from vlzoo.step.negatives import Mining, negative_weights
 from vlzoo.text.masking import Masking, Pieces
@@ -132,7 +133,9 @@ class Plan:
         if augmentation is not None:
             augmentation.plan(self)
         if token_mask is not None:
-            self.add_view(SOFT, lambda step: step.view().dimmed(token_mask(step).detach()))
+            self.add_view(
+                SOFT, lambda step: step.view().dimmed(checked_weights(token_mask, token_mask(step), len(step)).detach())
+            )
         if self.masks_image:
             if token_mask is None:
                 raise VlzooError(

@@ -16,6 +16,7 @@ from vlzoo.data_parts import Augmentation, Rows, Side
 from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
+from vlzoo.models.given import check_pictures
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
@@ -87,6 +88,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     for stream, source, rows in zip(recipe.all_streams, data.sources, data.rows, strict=True):
         reader = make_reader(run, recipe, stream, source, rows)
         reader.input = trainer.system.model.image_encoder.input
+        check_pictures(reader.augmentation, trainer.system.model.image_encoder)
         chosen = {name: known[name] for name in (stream.objectives or known)}
         _check_planned(chosen, stream, source, rows)
         plan = Plan()

@@ -13,6 +13,7 @@ import torch
 
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
+from vlzoo.config.training_problems import nothing_to_learn
 from vlzoo.data.build import require_samples
 from vlzoo.data.held_out import told, trained_on
 from vlzoo.data.loader import Order
@@ -20,16 +21,19 @@ from vlzoo.data.roots import open_source
 from vlzoo.data_parts import Rows
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
-from vlzoo.errors import CheckpointError, TrainingError, VlzooError
+from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.precision import default_device
 from vlzoo.models.teacher import Teacher
+from vlzoo.runs.lock import locked
 from vlzoo.runs.run import Run
+from vlzoo.runs.start import is_empty, start_run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, rows_of
-from vlzoo.train.loop import Trainer
+from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.memory import no_memory, out_of_memory
 from vlzoo.train.schedule import length_of
 from vlzoo.train.streams import batch_sizes, samples_a_step, steps_an_epoch
 from vlzoo.train.validation import Measure, Validator
@@ -48,6 +52,7 @@ class Job:
         root: the data root.
         start: a run to start from; None: fresh weights.
         resume: go on where an interrupted run stopped.
+        overwrite: delete the run that is in `out` first.
         device: where to train; None: a GPU where there is one.
         say: told what happens, line by line.
         measure: gives figures of a checkpoint, for a recipe that validates: `vlzoo.bench.validate.Measuring`.
@@ -58,6 +63,7 @@ class Job:
     root: str | None = None
     start: Path | None = None
     resume: bool = False
+    overwrite: bool = False
     device: torch.device | None = None
     say: Callable[[str], None] = logger.info
     measure: Measure | None = None
@@ -70,18 +76,40 @@ def train(job: Job) -> Run:
         VlzooError: anything a user can mend.
     """
     recipe = job.checked.recipe
+    if not recipe.active:
+        what, fix = nothing_to_learn()
+        raise TrainingError(what, fix=fix)
     sources = open_sources(recipe, job.root)
     rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
     check_batches(recipe, sources)
     check_sides(recipe, sources, rows)
     check_inputs(recipe, sources)
-    if not Run(job.out).checkpoints():
+    if job.overwrite or not Run(job.out).checkpoints():
         find_starts(recipe.start)
     if recipe.validation is not None and job.measure is None:
         raise TrainingError("the recipe validates, and nothing to measure with was given", fix="give Job(measure=...)")
-    new = not job.out.is_dir() or not any(job.out.iterdir())
-    run = Run.start(job.out, job.checked, resume=job.resume)
-    trainer = None
+    if job.overwrite and job.start is not None and job.start.resolve().is_relative_to(job.out.resolve()):
+        what = f"the run to start from, {str(job.start)!r}, lies in {str(job.out)!r}, which is to be overwritten"
+        raise TrainingError(what, fix="choose another --out")
+    with locked(job.out, job.say):
+        empty = is_empty(job.out)
+        run = start_run(job.out, job.checked, resume=job.resume, overwrite=job.overwrite, say=job.say)
+        undo = run.remove if empty else run.clear if not job.resume else lambda: None
+        train_into(run, job, sources, rows, undo)
+    return run
+
+
+def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows], undo: Callable[[], None]) -> None:
+    """Train into a folder that was begun.
+
+    Args:
+        run: its run.
+        job: what is to be trained.
+        sources: the data of every stream.
+        rows: likewise.
+        undo: called where training ends before its first update: nothing must be left in the way of the next try.
+    """
+    recipe, trainer, feeds = job.checked.recipe, None, list[Feed]()
     try:
         about = described(sources, run.noted().get("data") or ())
         refuse_other_data(run, about)
@@ -90,19 +118,27 @@ def train(job: Job) -> Run:
         trainer = make_trainer(job, run, data)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
-        run.note(parameters=parameters, data=about, started_on=trained_on(Run(job.start).noted()) if job.start else [])
+        run.note(
+            parameters=parameters,
+            steps=trainer.length.steps,
+            data=about,
+            started_on=trained_on(Run(job.start).noted()) if job.start else [],
+        )
         feeds = make_feeds(run, data, trainer)
         run.watch("start", {"steps": trainer.length.steps})
         trainer.fit(feeds)
-    except VlzooError:
-        # A mistake that shows before the first update must not leave a run that is in the way of the next try.
-        if new and (trainer is None or trainer.step == 0):
-            run.remove()
+    except BaseException as error:
+        if trainer is None or trainer.step == 0:
+            undo()
+        if no_memory(error):
+            raise out_of_memory(error) from error
         raise
+    finally:
+        for feed in feeds:
+            feed.close()
     if trainer.validator is not None and (best := trainer.validator.best()) is not None:
         job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
-    return run
 
 
 def open_sources(recipe: Recipe, root: str | None) -> list[Any]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +22,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
+from vlzoo.signals import answered
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.train.finite import FiniteLosses
@@ -61,6 +59,11 @@ class Feed:
     def label(self) -> str:
         """The name beside its figures, draws and faults; empty where it is alone."""
         return "" if self.alone else self.name
+
+    def close(self) -> None:
+        """End its data workers."""
+        if isinstance(self.batches, Generator):
+            self.batches.close()
 
     def figures(self, losses: Losses) -> dict[str, Tensor]:
         """What is logged of an update on it: of several streams under the stream's name, `pairs/itm`."""
@@ -112,7 +115,7 @@ class Trainer:
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        with self._stoppable():
+        with answered(self._asked_to_stop):
             self._validate()  # a run may have been stopped before its last checkpoint was measured
             while self.step < self.length.steps:
                 self._fit_on(feeds)
@@ -127,15 +130,18 @@ class Trainer:
                 self.step += 1
                 self._report(values, progress)
                 pauses = self.validator is not None and self.validator.due(self.step)
-                if self._due(self.recipe.train.save_every) or self._stop or pauses:
+                stop = self._stop  # read once: what is asked for after the save must not be taken for saved
+                if self._due(self.recipe.train.save_every) or stop or pauses:
                     self.save()
-                if self._stop:
-                    raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+                if stop:
+                    raise KeyboardInterrupt(f"{stop}: saved at step {self.step}")
 
     def _validate(self) -> None:
         """Measure the checkpoint of this step, if that is due and not done."""
-        if self.validator is not None:
+        if self.validator is not None and self.validator.due(self.step):
             self._measuring = True
+            if self._stop:  # asked for since the checkpoint was saved
+                raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
             self.validator.validate(self.step)
             self._measuring = False
 
@@ -257,23 +263,15 @@ class Trainer:
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
         self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
 
-    @contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        """Ctrl-C, SIGTERM and SIGUSR1 end the run after the update at hand, with a checkpoint."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        before = {number: signal.signal(number, self._on_signal) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _asked_to_stop(self, name: str) -> None:
+        """Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end the run after the update at hand, with a checkpoint.
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
+        Ctrl-C once more ends it at once: somebody waits. A scheduler that asks again is not impatient.
+        """
+        if self._stop and name != "SIGINT":
+            return
         if self._stop:
-            raise KeyboardInterrupt("stopped twice: not saved")
-        self._stop = signal.Signals(number).name
+            raise KeyboardInterrupt("a second Ctrl-C, before it had saved")
+        self._stop = name
         if self._measuring:  # what it measures is saved, and may take long
-            raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
+            raise KeyboardInterrupt(f"{name}: saved at step {self.step}")

@@ -14,7 +14,8 @@ from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import Tree
 from vlzoo.errors import CheckpointError
 from vlzoo.interfaces import ImageEncoder
-from vlzoo.models.assemble import System, build_part, build_system
+from vlzoo.models.assemble import System, build_system
+from vlzoo.models.parts import build_part
 from vlzoo.models.teacher import Teacher
 from vlzoo.weights.adapter import Converted
 from vlzoo.weights.report import Report

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from vlzoo.models.assemble import System
-from vlzoo.models.image_timm import TimmEncoder, timm_names
+from vlzoo.models.image_timm import TimmEncoder
+from vlzoo.models.timm_weights import timm_names
 from vlzoo.weights.adapter import Adapter, Offered
 
 _FIRST = ("patch_embed.proj.weight", "conv_stem.weight", "conv1.weight", "stem.conv1.weight", "stem.0.weight")

@@ -147,7 +147,7 @@ def test_every_task_works_from_a_run(trained, task, capsys):
     capsys.readouterr()
     for measured in (str(tuned), run) if task == "retrieval" else (str(tuned),):
         scores = trained / f"{task}.json"
-        assert vlzoo(["bench", task, "--run", measured, "--data-root", data, "--json", str(scores)]) == 0
+        assert vlzoo(["bench", task, "--run", measured, "--data-root", data, "--json-file", str(scores)]) == 0
         assert json.loads(scores.read_text(encoding="utf-8"))
 
 

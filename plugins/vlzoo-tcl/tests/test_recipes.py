@@ -89,7 +89,7 @@ def test_every_task_works_from_a_run(trained, task):
     assert load(str(tuned / "recipe.yaml")).recipe.augment.train.part == "strong"
     for measured in (str(tuned), run) if task == "retrieval" else (str(tuned),):
         scores = trained / f"{task}.json"
-        assert vlzoo(["bench", task, "--run", measured, "--data-root", data, "--json", str(scores)]) == 0
+        assert vlzoo(["bench", task, "--run", measured, "--data-root", data, "--json-file", str(scores)]) == 0
         assert json.loads(scores.read_text(encoding="utf-8"))
 
 
@@ -97,7 +97,7 @@ def test_retrieval_ranks_by_its_embeddings_too(trained):
     """What offers `contrast` can be ranked by cosine."""
     scores = trained / "cosine.json"
     measured = ["--run", str(trained / "run"), "--protocol", "itc", "--data-root", str(trained)]
-    assert vlzoo(["bench", "retrieval", *measured, "--json", str(scores)]) == 0
+    assert vlzoo(["bench", "retrieval", *measured, "--json-file", str(scores)]) == 0
     assert json.loads(scores.read_text(encoding="utf-8"))[0]["protocol"] == "retrieval/itc"
 
 

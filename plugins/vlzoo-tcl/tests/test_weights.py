@@ -52,11 +52,11 @@ def test_a_checkpoint_becomes_a_run_of_tcl(converted, capsys, kind):
     out, state = converted("tcl", kind)
     said = capsys.readouterr().out
     assert "unexpected" not in said and "missing" not in said
-    recipe = load(str(out / "recipe.yaml")).recipe
+    recipe = Run(out).recipe()
     assert (recipe.rows.part, recipe.active["itc"].part, recipe.needs) == ("two_views", "tcl", ["vlzoo-tcl"])
     assert (recipe.augment.train.part, recipe.augment.train.options["size"]) == ("strong", 12)
     assert recipe.about.startswith(f"TCL, {kind}") and "Triple Contrastive" in recipe.paper
-    assert recipe.active["itc"].options.get("targets") == (None if kind == "pretrain" else "image-id")
+    assert recipe.active["itc"].options["targets"] == ("one-hot" if kind == "pretrain" else "image-id")
     system = load_run(out).system
     itc = system.named_objectives()["itc"]
     assert isinstance(itc, TCL) and system.offered("contrast") is itc

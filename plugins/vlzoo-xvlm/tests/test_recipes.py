@@ -93,15 +93,33 @@ def test_a_resumed_run_has_the_same_weights(trained, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_boxes_are_fine_tuned_measured_and_need_no_map(trained, capsys):
-    run, small = (
-        trained / "run",
-        changes("train.samples=16", "train.epochs=null", "train.batch=8", "train.workers=0", "rows.rows=8"),
-    )
-    root = ["--data-root", str(trained)]
-    assert vlzoo(["finetune", "grounding", "--from", str(run), *root, *small]) == 0
+@pytest.fixture(scope="module")
+def grounded(trained):
+    """`trained`, fine-tuned for boxes."""
+    small = changes("train.samples=16", "train.epochs=null", "train.batch=8", "train.workers=0", "rows.rows=8")
+    assert vlzoo(["finetune", "grounding", "--from", str(trained / "run"), "--data-root", str(trained), *small]) == 0
+    return trained
+
+
+def test_boxes_are_measured_and_need_no_map(grounded, capsys):
+    run, root = str(grounded / "run"), ["--data-root", str(grounded)]
     capsys.readouterr()
-    assert vlzoo(["bench", "grounding", "--run", str(run), *root, "--json"]) == 0
+    assert vlzoo(["bench", "grounding", "--run", run, *root, "--json"]) == 0
     (figures, *_) = json.loads(capsys.readouterr().out)
     assert figures["mode"] == "boxes" and figures["samples"] > 0
-    assert vlzoo(["bench", "retrieval", "--run", str(run), *root, "--k", "8"]) == 0
+    assert vlzoo(["bench", "retrieval", "--run", run, *root, "--k", "8"]) == 0
+
+
+def test_the_boxes_that_are_drawn_are_those_that_are_measured(grounded, capsys, tmp_path):
+    """`vlzoo explain --boxes` of a sample against the predictions of `vlzoo bench grounding`."""
+    root, out = ["--data-root", str(grounded), "--split", "test"], tmp_path / "bench"
+    assert vlzoo(["bench", "grounding", "--run", str(grounded / "run"), *root, "--out", str(out)]) == 0
+    rows = [json.loads(line) for file in out.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    row = next(row for row in rows if "box" in row)
+    capsys.readouterr()
+    run = ["--run", str(grounded / "run" / "finetune" / "grounding"), "--json", "--out", str(tmp_path / "b.png")]
+    assert vlzoo(["explain", "--boxes", "--data", "scenes-refcoco", "--sample", row["name"], *root, *run]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (found,) = told["runs"][0]["boxes"]
+    assert found["box"] == pytest.approx(row["box"], abs=1e-3) and len(found["iou"]) == 1
+    assert (tmp_path / "b.png").stat().st_size > 1000

@@ -10,8 +10,8 @@ from vlzoo_xvlm.weights import XvlmAdapter
 
 from vlzoo.bench.engine import load_run
 from vlzoo.cli.main import run as vlzoo
-from vlzoo.config.check import load
 from vlzoo.errors import CheckpointError
+from vlzoo.runs.run import Run
 
 HEADS = {"vit": ("image_heads=4",), "clipvit": ("image_heads=4",), "swin": ()}
 
@@ -51,7 +51,7 @@ def converted(golden, tmp_path):
 )
 def test_a_checkpoint_becomes_a_run(converted, name, part, task):
     out, state = converted(name)
-    recipe = load(str(out / "recipe.yaml")).recipe
+    recipe = Run(out).recipe()
     assert recipe.model.image_encoder.part == part and recipe.task == task
     engine = load_run(out)
     held = sum(
@@ -64,7 +64,7 @@ def test_a_checkpoint_becomes_a_run(converted, name, part, task):
 def test_a_swin_reads_pictures_of_another_size(converted):
     """Windows of 3 tokens at 96 pixels: at 192 they are the same, as the recipe asks for no other windows."""
     out, _ = converted("xvlm_pretrain_swin", "--resolution", "192")
-    encoder = load(str(out / "recipe.yaml")).recipe.model.image_encoder
+    encoder = Run(out).recipe().model.image_encoder
     assert encoder.options["image_size"] == 192
     engine = load_run(out)
     with torch.no_grad():

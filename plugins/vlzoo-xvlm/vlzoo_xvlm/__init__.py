@@ -33,6 +33,12 @@ def vlzoo_register(registry: Registrar) -> None:
         summary="a ViT whose last blocks look at regions by themselves",
         paper=PAPER,
     )
+    registry.image_encoder(
+        "attention_pool",
+        "vlzoo_xvlm.attention_pool:AttentionPool",
+        summary="any timm model, its regions merged by attention",
+        paper=PAPER,
+    )
     registry.rows(
         "regions", "vlzoo_xvlm.rows:Regions", summary="a caption and regions of a picture, a row each", paper=PAPER
     )

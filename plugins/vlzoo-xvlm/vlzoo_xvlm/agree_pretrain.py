@@ -68,7 +68,7 @@ def build(golden: Golden, **box: Any) -> Built:
         dropout=0.0,
         where=golden.name,
     )
-    used = {
+    used: dict[str, Any] = {
         name: options for name, options in ALL.items() if name in adapter.convert(golden.state).recipe["objectives"]
     }
     if "box" in used:
@@ -161,7 +161,8 @@ def _states(golden: Golden, built: Built, case: str, step: Step) -> Iterator[Che
     }
     if regions:
         rows_R, pass_ = step.batch.views["whole"].rows, whole.fused(text="text", image="whole")
-        first_M = torch.tensor([rows_R.tolist().index(n) for n in range(int(rows_R.max()) + 1)])
+        pictures = [] if rows_R is None else rows_R.tolist()
+        first_M = torch.tensor([pictures.index(number) for number in range(max(pictures) + 1)])
         boxes_R4 = heads["box"].head(pass_.x[:, 0])
         found |= {
             "vision_encoder#0.1": step.image("whole").x[first_M],

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from vlzoo.bench.retrieval.task import Retrieval
+from vlzoo.data.predictions import Files
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError
-from vlzoo.task import Files
 
 OWNER = np.array([0, 0, 1, 1, 2, 2])
 

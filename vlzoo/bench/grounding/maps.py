@@ -55,7 +55,13 @@ def _(model: Engine) -> BoxPredictor | None:
     boxes: Boxes | None = model.offered("boxes")
     if boxes is None:
         return None
-    return lambda batch, samples: in_pixels(boxes(model.step(batch)), samples)
+
+    def predict(batch: Any, samples: Sequence[Any]) -> list[list[float]]:
+        with torch.no_grad(), model.autocast():
+            found_B4 = boxes(model.step(batch))
+        return in_pixels(found_B4, samples)
+
+    return predict
 
 
 def in_pixels(box_B4: Tensor, samples: Sequence[Any]) -> list[list[float]]:

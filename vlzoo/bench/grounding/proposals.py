@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.data.cleaning import box_numbers
-from vlzoo.data.reading import identifier, need, read_json, typed
+from vlzoo.data.fields import identifier, need, typed
+from vlzoo.data.reading import read_json
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.types import Box

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vlzoo.bench.grounding.proposals import Proposals, proposals_of
-from vlzoo.data.predictions import Refused, fingerprint, row_id
+from vlzoo.data.predictions import Files, Refused, fingerprint, row_id
 from vlzoo.data.readers.refcoco_boxes import annotated, are_numbers
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import CheckpointError, DataError, did_you_mean
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.grounding import IOU_AT, RULES, best_box, energy_in_box, iou, pointing_hit, points_in_boxes
-from vlzoo.task import Effort, Files, Task, in_order
+from vlzoo.task import Effort, Task, in_order
 from vlzoo.types import Row, Score
 
 if TYPE_CHECKING:

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from vlzoo.bench.retrieval.matrices import UNSCORED, Captions, refuse_questions
-from vlzoo.data.predictions import Listed, fingerprint
+from vlzoo.data.predictions import Files, Listed, fingerprint
 from vlzoo.data.reading import read_bytes, read_json
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.recall import check_scores
-from vlzoo.task import Files
 from vlzoo.types import Row
 
 Arrays = Mapping[str, np.ndarray]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vlzoo.bench.pictures import pictures
 from vlzoo.bench.retrieval.matrices import Captions, depth, matrices, require_captions, split_of, unreached
+from vlzoo.data.predictions import Files
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
-from vlzoo.task import Effort, Files, Task
+from vlzoo.task import Effort, Task
 from vlzoo.types import Row
 
 if TYPE_CHECKING:

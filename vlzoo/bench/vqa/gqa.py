@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from vlzoo.bench.vqa.task import Vqa, answer_text, exact
+from vlzoo.data.fields import optional
 from vlzoo.data.predictions import row_id
 from vlzoo.data.readers import gqa
-from vlzoo.data.reading import optional
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Scored

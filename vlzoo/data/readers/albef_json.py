@@ -14,9 +14,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_texts
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import need, optional_identifier
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.readers.karpathy import COCO_SIZES, FLICKR_SIZES
-from vlzoo.data.reading import need, optional_identifier
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError
 

@@ -11,10 +11,11 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, need, typed
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.task import ArchivedSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS
-from vlzoo.data.reading import Ids, Record, need, read_json, typed
+from vlzoo.data.reading import Record, read_json
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError

@@ -12,20 +12,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, identifier, need, optional, optional_identifier, short, typed
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa import QUESTION_COLUMNS, VG_WEIGHT
-from vlzoo.data.reading import (
-    Ids,
-    Record,
-    identifier,
-    need,
-    optional,
-    optional_identifier,
-    read_json,
-    read_lines,
-    short,
-    typed,
-)
+from vlzoo.data.reading import Record, read_json, read_lines
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import delimiter_of, read_rows
 from vlzoo.errors import DataError

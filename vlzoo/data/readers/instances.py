@@ -11,8 +11,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, flag, identifier, need, typed, unique
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import Ids, first_existing, flag, identifier, need, read_json, typed, unique
+from vlzoo.data.reading import first_existing, read_json
 from vlzoo.errors import DataError
 
 Entry = Mapping[str, Any]

@@ -14,8 +14,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_texts
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, identifier, need, optional, typed
 from vlzoo.data.readers.base import CaptionSource
-from vlzoo.data.reading import Ids, first_existing, identifier, need, optional, read_json, typed
+from vlzoo.data.reading import first_existing, read_json
 
 PARTS = {"train": ("train", "restval"), "val": ("val",), "test": ("test",)}
 """Our split -> the values of `split` in the file."""

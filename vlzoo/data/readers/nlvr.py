@@ -11,8 +11,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, identifier, need, short, typed
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Ids, Record, identifier, need, short, typed
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

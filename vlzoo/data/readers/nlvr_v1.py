@@ -12,10 +12,11 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, identifier, need, optional, typed
 from vlzoo.data.images import FileImage, ZipImage
 from vlzoo.data.readers.nlvr import truth
 from vlzoo.data.readers.task import ArchivedSource, joined
-from vlzoo.data.reading import Ids, Record, identifier, need, optional, typed
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

@@ -11,9 +11,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import need, unique
 from vlzoo.data.images import FileImage, picture_size
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import first_existing, need, unique
+from vlzoo.data.reading import first_existing
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.tables import read_table
 from vlzoo.errors import DataError

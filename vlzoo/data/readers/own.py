@@ -22,8 +22,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_count, clean_texts
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import identifier, need, typed
 from vlzoo.data.images import FileImage
-from vlzoo.data.reading import first_existing, identifier, need, typed
+from vlzoo.data.reading import first_existing
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.sources import Source
 from vlzoo.data.tables import read_jsonl

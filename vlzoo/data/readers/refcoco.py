@@ -11,9 +11,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import identifier, need
 from vlzoo.data.readers.refcoco_boxes import Reference, Targets, placed, read_refs, references
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, identifier, need
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Region, Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, UnknownName, did_you_mean

@@ -9,10 +9,11 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import identifier, need
 from vlzoo.data.readers.refcoco import REFCOCO_PLUS_CARD, RefCoco
 from vlzoo.data.readers.refcoco_boxes import Targets, placed
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import Record, identifier, need
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

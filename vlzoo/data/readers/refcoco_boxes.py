@@ -9,21 +9,10 @@ from typing import Any
 
 from vlzoo.data.cleaning import box_numbers, clean_box
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import MAX_INTEGER, Ids, identifier, need, optional, optional_identifier, typed, unique
 from vlzoo.data.readers import safe_pickle
 from vlzoo.data.readers.task import joined
-from vlzoo.data.reading import (
-    MAX_INTEGER,
-    Ids,
-    Record,
-    identifier,
-    need,
-    optional,
-    optional_identifier,
-    read_bytes,
-    read_json,
-    typed,
-    unique,
-)
+from vlzoo.data.reading import Record, read_bytes, read_json
 from vlzoo.data.records import Region, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

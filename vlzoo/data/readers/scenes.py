@@ -16,8 +16,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import box_numbers
 from vlzoo.data.expected import Expected
 from vlzoo.data.features import Detected, Features
+from vlzoo.data.fields import identifier, need, typed
 from vlzoo.data.readers.karpathy import Karpathy
-from vlzoo.data.reading import identifier, need, read_json, typed
+from vlzoo.data.reading import read_json
 from vlzoo.data.records import ImageRef
 from vlzoo.data.scenes.words import COLORS, SHAPES, SIZES, TEXTURES
 from vlzoo.data.tables import read_jsonl

@@ -10,9 +10,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import identifier, need, optional, typed
 from vlzoo.data.images import ZipImage
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import identifier, need, optional, typed
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import Source
 from vlzoo.data.splits import hash_split

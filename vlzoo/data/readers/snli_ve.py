@@ -12,9 +12,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import need, optional, typed
 from vlzoo.data.readers.snli_ve_rows import NO_LABEL, PICTURE_KEYS, Pair, entries, pairs
 from vlzoo.data.readers.task import TaskSource, joined
-from vlzoo.data.reading import Record, need, optional, typed
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Sample
 
 PICTURES = (

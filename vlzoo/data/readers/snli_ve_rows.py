@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlzoo.data.fields import Ids, identifier, need, optional, optional_identifier
 from vlzoo.data.readers.nlvr import split_of
-from vlzoo.data.reading import Ids, Record, identifier, need, optional, optional_identifier, read_lines
+from vlzoo.data.reading import Record, read_lines
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import delimiter_of, read_rows, read_table
 from vlzoo.errors import DataError, did_you_mean

@@ -10,17 +10,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box, clean_text, clean_texts
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import identifier, need, optional, optional_identifier, typed, unique
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
-from vlzoo.data.reading import (
-    first_existing,
-    identifier,
-    need,
-    optional,
-    optional_identifier,
-    read_json,
-    typed,
-    unique,
-)
+from vlzoo.data.reading import first_existing, read_json
 from vlzoo.data.sources import Source
 from vlzoo.data.splits import hash_split
 
@@ -262,48 +254,3 @@ class Objects(VisualGenome, BoxSource):
                 words = optional(thing, "attributes", list, place) or []
                 found[name] = [typed(word, str, place, "an attribute").strip() for word in words]
         return found
-
-
-class _OfScenes(VisualGenome):
-    """Scenes writes Visual Genome's files for its training pictures."""
-
-    folder = "annotations/visual_genome/"
-    splits = ("train",)
-
-    def _ids_of_split(self, ids: Sequence[str]) -> frozenset[str]:
-        return frozenset(ids)
-
-
-_MADE = "vlzoo data make scenes --images 4000 --seed 0 --out DIR"
-
-
-class ScenesRegions(_OfScenes, Regions):
-    """The region phrases of a generated Scenes corpus.
-
-    Args:
-        root: the folder that `vlzoo data make scenes --out` wrote.
-    """
-
-    card = Card(
-        "scenes-regions",
-        "Scenes region phrases, generated",
-        "CC0-1.0",
-        layout=("annotations/visual_genome/*.json", "images/*.png"),
-        get=_MADE,
-    )
-
-
-class ScenesAttributes(_OfScenes, Objects):
-    """The objects of a generated Scenes corpus with their attributes.
-
-    Args:
-        root: the folder that `vlzoo data make scenes --out` wrote.
-    """
-
-    card = Card(
-        "scenes-attributes",
-        "Scenes objects with attributes, generated",
-        "CC0-1.0",
-        layout=("annotations/visual_genome/*.json", "images/*.png"),
-        get=_MADE,
-    )

@@ -10,9 +10,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import Ids, need, short, typed
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.readers.vqa_rows import KINDS, LISTS, Annotation, answers_of, read_annotations
-from vlzoo.data.reading import Ids, Record, need, read_json, short, typed
+from vlzoo.data.reading import Record, read_json
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

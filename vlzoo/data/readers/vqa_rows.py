@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlzoo.data.reading import Ids, Record, identifier, need, optional, optional_identifier, typed
+from vlzoo.data.fields import Ids, identifier, need, optional, optional_identifier, typed
+from vlzoo.data.reading import Record
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError

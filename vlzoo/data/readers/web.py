@@ -18,8 +18,9 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import need, typed
 from vlzoo.data.readers.base import CaptionSource
-from vlzoo.data.reading import first_existing, need, read_json, read_lines, typed
+from vlzoo.data.reading import first_existing, read_json, read_lines
 from vlzoo.data.tables import read_table
 from vlzoo.errors import DataError
 

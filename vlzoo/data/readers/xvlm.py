@@ -20,10 +20,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import box_numbers, clean_box, clean_texts, in_shares, storable
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
+from vlzoo.data.fields import need, typed
 from vlzoo.data.images import BytesImage, FileImage, picture_size
 from vlzoo.data.paths import matching
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.reading import need, typed
 from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError
 

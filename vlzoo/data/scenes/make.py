@@ -17,6 +17,7 @@ from vlzoo.data.scenes.words import SPLITS, TEST_PAIRS
 from vlzoo.data.scenes.write import dump, fingerprint, is_of, write_annotations, write_unpaired
 from vlzoo.errors import DataError
 from vlzoo.files import new_folder, writing
+from vlzoo.signals import ignore_stops
 
 VERSION = 1
 """Of the generator: it rises when the same seed gives other pictures or texts."""
@@ -164,7 +165,8 @@ def _each(
         yield from (make_pictures(chunk, seed, side, folder) for chunk in chunks)
         return
     # Spawned, not forked: the caller may have started threads (torch does).
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=ignore_stops)
     try:
         tasks = [pool.submit(make_pictures, chunk, seed, side, folder) for chunk in chunks]
         yield from (task.result() for task in tasks)
