@@ -1,6 +1,7 @@
 """One ALBEF pre-training step: the official procedure in plain torch against ours, on the same weights and data.
 
     python benchmarks/speed/step.py [--quick] [--json] [--write]
+    python benchmarks/speed/step.py --xvlm
     python benchmarks/speed/step.py --softmask [--device cuda --bf16 --batch 64 --pixels 256]
 
 One process, two threads, fp32: ViT-B/16 at 128 pixels, BERT-base with 6 text and 6 fusion layers, 4 pairs of 25 tokens,
@@ -10,6 +11,8 @@ The first step of each gives the losses, which must agree within 1e-5, and the b
 turns. The exit code is 1 where a target is missed: 0.80 of the reference's time and of its saved bytes.
 
 With --softmask: our ALBEF, SoftMask++ without soft masks and SoftMask++, at most 1, 0.95 and 1 of our ALBEF's.
+With --xvlm: X-VLM's image and region updates against theirs, at most 0.75 of the time and 0.85 of the saved bytes; it
+needs the plugin vlzoo-xvlm.
 
 Legend: B batch rows, L text tokens.
 """
@@ -152,6 +155,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", action="store_true", help="also write the figures into benchmarks/results")
     parser.add_argument("--softmask", action="store_true", help="our ALBEF, SoftMask++ without soft masks, SoftMask++")
+    parser.add_argument("--xvlm", action="store_true", help="an image and a region update of X-VLM")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (with --softmask)")
     parser.add_argument("--bf16", action="store_true", help="in place of fp32 (with --softmask)")
     parser.add_argument("--batch", type=int, help="pairs of a step; 4")
@@ -164,6 +168,14 @@ def main() -> int:
         where = Where(given.device, "bf16" if given.bf16 else "fp32")
         found = compare_methods(sizes, where, QUICK if given.quick else TURNS)
         name, held, shown = f"softmask_step{'' if given.device == 'cpu' else '_gpu'}", methods_met, show_methods
+    elif given.xvlm:
+        # Here: the other comparisons do without the plugin.
+        from xvlm_step import ENCODERS, compare_updates, show_updates, updates_met
+        from xvlm_step import TURNS as XVLM_TURNS
+
+        chosen = {encoder: dataclasses.replace(each, **wished) for encoder, each in ENCODERS.items()}
+        found = compare_updates(chosen, QUICK if given.quick else XVLM_TURNS)
+        name, held, shown = "xvlm_step", updates_met, show_updates
     else:
         found = compare("albef-step", sizes, QUICK if given.quick else FULL)
         name, held, shown = "step", met, show

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
 from vlzoo.models.attention import attend, attend_with_map, join_heads, split_heads
+from vlzoo.models.gelu_linear import gelu_linear
 
 EPSILON = 1e-12
 """Of every LayerNorm, as BERT's."""
@@ -54,7 +55,11 @@ class Residual(nn.Module):
 
     def forward(self, inner: Tensor, x: Tensor) -> Tensor:
         """norm(x + dropout(dense(inner))), of x's shape."""
-        return self.norm(x + F.dropout(self.dense(inner), self.dropout, self.training))
+        return self.end(self.dense(inner), x)
+
+    def end(self, added: Tensor, x: Tensor) -> Tensor:
+        """norm(x + dropout(added)), of x's shape."""
+        return self.norm(x + F.dropout(added, self.dropout, self.training))
 
 
 class SelfAttention(nn.Module):
@@ -127,7 +132,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x_PQD: Tensor) -> Tensor:
         """[P, Q, D] to [P, Q, D]."""
-        return self.output(F.gelu(self.dense(x_PQD)), x_PQD)
+        dense = self.output.dense
+        return self.output.end(gelu_linear(self.dense(x_PQD), dense.weight, dense.bias), x_PQD)
 
 
 @dataclass(frozen=True)

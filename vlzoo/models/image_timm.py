@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
+from vlzoo.models.gelu_linear import join_gelu
 from vlzoo.models.timm_weights import load_image_weights, own_grid, resized
 from vlzoo.resources import package_weights
 from vlzoo.types import Tokens
@@ -145,13 +146,15 @@ def _create(name: str, image_size: int | None, arguments: Mapping[str, Any]) -> 
     if image_size is not None and _has_fixed_size(name):
         given.setdefault("img_size", image_size)
     try:
-        return timm.create_model(name, pretrained=False, num_classes=0, **given)
+        model = timm.create_model(name, pretrained=False, num_classes=0, **given)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise VlzooError(
             f"timm can't make {name} with {given}: {error}",
             where="image_encoder timm",
             fix="heads must divide the width and patches the picture; names of arguments are timm's own",
         ) from error
+    join_gelu(model)
+    return model
 
 
 def _has_fixed_size(name: str) -> bool:

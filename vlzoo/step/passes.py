@@ -6,57 +6,29 @@ Legend: R batch rows, P pairs, N image tokens, L text tokens, K kept positions, 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from vlzoo.batch import Batch, Text, View
+from vlzoo.batch import Text
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.models.given import checked_fused, checked_tokens
 from vlzoo.offers import Match
-from vlzoo.step.columns import Columns
-from vlzoo.step.marked import Marked
+from vlzoo.step.joined import Group, Reader, among, fuse_joined, group_of
+from vlzoo.step.lengths import by_length, encode_by_length, lengths_of
 from vlzoo.step.memo import Memo
-from vlzoo.step.negatives import Negatives
 from vlzoo.step.pictures import Pictures
-from vlzoo.step.plan import MASKED, Need, Pairs, PassKey, Pattern, Plan, Reads, pass_key
+from vlzoo.step.plan import MASKED, Need, Pairs, PassKey, Pattern, Reads, pass_key
+from vlzoo.step.shared import Shared
 from vlzoo.types import Fused, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Prepared
     from vlzoo.models.assemble import Model
     from vlzoo.models.teacher import Teacher
-
-
-class Shared(Protocol):
-    """What the student's and the teacher's passes have in common: their step, as they see it."""
-
-    batch: Batch
-    plan: Plan
-    texts: dict[str, Text]
-
-    @property
-    def columns(self) -> Columns:
-        """The rows of all processes."""
-        ...
-
-    @property
-    def negatives(self) -> Negatives:
-        """The pairs of the negative pass."""
-        ...
-
-    def masked_words(self, view: str) -> Marked:
-        """The masked words of a text view."""
-        ...
-
-    def view(self, name: str) -> View:
-        """An image view by its name."""
-        ...
-
-    def offered(self, name: str) -> Any:
-        """What an objective of the stream lends."""
-        ...
 
 
 class Passes:
@@ -225,34 +197,59 @@ class Passes:
         given = {name: [getattr(text, name) for text in texts] for name in ("positions", "segments")}
         more = {f"{name}_BL": torch.cat(held) for name, held in given.items() if all(h is not None for h in held)}
         if pattern != "both":
-            more["among_BLL"] = self._among(texts[0], pattern)
+            more["among_BLL"] = among(texts[0], pattern)
         ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
         encoder = self.model.text_encoder
-        tokens = checked_tokens(encoder, encoder(ids, mask, **more), len(ids))
-        return dict(zip(views, tokens.chunk(len(views)), strict=True))
-
-    def _among(self, text: Text, pattern: Pattern) -> Tensor:
-        """Which words each word may read under a pattern, [R, L, L] bool; padding is the mask's business."""
-        length = text.ids.shape[1]
-        place_L = torch.arange(length, device=text.ids.device)
-        before_LL = place_L[None] <= place_L[:, None]
-        if pattern == "causal":
-            return before_LL.expand(len(text.ids), -1, -1)
-        if text.prefix is None:
-            raise VlzooError(
-                "these texts have no prefix", fix="read them under the pattern `causal`, or with rows that give one"
-            )
-        return before_LL[None] | (place_L[None, None] < text.prefix[:, None, None])
+        if self._step.plan.joins_passes and not more:
+            length_P = np.concatenate([lengths_of(self._step.host_text(view).mask) for view in views])
+            tokens = encode_by_length(encoder, ids, mask, by_length(length_P, ids.device))
+        else:
+            tokens = encoder(ids, mask, **more)
+        return dict(zip(views, checked_tokens(encoder, tokens, len(ids)).chunk(len(views)), strict=True))
 
     def _pass(self, key: PassKey, need: Need) -> Fused:
         return self._once(("fused", key, need), lambda: self._fuse(key, need))
 
     def _fuse(self, key: PassKey, need: Need) -> Fused:
+        group = self._joined(key, need)
+        if len(group) > 1:
+            return self._once(("joined", group), lambda: self._fuse_joined(group))[key]
+        reader = self._reader(key, need)
+        if need.image_states:
+            reader.more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
+        fusion = self.model.fusion
+        made = fusion.fuse(reader.text, reader.images, reader.rows, attention=need.attention, **reader.more)
+        return checked_fused(fusion, made)
+
+    def _joined(self, key: PassKey, need: Need) -> Group:
+        """The planned passes that are made as one with this one; none where they lie in several processes."""
+        if self._teacher is not None or not 1 < self._step.columns.count == len(self._step.batch):
+            return ()
+        group = group_of(key, need, self._step.plan)
+        return group if self._alike(tuple(dict.fromkeys(str(each.text) for each, _ in group))) else ()
+
+    def _fuse_joined(self, group: Group) -> dict[PassKey, Fused]:
+        length_P = np.concatenate([self._lengths(key) for key, _ in group])
+        made = fuse_joined(self.model.fusion, [self._reader(key, need) for key, need in group], length_P)
+        return dict(zip((key for key, _ in group), made, strict=True))
+
+    def _lengths(self, key: PassKey) -> NDArray[np.int64]:
+        """Tokens of each text of a pass, at most, as the host knows them."""
+        own = lengths_of(self._step.host_text(str(key.text)).mask)
+        if key.pairs == "positive":
+            return own
+        rows = self._step.negatives.text_rows
+        if rows.is_cpu:
+            return own[rows.numpy()]
+        # Which texts were mined, the device alone knows.
+        return np.concatenate([own, np.full_like(own, self.ids(str(key.text)).ids.shape[1])])
+
+    def _reader(self, key: PassKey, need: Need) -> Reader:
         images, rows = [self.prepared(view) for view in key.images or ()], None
         text = None if key.text is None else self.text(key.text, key.pattern)
         more: dict[str, Any] = {"positions_PK": self._positions(key, need)}
         if key.pattern != "both" and key.text is not None:
-            more["among_PLL"] = self._among(self.ids(key.text), key.pattern)
+            more["among_PLL"] = among(self.ids(key.text), key.pattern)
         if key.pairs == "negative":
             mined, columns = self._step.negatives, self._step.columns
             text = None if text is None else columns.fetch(text, mined.text_rows)
@@ -264,10 +261,7 @@ class Passes:
                     self._once(("fetched", view), partial(self._fetched, view, mined.image_rows))
                     for view in key.images or ()
                 ]
-        if need.image_states:
-            more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
-        fusion = self.model.fusion
-        return checked_fused(fusion, fusion.fuse(text, images, rows, attention=need.attention, **more))
+        return Reader(text, images, rows, more)
 
     def _mined(self, name: str, value: Tensor | None, columns_P: Tensor) -> Tensor | None:
         """What a pass is told of texts, of the texts mined."""

@@ -7,29 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from vlzoo.batch import Batch, View
+from vlzoo.batch import View
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.models.given import checked_tokens
 from vlzoo.step.memo import Memo
-from vlzoo.step.plan import Plan
+from vlzoo.step.shared import Shared
 from vlzoo.types import Tokens
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Prepared
     from vlzoo.models.assemble import Model
-
-
-class Shown(Protocol):
-    """What is asked of a step."""
-
-    batch: Batch
-    plan: Plan
-
-    def view(self, name: str) -> View:
-        """An image view by its name."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class Pictures:
         memo: the model's values so far.
     """
 
-    def __init__(self, step: Shown, model: Model, memo: Memo) -> None:
+    def __init__(self, step: Shared, model: Model, memo: Memo) -> None:
         self._step, self._model, self._once = step, model, memo
 
     def tokens(self, name: str) -> Tokens:

@@ -92,6 +92,8 @@ class Plan:
         offers: what the stream's objectives lend.
         views: image views that are made in the step, by name.
         mining: similarities to the chances of hard negatives.
+        joins_passes: whether planned passes over the same pictures are made as one, where that can be. It is faster,
+            and rounds otherwise.
     """
 
     main_text: str | None = "text"
@@ -102,6 +104,7 @@ class Plan:
     offers: Offers = field(default_factory=Offers)
     views: dict[str, Callable[[Step], View]] = field(default_factory=dict)
     mining: Mining = negative_weights
+    joins_passes: bool = False
     _maskings: dict[str, tuple[str, Masking | None]] = field(default_factory=dict)
     _maps: dict[PassKey, int] = field(default_factory=dict)
     _reads: dict[PassKey, set[Reads]] = field(default_factory=dict)
@@ -213,6 +216,11 @@ class Plan:
             return None
         image_states = any(self._is(asked, key) for asked in self._image_states)
         return Need(max(said, key=get_args(Reads).index, default="all"), layer, image_states)
+
+    def passes(self) -> tuple[tuple[PassKey, Need], ...]:
+        """The passes that somebody said to read, with all that is read of them."""
+        keys = dict.fromkeys(self._resolved(asked) for asked in self._reads)
+        return tuple((key, need) for key in keys if (need := self.need_of(key)) is not None)
 
     def texts(self) -> tuple[str, ...]:
         """The text views that passes said to be read both ways, in the order they were asked for."""

@@ -169,6 +169,10 @@ class Step:
             return self._once(("view", name), lambda: self.plan.views[name](self))
         return self._whole_view(name)
 
+    def host_text(self, view: str) -> Text:
+        """A text view on the host: to read it, nothing waits for the device."""
+        return self._host_texts[view]
+
     def offered(self, name: str) -> Any:
         """What an objective of the stream lends (`vlzoo.offers`): `match`, `contrast`, `mlm`, ...
 

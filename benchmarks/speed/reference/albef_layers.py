@@ -51,6 +51,11 @@ class Sizes:
         """H: 64 numbers a head."""
         return self.width // 64
 
+    @property
+    def source(self) -> int:
+        """Width of the tokens that the fusion reads."""
+        return self.width
+
 
 def attention(query_BLD: Tensor, key_BND: Tensor, value_BND: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     """Softmax attention with its scores and its map written out; `bias` is added to the scores, [B, 1, 1, N]."""
@@ -133,11 +138,12 @@ class VisionTransformer(nn.Module):
 
 
 class Projections(nn.Module):
-    """Queries, keys and values of a BERT attention."""
+    """Queries, keys and values of a BERT attention; the latter of tokens of `source` numbers."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, source: int) -> None:
         super().__init__()
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.query = nn.Linear(width, width)
+        self.key, self.value = (nn.Linear(source, width) for _ in range(2))
 
 
 class Output(nn.Module):
@@ -155,10 +161,10 @@ class Output(nn.Module):
 class BertAttention(nn.Module):
     """Attention to `source`: the sequence itself, or the picture."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, source: int) -> None:
         super().__init__()
         self.heads = heads
-        self.self, self.output = Projections(width), Output(width, width)
+        self.self, self.output = Projections(width, source), Output(width, width)
 
     def forward(self, x_BLD: Tensor, source_BND: Tensor, bias_B11N: Tensor) -> Tensor:
         """[B, L, D]; keys and values are projected anew at every call."""
@@ -180,11 +186,11 @@ class Dense(nn.Module):
 class BertLayer(nn.Module):
     """Self-attention, cross-attention in fusion layers, feed-forward."""
 
-    def __init__(self, width: int, heads: int, *, cross: bool) -> None:
+    def __init__(self, width: int, heads: int, *, source: int | None) -> None:
         super().__init__()
-        self.attention = BertAttention(width, heads)
-        if cross:
-            self.crossattention = BertAttention(width, heads)
+        self.attention = BertAttention(width, heads, width)
+        if source is not None:
+            self.crossattention = BertAttention(width, heads, source)
         self.intermediate, self.output = Dense(width, 4 * width), Output(4 * width, width)
 
     def forward(
@@ -219,8 +225,8 @@ class Encoder(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        layers = range(sizes.text_layers + sizes.fusion_layers)
-        self.layer = nn.ModuleList(BertLayer(sizes.width, sizes.heads, cross=i >= sizes.text_layers) for i in layers)
+        sources = [None] * sizes.text_layers + [sizes.source] * sizes.fusion_layers
+        self.layer = nn.ModuleList(BertLayer(sizes.width, sizes.heads, source=source) for source in sources)
 
 
 class Bert(nn.Module):
@@ -237,9 +243,10 @@ class Bert(nn.Module):
             x_BLD = layer(x_BLD, bias)
         return x_BLD
 
-    def fuse(self, x_BLD: Tensor, mask_BL: Tensor, image_BND: Tensor) -> Tensor:
-        """States after the fusion layers, [B, L, D]."""
-        image_bias = mask_bias(torch.ones(image_BND.shape[:2], device=image_BND.device), -1e9)
+    def fuse(self, x_BLD: Tensor, mask_BL: Tensor, image_BND: Tensor, read_BN: Tensor | None = None) -> Tensor:
+        """States after the fusion layers, [B, L, D]; `read_BN`: which image tokens are read, None: all."""
+        read_BN = torch.ones(image_BND.shape[:2], device=image_BND.device) if read_BN is None else read_BN
+        image_bias = mask_bias(read_BN, -1e9)
         for layer in self.encoder.layer[self.text_layers :]:
             x_BLD = layer(x_BLD, mask_bias(mask_BL, -1e4), image_BND, image_bias)
         return x_BLD

@@ -118,8 +118,8 @@ class Albef(nn.Module):
         positive = bert.fuse(own.text, mask_BL, own.image)
         with torch.no_grad():
             i2t_BB, t2i_BB = (F.softmax(s[:, :batch], dim=1).fill_diagonal_(0) for s in sims)
-        image_rows = _drawn(t2i_BB, "image-for-text", draws, key_B)
-        text_rows = _drawn(i2t_BB, "text-for-image", draws, key_B)
+        image_rows = drawn(t2i_BB, "image-for-text", draws, key_B)
+        text_rows = drawn(i2t_BB, "text-for-image", draws, key_B)
         image = torch.cat([torch.stack([own.image[i] for i in image_rows]), own.image])
         text = torch.cat([own.text, torch.stack([own.text[i] for i in text_rows])])
         mask = torch.cat([mask_BL, torch.stack([mask_BL[i] for i in text_rows])])
@@ -140,7 +140,7 @@ class Albef(nn.Module):
         return (1 - ALPHA) * hard + ALPHA * soft_BL[label_BL != IGNORED].mean()
 
 
-def _drawn(weight_BB: Tensor, purpose: str, draws: Draws, key_B: Tensor) -> list[int]:
+def drawn(weight_BB: Tensor, purpose: str, draws: Draws, key_B: Tensor) -> list[int]:
     """The rows drawn; the official multinomial of every row is made too, and its result replaced by the step's draw."""
     for row in weight_BB:
         torch.multinomial(row, 1).item()

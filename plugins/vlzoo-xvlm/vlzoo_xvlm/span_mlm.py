@@ -6,6 +6,7 @@ from typing import Literal
 
 from vlzoo.errors import VlzooError
 from vlzoo.objectives.mlm import MLM
+from vlzoo.step.plan import Plan
 from vlzoo_xvlm.masking import Spans
 
 
@@ -40,3 +41,8 @@ class SpanMLM(MLM):
             if value < 1:
                 raise VlzooError(f"{option} can't be {value}", where="objective span_mlm", fix="give 1 or more")
         self.rule = Spans(probability, most, spans, longest, whole=words == "whole")
+
+    def plan(self, plan: Plan) -> None:
+        """As `mlm`; X-VLM has no teacher, and its passes over the same pictures are made as one."""
+        super().plan(plan)
+        plan.joins_passes = True
