@@ -138,7 +138,7 @@ def test_other_splitters_have_other_files_and_sizes(tmp_path):
 
 
 def test_pictures_that_another_data_set_tests_on_are_left_out(root):
-    """RefCOCO, RefCOCO+ and RefCOCOg share pictures: here picture 98304 is trained on by one and tested by the other."""
+    """The data sets share pictures: here 98304 is trained on by one and tested by the other."""
     refs = [ref(5, 471, 581857, "train", ["man"]), ref(6, 472, 98304, "train", ["the bowl on the left"])]
     write(root, refs, instances(), name="refs(umd).p", folder="refcocog")
     write(root, REFS[2:], instances())

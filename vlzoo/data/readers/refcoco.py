@@ -80,8 +80,8 @@ class RefCoco(TaskSource):
     Args:
         root: the folder that holds the data.
         split_by: whose split: `unc`, `google` or `umd`; empty: the usual one of the data set.
-        exclude: REFER's refs files of the other data sets, below the root; pictures that one of them keeps for validation
-            or test are left out. The three data sets share pictures, and what one trains on another tests.
+        exclude: REFER's refs files of the other data sets, below the root; pictures that one of them keeps for
+            validation or test are left out. The three data sets share pictures, and what one trains on another tests.
     """
 
     card = REFCOCO_CARD
