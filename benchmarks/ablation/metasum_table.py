@@ -41,7 +41,9 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str
         f"Test split of Scenes. TR and IR R@1: `retrieval/itm` with the {about['k']} nearest re-scored; a tie is a "
         "miss. VQA: official accuracy. NLVR2: accuracy. grounding: the box head's accuracy at IoU 0.5. Meta-Sum: the "
         "sum of these five; the paper's has eight. Grad-CAM: grounding by the matching score's map of the run "
-        "fine-tuned for retrieval, among the true boxes of the picture's objects; it is no part of the sum."
+        "fine-tuned for retrieval, among the true boxes of the picture's objects; fixed box: the one most often "
+        "right for training expressions; random object: any of the picture's, the mean over all. They are no part of "
+        "the sum."
     )
     yield ""
     yield "**What the intervals cover.** " + (

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablation.boxes import boxes_of, by_fixed_box, by_random_object, fixed_box
 from vlzoo.bench.request import Request
 from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.bench.run import Measured, measure
+from vlzoo.config.schema import PartRef
+from vlzoo.data.roots import open_source
 from vlzoo.metrics.recall import recall
 
 Arrays = dict[str, NDArray[Any]]
 SUMMED = ("TR R@1", "IR R@1", "VQA", "NLVR2", "grounding")
 """The figures whose sum is the Meta-Sum."""
-BESIDE = ("Grad-CAM",)
-"""Grounding by the map of the matching score, of the run fine-tuned for retrieval."""
+BESIDE = ("Grad-CAM", "fixed box", "random object")
+"""Grounding by the map of the matching score, of the run fine-tuned for retrieval; by boxes that look at nothing."""
 ROUNDING = 0.01
 """Official scores of questions are rounded to so much."""
 
@@ -38,12 +41,27 @@ def figures_of(run: Path, root: str, k: int) -> Arrays:
     found |= _values("NLVR2", _measured("nlvr2", run, root))
     found |= _values("grounding", _measured("grounding", run, root, {"mode": "boxes"}))
     tuned = run / "finetune" / "retrieval"
-    return found | _values("Grad-CAM", _measured("grounding", tuned, root, {"mode": "gradcam"}))
+    found |= _values("Grad-CAM", _measured("grounding", tuned, root, {"mode": "gradcam"}))
+    return found | _without_looking(root)
+
+
+def _without_looking(root: str) -> Arrays:
+    """Grounding by the box that is most often right in training, and by an object of the picture, whichever."""
+    train, expressions = _scenes("scenes-refcoco", root, "train"), list(_scenes("scenes-refcoco", root, "test"))
+    images = np.array([_image(each) for each in expressions])
+    fixed = by_fixed_box(fixed_box(boxes_of(train)), expressions)
+    drawn = by_random_object(expressions, _scenes("scenes-objects", root, "test"))
+    return {
+        **{"fixed box/value": fixed, "fixed box/image": images},
+        **{"random object/value": drawn, "random object/image": images},
+    }
+
+
+def _scenes(part: str, root: str, split: str) -> Any:
+    return open_source(PartRef.model_validate({"part": part, "root": str(Path(root, "scenes")), "split": split}))
 
 
 def _measured(task: str, run: Path, root: str, options: dict[str, Any] | None = None) -> Measured:
-    from vlzoo.config.schema import PartRef
-
     name = {"retrieval": "scenes", "grounding": "scenes-refcoco"}.get(task, f"scenes-{task}")
     data = PartRef.model_validate({"part": name, "root": str(Path(root, "scenes"))})
     request = Request(task, f"run:{run}", options=options or {}, data=data, split="test")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from vlzoo.config.check import load
+from vlzoo.data.records import Region, Sample
 from vlzoo.runs.run import Run
 
 pytest.importorskip("vlzoo_xvlm")
@@ -88,7 +89,7 @@ def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
         summed = sum(figures[each]["mean"] for each in ("TR R@1", "IR R@1", "VQA", "NLVR2", "grounding"))
         assert figures["Meta-Sum"]["mean"] == pytest.approx(summed)
         assert 0 < summed < 500 and figures["Meta-Sum"]["interval"][0] < summed < figures["Meta-Sum"]["interval"][1]
-        assert row["paper"].get("Meta-Sum") == PAPER.get(name) and "Grad-CAM" in figures
+        assert row["paper"].get("Meta-Sum") == PAPER.get(name) and {"Grad-CAM", "fixed box"} <= set(figures)
         if name != "full":
             gap = figures["Meta-Sum"]["difference"]["mean"]
             assert gap == pytest.approx(summed - rows["full"]["figures"]["Meta-Sum"]["mean"])
@@ -105,6 +106,25 @@ def test_rows_make_as_many_updates_and_read_what_they_say(suite):
         weights = Run(run).latest().tensors("system")
         assert ("model.image_encoder.query" in weights) == (name == "attention-pool")
         assert any(each.startswith("objectives.box") for each in weights) == (name != "without-all")
+
+
+def test_boxes_that_look_at_nothing(root, monkeypatch):
+    """By hand: two of three training boxes lie at the left; a picture with two objects is right every second time."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    boxes = importlib.import_module("ablation.boxes")
+
+    def sample(image: str, *found: tuple[float, ...]) -> Sample:
+        regions = tuple(Region(box, "the ball", "expression") for box in found)  # type: ignore[arg-type]
+        return Sample("s", image_id=image, regions=regions)
+
+    left, right = (0.0, 0.0, 20.0, 20.0), (40.0, 40.0, 20.0, 20.0)
+    train = [sample("1", left), sample("2", (1.0, 0.0, 20.0, 20.0)), sample("3", right)]
+    fixed = boxes.fixed_box(boxes.boxes_of(train))
+    assert fixed[0] < 2
+    expressions = [sample("4", left), sample("4", right)]
+    assert boxes.by_fixed_box(fixed, expressions).tolist() == [100.0, 0.0]
+    pictures = [sample("4", left, right), sample("5", left)]
+    assert boxes.by_random_object(expressions, pictures).tolist() == [50.0, 50.0]
 
 
 def test_the_rows_of_the_published_table_are_planned(root, tmp_path, monkeypatch):

@@ -81,6 +81,23 @@ def test_learned_positions_of_a_cnn():
         encoder(pictures(96))
 
 
+def test_positions_may_start_as_waves():
+    """Sines and cosines of row and column: every place another, neighbours alike, about as long as features."""
+    encoder = TimmEncoder(name="resnet10t", image_size=128, positions="sincos", norm=True)
+    place_GD = encoder.position[0].detach()
+    assert isinstance(encoder.position, torch.nn.Parameter) and place_GD.shape == (16, 512)
+    torch.testing.assert_close(place_GD.square().mean(1), torch.full((16,), 0.5))  # sin^2 + cos^2 = 1 for two numbers
+    apart = torch.cdist(place_GD, place_GD)
+    assert (apart + torch.eye(16)).min() > 0.1 and apart[0, 1] < apart[0, 2] < apart[0, 3] and apart[0, 4] < apart[0, 8]
+    with pytest.raises(VlzooError, match="of 6 numbers"):
+        TimmEncoder(
+            name="vit_tiny_patch16_224",
+            arguments={**TINY, "embed_dim": 6, "num_heads": 2},
+            image_size=32,
+            positions="sincos",
+        )
+
+
 def test_own_colours_are_timms():
     encoder = TimmEncoder(name="convnext_atto", own_colours=True).eval()
     pixels = torch.rand(1, 3, 32, 32)

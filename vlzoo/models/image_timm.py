@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers import build_sincos2d_pos_embed
 from torch import Tensor, nn
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
@@ -37,7 +38,9 @@ class TimmEncoder(ImageEncoder):
         arguments: further arguments of timm's model, such as patch_size, embed_dim, depth, num_heads, window_size.
         pretrained_path: local weights file; the position table is resized to `image_size`.
         package: installed pip package that holds a .pth or .safetensors file for this model.
-        positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place.
+        positions: learn a vector for every place of the grid and add it: for CNNs, whose features know no place. True:
+            it starts small and at random; `sincos`: as sines and cosines of row and column, as large as what `norm`
+            gives, which a short training needs to find out where something is.
         first: `mean`: the mean of the grid (`merged`) stands before it as a token, for fusions that read a whole
             picture there, as X-VLM's Swin; empty: what the model has.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
@@ -56,7 +59,7 @@ class TimmEncoder(ImageEncoder):
         arguments: dict[str, Any] | None = None,
         pretrained_path: str | None = None,
         package: str | None = None,
-        positions: bool = False,
+        positions: bool | Literal["sincos"] = False,
         first: Literal["", "mean"] = "",
         norm: bool = False,
         own_colours: bool = False,
@@ -81,7 +84,7 @@ class TimmEncoder(ImageEncoder):
         self.position = None
         if positions:
             grid = _grid_of(self.model, image_size or _input_size(self.model))
-            self.position = nn.Parameter(0.02 * torch.randn(1, grid[0] * grid[1], self.width))
+            self.position = nn.Parameter(_first_positions(grid, self.width, waves=positions == "sincos"))
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
         """Tokens of normalised pixels [M, 3, H, W].
@@ -225,6 +228,19 @@ def _last_norm(model: Any) -> nn.Module:
     norm = getattr(model, "norm", None)
     after = getattr(model, "fc_norm", None)
     return after if isinstance(norm, nn.Identity) and isinstance(after, nn.Module) else nn.Identity()
+
+
+def _first_positions(grid: tuple[int, int], width: int, *, waves: bool) -> Tensor:
+    """A vector for every place before training, [1, G, D]: waves, the longest of 63 cells, or small random numbers."""
+    if not waves:
+        return 0.02 * torch.randn(1, grid[0] * grid[1], width)
+    if width % 4:
+        raise VlzooError(
+            f"positions can't be sines and cosines of {width} numbers",
+            where="image_encoder timm",
+            fix="take a model whose width is a multiple of 4, or `positions: true`",
+        )
+    return build_sincos2d_pos_embed(list(grid), width, temperature=10.0)[None]
 
 
 def _placed(x_MND: Tensor, position_1GD: Tensor, prefix: int) -> Tensor:

@@ -137,6 +137,20 @@ def test_other_splitters_have_other_files_and_sizes(tmp_path):
         RefCocoG(tmp_path, split_by="unc")
 
 
+def test_pictures_that_another_data_set_tests_on_are_left_out(root):
+    """The data sets share pictures: here 98304 is trained on by one and tested by the other."""
+    refs = [ref(5, 471, 581857, "train", ["man"]), ref(6, 472, 98304, "train", ["the bowl on the left"])]
+    write(root, refs, instances(), name="refs(umd).p", folder="refcocog")
+    write(root, REFS[2:], instances())
+    own, other = "refcocog/refs(umd).p", "refcoco/refs(unc).p"
+    assert len(RefCocoG(root)) == len(RefCocoG(root, exclude=[own])) == 2
+    left = RefCocoG(root, exclude=[own, other])
+    assert [sample.texts[0] for sample in left] == ["man"]
+    assert left.sizes == {"objects (umd, a share)": 1, "expressions (umd, a share)": 1}  # no size of the card's
+    with pytest.raises(DataError, match=r"gone\.p: missing"):
+        len(RefCocoG(root, exclude=["gone.p"]))
+
+
 @pytest.mark.parametrize(
     ("value", "named"), [(datetime.date(2016, 1, 1), "datetime.date"), (OrderedDict(a=1), "collections.OrderedDict")]
 )

@@ -12,6 +12,7 @@ from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.fields import identifier, need
+from vlzoo.data.readers.excluded import excluded
 from vlzoo.data.readers.refcoco_boxes import Reference, Targets, placed, read_refs, references
 from vlzoo.data.readers.task import TaskSource, joined
 from vlzoo.data.reading import Record
@@ -79,6 +80,8 @@ class RefCoco(TaskSource):
     Args:
         root: the folder that holds the data.
         split_by: whose split: `unc`, `google` or `umd`; empty: the usual one of the data set.
+        exclude: REFER's refs files of the other data sets, below the root; pictures that one of them keeps for
+            validation or test are left out. The three data sets share pictures, and what one trains on another tests.
     """
 
     card = REFCOCO_CARD
@@ -98,8 +101,9 @@ class RefCoco(TaskSource):
         **{"ref_id": "str", "ann_id": "str"},
     }
 
-    def __init__(self, root: str | Path, *, split_by: str = "", **options: Any) -> None:
+    def __init__(self, root: str | Path, *, split_by: str = "", exclude: Sequence[str] = (), **options: Any) -> None:
         super().__init__(root, **options)
+        self.exclude = tuple(exclude)
         self.split_by = split_by or self.splitters[0]
         if self.split_by not in self.splitters:
             raise UnknownName(
@@ -119,6 +123,7 @@ class RefCoco(TaskSource):
     def files(self) -> Sequence[Expected]:
         """Expressions, boxes and the pictures' folder."""
         files = [Expected(self.refs_file(), "the expressions"), Expected(self.instances_file(), "the boxes")]
+        files += [Expected(path, "expressions whose pictures are left out") for path in self.exclude]
         return self.expected(files, "COCO's pictures")
 
     def refs(self) -> Iterator[Reference]:
@@ -137,10 +142,11 @@ class RefCoco(TaskSource):
             DataError: a ref_id or sent_id twice, a ref of an unknown object, or no ref of this split.
         """
         targets = Targets(self.place(self.instances_file()))
+        banned = frozenset[str]().union(*(excluded(self.place(path)) for path in self.exclude))
         present: set[str] = set()
         for ref in self.refs():
             present.add(need(ref.row, "split", str, ref.where))
-            if ref.split == self.split:
+            if ref.split == self.split and identifier(ref.row, "image_id", ref.where) not in banned:
                 yield from self._expressions(ref, targets, faults)
         if self.split not in present:
             fix = did_you_mean(self.split, present, what="splits there")
@@ -174,8 +180,9 @@ class RefCoco(TaskSource):
                 yield {"id": name, "text": text, **ids, **placed(target, self.picture_folder())}
 
     def _count(self, faults: Faults, unit: str) -> None:
-        # The card's sizes are those of the usual splitter; another one's are counted under another name.
-        faults.count(unit if self.split_by == self.splitters[0] else f"{unit} ({self.split_by})")
+        # The card's sizes are those of the usual splitter, whole; others are counted under another name.
+        usual = self.split_by == self.splitters[0] and not self.exclude
+        faults.count(unit if usual else f"{unit} ({self.split_by}{', a share' * bool(self.exclude)})")
 
 
 class RefCocoGoogle(RefCoco):

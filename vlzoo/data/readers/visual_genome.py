@@ -12,6 +12,7 @@ from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.fields import identifier, need, optional, optional_identifier, typed, unique
 from vlzoo.data.readers.base import BoxSource, CaptionSource, box_row
+from vlzoo.data.readers.excluded import excluded
 from vlzoo.data.reading import first_existing, read_json
 from vlzoo.data.sources import Source
 from vlzoo.data.splits import hash_split
@@ -77,7 +78,7 @@ class VisualGenome(Source):
             str(path),
         )
         self._known = frozenset(found)
-        banned = _held_out(Path(self.root, self.exclude)) if self.exclude else frozenset()
+        banned = excluded(Path(self.root, self.exclude)) if self.exclude else frozenset()
         wanted = self._ids_of_split(list(found))
         return {
             name: entry
@@ -114,16 +115,6 @@ class VisualGenome(Source):
             entry = typed(value, dict, where)
             image_id = identifier(entry, "image_id" if "image_id" in entry else "id", where)
             yield where, image_id, need(entry, key, list, where)
-
-
-def _held_out(path: Path) -> frozenset[str]:
-    """COCO's ids of the pictures that a Karpathy json keeps for validation and test."""
-    held: set[str] = set()
-    for number, entry in enumerate(need(read_json(path, dict), "images", list, str(path))):
-        where = f"{path}: images[{number}]"
-        if need(typed(entry, dict, where, "the entry"), "split", str, where) in ("val", "test"):
-            held.add(identifier(entry, "cocoid", where))
-    return frozenset(held)
 
 
 def picture_place(entry: Mapping[str, Any], where: str) -> str:
