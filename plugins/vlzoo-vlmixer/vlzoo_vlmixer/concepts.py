@@ -36,12 +36,46 @@ _IRREGULAR = {
 }
 _SAME = frozenset(("series", "species", "canvas", "christmas", "atlas", "gas", "lens", "pancreas"))
 _KEEP_IE = frozenset(
-    ("brownies", "cookies", "dies", "genies", "goalies", "hippies", "hoodies", "lies", "movies", "pies", "rookies")
-    + ("selfies", "smoothies", "ties", "veggies", "zombies")
+    (
+        "brownies",
+        "cookies",
+        "dies",
+        "genies",
+        "goalies",
+        "hippies",
+        "hoodies",
+        "lies",
+        "movies",
+        "pies",
+        "rookies",
+        "selfies",
+        "smoothies",
+        "ties",
+        "veggies",
+        "zombies",
+    )
 )
 _KEEP_E = frozenset(
-    ("aches", "axes", "avalanches", "caches", "canoes", "clauses", "fuses", "headaches", "hoes", "horseshoes", "toes")
-    + ("moustaches", "mustaches", "muses", "oboes", "shoes", "snowshoes", "uses")
+    (
+        "aches",
+        "axes",
+        "avalanches",
+        "caches",
+        "canoes",
+        "clauses",
+        "fuses",
+        "headaches",
+        "hoes",
+        "horseshoes",
+        "toes",
+        "moustaches",
+        "mustaches",
+        "muses",
+        "oboes",
+        "shoes",
+        "snowshoes",
+        "uses",
+    )
 )
 _ES = ("ches", "shes", "sses", "xes", "zzes", "oes")
 
