@@ -1,11 +1,25 @@
 """VLMixer (Wang et al., ICML 2022): unpaired pre-training by cross-modal CutMix, with the detectors it stands on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
 
+if TYPE_CHECKING:
+    import click
+
 PAPER = "Wang et al., VLMixer: Unpaired Vision-Language Pre-training via Cross-Modal CutMix (VLMixer), ICML 2022"
 
-PARTS: tuple[tuple[str, str, str, str], ...] = ()
+PARTS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "detector",
+        "torchvision",
+        "vlzoo_vlmixer.torchvision_detector:TorchvisionDetector",
+        "Faster R-CNN of torchvision: ResNet-50 FPN, MobileNet, or one fitted by `vlzoo detect --train`",
+    ),
+)
 """Kind, name, target and summary of each part."""
 
 
@@ -14,3 +28,12 @@ def vlzoo_register(registry: Registrar) -> None:
     """Register the parts."""
     for kind, name, target, summary in PARTS:
         registry.part(kind, name, target, summary=summary, paper=PAPER)
+
+
+@hookimpl
+def vlzoo_commands(group: click.Group) -> None:
+    """Add `vlzoo detect` and `vlzoo gallery`."""
+    from vlzoo_vlmixer.cli import detect, gallery
+
+    group.add_command(detect)
+    group.add_command(gallery)
