@@ -19,6 +19,25 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
         "vlzoo_vlmixer.torchvision_detector:TorchvisionDetector",
         "Faster R-CNN of torchvision: ResNet-50 FPN, MobileNet, or one fitted by `vlzoo detect --train`",
     ),
+    ("detector", "detectron2", "vlzoo_vlmixer.detectron:Detectron2", "any box detector of detectron2's model zoo"),
+    (
+        "detector",
+        "annotations",
+        "vlzoo_vlmixer.annotated:Annotations",
+        "known boxes, or those of a file, with the features of any image encoder",
+    ),
+    (
+        "detector",
+        "precomputed",
+        "vlzoo_vlmixer.precomputed:Precomputed",
+        "regions in bottom-up attention's files, LXMERT's or VinVL's",
+    ),
+    (
+        "data",
+        "detected",
+        "vlzoo_vlmixer.detected:open_detected",
+        "a data source with the regions of a gallery, for encoders of regions",
+    ),
 )
 """Kind, name, target and summary of each part."""
 

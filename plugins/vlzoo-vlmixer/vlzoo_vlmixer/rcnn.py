@@ -23,6 +23,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from vlzoo.errors import CheckpointError, DataError, UnknownName, did_you_mean
 from vlzoo.files import replacing, writing
 from vlzoo.models.local_weights import fill, read_weights
+from vlzoo_vlmixer.names import read_names
 
 _MAKERS: Mapping[str, tuple[Callable[..., FasterRCNN], Any]] = {
     "resnet50_fpn": (detection.fasterrcnn_resnet50_fpn, detection.FasterRCNN_ResNet50_FPN_Weights),
@@ -42,7 +43,6 @@ NAMES = (*_MAKERS, "small")
 SMALL, HIDDEN, SIDE = 64, 128, 128
 """Of the small one: channels, width of a box's features, and the side that pictures are brought to, in pixels."""
 ANCHORS = (16, 24, 40, 64)
-BACKGROUNDS = ("__background__", "background")
 
 
 @dataclass(frozen=True)
@@ -185,20 +185,6 @@ def _names(arch: str, file: str | Path | None, said: Facts | None, outputs: int,
         fix = "give one name a line, in the order of the weights, without the background"
         raise DataError(f"{len(names)} names for weights of {outputs - 1} classes", where=where, fix=fix)
     return names
-
-
-def read_names(file: str | Path) -> tuple[str, ...]:
-    """Names of classes, one a line (of several by commas the first), without the background.
-
-    Raises:
-        DataError: the file can't be read.
-    """
-    try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"the names of the classes can't be read: {error}", where=str(file)) from error
-    names = [line.split(",")[0].strip() for line in lines if line.strip()]
-    return tuple(names[1:] if names and names[0].lower() in BACKGROUNDS else names)
 
 
 def pixels_of(pictures: Sequence[Any]) -> list[Tensor]:
