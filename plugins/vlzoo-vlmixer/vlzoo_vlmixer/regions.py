@@ -145,11 +145,12 @@ def open_regions(folder: Path) -> Regions:
         DataError: there is none, or it was cut off in the middle of writing: names the shards that are missing.
     """
     read_header(folder)
-    return _opened(folder, (folder / HEADER).stat().st_mtime_ns)
+    shards = folder / "shards"
+    return _opened(folder, (folder / HEADER).stat().st_mtime_ns, shards.stat().st_mtime_ns if shards.is_dir() else 0)
 
 
 @lru_cache(maxsize=8)
-def _opened(folder: Path, _changed: int) -> Regions:
+def _opened(folder: Path, _made: int, _changed: int) -> Regions:
     import pyarrow as pa
 
     header = read_header(folder)
