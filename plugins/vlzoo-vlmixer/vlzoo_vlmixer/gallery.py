@@ -204,7 +204,8 @@ class Gallery:
         met, which = np.unique(place, return_inverse=True)
         sums = np.bincount(which, self.regions.scores[known], len(met)).astype(np.float64)
         starts = np.searchsorted(met, np.arange(len(self.concepts) + 1) * pictures)
-        return met % pictures, starts, sums, np.bincount(which, minlength=len(met))
+        # The kind of number that regions have their pictures in: searching converts nothing.
+        return (met % pictures).astype(np.int32), starts, sums, np.bincount(which, minlength=len(met))
 
     def _context(self, rows: Ints, context: Sequence[int]) -> tuple[Floats, Floats]:
         pictures, starts, sums, counts = self._together
@@ -214,10 +215,11 @@ class Gallery:
             showing = slice(int(starts[concept]), int(starts[concept + 1]))
             if showing.start == showing.stop:
                 continue
-            place = np.minimum(pictures[showing].searchsorted(own), showing.stop - showing.start - 1)
-            met = pictures[showing][place] == own
-            total += np.where(met, sums[showing][place], 0.0)
-            count += np.where(met, counts[showing][place], 0)
+            place = pictures[showing].searchsorted(own) + showing.start
+            np.minimum(place, showing.stop - 1, out=place)
+            met = np.flatnonzero(pictures[place] == own)
+            total[met] += sums[place[met]]
+            count[met] += counts[place[met]]
         return total, count
 
     def _all(self, rows: Ints) -> tuple[Floats, Floats]:
