@@ -187,6 +187,21 @@ def test_another_gallery_in_the_folder_is_refused(slow, scenes, tmp_path):
     assert "something else than a gallery" in done(slow, *line(scenes, tmp_path / "other", "--overwrite"))[2]
 
 
+def test_what_failed_before_its_first_shard_stands_in_nobodys_way(slow, scenes, tmp_path):
+    out = tmp_path / "g"
+    assert done(slow, *line(scenes, out, "--set", "detector.breaks=1"))[0] == 2
+    assert done(slow, *line(scenes, out, "--set", "detector.breaks=none"))[0] == 0
+    code, _, err = done(slow, *line(scenes, tmp_path / "h", "--set", "detector.width=none"))
+    assert code == 2 and "width" in err and not (tmp_path / "h").exists()
+
+
+def test_nothing_found_at_all_is_an_error(scenes, tmp_path, capsys):
+    encoder = "detector.encoder={part: patch, width: 8, patch: 8, image_size: 32}"
+    words = ["--images", f"scenes={scenes}", "--detector", "annotations", "--set", encoder, "--set", "detector.size=32"]
+    assert run(["detect", *words, "--out", str(tmp_path / "g")]) == 2
+    assert "nothing was found in any of 12 pictures" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -82,6 +82,7 @@ def _detect(given: dict[str, Any]) -> None:
     pictures = Pictures(source)
     data = {"name": source.name, "fingerprint": source.fingerprint()}
     header = Header(data, described(part, options), len(pictures), given["shard"])
+    detector = _built(part, options)  # before anything is written, or removed
     if given["overwrite"] and not given["share"] and (work.folder / HEADER).is_file():
         shutil.rmtree(work.folder)
     begin(work, header, say)
@@ -89,8 +90,6 @@ def _detect(given: dict[str, Any]) -> None:
     if given["processes"] > 1 and not given["share"]:
         spawn(_arguments(given), header, work, given["processes"], say)
     if todo(work, header):
-        detector = _built(part, options)
-        started = time.perf_counter() if given["processes"] == 1 else started  # loading weights is no detecting
         run(work, header, pictures, detector, say)
     made = done(header, work.folder) - before
     _report(work.folder, made, time.perf_counter() - started, given)
@@ -162,6 +161,9 @@ def _report(folder: Path, made: int, seconds: float, given: dict[str, Any]) -> N
     if not given["share"]:
         regions = open_regions(folder)
         pictures = len(regions.starts) - 1
+        if not len(regions.scores):
+            fix = "lower the detector's least score, or take data that it knows: `annotations` needs data with boxes"
+            raise VlzooError(f"nothing was found in any of {pictures:,} pictures", where=str(folder), fix=fix)
         each = len(regions.scores) / pictures
         click.echo(
             f"{folder}: {pictures:,} pictures, {len(regions.scores):,} regions ({each:.1f} a picture), "

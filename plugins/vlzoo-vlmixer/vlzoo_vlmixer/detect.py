@@ -99,7 +99,9 @@ def begin(work: Work, header: Header, say: Say) -> None:
         return
     old = asdict(read_header(work.folder))
     differing = [name for name, value in asdict(header).items() if old[name] != value]
-    if differing:
+    if differing and not any((work.folder / "shards").glob("[0-9]*")):
+        header.write(work.folder)  # nothing was made with what it said before
+    elif differing:
         said = "; ".join(f"{name}: {old[name]}, and now {asdict(header)[name]}" for name in differing)
         fix = "give another --out, or --overwrite to make it anew"
         raise VlzooError(f"another gallery is there ({said})", where=str(work.folder), fix=fix)
