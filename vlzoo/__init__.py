@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vlzoo.data.records import Fields, Sample
     from vlzoo.data.sources import Source
     from vlzoo.data.visit import Visit
-    from vlzoo.data_parts import Augmentation, DataSource, Rows
+    from vlzoo.data_parts import Augmentation, DataSource, Mixer, Rows, Swap
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
@@ -43,6 +43,7 @@ __all__ = [
     "Fusion",
     "ImageEncoder",
     "Loss",
+    "Mixer",
     "ModelFamily",
     "Objective",
     "Option",
@@ -54,6 +55,7 @@ __all__ = [
     "Source",
     "Spec",
     "Step",
+    "Swap",
     "Task",
     "Term",
     "TextEncoder",
@@ -81,6 +83,7 @@ _LAZY = {
     "ImageEncoder": "interfaces",
     "KV": "types",
     "Loss": "types",
+    "Mixer": "data_parts",
     "ModelFamily": "bench.model",
     "Objective": "interfaces",
     "Option": "door.parts",
@@ -92,6 +95,7 @@ _LAZY = {
     "Source": "data.sources",
     "Spec": "types",
     "Step": "step.step",
+    "Swap": "data_parts",
     "Task": "task",
     "Term": "types",
     "TextEncoder": "interfaces",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from vlzoo.errors import VlzooError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from vlzoo.batch import Batch
     from vlzoo.data.collate import Collator
+    from vlzoo.data.features import Features
     from vlzoo.data.records import Sample
     from vlzoo.data.visit import Visit
     from vlzoo.step.plan import Plan
@@ -149,6 +151,50 @@ class Rows:
     def whole(self) -> Rows:
         """The rows of evaluation: one a sample, of all that it holds, drawing nothing. Not overridden: the same."""
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """Words of a text, and the patches of pictures that stand for them.
+
+    Attributes:
+        start: the first character of the words.
+        end: behind the last one.
+        patches: in the order in which they were drawn: where not all have room, the first ones are taken.
+    """
+
+    start: int
+    end: int
+    patches: Features
+
+
+class Mixer:
+    """A sentence to one in which patches of pictures stand for some words, in a data worker. It pickles.
+
+    >>> class Nothing(Mixer):
+    ...     width = 4
+    ...     def mix(self, text, rng):
+    ...         return ()
+    >>> Nothing().mix("a red square", np.random.default_rng(0))
+    ()
+
+    Attributes:
+        width: of the patches' features.
+    """
+
+    width: int
+
+    def mix(self, text: str, rng: np.random.Generator) -> Sequence[Swap]:
+        """The words that are replaced, from the first to the last and none twice, with their patches.
+
+        Args:
+            text: a sentence, cleaned as captions are.
+            rng: all randomness comes from it; it is of the run's seed, the epoch and the sample.
+
+        Raises:
+            DataError: patches can't be read.
+        """
+        raise NotImplementedError
 
 
 class DataSource(Protocol):

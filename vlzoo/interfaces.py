@@ -115,11 +115,12 @@ class TextEncoder(Startable):
         positions_BL: Tensor | None = None,
         segments_BL: Tensor | None = None,
         among_BLL: Tensor | None = None,
+        boxes_BL4: Tensor | None = None,
     ) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
 
         The others are given only where rows or objectives say so, and an encoder that knows none of them may leave
-        them out: where each token stands, its kind, and which words each word may read, bool; None: all.
+        them out: where each token stands, its kind, which words each word may read, bool (None: all), and its box.
         """
         raise NotImplementedError
 

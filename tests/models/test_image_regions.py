@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vlzoo.errors import DataError
-from vlzoo.models.image_regions import RegionEncoder, box_numbers
+from vlzoo.models.boxes import box_numbers
+from vlzoo.models.image_regions import RegionEncoder
 
 
 @pytest.fixture

@@ -96,10 +96,14 @@ class Engine(BenchModel):
 
     def pixels(self, images: Sequence[Any]) -> Any:
         """What the image encoder takes of pictures alone: pixel values [n, 3, size, size], or region features."""
+        made = self.alone(images)
+        return made.images[next(view for view in self.plan.main_image if view in made.images)]
+
+    def alone(self, images: Sequence[Any]) -> Batch:
+        """Pictures alone, with what the rows put beside them."""
         rng = np.random.default_rng(0)
-        alone = [Sample(image.name, (image,)) for image in images]
-        items = [self._item(sample, row, rng) for row, sample in enumerate(alone)]
-        return self.collator(items).to(self.device).images[self.plan.main_image[0]]
+        samples = [Sample(image.name, (image,)) for image in images]
+        return self.collator([self._item(sample, row, rng) for row, sample in enumerate(samples)]).to(self.device)
 
     def tokenise(self, texts: Sequence[str]) -> Text:
         """Texts alone, as the rows give them: cleaned, as ids."""

@@ -26,10 +26,30 @@ class Features:
     Attributes:
         features: one vector a region, [R, F] float32.
         boxes: left, top, right, bottom as shares of the picture's width and height, [R, 4] float32.
+        labels: what the detector took each region for, length R; empty: not known.
+        scores: how sure it was, [R] float32; None: not known.
     """
 
     features: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    labels: tuple[str, ...] = ()
+    scores: NDArray[np.float32] | None = None
+
+    def best(self, count: int) -> Features:
+        """The `count` regions that the detector was surest of, surest first; where it does not say, the first ones.
+
+        >>> held = Features(np.zeros((3, 2)), np.zeros((3, 4)), ("cat", "dog", "cup"), np.array([0.2, 0.9, 0.5]))
+        >>> held.best(2).labels
+        ('dog', 'cup')
+        """
+        order = np.arange(len(self.features)) if self.scores is None else np.argsort(-self.scores, kind="stable")
+        return self.take(order[:count])
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Features:
+        """Some regions, in that order."""
+        at = np.asarray(rows, dtype=np.int64)
+        labels = tuple(self.labels[row] for row in at) if self.labels else ()
+        return Features(self.features[at], self.boxes[at], labels, None if self.scores is None else self.scores[at])
 
 
 class FeatureRef(ImageRef):
