@@ -18,8 +18,10 @@ import vlzoo
 from vlzoo.batch import Batch, Text
 from vlzoo.bench.labeller import labeller
 from vlzoo.config.check import load
+from vlzoo.data.features import Features
+from vlzoo.data.images import BytesImage
 from vlzoo.data.pairs import Item
-from vlzoo.data.records import Sample
+from vlzoo.data.records import Sample, Shown
 from vlzoo.data.visit import Visit
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.models.decoder import CausalDecoder
@@ -76,6 +78,9 @@ def things(tmp_path_factory) -> dict[str, Any]:
         "recipe": recipe,
         "tokenizer": tokenizer,
         "labeller": labeller,
+        "Features": Features,
+        "Shown": Shown,
+        "image": BytesImage("a picture", b""),
         "system": system,
         "batch": batch,
         "step": Step(batch, system.model, teacher=Teacher(system), plan=plan, alpha=0.4),

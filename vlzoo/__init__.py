@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from vlzoo.agree.agreement import Agreement
     from vlzoo.batch import Batch, View
     from vlzoo.bench.model import BenchModel, ModelFamily
+    from vlzoo.data.features import Features
     from vlzoo.data.pairs import Pairs
-    from vlzoo.data.records import Fields, Sample
+    from vlzoo.data.records import Fields, Sample, Shown
     from vlzoo.data.sources import Source
     from vlzoo.data.visit import Visit
-    from vlzoo.data_parts import Augmentation, DataSource, Mixer, Rows, Swap
+    from vlzoo.data_parts import Augmentation, DataSource, Detector, Mixer, Rows, Swap
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
@@ -38,6 +39,8 @@ __all__ = [
     "DataError",
     "DataSource",
     "Decoder",
+    "Detector",
+    "Features",
     "Fields",
     "Fused",
     "Fusion",
@@ -52,6 +55,7 @@ __all__ = [
     "Rows",
     "Sample",
     "Score",
+    "Shown",
     "Source",
     "Spec",
     "Step",
@@ -77,6 +81,8 @@ _LAZY = {
     "DataError": "errors",
     "DataSource": "data_parts",
     "Decoder": "interfaces",
+    "Detector": "data_parts",
+    "Features": "data.features",
     "Fields": "data.records",
     "Fused": "types",
     "Fusion": "interfaces",
@@ -92,6 +98,7 @@ _LAZY = {
     "Rows": "data_parts",
     "Sample": "data.records",
     "Score": "types",
+    "Shown": "data.records",
     "Source": "data.sources",
     "Spec": "types",
     "Step": "step.step",

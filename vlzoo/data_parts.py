@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vlzoo.batch import Batch
     from vlzoo.data.collate import Collator
     from vlzoo.data.features import Features
-    from vlzoo.data.records import Sample
+    from vlzoo.data.records import Sample, Shown
     from vlzoo.data.visit import Visit
     from vlzoo.step.plan import Plan
 
@@ -193,6 +193,36 @@ class Mixer:
 
         Raises:
             DataError: patches can't be read.
+        """
+        raise NotImplementedError
+
+
+class Detector:
+    """Pictures to regions with features, labels and scores. Sub-class it; `vlzoo detect` runs it.
+
+    Importing it need not import torch; building it may read weights. It is built once in each process, and must find
+    the same in a picture whatever else it is given, and in whichever process.
+
+    >>> class Whole(Detector):
+    ...     def detect(self, pictures):
+    ...         one = np.ones((1, 4), np.float32)
+    ...         return [Features(one, one * [0, 0, 1, 1], ("picture",), one[:, 0]) for _ in pictures]
+    >>> Whole().detect([Shown("scenes", "7", image)])[0].labels
+    ('picture',)
+    """
+
+    def detect(self, pictures: Sequence[Shown]) -> Sequence[Features]:
+        """What is in each picture; pictures that are not opened cost nothing.
+
+        Args:
+            pictures: with their names, not yet read.
+
+        Returns:
+            for each picture its regions: features [R, F] float32, with the same F for all pictures, boxes [R, 4] as
+            shares of the picture, R labels, scores [R] float32 in [0, 1] and the picture's size. R may be 0.
+
+        Raises:
+            DataError: a picture can't be read.
         """
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ Legend: R regions, F width of a feature, M pictures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,30 +26,32 @@ class Features:
     Attributes:
         features: one vector a region, [R, F] float32.
         boxes: left, top, right, bottom as shares of the picture's width and height, [R, 4] float32.
-        labels: what the detector took each region for, length R; empty: not known.
-        scores: how sure it was, [R] float32; None: not known.
+        labels: what each region shows, in words, as its detector calls it; length R, or empty: not known.
+        scores: how sure the detector is of each label, [R] float32 in [0, 1]; None: not known.
+        size: width and height of the picture in pixels; None: not known.
     """
 
     features: NDArray[np.float32]
     boxes: NDArray[np.float32]
     labels: tuple[str, ...] = ()
     scores: NDArray[np.float32] | None = None
+    size: tuple[int, int] | None = None
 
-    def best(self, count: int) -> Features:
-        """The `count` regions that the detector was surest of, surest first; where it does not say, the first ones.
+    def best(self, least: float = 0.0, most: int | None = None) -> Features:
+        """The regions of at least this score, the surest first, `most` of them; all, as they are, without scores.
 
-        >>> held = Features(np.zeros((3, 2)), np.zeros((3, 4)), ("cat", "dog", "cup"), np.array([0.2, 0.9, 0.5]))
-        >>> held.best(2).labels
-        ('dog', 'cup')
+        >>> found = Features(np.zeros((2, 3)), np.zeros((2, 4)), ("cat", "dog"), np.array([0.3, 0.9]))
+        >>> found.best(least=0.2).labels, found.best(least=0.5).labels
+        (('dog', 'cat'), ('dog',))
         """
-        order = np.arange(len(self.features)) if self.scores is None else np.argsort(-self.scores, kind="stable")
-        return self.take(order[:count])
-
-    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Features:
-        """Some regions, in that order."""
-        at = np.asarray(rows, dtype=np.int64)
-        labels = tuple(self.labels[row] for row in at) if self.labels else ()
-        return Features(self.features[at], self.boxes[at], labels, None if self.scores is None else self.scores[at])
+        if self.scores is None:
+            order = np.arange(len(self.features))[:most]
+        else:
+            order = np.argsort(-self.scores, kind="stable")
+            order = order[self.scores[order] >= least][:most]
+        labels = tuple(self.labels[row] for row in order) if self.labels else ()
+        scores = None if self.scores is None else self.scores[order]
+        return replace(self, features=self.features[order], boxes=self.boxes[order], labels=labels, scores=scores)
 
 
 class FeatureRef(ImageRef):

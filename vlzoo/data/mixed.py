@@ -153,7 +153,7 @@ class Mixed(Pairs):
             ids=[ids[token] for token in kept],
             positions=[where[token] for token in kept],
             words=[places[token].word for token in kept],
-            patches=_together([swap.patches.take(range(n)) for swap, n in counts.items()], self.mixer.width),
+            patches=_together(counts, self.mixer.width),
             labels=[ids[first[swap]] for swap, n in counts.items() for _ in range(n)],
             shares=[1 / n for n in counts.values() for _ in range(n)],
             places=[
@@ -198,11 +198,11 @@ def _tokens(swap: Swap, places: Sequence[Place]) -> list[int]:
     return [at for at in inside if places[at].word >= 0]
 
 
-def _together(parts: Sequence[Features], width: int) -> Features:
-    if not parts:
-        return Features(np.zeros((0, width), np.float32), np.zeros((0, 4), np.float32))
-    features, boxes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "boxes"))
-    return Features(features, boxes, tuple(label for part in parts for label in part.labels))
+def _together(counts: Mapping[Swap, int], width: int) -> Features:
+    """The first patches of each word, so many as have room."""
+    features = [np.zeros((0, width), np.float32), *(swap.patches.features[:n] for swap, n in counts.items())]
+    boxes = [np.zeros((0, 4), np.float32), *(swap.patches.boxes[:n] for swap, n in counts.items())]
+    return Features(np.concatenate(features), np.concatenate(boxes))
 
 
 def _text(lines: Sequence[Line], collator: Collator) -> Text:

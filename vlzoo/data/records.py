@@ -78,6 +78,23 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A picture of a data source, as a detector is given it.
+
+    Attributes:
+        source: the data's name, without the split: `coco`.
+        image_id: the picture's id there.
+        image: the picture, not read yet.
+        regions: boxes that are known, with texts.
+    """
+
+    source: str
+    image_id: str
+    image: ImageRef
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fields:
     """What a task adds to a training batch; the collator makes tensors of arrays.
 

@@ -69,7 +69,7 @@ class Tags(Pairs):
     def make(self, sample: Sample, visit: Visit) -> Item:
         """As `pairs`, with no more regions than are wanted."""
         item = super().make(sample, visit)
-        kept = [each.best(self.regions) if isinstance(each, Features) else each for each in item.levels]
+        kept = [each.best(most=self.regions) if isinstance(each, Features) else each for each in item.levels]
         return replace(item, levels=kept)
 
     def collate(self, items: Sequence[Item], collator: Collator) -> Batch:

@@ -1,0 +1,16 @@
+"""VLMixer (Wang et al., ICML 2022): unpaired pre-training by cross-modal CutMix, with the detectors it stands on."""
+
+from vlzoo import hookimpl
+from vlzoo.door.registry import Registrar
+
+PAPER = "Wang et al., VLMixer: Unpaired Vision-Language Pre-training via Cross-Modal CutMix (VLMixer), ICML 2022"
+
+PARTS: tuple[tuple[str, str, str, str], ...] = ()
+"""Kind, name, target and summary of each part."""
+
+
+@hookimpl
+def vlzoo_register(registry: Registrar) -> None:
+    """Register the parts."""
+    for kind, name, target, summary in PARTS:
+        registry.part(kind, name, target, summary=summary, paper=PAPER)
