@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from vlzoo.errors import VlzooError
@@ -144,6 +145,17 @@ class Rows:
         """
         raise NotImplementedError
 
+    def open(self, root: Path | None = None, width: int | None = None) -> None:
+        """Open what options name, before a run's folder is made. Not overridden: there is nothing to open.
+
+        Args:
+            root: the data root; None: as VLZOO_DATA says.
+            width: of the region features that the model reads; None: it reads none, or it is not known.
+
+        Raises:
+            DataError: it is not there, damaged, or of another width.
+        """
+
     def texts(self, sample: Sample) -> Iterable[str]:
         """The texts of a sample that a vocabulary is built from."""
         return (*sample.texts, *sample.answers)
@@ -156,6 +168,11 @@ class Rows:
 @dataclass(frozen=True, eq=False)
 class Swap:
     """Words of a text, and the patches of pictures that stand for them.
+
+    >>> patches = Features(np.zeros((2, 4), np.float32), np.zeros((2, 4), np.float32))
+    >>> text, swap = "a red square", Swap(6, 12, patches)
+    >>> text[swap.start : swap.end]
+    'square'
 
     Attributes:
         start: the first character of the words.
@@ -183,6 +200,17 @@ class Mixer:
     """
 
     width: int
+
+    def open(self, root: Path | None = None, width: int | None = None) -> None:
+        """Open what options name, before a run's folder is made. Not overridden: there is nothing to open.
+
+        Args:
+            root: the data root; None: as VLZOO_DATA says.
+            width: of the features that the model reads; None: not known.
+
+        Raises:
+            DataError: it is not there, damaged, or of another width.
+        """
 
     def mix(self, text: str, rng: np.random.Generator) -> Sequence[Swap]:
         """The words that are replaced, from the first to the last and none twice, with their patches.

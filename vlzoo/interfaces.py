@@ -156,6 +156,7 @@ class Fusion(Startable):
         cross_attention: whether it can give an attention map of text over image tokens.
         images: how many pictures one text reads.
         pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
+        gives_images: whether it gives image states (`Fused.image`) where they are asked for.
     """
 
     width: int
@@ -163,6 +164,7 @@ class Fusion(Startable):
     cross_attention: bool = False
     images: int = 1
     pooled_width: int = 0
+    gives_images: ClassVar[bool] = False
 
     def prepare(self, image: Tokens) -> Prepared:
         """All that depends on the image alone (keys and values of every layer). Paid once per image."""

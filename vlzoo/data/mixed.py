@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -105,6 +106,10 @@ class Mixed(Pairs):
             raise VlzooError(f"{mixer!r} names no mixer", where="rows mixed", fix=fix)
         self.mixer: Mixer = registry().build("mixer", named.pop("part"), **named)
         self.counts, self.patch_places = positions, patch_places
+
+    def open(self, root: Path | None = None, width: int | None = None) -> None:
+        """Open what the mixer takes patches from."""
+        self.mixer.open(root, width)
 
     def make(self, sample: Sample, visit: Visit) -> MixedItem:
         """One of the sample's texts, with what draws for it."""

@@ -13,6 +13,7 @@ from vlzoo.data.features import features_of
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.data_parts import Augmentation, Rows, Side
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
@@ -74,6 +75,19 @@ def check_inputs(recipe: Recipe, sources: Sequence[Any]) -> None:
     for source in sources:
         for image in source[0].images[:1] if len(source) else ():
             features_of(image)
+
+
+def region_width(recipe: Recipe) -> int | None:
+    """The width of the region features that the image encoder reads; None: it reads none, or does not say."""
+    ref = recipe.model.image_encoder
+    if ref is None:
+        return None
+    part = registry().find("image_encoder", ref.part)
+    schema = schema_of(part)
+    if schema.facts.get("input") != "regions" or "features" not in schema.names:
+        return None
+    usual = next(option.default for option in schema.options if option.name == "features")
+    return int(ref.options.get("features", usual) or 0) or None
 
 
 def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
