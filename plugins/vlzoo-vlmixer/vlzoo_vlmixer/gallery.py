@@ -234,7 +234,7 @@ class Gallery:
         """Rows of each concept, by picture, no more of one than the cap: of each picture its surest first."""
         rows = np.flatnonzero(self._concept_N >= 0)
         concept, picture = self._concept_N[rows], self.regions.picture_numbers[rows]
-        if self.cap is not None:
+        if self.cap is not None and len(rows):
             rows = rows[_spread(concept, picture, self.regions.scores[rows], self.cap)]
             concept, picture = self._concept_N[rows], self.regions.picture_numbers[rows]
         order = np.lexsort((rows, picture, concept))
