@@ -102,7 +102,7 @@ def test_the_contrast_is_the_papers(toy, projection, symmetric):
     expected = literal_contrast(one, other, 0.1)
     if symmetric:
         expected = (expected + literal_contrast(other, one, 0.1)) / 2
-    assert float(objective.contrasted(step)) == pytest.approx(expected, rel=1e-4)
+    assert float(objective.contrasted(step).detach()) == pytest.approx(expected, rel=1e-4)
     assert (objective.text_projection is objective.mixed_projection) == (projection == "shared")
 
 
