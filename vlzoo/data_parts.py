@@ -178,11 +178,13 @@ class Swap:
         start: the first character of the words.
         end: behind the last one.
         patches: in the order in which they were drawn: where not all have room, the first ones are taken.
+        pictures: the files of the pictures that the patches are of, for drawings; length R, or empty: not known.
     """
 
     start: int
     end: int
     patches: Features
+    pictures: tuple[str, ...] = ()
 
 
 class Mixer:

@@ -85,7 +85,7 @@ class CrossModalCutMix(Mixer):
 
     def mix(self, text: str, rng: np.random.Generator) -> tuple[Swap, ...]:
         """The concept words that are replaced, with their patches."""
-        return tuple(Swap(start, end, self._patches(rows)) for start, end, rows in self.chosen(text, rng))
+        return tuple(self._swap(start, end, rows) for start, end, rows in self.chosen(text, rng))
 
     def chosen(self, text: str, rng: np.random.Generator) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """The concept words that are replaced, by their characters, with the rows of their patches [n] as drawn."""
@@ -106,5 +106,6 @@ class CrossModalCutMix(Mixer):
         weight = np.maximum(self.gallery.weights(concept, context, self.r_ctx), 1e-300)
         return self.gallery.rows_of(concept)[np.argsort(rng.standard_exponential(len(weight)) / weight)]
 
-    def _patches(self, rows: NDArray[np.int64]) -> Features:
-        return Features(self.gallery.features(rows), self.gallery.boxes(rows)[:, :4])
+    def _swap(self, start: int, end: int, rows: NDArray[np.int64]) -> Swap:
+        patches = Features(self.gallery.features(rows), self.gallery.boxes(rows)[:, :4])
+        return Swap(start, end, patches, tuple(self.gallery.pictures(rows)))
