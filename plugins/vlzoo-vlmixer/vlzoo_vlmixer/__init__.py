@@ -1,7 +1,14 @@
 """VLMixer (Wang et al., ICML 2022): unpaired pre-training by cross-modal CutMix, with the detectors it stands on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
+
+if TYPE_CHECKING:
+    import click
 
 PAPER = "Wang et al., VLMixer: Unpaired Vision-Language Pre-training via Cross-Modal CutMix (VLMixer), ICML 2022"
 
@@ -9,6 +16,31 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("mixer", "cmc", "vlzoo_vlmixer.cmc:CrossModalCutMix", "concept words give way to patches of a gallery"),
     ("objective", "valp", "vlzoo_vlmixer.valp:VALP", "restore a mixed sentence, and find it by the sentence itself"),
     ("objective", "tavp", "vlzoo_vlmixer.tavp:TAVP", "masked tags of a picture from its regions and other tags"),
+    (
+        "detector",
+        "torchvision",
+        "vlzoo_vlmixer.torchvision_detector:TorchvisionDetector",
+        "Faster R-CNN of torchvision: ResNet-50 FPN, MobileNet, or one fitted by `vlzoo detect --train`",
+    ),
+    ("detector", "detectron2", "vlzoo_vlmixer.detectron:Detectron2", "any box detector of detectron2's model zoo"),
+    (
+        "detector",
+        "annotations",
+        "vlzoo_vlmixer.annotated:Annotations",
+        "known boxes, or those of a file, with the features of any image encoder",
+    ),
+    (
+        "detector",
+        "precomputed",
+        "vlzoo_vlmixer.precomputed:Precomputed",
+        "regions in bottom-up attention's files, LXMERT's or VinVL's",
+    ),
+    (
+        "data",
+        "detected",
+        "vlzoo_vlmixer.detected:open_detected",
+        "a data source with the regions of a gallery, for encoders of regions",
+    ),
 )
 """Kind, name, target and summary of each part."""
 
@@ -18,3 +50,12 @@ def vlzoo_register(registry: Registrar) -> None:
     """Register the parts."""
     for kind, name, target, summary in PARTS:
         registry.part(kind, name, target, summary=summary, paper=PAPER)
+
+
+@hookimpl
+def vlzoo_commands(group: click.Group) -> None:
+    """Add `vlzoo detect` and `vlzoo gallery`."""
+    from vlzoo_vlmixer.cli import detect, gallery
+
+    group.add_command(detect)
+    group.add_command(gallery)

@@ -34,48 +34,13 @@ _IRREGULAR = {
     }.items()
     for word in words.split()
 }
-_SAME = frozenset(("series", "species", "canvas", "christmas", "atlas", "gas", "lens", "pancreas"))
-_KEEP_IE = frozenset(
-    (
-        "brownies",
-        "cookies",
-        "dies",
-        "genies",
-        "goalies",
-        "hippies",
-        "hoodies",
-        "lies",
-        "movies",
-        "pies",
-        "rookies",
-        "selfies",
-        "smoothies",
-        "ties",
-        "veggies",
-        "zombies",
-    )
+_SAME = re.compile("series|species|canvas|christmas|atlas|gas|lens|pancreas")
+_KEEP_IE = re.compile(
+    "brownies|cookies|dies|genies|goalies|hippies|hoodies|lies|movies|pies|rookies|selfies|smoothies|ties|veggies|zombies"
 )
-_KEEP_E = frozenset(
-    (
-        "aches",
-        "axes",
-        "avalanches",
-        "caches",
-        "canoes",
-        "clauses",
-        "fuses",
-        "headaches",
-        "hoes",
-        "horseshoes",
-        "toes",
-        "moustaches",
-        "mustaches",
-        "muses",
-        "oboes",
-        "shoes",
-        "snowshoes",
-        "uses",
-    )
+_KEEP_E = re.compile(
+    "aches|axes|avalanches|caches|canoes|clauses|fuses|headaches|hoes|horseshoes|moustaches|mustaches|muses|oboes|shoes"
+    "|snowshoes|toes|uses"
 )
 _ES = ("ches", "shes", "sses", "xes", "zzes", "oes")
 
@@ -89,12 +54,12 @@ def singular(word: str) -> str:
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")) or word in _SAME:
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")) or _SAME.fullmatch(word):
         return word
-    if word.endswith("ies") and word not in _KEEP_IE:
+    if word.endswith("ies") and not _KEEP_IE.fullmatch(word):
         return word[:-3] + "y"
     latin = word.endswith("uses") and not word.endswith(("ouses", "auses"))
-    if (word.endswith(_ES) or latin) and word not in _KEEP_E:
+    if (word.endswith(_ES) or latin) and not _KEEP_E.fullmatch(word):
         return word[:-2]
     return word[:-1]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vlzoo.data.derived import picture_key
 from vlzoo.data.features import Features
 from vlzoo.errors import DataError
-from vlzoo_vlmixer.shards import fault_of, left_behind, read_header, read_shard, widths
+from vlzoo_vlmixer.shards import HEADER, fault_of, left_behind, read_header, read_shard, widths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +48,9 @@ class Regions:
     label_numbers: NDArray[np.int32]
     labels: list[str]
     _blocks: dict[str, tuple[NDArray[np.int64], list[NDArray[np.float32]]]] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return open_regions, (self.folder,)  # data workers map the same files again
 
     def __post_init__(self) -> None:
         self._blocks = {
@@ -83,14 +86,19 @@ class Regions:
         Raises:
             DataError: nobody looked at it, or several pictures answer to its file's name.
         """
-        number = self._places.get((source, image_id))
-        if number is None:
-            named = self._named.get(picture_key(picture), [])
-            if len(named) != 1:
-                raise self._unknown(source, image_id, picture, named)
-            number = named[0]
+        number = self.number(source, image_id, picture)
         rows = np.arange(self.starts[number], self.starts[number + 1])
         return self.features_of(rows, number)
+
+    def number(self, source: str, image_id: str, picture: str) -> int:
+        """The number of a picture; arguments and errors as of `of_picture`."""
+        number = self._places.get((source, image_id))
+        if number is not None:
+            return number
+        named = self._named.get(picture_key(picture), [])
+        if len(named) != 1:
+            raise self._unknown(source, image_id, picture, named)
+        return named[0]
 
     def features_of(self, rows: NDArray[np.int64], picture: int) -> Features:
         """Some regions of a picture with their labels and scores."""
@@ -131,11 +139,17 @@ class Regions:
 
 
 def open_regions(folder: Path) -> Regions:
-    """The regions of a gallery that is whole.
+    """The regions of a gallery that is whole; opened once in a process as long as it is not made anew.
 
     Raises:
         DataError: there is none, or it was cut off in the middle of writing: names the shards that are missing.
     """
+    read_header(folder)
+    return _opened(folder, (folder / HEADER).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _opened(folder: Path, _changed: int) -> Regions:
     import pyarrow as pa
 
     header = read_header(folder)
