@@ -44,12 +44,29 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
 )
 """Kind, name, target and summary of each part."""
 
+METHODS = {
+    "vlmixer-coco": "VLMixer at paper size: pictures and captions of COCO that never meet, mixed by CMC",
+    "vlmixer-cc3m": "VLMixer at paper size, on CC3M",
+    "vlmixer-full": "VLMixer at paper size, on all pictures and all texts, of corpora of one kind alone, too",
+    "vlmixer-tiny": "VLMixer small enough for two CPU cores, on generated Scenes",
+    "vinvl-unpaired-coco": "VLMixer's baseline at paper size: no word replaced, no contrast, on COCO",
+    "vinvl-unpaired-cc3m": "VLMixer's baseline at paper size: no word replaced, no contrast, on CC3M",
+    "vinvl-unpaired-tiny": "VLMixer's baseline small enough for two CPU cores, on generated Scenes",
+    "u-visualbert-coco": "U-VisualBERT-style at paper size: masked words, and masked tags that have a box, by turns",
+    "u-visualbert-tiny": "U-VisualBERT-style small enough for two CPU cores, on generated Scenes",
+    "bert-unimodal": "BERT as it is, in VLMixer's model: what fine-tuning gives without pre-training on pictures",
+    "bert-unimodal-tiny": "texts alone, small enough for two CPU cores, on generated Scenes",
+}
+"""The recipes, each with one line about it."""
+
 
 @hookimpl
 def vlzoo_register(registry: Registrar) -> None:
     """Register the parts."""
     for kind, name, target, summary in PARTS:
         registry.part(kind, name, target, summary=summary, paper=PAPER)
+    for name, about in METHODS.items():
+        registry.method(name, f"vlzoo_vlmixer:recipes/{name}.yaml", summary=about, paper=PAPER)
 
 
 @hookimpl

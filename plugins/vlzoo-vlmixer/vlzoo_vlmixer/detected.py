@@ -156,7 +156,8 @@ def open_detected(
     ref = PartRef.model_validate({"part": of} if isinstance(of, str) else dict(of))
     named = ref.options.get("root") or next((name for name in _folders(ref.part) if Path(root, name).exists()), ".")
     options = {**ref.options, "root": named}
-    source = open_source(PartRef.model_validate({"part": ref.part, **options}), root, split=split)
+    chosen = {} if split is None else {"split": split}  # a mixture has none
+    source = open_source(PartRef.model_validate({"part": ref.part, **options}), root, **chosen)
     place = str(gallery).replace("{split}", split or str(getattr(source, "split", "")))
     regions = open_regions(Path(root, place))
     if isinstance(source, Mixture):
