@@ -81,8 +81,7 @@ def _detect(given: dict[str, Any]) -> None:
     header = Header(data, described(part, options), len(pictures), given["shard"])
     if given["overwrite"] and not given["share"] and (work.folder / HEADER).is_file():
         shutil.rmtree(work.folder)
-    if not given["share"]:
-        begin(work, header, say)
+    begin(work, header, say)
     if given["processes"] > 1 and not given["share"]:
         spawn(_arguments(given), header, work, given["processes"], say)
     import time

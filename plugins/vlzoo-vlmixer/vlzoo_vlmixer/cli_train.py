@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vlzoo.data.features import Features
 from vlzoo.errors import VlzooError
 from vlzoo.files import check_place
 from vlzoo_vlmixer.cli import opened
@@ -50,7 +51,8 @@ def _measured(weights: Path, source: Any, classes: tuple[str, ...], device: str 
     from vlzoo_vlmixer.torchvision_detector import TorchvisionDetector
 
     detector = TorchvisionDetector(weights=str(weights), least=LEAST, most=MOST, device=device)
-    samples, found = list(source), []
+    samples = list(source)
+    found: list[Features] = []
     progress = Progress("measuring", len(samples), unit="pictures", brief=True)
     for start in range(0, len(samples), 8):
         shown = [next(shown_in(source, sample)) for sample in samples[start : start + 8]]

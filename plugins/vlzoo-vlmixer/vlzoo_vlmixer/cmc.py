@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vlzoo.data.features import Features
 from vlzoo.data.roots import data_root
 from vlzoo.data_parts import Mixer, Swap
 from vlzoo.errors import DataError, UnknownName, did_you_mean
-from vlzoo_vlmixer.gallery import CAP, LEAST, Gallery
+from vlzoo_vlmixer.gallery import CAP, LEAST, Gallery, Ints
 
 CONTEXTS = ("sentence", "all")
 _WORD = re.compile(r"\w+")
@@ -87,7 +86,7 @@ class CrossModalCutMix(Mixer):
         """The concept words that are replaced, with their patches."""
         return tuple(self._swap(start, end, rows) for start, end, rows in self.chosen(text, rng))
 
-    def chosen(self, text: str, rng: np.random.Generator) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    def chosen(self, text: str, rng: np.random.Generator) -> Iterator[tuple[int, int, Ints]]:
         """The concept words that are replaced, by their characters, with the rows of their patches [n] as drawn."""
         words = [word.span() for word in _WORD.finditer(text)]
         found = self.gallery.find([text[start:end] for start, end in words])
@@ -98,7 +97,7 @@ class CrossModalCutMix(Mixer):
                 rows = self._draw(concept, spoken if self.context == "sentence" else None, rng)
                 yield words[first][0], words[behind - 1][1], rows
 
-    def _draw(self, concept: int, context: Sequence[int] | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _draw(self, concept: int, context: Sequence[int] | None, rng: np.random.Generator) -> Ints:
         """Rows in the order in which they were drawn, so that the first of them are a draw of fewer."""
         rows = self.gallery.choose(concept, context, self.k, self.r_ctx, rng)
         if len(rows) < len(self.gallery.rows_of(concept)):
@@ -106,6 +105,6 @@ class CrossModalCutMix(Mixer):
         weight = np.maximum(self.gallery.weights(concept, context, self.r_ctx), 1e-300)
         return self.gallery.rows_of(concept)[np.argsort(rng.standard_exponential(len(weight)) / weight)]
 
-    def _swap(self, start: int, end: int, rows: NDArray[np.int64]) -> Swap:
+    def _swap(self, start: int, end: int, rows: Ints) -> Swap:
         patches = Features(self.gallery.features(rows), self.gallery.boxes(rows)[:, :4])
         return Swap(start, end, patches, tuple(self.gallery.pictures(rows)))

@@ -107,7 +107,8 @@ class Concepts:
 
         Concepts of more words are found first, those of equally many from the left; a word belongs to one of them.
         """
-        folded, owner = [], []
+        folded: list[str] = []
+        owner: list[int] = []
         for place, word in enumerate(words):
             of_word = (singular(word.lower()),) if word.isalnum() else pieces(word)
             folded += of_word

@@ -71,12 +71,14 @@ def described(part: Part, options: Mapping[str, Any]) -> dict[str, Any]:
 def begin(work: Work, header: Header, say: Say) -> None:
     """Start a gallery, or go on with the one that is there: names what killed processes left, and removes it.
 
+    A process that makes a share alone removes nothing: it can't know which others run.
+
     Raises:
         VlzooError: something else is there, or a gallery of other data or of another detector.
     """
     there = work.folder / HEADER
     if not there.exists():
-        if work.folder.is_dir() and any(work.folder.iterdir()):
+        if work.folder.is_dir() and any(not each.name.startswith(".") for each in work.folder.iterdir()):
             fix = "give a new or an empty folder as --out"
             raise VlzooError("the folder holds something else than a gallery", where=str(work.folder), fix=fix)
         with writing(there, "the gallery"):
@@ -88,6 +90,11 @@ def begin(work: Work, header: Header, say: Say) -> None:
         said = "; ".join(f"{name}: {old[name]}, and now {asdict(header)[name]}" for name in differing)
         fix = "give another --out, or --overwrite to make it anew"
         raise VlzooError(f"another gallery is there ({said})", where=str(work.folder), fix=fix)
+    if work.share == (0, 1):
+        _go_on(work, header, say)
+
+
+def _go_on(work: Work, header: Header, say: Say) -> None:
     lost = [place for place in left_behind(work.folder) if not _alive(place)]
     faults = [(number, fault_of(work.folder, number)) for number in range(header.shards)]
     for place in lost:

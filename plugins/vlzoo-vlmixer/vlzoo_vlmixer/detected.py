@@ -156,8 +156,8 @@ def open_detected(
     ref = PartRef.model_validate({"part": of} if isinstance(of, str) else dict(of))
     named = ref.options.get("root") or next((name for name in _folders(ref.part) if Path(root, name).exists()), ".")
     options = {**ref.options, "root": named}
-    chosen = {} if split is None else {"split": split}  # a mixture has none
-    source = open_source(PartRef.model_validate({"part": ref.part, **options}), root, **chosen)
+    changes = {"split": split} if split is not None else {}
+    source = open_source(PartRef.model_validate({"part": ref.part, **options}), root, **changes)
     place = str(gallery).replace("{split}", split or str(getattr(source, "split", "")))
     regions = open_regions(Path(root, place))
     if isinstance(source, Mixture):

@@ -28,7 +28,8 @@ from vlzoo_vlmixer.concepts import Concepts
 from vlzoo_vlmixer.regions import Regions, open_regions
 from vlzoo_vlmixer.sampling import draw
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
 LEAST, CAP = 0.2, 1000
 """The least score of a patch, as VinVL's files have it, and the most patches of a concept."""
 
@@ -152,7 +153,7 @@ class Gallery:
             return self._patches.rows[at][draw(self._sums[at.start + 1 : at.stop + 1], k, rng, self._sums[at.start])]
         return self._patches.rows[at][draw(self.weights(concept, context, r_ctx).cumsum(), k, rng)]
 
-    def weights(self, concept: int, context: Sequence[int] | None, r_ctx: float) -> NDArray[np.float64]:
+    def weights(self, concept: int, context: Sequence[int] | None, r_ctx: float) -> Floats:
         """p_i of the patches of a concept, not normalised, [n]; in the order of `rows_of`."""
         at = self._patches.of(concept)
         rows = self._patches.rows[at]
@@ -192,7 +193,7 @@ class Gallery:
     # Contexts.
 
     @cached_property
-    def _together(self) -> tuple[Ints, Ints, NDArray[np.float64], Ints]:
+    def _together(self) -> tuple[Ints, Ints, Floats, Ints]:
         """By concept the pictures that show it, with the sum and the number of its scores there; and where each begins.
 
         Whatever a concept's cap leaves out is still a context of others.
@@ -201,11 +202,12 @@ class Gallery:
         pictures = len(self.regions.starts) - 1
         place = self._concept_N[known].astype(np.int64) * pictures + self.regions.picture_numbers[known]
         met, which = np.unique(place, return_inverse=True)
-        sums = np.bincount(which, self.regions.scores[known], len(met))
+        sums = np.bincount(which, self.regions.scores[known], len(met)).astype(np.float64)
         starts = np.searchsorted(met, np.arange(len(self.concepts) + 1) * pictures)
-        return met % pictures, starts, sums, np.bincount(which, minlength=len(met))
+        # The kind of number that regions have their pictures in: searching converts nothing.
+        return (met % pictures).astype(np.int32), starts, sums, np.bincount(which, minlength=len(met))
 
-    def _context(self, rows: Ints, context: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _context(self, rows: Ints, context: Sequence[int]) -> tuple[Floats, Floats]:
         pictures, starts, sums, counts = self._together
         own = self.regions.picture_numbers[rows]
         total, count = np.zeros(len(rows)), np.zeros(len(rows))
@@ -213,22 +215,24 @@ class Gallery:
             showing = slice(int(starts[concept]), int(starts[concept + 1]))
             if showing.start == showing.stop:
                 continue
-            place = np.minimum(pictures[showing].searchsorted(own), showing.stop - showing.start - 1)
-            met = pictures[showing][place] == own
-            total += np.where(met, sums[showing][place], 0.0)
-            count += np.where(met, counts[showing][place], 0)
+            place = pictures[showing].searchsorted(own) + showing.start
+            np.minimum(place, showing.stop - 1, out=place)
+            met = np.flatnonzero(pictures[place] == own)
+            total[met] += sums[place[met]]
+            count[met] += counts[place[met]]
         return total, count
 
-    def _all(self, rows: Ints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _all(self, rows: Ints) -> tuple[Floats, Floats]:
         sums, counts = self._in_picture
         own = self.regions.picture_numbers[rows]
-        return sums[own] - self.regions.scores[rows], counts[own] - 1
+        return sums[own] - self.regions.scores[rows], (counts[own] - 1).astype(np.float64)
 
     @cached_property
-    def _in_picture(self) -> tuple[NDArray[np.float64], Ints]:
+    def _in_picture(self) -> tuple[Floats, Ints]:
         known = np.flatnonzero(self._concept_N >= 0)
         own, most = self.regions.picture_numbers[known], len(self.regions.starts) - 1
-        return np.bincount(own, self.regions.scores[known], most), np.bincount(own, minlength=most)
+        sums = np.bincount(own, self.regions.scores[known], most).astype(np.float64)
+        return sums, np.bincount(own, minlength=most)
 
     def _by_concept(self) -> _Table:
         """Rows of each concept, by picture, no more of one than the cap: of each picture its surest first."""

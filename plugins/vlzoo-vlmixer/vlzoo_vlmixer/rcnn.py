@@ -68,8 +68,8 @@ class SmallBackbone(nn.Sequential):
     def __init__(self) -> None:
         sizes = ((3, SMALL // 2, 2), (SMALL // 2, SMALL, 2), (SMALL, SMALL, 1), (SMALL, SMALL, 1))
         layers = [
-            nn.Sequential(nn.Conv2d(*pair, 3, stride, 1, bias=False), nn.BatchNorm2d(pair[1]), nn.ReLU())
-            for *pair, stride in sizes
+            nn.Sequential(nn.Conv2d(of, to, 3, stride, 1, bias=False), nn.BatchNorm2d(to), nn.ReLU())
+            for of, to, stride in sizes
         ]
         super().__init__(*layers)
 

@@ -22,6 +22,7 @@ from vlzoo_vlmixer.shards import HEADER, fault_of, left_behind, read_header, rea
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Ints = NDArray[np.integer[Any]]
 NAMED = 3
 """How many shards or pictures a message names."""
 
@@ -63,15 +64,15 @@ class Regions:
         """The picture of each region, [N]."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
-    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def features(self, rows: Ints) -> NDArray[np.float32]:
         """Features of some regions, [n, F]: only their pages of the files are read."""
         return self._gather("features", self.width, rows)
 
-    def boxes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def boxes(self, rows: Ints) -> NDArray[np.float32]:
         """Left, top, right, bottom as shares of the picture's width and height, [n, 4]."""
         return self._gather("boxes", 4, rows)
 
-    def of_pictures(self, column: str, rows: NDArray[np.int64]) -> list[str]:
+    def of_pictures(self, column: str, rows: Ints) -> list[str]:
         """`image_id`, `picture` or `source` of the pictures that some regions are in; length n."""
         return [str(self.table.column(column)[int(picture)].as_py()) for picture in self.picture_numbers[rows]]
 
@@ -100,14 +101,14 @@ class Regions:
             raise self._unknown(source, image_id, picture, named)
         return named[0]
 
-    def features_of(self, rows: NDArray[np.int64], picture: int) -> Features:
+    def features_of(self, rows: Ints, picture: int) -> Features:
         """Some regions of a picture with their labels and scores."""
         labels = tuple(self.labels[number] for number in self.label_numbers[rows])
         across, down = (int(self.table.column(name)[picture].as_py()) for name in ("width", "height"))
         size = (across, down) if across and down else None
         return Features(self.features(rows), self.boxes(rows), labels, self.scores[rows], size)
 
-    def _gather(self, column: str, width: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _gather(self, column: str, width: int, rows: Ints) -> NDArray[np.float32]:
         ends, blocks = self._blocks[column]
         block = ends.searchsorted(rows, side="right")
         gathered = np.empty((len(rows), width), np.float32)
@@ -145,11 +146,12 @@ def open_regions(folder: Path) -> Regions:
         DataError: there is none, or it was cut off in the middle of writing: names the shards that are missing.
     """
     read_header(folder)
-    return _opened(folder, (folder / HEADER).stat().st_mtime_ns)
+    shards = folder / "shards"
+    return _opened(folder, (folder / HEADER).stat().st_mtime_ns, shards.stat().st_mtime_ns if shards.is_dir() else 0)
 
 
 @lru_cache(maxsize=8)
-def _opened(folder: Path, _changed: int) -> Regions:
+def _opened(folder: Path, _made: int, _changed: int) -> Regions:
     import pyarrow as pa
 
     header = read_header(folder)
