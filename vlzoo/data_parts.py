@@ -178,13 +178,13 @@ class Swap:
         start: the first character of the words.
         end: behind the last one.
         patches: in the order in which they were drawn: where not all have room, the first ones are taken.
-        pictures: the files of the pictures that the patches are of, for drawings; length R, or empty: not known.
+        keys: numbers that name the patches for the mixer that drew them, [R]; empty: they have none.
     """
 
     start: int
     end: int
     patches: Features
-    pictures: tuple[str, ...] = ()
+    keys: Sequence[int] = ()
 
 
 class Mixer:
@@ -225,6 +225,10 @@ class Mixer:
             DataError: patches can't be read.
         """
         raise NotImplementedError
+
+    def pictures(self, swap: Swap) -> Sequence[str]:
+        """The files of the pictures that patches are of, for drawings; not overridden: they are not known."""
+        return [""] * len(swap.patches.features)
 
 
 class Detector:

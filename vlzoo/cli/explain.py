@@ -90,7 +90,7 @@ def mixed_sentence(wanted: ExplainOptions, sentence: str) -> tuple[Sheet, dict[s
     options = {name: value_of(text, known[name], f"--set {name}={text}") for name, text in written.items()}
     mixer = registry().build("mixer", wanted.mixer, gallery=wanted.gallery, **options)
     text, swaps = mix(mixer, sentence, wanted.seed)
-    return mixed_sheet(text, swaps), mixed_figures(text, swaps)
+    return mixed_sheet(mixer, text, swaps), mixed_figures(mixer, text, swaps)
 
 
 def subject_of(wanted: ExplainOptions) -> Subject:

@@ -41,15 +41,15 @@ def mix(mixer: Mixer, sentence: str, seed: int) -> tuple[str, Sequence[Swap]]:
     return text, mixer.mix(text, np.random.default_rng(seed))
 
 
-def mixed_sheet(text: str, swaps: Sequence[Swap]) -> Sheet:
+def mixed_sheet(mixer: Mixer, text: str, swaps: Sequence[Swap]) -> Sheet:
     """Words and thumbnails of patches, in the order of the sentence; above each word's first patch stands the word."""
-    cells = list(_cells(text, swaps))
+    cells = list(_cells(mixer, text, swaps))
     words = [f"{text[swap.start : swap.end]!r} by {len(swap.patches.features)} patches" for swap in swaps]
     line = f"replaced: {', '.join(words)}" if words else "no word is replaced: another --seed, or --set r_cmc=1"
     return Sheet(cells, min(COLUMNS, len(cells)), text, [line], width=WIDTH)
 
 
-def mixed_figures(text: str, swaps: Sequence[Swap]) -> dict[str, Any]:
+def mixed_figures(mixer: Mixer, text: str, swaps: Sequence[Swap]) -> dict[str, Any]:
     """The sentence and what is replaced, as plain values."""
     told = [
         {
@@ -57,7 +57,7 @@ def mixed_figures(text: str, swaps: Sequence[Swap]) -> dict[str, Any]:
             "start": swap.start,
             "patches": [
                 {"picture": picture, "box": [round(float(number), 5) for number in box]}
-                for picture, box in zip(swap.pictures, swap.patches.boxes, strict=True)
+                for picture, box in zip(mixer.pictures(swap), swap.patches.boxes, strict=True)
             ],
         }
         for swap in swaps
@@ -65,7 +65,7 @@ def mixed_figures(text: str, swaps: Sequence[Swap]) -> dict[str, Any]:
     return {"sentence": text, "replaced": told}
 
 
-def _cells(text: str, swaps: Sequence[Swap]) -> Iterator[Cell]:
+def _cells(mixer: Mixer, text: str, swaps: Sequence[Swap]) -> Iterator[Cell]:
     blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
     begun = {swap.start: swap for swap in swaps}
     for match in _WORD.finditer(text):
@@ -74,7 +74,7 @@ def _cells(text: str, swaps: Sequence[Swap]) -> Iterator[Cell]:
             yield Cell(blank, "", text=match[0])
         elif (first := begun.pop(swap.start, None)) is not None:
             title = text[first.start : first.end]
-            for place, (picture, box) in enumerate(zip(first.pictures, first.patches.boxes, strict=True)):
+            for place, (picture, box) in enumerate(zip(mixer.pictures(first), first.patches.boxes, strict=True)):
                 yield Cell(thumbnail(picture, box), title if not place else "", Path(picture).name)
 
 

@@ -107,4 +107,8 @@ class CrossModalCutMix(Mixer):
 
     def _swap(self, start: int, end: int, rows: Ints) -> Swap:
         patches = Features(self.gallery.features(rows), self.gallery.boxes(rows)[:, :4])
-        return Swap(start, end, patches, tuple(self.gallery.pictures(rows)))
+        return Swap(start, end, patches, tuple(rows.tolist()))
+
+    def pictures(self, swap: Swap) -> list[str]:
+        """The files of the pictures that patches are of."""
+        return self.gallery.pictures(np.asarray(swap.keys))
