@@ -12,6 +12,7 @@ from vlzoo.cli.main import COMMANDS
 from vlzoo.config import schema
 from vlzoo.door.load import HOOKS
 from vlzoo.door.parts import KINDS
+from vlzoo.door.plugins import door
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +63,7 @@ def test_every_recipe_of_the_documentation_passes_check(world, block):
 def test_commands_and_links_of_a_page_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     used = set(re.findall(r"(?:\$ |`)vlzoo ([a-z]+)", text))
-    assert used <= {*COMMANDS, "hello"}
+    assert used <= {*COMMANDS, *door().commands(), "hello"}
     for link in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert ((ROOT / name).parent / link).exists(), link
 

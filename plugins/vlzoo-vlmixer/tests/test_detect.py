@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +103,20 @@ def whole(folder: Path) -> dict[str, list[float]]:
     regions = open_regions(folder)
     ids = regions.table.column("image_id").to_pylist()
     return {each: regions.of_picture("scenes", each, "").features.ravel().tolist() for each in ids}
+
+
+def test_the_detector_of_the_documentation_runs(scenes, tmp_path, root):
+    """The class that docs/plugins.md shows, registered as a stranger does."""
+    text = (root / "docs" / "plugins.md").read_text()
+    (shown,) = re.findall(r"^```python\n(# quarters\.py\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    hook = "\n\nfrom vlzoo import hookimpl\n\n\n@hookimpl\ndef vlzoo_register(registry):\n"
+    hook += '    registry.detector("quarters", "quarters:Quarters", summary="the four quarters")\n'
+    (tmp_path / "quarters.py").write_text(shown + hook)
+    options = ["--images", f"scenes={scenes}", "--detector", "quarters", "--set", "detector.label=part"]
+    code, said, err = done(tmp_path / "quarters.py", "detect", *options, "--out", str(tmp_path / "g"))
+    assert code == 0, err
+    assert "12 pictures, 48 regions (4.0 a picture), 3 wide; 1 labels" in said
+    assert open_regions(tmp_path / "g").labels == ["part"]
 
 
 def test_a_killed_detection_goes_on_where_it_stopped(slow, scenes, tmp_path):

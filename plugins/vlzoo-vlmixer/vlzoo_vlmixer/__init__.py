@@ -59,12 +59,22 @@ METHODS = {
 }
 """The recipes, each with one line about it."""
 
+RCNN = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks, NeurIPS 2015"
+PAPERS = {
+    "torchvision": RCNN,
+    "detectron2": RCNN,
+    "precomputed": "Anderson et al., Bottom-Up and Top-Down Attention, CVPR 2018; Zhang et al., VinVL, CVPR 2021",
+    "annotations": "",
+    "detected": "",
+}
+"""Of parts that are not VLMixer's: where they were published, if anywhere."""
+
 
 @hookimpl
 def vlzoo_register(registry: Registrar) -> None:
     """Register the parts."""
     for kind, name, target, summary in PARTS:
-        registry.part(kind, name, target, summary=summary, paper=PAPER)
+        registry.part(kind, name, target, summary=summary, paper=PAPERS.get(name, PAPER))
     for name, about in METHODS.items():
         registry.method(name, f"vlzoo_vlmixer:recipes/{name}.yaml", summary=about, paper=PAPER)
 
