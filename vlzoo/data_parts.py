@@ -156,6 +156,10 @@ class Rows:
             DataError: it is not there, damaged, or of another width.
         """
 
+    def reach(self, longest: int) -> int:
+        """How many positions of words its rows read where a text has `longest` tokens; not overridden: no more."""
+        return longest
+
     def texts(self, sample: Sample) -> Iterable[str]:
         """The texts of a sample that a vocabulary is built from."""
         return (*sample.texts, *sample.answers)

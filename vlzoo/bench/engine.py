@@ -26,7 +26,7 @@ from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import System, build_system
-from vlzoo.models.given import check_pictures
+from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import load_into
@@ -76,6 +76,7 @@ class Engine(BenchModel):
         ref = self.recipe.rows
         rows: Rows = registry().build("rows", ref.part, **ref.options)
         self.rows, self.input = rows.whole(), self.system.model.image_encoder.input
+        check_reach(self.rows, self.tokenizer.max_length, self.system.model)
         self.collator = Collator(self.tokenizer, self.rows, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.before_step()  # the last update may have left the bounds

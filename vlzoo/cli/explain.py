@@ -28,7 +28,9 @@ STYLES = ("overlay", "cells")
 @click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Put what this run shows beside it.")
 @click.option("--softmask", is_flag=True, help="Show what the soft mask of one word hides.")
 @click.option("--word", help="Of the soft mask: this word, not a drawn one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the soft mask: decides the word drawn.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the soft mask and --cmc: decides what is drawn."
+)
 @click.option("--layer", type=int, help="The fusion layer, from 0 [default: 2, or the last that has word maps].")
 @click.option("--style", type=click.Choice(STYLES), help="How a map is laid on the picture [default: overlay].")
 @click.option("--pieces", is_flag=True, help="Show sub-word pieces one by one, not the mean of a word's.")

@@ -66,6 +66,10 @@ class Tags(Pairs):
         super().plan(plan, pairing)
         plan.main_image = (TAGS, *plan.main_image) if plan.main_image else ()
 
+    def reach(self, longest: int) -> int:
+        """Tags stand behind the longest text; where they are the text, they begin at the first position."""
+        return self.most if self.alone else longest + self.most
+
     def make(self, sample: Sample, visit: Visit) -> Item:
         """As `pairs`, with no more regions than are wanted."""
         item = super().make(sample, visit)

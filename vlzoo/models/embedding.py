@@ -118,7 +118,7 @@ class EmbeddingEncoder(TextEncoder):
         boxes: bool = False,
     ) -> None:
         super().__init__()
-        self.width, self.vocab = width, vocab
+        self.width, self.vocab, self.max_length = width, vocab, max_length
         self.embedding = WordEmbedding(vocab, width, max_length, dropout, segments=segments, boxes=boxes)
 
     def forward(

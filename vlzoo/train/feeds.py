@@ -17,7 +17,7 @@ from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
-from vlzoo.models.given import check_pictures
+from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
@@ -103,6 +103,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         reader = make_reader(run, recipe, stream, source, rows)
         reader.input = trainer.system.model.image_encoder.input
         check_pictures(reader.augmentation, trainer.system.model.image_encoder)
+        check_reach(rows, data.tokenizer.max_length, trainer.system.model)
         chosen = {name: known[name] for name in (stream.objectives or known)}
         _check_planned(chosen, stream, source, rows)
         plan = Plan()
