@@ -20,7 +20,7 @@ RECIPE = Recipe.model_validate(
     {
         "model": {
             "image_encoder": {"part": "regions", "features": 3, **SIZES},
-            "text_encoder": {"part": "embedding", "segments": 2, "max_length": 32, **SIZES},
+            "text_encoder": {"part": "embedding", "segments": 2, "max_length": 64, **SIZES},
             "fusion": {
                 "part": "merged",
                 "layers": 2,
