@@ -98,12 +98,12 @@ def test_the_contrast_is_the_papers(toy, projection, symmetric):
     objective = VALP(projection=projection, symmetric=symmetric, temperature=0.1, width=6)
     made, step = step_of(toy, objective, mixed(toy))
     alone, together = passes(made, step)
-    one, other = objective.text_projection(alone.x[:, 0]), objective.mixed_projection(together.x[:, 0])
+    one, other = objective.projected("text", alone.x[:, 0]), objective.projected("mixed", together.x[:, 0])
     expected = literal_contrast(one, other, 0.1)
     if symmetric:
         expected = (expected + literal_contrast(other, one, 0.1)) / 2
     assert float(objective.contrasted(step).detach()) == pytest.approx(expected, rel=1e-4)
-    assert (objective.text_projection is objective.mixed_projection) == (projection == "shared")
+    assert set(objective.projections) == ({"text"} if projection == "shared" else {"text", "mixed"})
 
 
 def test_the_contrast_compares_with_mixed_sentences_of_all_processes(toy, monkeypatch):
@@ -121,7 +121,7 @@ def test_the_contrast_compares_with_mixed_sentences_of_all_processes(toy, monkey
     objective = VALP(width=6)
     made, step = step_of(toy, objective, mixed(toy))
     alone, together = passes(made, step)
-    one, other = objective.text_projection(alone.x[:, 0]), objective.mixed_projection(together.x[:, 0])
+    one, other = objective.projected("text", alone.x[:, 0]), objective.projected("mixed", together.x[:, 0])
     cosine = functional.normalize(one, dim=-1) @ functional.normalize(torch.cat([other, -other]), dim=-1).T
     expected = functional.cross_entropy(cosine / 0.1, torch.arange(4))
     torch.testing.assert_close(objective.contrasted(step), expected, **CLOSE)

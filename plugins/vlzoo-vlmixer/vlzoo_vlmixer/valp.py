@@ -83,9 +83,8 @@ class VALP(Objective):
         """Make the vocabulary head, tied to the word table, and the projections of the contrast."""
         self.head = MlmHead(spec.fused_width, spec.embedding, vocab=spec.vocab)
         if self.contrast:
-            self.text_projection = nn.Linear(spec.pooled_width, self.width)
-            own = self.projection == "own"
-            self.mixed_projection = nn.Linear(spec.pooled_width, self.width) if own else self.text_projection
+            sides = ("text", "mixed") if self.projection == "own" else ("text",)
+            self.projections = nn.ModuleDict({side: nn.Linear(spec.pooled_width, self.width) for side in sides})
 
     def plan(self, plan: Plan) -> None:
         """Two masked texts: the sentence read alone, the mixed one with its patches."""
@@ -152,13 +151,17 @@ class VALP(Objective):
         mixed_BD = step.fused(
             text=MIXED_MASKED, image=PATCHES, reads="masked", image_states=self.predict_at_patches
         ).cls
-        text_BE = F.normalize(self.text_projection(text_BD), dim=-1)
-        mixed_BE = F.normalize(self.mixed_projection(mixed_BD), dim=-1)
+        text_BE, mixed_BE = self.projected("text", text_BD), self.projected("mixed", mixed_BD)
         own_B = step.columns.own(text_BE.device)
         loss = self._found(text_BE, step.columns.gather(mixed_BE), own_B)
         if self.symmetric:
             loss = (loss + self._found(mixed_BE, step.columns.gather(text_BE), own_B)) / 2
         return loss
+
+    def projected(self, side: str, state_BD: Tensor) -> Tensor:
+        """Unit vectors [B, E] of first states, of the side `text` or `mixed`."""
+        own = side if side in self.projections else "text"
+        return F.normalize(self.projections[own](state_BD), dim=-1)
 
     def _found(self, query_BE: Tensor, key_CE: Tensor, own_B: Tensor) -> Tensor:
         return F.cross_entropy(query_BE @ key_CE.T / self.temperature, own_B)
