@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import doctest
-
 import pytest
-from vlzoo_vlmixer import concepts
 from vlzoo_vlmixer.concepts import Concepts, pieces, singular
 
 
@@ -54,7 +51,3 @@ def test_words_with_marks_are_found_whole_or_not_at_all():
 def test_a_sentence_without_a_concept():
     assert Concepts(["dog"]).find(["nothing", "is", "here"]) == []
     assert Concepts([]).find(["dog"]) == []
-
-
-def test_the_examples():
-    assert doctest.testmod(concepts).failed == 0

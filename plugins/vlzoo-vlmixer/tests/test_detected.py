@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from vlzoo_vlmixer import detected
-from vlzoo_vlmixer.detected import Detected
+from vlzoo_vlmixer.detected import WithRegions
 from vlzoo_vlmixer.pictures import Pictures
 from vlzoo_vlmixer.regions import open_regions
 from vlzoo_vlmixer.shards import Found, Header, write_shard
@@ -80,7 +80,7 @@ def test_pairs_of_pictures_each_have_their_own(scenes, tmp_path):
     ]
     Header({}, {}, len(rows), len(rows)).write(tmp_path / "pairs")
     write_shard(tmp_path / "pairs", 0, rows, 2)
-    joined = Detected(source, open_regions(tmp_path / "pairs"))
+    joined = WithRegions(source, open_regions(tmp_path / "pairs"))
     for sample in joined:
         one, two = (image.features().features[0, 0] for image in sample.images)
         assert one != two

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from vlzoo_vlmixer import rcnn
 from vlzoo_vlmixer.rcnn import Facts, build_rcnn, save_rcnn
 from vlzoo_vlmixer.torchvision_detector import TorchvisionDetector
 
@@ -104,3 +105,14 @@ def test_a_mobilenet_of_any_number_of_classes(tmp_path):
     detector = TorchvisionDetector(weights=str(file), least=0.0, most=3, device="cpu")
     (found,) = detector.detect([shown(tmp_path, "a.png", (64, 64))])
     assert found.features.shape == (3, 1024) and set(found.labels) <= {"a", "b", "c"}
+
+
+def test_torchvisions_own_weights_know_their_classes_and_how_they_were_normalised(monkeypatch, tmp_path):
+    """A checkpoint of 91 classes without the counts of batches, as torchvision publishes: names of COCO, epsilon 0."""
+    facts = Facts("resnet50_fpn", tuple(map(str, range(90))))
+    held = build_rcnn(facts).state_dict()
+    held = {name: value for name, value in held.items() if not name.endswith("num_batches_tracked")}
+    monkeypatch.setattr(rcnn, "read_weights", lambda file: held)
+    model, names = rcnn.read_rcnn(tmp_path / "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", "resnet50_fpn", None, None)
+    assert names[:2] == ("person", "bicycle") and names[-1] == "toothbrush" and len(names) == 90
+    assert {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {0.0}

@@ -39,6 +39,10 @@ class Annotations(Detector):
     The encoder's tokens are averaged by how much of each cell lies in the box. Without weights of its own it has random
     ones, the same everywhere.
 
+    >>> detector = Annotations(encoder={"part": "patch", "width": 8, "patch": 8, "image_size": 32}, size=32)
+    >>> detector.detect([shown])[0].labels
+    ('circle',)
+
     Args:
         encoder: an image encoder as a recipe names it: `{part: timm, name: resnet18, weights: FILE}`.
         size: the side that pictures are brought to, in pixels.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vlzoo.door.parts import Part
 
 DETECTORS = completing(parts("detector"))
+MANY = 4_000_000
 TRAINS = ("arch", "steps", "lr", "seed", "val_split")
 """Options of `--train` alone."""
 
@@ -66,8 +67,10 @@ def detect(**given: Any) -> None:
 
 
 def _detect(given: dict[str, Any]) -> None:
+    import time
+
     from vlzoo.bench.shards import parse_share
-    from vlzoo_vlmixer.detect import Work, begin, described, run, spawn
+    from vlzoo_vlmixer.detect import Work, begin, described, done, run, spawn, todo
     from vlzoo_vlmixer.pictures import Pictures
     from vlzoo_vlmixer.shards import HEADER, Header
 
@@ -82,13 +85,15 @@ def _detect(given: dict[str, Any]) -> None:
     if given["overwrite"] and not given["share"] and (work.folder / HEADER).is_file():
         shutil.rmtree(work.folder)
     begin(work, header, say)
+    before, started = done(header, work.folder), time.perf_counter()
     if given["processes"] > 1 and not given["share"]:
         spawn(_arguments(given), header, work, given["processes"], say)
-    import time
-
-    detector, started = _built(part, options), time.perf_counter()
-    looked = run(work, header, pictures, detector, say)
-    _report(work.folder, looked, time.perf_counter() - started, given)
+    if todo(work, header):
+        detector = _built(part, options)
+        started = time.perf_counter() if given["processes"] == 1 else started  # loading weights is no detecting
+        run(work, header, pictures, detector, say)
+    made = done(header, work.folder) - before
+    _report(work.folder, made, time.perf_counter() - started, given)
 
 
 def _detector(name: str, sets: Sequence[str], device: str | None) -> tuple[Part, dict[str, Any]]:
@@ -149,8 +154,8 @@ def _arguments(given: dict[str, Any]) -> list[str]:
     return made
 
 
-def _report(folder: Path, looked: int, seconds: float, given: dict[str, Any]) -> None:
-    """What the gallery holds, or what of it is left to others."""
+def _report(folder: Path, made: int, seconds: float, given: dict[str, Any]) -> None:
+    """What the gallery holds, how fast it was made, and how long 4 million pictures would take."""
     from vlzoo.progress import clock
     from vlzoo_vlmixer.regions import open_regions
 
@@ -162,11 +167,12 @@ def _report(folder: Path, looked: int, seconds: float, given: dict[str, Any]) ->
             f"{folder}: {pictures:,} pictures, {len(regions.scores):,} regions ({each:.1f} a picture), "
             f"{regions.width} wide; {len(regions.labels):,} labels"
         )
-    if looked and seconds > 0:
+    if made and not given["share"]:
         processes = given["processes"]
-        left = 4_000_000 * seconds / looked
-        forecast = ", ".join(f"{clock(left / count)} on {count}" for count in sorted({1, 8, 64, processes}))
-        click.echo(f"{looked / seconds:,.1f} pictures/s in one process; 4 million pictures would take {forecast}")
+        of_one = seconds * processes / made
+        forecast = ", ".join(f"{clock(MANY * of_one / each)} on {each}" for each in sorted({1, 8, 64, processes}))
+        where = "one process" if processes == 1 else f"{processes} processes"
+        click.echo(f"{made / seconds:,.1f} pictures/s in {where}; 4 million pictures would take {forecast}")
 
 
 def say(line: str) -> None:

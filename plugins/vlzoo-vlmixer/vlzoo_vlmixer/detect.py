@@ -25,7 +25,18 @@ from vlzoo.errors import DataError, PluginError, VlzooError
 from vlzoo.files import sha256_of, writing
 from vlzoo.progress import Progress
 from vlzoo_vlmixer.pictures import Pictures
-from vlzoo_vlmixer.shards import HEADER, Found, Header, fault_of, left_behind, read_header, remove, widths, write_shard
+from vlzoo_vlmixer.shards import (
+    HEADER,
+    Found,
+    Header,
+    fault_of,
+    left_behind,
+    read_header,
+    remove,
+    shard_folder,
+    widths,
+    write_shard,
+)
 
 Say = Callable[[str], None]
 HASHED = 2**30
@@ -63,6 +74,8 @@ def described(part: Part, options: Mapping[str, Any]) -> dict[str, Any]:
             size = file.stat().st_size
             held = {"sha256": sha256_of(file)} if size <= HASHED else {}
             said[name] = {"file": file.name, "bytes": size, **held}
+        elif file is not None and file.is_dir():
+            said[name] = {"folder": file.name}
         else:
             said[name] = value
     return said
@@ -102,6 +115,7 @@ def _go_on(work: Work, header: Header, say: Say) -> None:
     for number, fault in faults:
         if fault not in ("", "missing"):
             say(f"shard {number:05d}: {fault}; it is made again")
+            lost.append(shard_folder(work.folder, number))
     remove(lost)
     done = sum(not fault for _, fault in faults)
     say(f"{done} of {header.shards} shards are there; going on" if done < header.shards else "nothing is left to do")
@@ -118,16 +132,20 @@ def _alive(place: Path) -> bool:
     return True
 
 
-def run(work: Work, header: Header, pictures: Pictures, detector: Detector, say: Say | None = None) -> int:
-    """Make the shards of this process that are not there yet; how many pictures were looked at.
+def todo(work: Work, header: Header) -> list[int]:
+    """The shards of this process that are not there yet, or not whole."""
+    return [number for number in work.own(header) if fault_of(work.folder, number)]
+
+
+def run(work: Work, header: Header, pictures: Pictures, detector: Detector, say: Say | None = None) -> None:
+    """Make the shards of this process that are not there yet.
 
     Raises:
         DataError: a picture can't be read, or the detector fails on it.
         PluginError: what the detector gives is not what a detector gives.
     """
-    todo = [number for number in work.own(header) if fault_of(work.folder, number)]
-    of_shard = {number: _pictures_of(header, number) for number in todo}
-    total, done = sum(len(each) for each in of_shard.values()), 0
+    of_shard = {number: _pictures_of(header, number) for number in todo(work, header)}
+    total, looked = sum(len(each) for each in of_shard.values()), 0
     kept = [number for number in range(header.shards) if not fault_of(work.folder, number)]
     width = next(widths(work.folder, kept[:1]), None)
     progress = Progress("detecting", total, unit="pictures", brief=True, forecast=say)
@@ -139,11 +157,10 @@ def run(work: Work, header: Header, pictures: Pictures, detector: Detector, say:
                 found = detected(detector, shown)
                 width = _checked(detector, shown, found, width)
                 rows += [_row(*each) for each in zip(shown, found, strict=True)]
-                done += len(shown)
-                progress.update(done)
+                looked += len(shown)
+                progress.update(looked)
             with writing(work.folder, "the gallery", DataError):
                 write_shard(work.folder, number, rows, width or 0)
-    return done
 
 
 def _pictures_of(header: Header, shard: int) -> range:
@@ -222,7 +239,7 @@ def spawn(arguments: Sequence[str], header: Header, work: Work, count: int, say:
     env = {"OMP_NUM_THREADS": str(threads), **os.environ}
     command = [sys.executable, "-m", "vlzoo", "detect", *arguments]
     started: list[subprocess.Popen[bytes]] = []
-    before = _done(header, work.folder)
+    before = done(header, work.folder)
     progress = Progress("detecting", header.pictures, done=before, unit="pictures", brief=True, forecast=say)
     with closing(progress):
         try:
@@ -231,7 +248,7 @@ def spawn(arguments: Sequence[str], header: Header, work: Work, count: int, say:
                 started.append(subprocess.Popen(own, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             while any(process.poll() is None for process in started):
                 time.sleep(WAIT_S)
-                progress.update(_done(header, work.folder))
+                progress.update(done(header, work.folder))
         finally:
             for process in started:
                 if process.poll() is None:
@@ -241,7 +258,7 @@ def spawn(arguments: Sequence[str], header: Header, work: Work, count: int, say:
             say(f"process {number} of {count} ended with code {code}; what is left of its share is done here")
 
 
-def _done(header: Header, folder: Path) -> int:
+def done(header: Header, folder: Path) -> int:
     """How many pictures are in the shards that are there."""
     there = (folder / "shards").glob("[0-9]*")
     return sum(len(_pictures_of(header, int(place.name))) for place in there)

@@ -66,13 +66,13 @@ class InGallery(FeatureRef):
         return self.regions.of_picture(self.source, self.image_id, self.image.name).best(self.least, self.most)
 
 
-class Detected:
+class WithRegions:
     """A source whose pictures come with the regions of a gallery, found by the data's name and the picture's id.
 
     Pictures of other data than the gallery's are the same where their files have the same name: questions about COCO's
     pictures find what was detected for its captions.
 
-    >>> both = Detected(source, open_regions(folder))
+    >>> both = WithRegions(source, open_regions(folder))
     >>> both[0].images[0].features().labels
     ('cat', 'dog')
 
@@ -161,9 +161,9 @@ def open_detected(
     place = str(gallery).replace("{split}", split or str(getattr(source, "split", "")))
     regions = open_regions(Path(root, place))
     if isinstance(source, Mixture):
-        parts = {name: Detected(part, regions, least=least, most=most) for name, part in source.sources.items()}
+        parts = {name: WithRegions(part, regions, least=least, most=most) for name, part in source.sources.items()}
         return Mixture(parts, source.weights, name=source.name, seed=source.seed)
-    return Detected(source, regions, least=least, most=most)
+    return WithRegions(source, regions, least=least, most=most)
 
 
 def _folders(name: str) -> Sequence[str]:

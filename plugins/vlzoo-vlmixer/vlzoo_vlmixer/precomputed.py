@@ -51,6 +51,9 @@ class Precomputed(Detector):
 
     A picture is found by its id in the data, or by its file's name: `391895`, `COCO_val2014_000000391895`.
 
+    >>> Precomputed(files=folder / "found.tsv").detect([shown])[0].features.shape
+    (1, 3)
+
     Args:
         files: the TSV file, or VinVL's folder.
         classes: file with the name of a class a line, for files that number them (LXMERT's).
@@ -61,10 +64,12 @@ class Precomputed(Detector):
         DataError: a file is missing, or malformed.
     """
 
-    def __init__(self, *, files: str, classes: str | None = None, least: float = 0.0, most: int | None = None) -> None:
+    def __init__(
+        self, *, files: str | Path, classes: str | Path | None = None, least: float = 0.0, most: int | None = None
+    ) -> None:
         place = Path(files)
         if not place.exists():
-            raise DataError("there is no such file or folder", where=files, fix="is the path right?")
+            raise DataError("there is no such file or folder", where=str(files), fix="is the path right?")
         names = () if classes is None else read_names(classes)
         self._files: BottomUp | VinVL = VinVL(place) if place.is_dir() else BottomUp(place, names)
         self.least, self.most = least, most

@@ -43,6 +43,8 @@ NAMES = (*_MAKERS, "small")
 SMALL, HIDDEN, SIDE = 64, 128, 128
 """Of the small one: channels, width of a box's features, and the side that pictures are brought to, in pixels."""
 ANCHORS = (16, 24, 40, 64)
+COCO = 91
+"""Classes of torchvision's own weights, with the background and the numbers that COCO skips."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,9 @@ def read_rcnn(
     # Checkpoints whose normalisation was frozen do not say over how many batches it was measured.
     counts = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     fill(model, {**counts, **weights}, where=str(file))
+    if chosen == "resnet50_fpn" and said is None and len(predictor) == COCO:
+        for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.eps = 0.0  # as torchvision sets it for these weights, which were trained so
     return model.eval(), names
 
 

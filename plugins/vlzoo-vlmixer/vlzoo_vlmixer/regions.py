@@ -5,7 +5,7 @@ Legend: N regions of all pictures, P pictures, n rows, F width of a feature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from vlzoo.data.derived import picture_key
 from vlzoo.data.features import Features
 from vlzoo.errors import DataError
+from vlzoo.hashing import number_of
 from vlzoo_vlmixer.shards import HEADER, fault_of, left_behind, read_header, read_shard, widths
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Ints = NDArray[np.integer[Any]]
+Index = tuple[NDArray[np.int64], Ints]
 NAMED = 3
 """How many shards or pictures a message names."""
 
@@ -93,13 +95,13 @@ class Regions:
 
     def number(self, source: str, image_id: str, picture: str) -> int:
         """The number of a picture; arguments and errors as of `of_picture`."""
-        number = self._places.get((source, image_id))
-        if number is not None:
-            return number
-        named = self._named.get(picture_key(picture), [])
+        own = _found(self._ids, f"{source}\0{image_id}")
+        if len(own):
+            return int(own[-1])
+        named = _found(self._files, picture_key(picture))
         if len(named) != 1:
-            raise self._unknown(source, image_id, picture, named)
-        return named[0]
+            raise self._unknown(source, image_id, picture, named.tolist())
+        return int(named[0])
 
     def features_of(self, rows: Ints, picture: int) -> Features:
         """Some regions of a picture with their labels and scores."""
@@ -118,23 +120,24 @@ class Regions:
         return gathered
 
     @cached_property
-    def _places(self) -> dict[tuple[str, str], int]:
-        keys = zip(self.table.column("source").to_pylist(), self.table.column("image_id").to_pylist(), strict=True)
-        return {key: number for number, key in enumerate(keys)}
+    def _ids(self) -> Index:
+        """Pictures by source and id."""
+        return _index(map("\0".join, zip(self._said("source"), self._said("image_id"), strict=True)))
 
     @cached_property
-    def _named(self) -> dict[str, list[int]]:
-        named: dict[str, list[int]] = {}
-        for number, picture in enumerate(self.table.column("picture").to_pylist()):
-            named.setdefault(picture_key(picture), []).append(number)
-        return named
+    def _files(self) -> Index:
+        """Pictures by the names of their files."""
+        return _index(map(picture_key, self._said("picture")))
+
+    def _said(self, column: str) -> Iterator[str]:
+        return (value for chunk in self.table.column(column).chunks for value in chunk.to_pylist())
 
     def _unknown(self, source: str, image_id: str, picture: str, named: Sequence[int]) -> DataError:
         if named:
             ids = ", ".join(str(self.table.column("picture")[number].as_py()) for number in named[:NAMED])
             what = f"several pictures of the gallery are called like {picture}: {ids}"
             return DataError(what, where=f"{source} {image_id}", fix="detect in the data that you join it to")
-        of = sorted(set(self.table.column("source").to_pylist()))
+        of = sorted({*self._said("source")})
         what = f"nothing was detected in picture {image_id} of {source} ({picture}); the gallery is of {', '.join(of)}"
         return DataError(what, where=str(self.folder), fix="run `vlzoo detect` over this data and split")
 
@@ -188,9 +191,24 @@ def _labels(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
     """For each region the place of its label among those that occur, and these."""
     import pyarrow as pa
 
-    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], pa.string()).combine_chunks()
-    encoded = (flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat).dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.to_pylist()
+    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], pa.string())
+    encoded = flat.dictionary_encode().unify_dictionaries()
+    numbers = [np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in encoded.chunks)]
+    return np.concatenate(numbers), encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+
+
+def _index(names: Iterable[str]) -> Index:
+    """Names as numbers in order, and the picture of each: of millions a dictionary would fill every data worker."""
+    keys = np.fromiter(map(number_of, names), np.int64)
+    order = np.argsort(keys, kind="stable")
+    return keys[order], order
+
+
+def _found(index: Index, name: str) -> Ints:
+    """The pictures of a name."""
+    keys, order = index
+    key = number_of(name)
+    return order[keys.searchsorted(key) : keys.searchsorted(key, side="right")]
 
 
 def _mapped(table: pa.Table, column: str, width: int) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 class TorchvisionDetector(Detector):
     """A Faster R-CNN of torchvision: ResNet-50 FPN, MobileNet v3, or one that `vlzoo detect --train` fitted.
+
+    >>> detector = TorchvisionDetector(weights=folder / "small.safetensors", least=0.01, most=3)
+    >>> detector.detect([shown])[0].features.shape
+    (3, 128)
 
     Args:
         weights: file of its weights: safetensors of `vlzoo detect --train`, or a state dict of torchvision's.
@@ -45,7 +50,7 @@ class TorchvisionDetector(Detector):
     def __init__(
         self,
         *,
-        weights: str,
+        weights: str | Path,
         arch: str | None = None,
         classes: str | None = None,
         least: float = 0.2,
