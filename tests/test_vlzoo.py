@@ -22,6 +22,7 @@ BASES = {
     "augmentation": "Augmentation",
     "token_mask": "TokenMask",
     "rows": "Rows",
+    "mixer": "Mixer",
     "data": "Source",
     "task": "Task",
     "adapter": "Adapter",

@@ -77,11 +77,22 @@ METHODS = {
         "NLVR v1 from nothing: is a sentence true of a drawn picture (Suhr et al. 2017)? "
         "Small, as little data is at hand."
     ),
+    "oscar": (
+        "Oscar at paper size: tags and regions beside the text, in one stream; masked words and matching "
+        "(Li et al. 2020)."
+    ),
+    "oscar-tiny": (
+        "Oscar small enough for two CPU cores: tags and regions beside the text, in one stream, on generated Scenes."
+    ),
     "softmaskpp": (
         "SoftMask++ at paper size: soft masks of words, focal ITC, multi-modal augmentation (Park & Han, CVPR 2023)."
     ),
     "softmaskpp-tiny": (
         "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
+    ),
+    "uniter": (
+        "UNITER at paper size: a detector's regions and words in one stream; masked words and matching "
+        "(Chen et al. 2020)."
     ),
     "uniter-tiny": (
         "UNITER small enough for two CPU cores: a detector's regions and words in one stream, on generated Scenes."

@@ -16,6 +16,7 @@ from vlzoo.interfaces import TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.fusion_cross import CrossAttentionFusion
+from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.teacher import Teacher
 from vlzoo.models.text_bert import BertEncoder
@@ -26,14 +27,14 @@ WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
-def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0) -> Model:
+def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, merged: bool = False) -> Model:
     """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
     torch.manual_seed(0)
     sizes = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
     made = Model(
         PatchEncoder(width=WIDTH, patch=8, image_size=SIDE, dropout=dropout),
         BertEncoder(layers=1, vocab=VOCAB, max_length=16, **sizes),
-        CrossAttentionFusion(layers=2, images=images, image_width=WIDTH, **sizes),
+        (MergedFusion if merged else CrossAttentionFusion)(layers=2, images=images, image_width=WIDTH, **sizes),
         CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, **sizes) if decoder else None,
         joint=JOINT,
         special=SPECIAL,

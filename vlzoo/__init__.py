@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vlzoo.data.records import Fields, Sample, Shown
     from vlzoo.data.sources import Source
     from vlzoo.data.visit import Visit
-    from vlzoo.data_parts import Augmentation, DataSource, Detector, Rows
+    from vlzoo.data_parts import Augmentation, DataSource, Detector, Mixer, Rows, Swap
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
@@ -46,6 +46,7 @@ __all__ = [
     "Fusion",
     "ImageEncoder",
     "Loss",
+    "Mixer",
     "ModelFamily",
     "Objective",
     "Option",
@@ -58,6 +59,7 @@ __all__ = [
     "Source",
     "Spec",
     "Step",
+    "Swap",
     "Task",
     "Term",
     "TextEncoder",
@@ -87,6 +89,7 @@ _LAZY = {
     "ImageEncoder": "interfaces",
     "KV": "types",
     "Loss": "types",
+    "Mixer": "data_parts",
     "ModelFamily": "bench.model",
     "Objective": "interfaces",
     "Option": "door.parts",
@@ -99,6 +102,7 @@ _LAZY = {
     "Source": "data.sources",
     "Spec": "types",
     "Step": "step.step",
+    "Swap": "data_parts",
     "Task": "task",
     "Term": "types",
     "TextEncoder": "interfaces",

@@ -50,6 +50,8 @@ class Text(Moving):
         positions: where each token stands, [R, L] int64; None: at 0, 1, 2, ...
         segments: the kind of each token (sentence, tags), [R, L] int64; None: all 0.
         prefix: how many tokens at the front may read each other both ways under the pattern `prefix`, [R] int64.
+        boxes: left, top, right, bottom of each token's box as shares of the picture, zeros without one,
+            [R, L, 4]; None: no token has one.
     """
 
     ids: Tensor
@@ -60,6 +62,7 @@ class Text(Moving):
     positions: Tensor | None = None
     segments: Tensor | None = None
     prefix: Tensor | None = None
+    boxes: Tensor | None = None
 
     def gather(self, rows: Tensor) -> Text:
         """The rows `rows` [P] int64."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
+UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
 READERS = "vlzoo.data.readers"
 AGREE = "vlzoo.agree"
 
@@ -25,12 +26,7 @@ PARTS = {
             "one convolution over patches and learned positions",
             "Kim et al. 2021 (ViLT)",
         ),
-        (
-            "regions",
-            "vlzoo.models.image_regions:RegionEncoder",
-            "a detector's region features and boxes",
-            "Chen et al. 2020 (UNITER)",
-        ),
+        ("regions", "vlzoo.models.image_regions:RegionEncoder", "a detector's region features and boxes", UNITER),
     ),
     "text_encoder": (
         (
@@ -52,7 +48,7 @@ PARTS = {
             "merged",
             "vlzoo.models.fusion_merged:MergedFusion",
             "one stream of words and image tokens that attend to each other",
-            "Chen et al. 2020 (UNITER)",
+            UNITER,
         ),
     ),
     "decoder": (
@@ -116,7 +112,12 @@ PARTS = {
             "TCL, Yang et al. 2022, arXiv 2202.10401",
         ),
     ),
-    "rows": (("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),),
+    "rows": (
+        ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
+        ("tags", "vlzoo.data.tags:Tags", "a detector's labels as words beside each picture", "Li et al. 2020 (Oscar)"),
+        ("tag_texts", "vlzoo.data.tags:TagTexts", "a detector's labels as the text of their picture", VLMIXER),
+        ("mixed", "vlzoo.data.mixed:Mixed", "a sentence, and once more with patches in place of words", VLMIXER),
+    ),
     "task": (
         (
             "retrieval",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from vlzoo.errors import VlzooError
@@ -143,6 +145,21 @@ class Rows:
         """
         raise NotImplementedError
 
+    def open(self, root: Path | None = None, width: int | None = None) -> None:
+        """Open what options name, before a run's folder is made. Not overridden: there is nothing to open.
+
+        Args:
+            root: the data root; None: as VLZOO_DATA says.
+            width: of the region features that the model reads; None: it reads none, or it is not known.
+
+        Raises:
+            DataError: it is not there, damaged, or of another width.
+        """
+
+    def reach(self, longest: int) -> int:
+        """How many positions of words its rows read where a text has `longest` tokens; not overridden: no more."""
+        return longest
+
     def texts(self, sample: Sample) -> Iterable[str]:
         """The texts of a sample that a vocabulary is built from."""
         return (*sample.texts, *sample.answers)
@@ -150,6 +167,72 @@ class Rows:
     def whole(self) -> Rows:
         """The rows of evaluation: one a sample, of all that it holds, drawing nothing. Not overridden: the same."""
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """Words of a text, and the patches of pictures that stand for them.
+
+    >>> patches = Features(np.zeros((2, 4), np.float32), np.zeros((2, 4), np.float32))
+    >>> text, swap = "a red square", Swap(6, 12, patches)
+    >>> text[swap.start : swap.end]
+    'square'
+
+    Attributes:
+        start: the first character of the words.
+        end: behind the last one.
+        patches: in the order in which they were drawn: where not all have room, the first ones are taken.
+        keys: numbers that name the patches for the mixer that drew them, [R]; empty: they have none.
+    """
+
+    start: int
+    end: int
+    patches: Features
+    keys: Sequence[int] = ()
+
+
+class Mixer:
+    """A sentence to one in which patches of pictures stand for some words, in a data worker. It pickles.
+
+    >>> class Nothing(Mixer):
+    ...     width = 4
+    ...     def mix(self, text, rng):
+    ...         return ()
+    >>> Nothing().mix("a red square", np.random.default_rng(0))
+    ()
+
+    Attributes:
+        width: of the patches' features.
+    """
+
+    width: int
+
+    def open(self, root: Path | None = None, width: int | None = None) -> None:
+        """Open what options name, before a run's folder is made. Not overridden: there is nothing to open.
+
+        Args:
+            root: the data root; None: as VLZOO_DATA says.
+            width: of the features that the model reads; None: not known.
+
+        Raises:
+            DataError: it is not there, damaged, or of another width.
+        """
+
+    def mix(self, text: str, rng: np.random.Generator) -> Sequence[Swap]:
+        """The words that are replaced, from the first to the last and none twice, with their patches.
+
+        Args:
+            text: a sentence, cleaned as captions are.
+            rng: all randomness comes from it; it is of the run's seed, the epoch and the sample.
+
+        Raises:
+            DataError: patches can't be read.
+        """
+        raise NotImplementedError
+
+    def pictures(self, swap: Swap) -> Sequence[str]:
+        """The files of the pictures that patches are of, for drawings; not overridden: they are not known."""
+        return [""] * len(swap.patches.features)
 
 
 class Detector:

@@ -115,11 +115,12 @@ class TextEncoder(Startable):
         positions_BL: Tensor | None = None,
         segments_BL: Tensor | None = None,
         among_BLL: Tensor | None = None,
+        boxes_BL4: Tensor | None = None,
     ) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
 
         The others are given only where rows or objectives say so, and an encoder that knows none of them may leave
-        them out: where each token stands, its kind, and which words each word may read, bool; None: all.
+        them out: where each token stands, its kind, which words each word may read, bool (None: all), and its box.
         """
         raise NotImplementedError
 
@@ -155,6 +156,7 @@ class Fusion(Startable):
         cross_attention: whether it can give an attention map of text over image tokens.
         images: how many pictures one text reads.
         pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
+        gives_images: whether it gives image states (`Fused.image`) where they are asked for.
     """
 
     width: int
@@ -162,6 +164,7 @@ class Fusion(Startable):
     cross_attention: bool = False
     images: int = 1
     pooled_width: int = 0
+    gives_images: ClassVar[bool] = False
 
     def prepare(self, image: Tokens) -> Prepared:
         """All that depends on the image alone (keys and values of every layer). Paid once per image."""

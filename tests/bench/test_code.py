@@ -93,6 +93,7 @@ def test_every_module_that_predicting_really_imports_is_known(copy, task):
     entry = {
         "vlzoo.builtin",
         "vlzoo.cli",
+        "vlzoo.cli.complete",
         "vlzoo.cli.main",
         "vlzoo.cli.output",
         "vlzoo.screen",

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from vlzoo.door.plugins import registry
+from vlzoo.draws import IGNORED
 from vlzoo.interfaces import TokenMask
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itm import ITM
@@ -37,11 +38,13 @@ def system(toy, name):
     views = 2 if name == "text_assignment" else 1
     kinds = (("itm", ITM), ("mlm", MLM))  # one that is such itself lends its own
     lenders = {} if views == 2 else {key: made() for key, made in kinds if not isinstance(own, made)}
-    return toy.system({name: own, **lenders}, classes=3, images=views, decoder=True, token_mask=Half())
+    merged = "image_states" in own.needs
+    mask = None if merged else Half()
+    return toy.system({name: own, **lenders}, classes=3, images=views, decoder=True, token_mask=mask, merged=merged)
 
 
 def step_of(toy, made, name, **more):
-    """A step of four rows, which have boxes and say which pieces are a word.
+    """A step of four rows, which have boxes, tags and mixed sentences, and say which pieces are a word.
 
     Where a teacher is needed, it reads a second view of the pictures.
     """
@@ -50,7 +53,16 @@ def step_of(toy, made, name, **more):
     boxes = {"box": torch.tensor([[0.4, 0.5, 0.3, 0.2]] * 4), "is_region": torch.ones(4, dtype=torch.bool)}
     text = rows.texts["text"]
     numbered = replace(text, word=torch.arange(text.ids.shape[1]).expand_as(text.ids).masked_fill(text.special, -1))
-    rows = replace(rows, extra={**rows.extra, **boxes}, texts={**rows.texts, "text": numbered})
+    patches = {
+        "patch_label": torch.tensor([[7, 7, 8, IGNORED]] * 4),
+        "patch_share": torch.tensor([[0.5, 0.5, 1, 0]] * 4),
+    }
+    rows = replace(
+        rows,
+        images={**rows.images, "patches": rows.images["image"]},
+        extra={**rows.extra, **boxes, **patches},
+        texts={**rows.texts, **dict.fromkeys(("text", "mixed", "tags"), numbered)},
+    )
     plan = Plan(teacher_image=("image1",) if taught else None)
     more["teacher"] = Teacher(made) if taught else None
     return toy.step(made, toy.answers(rows) if name == "answer" else rows, start=plan, **more)

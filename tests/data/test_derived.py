@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from vlzoo.data.derived import Half, Joined, merged, picture_key
+from vlzoo.data.derived import Half, Joined, OfPictures, merged, picture_key, two_shares
 from vlzoo.data.mixture import Mixture
 from vlzoo.data.records import Region, Sample
 from vlzoo.errors import DataError
@@ -93,3 +93,27 @@ def test_joined_sources_hold_every_picture_once():
     twice.pictures = 2
     with pytest.raises(DataError, match="a 0: 2 pictures in a sample"):
         len(Joined("both", [twice]))
+
+
+def test_shares_of_pictures_never_meet_and_leave_none_out():
+    """By the pictures' ids, whatever the order: 4,000 captions of 1,000 pictures."""
+
+    class Captions(Fake):
+        def __getitem__(self, index: int) -> Sample:
+            return Sample(str(index), texts=(f"{index}",), image_id=str(index % 1000))
+
+    whole = Captions("coco", 4000)
+    one, other = OfPictures(whole, 0.0, 0.4), OfPictures(whole, 0.4, 1.0)
+    held = [{sample.image_id for sample in each} for each in (one, other)]
+    assert not held[0] & held[1] and len(held[0] | held[1]) == 1000
+    assert len(one) + len(other) == 4000 and len(one) == 4 * len(held[0])
+    assert abs(len(held[0]) - 400) < 4 * 15.5  # sqrt(1000 * 0.4 * 0.6)
+    assert len({whole.fingerprint(), one.fingerprint(), other.fingerprint()}) == 3
+    assert (one.pairing, one.name) == ("pair", "coco/0-0.4")
+
+
+@pytest.mark.parametrize("value", [0.5, [0.5], [0.5, 0.5], [0.6, 0.4], [0, 1.5], [0, True], ["a", 1], [0, 1, 2]])
+def test_what_are_no_two_shares(value):
+    with pytest.raises(DataError, match=r"pictures can't be"):
+        two_shares(value, "here")
+    assert two_shares([0, 0.5], "here") == (0.0, 0.5)

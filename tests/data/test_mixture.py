@@ -190,3 +190,26 @@ LINES = {
 def test_a_mistake_names_its_line(write, text, message):
     with pytest.raises(DataError, match=message):
         read_mixture(write("own.yaml", text))
+
+
+def test_texts_and_pictures_of_one_corpus_that_never_met(tmp_path):
+    """VLMixer's unpaired data: by ids of pictures, and by counting captions."""
+    make_scenes(tmp_path / "scenes", Sizes.split(60, 3, 3), seed=0, workers=1)
+    halves = {"texts": "[0, 0.5]", "images": "[0.5, 1]"}
+    opened = {}
+    for take, shares in halves.items():
+        file = tmp_path / f"{take}.yaml"
+        part = f"{{part: scenes, take: {take}, pictures: {shares}}}"
+        file.write_text(f"name: x\npairing: {take[:-1]}\nparts: {{scenes: {part}}}\n")
+        opened[take] = open_mixture(str(tmp_path), file=str(file))
+    whole = registry().build("data", "scenes", root=tmp_path / "scenes")
+    texts, images = opened["texts"], opened["images"]
+    of_text = {text: sample.image_id for sample in whole for text in sample.texts}
+    shown = {sample.image_id.split("/")[1] for sample in images}
+    once = Counter(text for sample in whole for text in sample.texts)
+    sure = {of_text[text] for sample in texts for text in sample.texts if once[text] == 1}
+    assert sure and shown and not sure & shown
+    assert len(texts) + len(images) == len(whole)
+    assert not any(sample.images or sample.image_id for sample in texts)
+    assert not any(sample.texts or sample.answers for sample in images)
+    assert (texts.pairing, images.pairing) == ("text", "image")

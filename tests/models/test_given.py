@@ -9,9 +9,11 @@ import torch
 
 from vlzoo import ImageEncoder, Loss, Objective, Term, TokenMask, Tokens
 from vlzoo.augment.plain import Plain
+from vlzoo.data.pairs import Pairs
+from vlzoo.data.tags import Tags, TagTexts
 from vlzoo.data_parts import Augmentation
 from vlzoo.errors import PluginError, VlzooError
-from vlzoo.models.given import check_pictures, checked_fused, checked_tokens, loss_of
+from vlzoo.models.given import check_pictures, check_reach, checked_fused, checked_tokens, loss_of
 from vlzoo.objectives.itm import ITM
 
 
@@ -176,3 +178,13 @@ def test_pictures_of_another_size_name_the_augmentation():
     assert "write `size = 32` into its class" in str(caught.value)
     encoder.input = "regions"
     check_pictures(Rainy(), encoder)
+
+
+def test_words_beyond_the_positions_are_refused_before_the_first_batch(toy):
+    """The toy's text encoder has 16 positions."""
+    made = toy.model()
+    check_reach(Pairs(), 100, made)  # texts may be shorter than they might be
+    check_reach(Tags(pieces=6), 10, made)
+    check_reach(TagTexts(pieces=16), 100, made)
+    with pytest.raises(VlzooError, match=r"up to 17 positions, and the text encoder has 16\n.*max_length: 17"):
+        check_reach(Tags(pieces=7), 10, made)

@@ -107,6 +107,28 @@ def test_words_alone_and_a_merged_fusion_are_bert_on_text(official, tmp_path):
     assert {name for name in started.fresh if "fusion" in name} == {"model.fusion.kind.weight"}
 
 
+def test_a_single_stream_of_twelve_layers_is_bert_on_two_kinds_of_words(tmp_path):
+    """Words of two kinds at places of their own, against transformers' BertModel; sums in double."""
+    torch.manual_seed(0)
+    official = loud(BertForMaskedLM(config(num_hidden_layers=12, initializer_range=0.25))).double()
+    official.save_pretrained(tmp_path)
+    text = EmbeddingEncoder(width=WIDTH, dropout=0.0, segments=2, **WORDS)
+    made = system(text, MergedFusion(layers=12, **SIZES)).double()
+    started = start(made, tmp_path)
+    kinds = torch.tensor([[0, 0, 0, 0, 1, 1, 1]]).expand(3, -1)
+    places = torch.tensor([[0, 1, 2, 3, 8, 9, 10]]).expand(3, -1)
+    given = {"token_type_ids": kinds, "position_ids": places}
+    states = official.bert(input_ids=IDS, attention_mask=MASK.long(), **given).last_hidden_state
+    tokens = made.model.text_encoder(IDS, MASK, positions_BL=places, segments_BL=kinds)
+    fused = made.model.fusion.fuse(tokens, [])
+    torch.testing.assert_close(fused.x[MASK], states[MASK], atol=1e-6, rtol=0)
+    alone = made.model.fusion.fuse(made.model.text_encoder(IDS, MASK), [])
+    assert (alone.x - fused.x)[MASK].abs().max() > 0.01  # kinds and places count
+    plain = official(input_ids=IDS, attention_mask=MASK.long()).logits
+    torch.testing.assert_close(made.objectives["mlm"].head(alone.x)[MASK], plain[MASK], atol=1e-6, rtol=0)
+    assert not [name for name in started.fresh if "text_encoder" in name]
+
+
 def test_the_decoder_is_a_causal_bert(official, tmp_path):
     made = system(decoder=CausalDecoder(layers=3, memory_width=WIDTH, **SIZES, **WORDS))
     start(made, tmp_path)

@@ -15,6 +15,7 @@ from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.albef import Built, batch_of, build, check_gradients, gradients, plan_of, text_of
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, alpha_of, one_thread
 from vlzoo.batch import Batch
+from vlzoo.data.pairs import VIEWS
 from vlzoo.objectives.classify import Classify
 from vlzoo.step.step import Step
 
@@ -49,7 +50,7 @@ def _evaluation(golden: Golden) -> Iterator[Check]:
         step = Step(_batch(golden, built), built.model, plan=plan_of(built.system))
         yield golden.close("eval/out/prediction", _head(built).logits(step), LOGITS)
         whole = Step(step.batch, built.model)
-        views = _head(built).views
+        views = _views(built)
         if "eval/out/visual_encoder#0" in golden:
             # The official code runs all first pictures, then all second ones, as one batch.
             x = torch.cat([whole.image(view).x for view in views])
@@ -62,8 +63,12 @@ def _head(built: Built) -> Classify:
     return cast(Classify, built.system.named_objectives()["classify"])
 
 
+def _views(built: Built) -> tuple[str, ...]:
+    return VIEWS[: _head(built).images]
+
+
 def _batch(golden: Golden, built: Built) -> Batch:
     text = text_of(built, golden["in/input_ids"], golden["in/attention_mask"])
-    views = _head(built).views
+    views = _views(built)
     images = dict(zip(views, golden["in/image"].chunk(len(views)), strict=True))
     return batch_of(images, text, labels=golden["in/targets"])

@@ -26,7 +26,7 @@ from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import System, build_system
-from vlzoo.models.given import check_pictures
+from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
 from vlzoo.runs.checkpoint import load_into
@@ -76,6 +76,7 @@ class Engine(BenchModel):
         ref = self.recipe.rows
         rows: Rows = registry().build("rows", ref.part, **ref.options)
         self.rows, self.input = rows.whole(), self.system.model.image_encoder.input
+        check_reach(self.rows, self.tokenizer.max_length, self.system.model)
         self.collator = Collator(self.tokenizer, self.rows, max_words=self.recipe.tokenizer.max_words)
         self.system.eval().to(self.device)
         self.system.before_step()  # the last update may have left the bounds
@@ -96,10 +97,14 @@ class Engine(BenchModel):
 
     def pixels(self, images: Sequence[Any]) -> Any:
         """What the image encoder takes of pictures alone: pixel values [n, 3, size, size], or region features."""
+        made = self.alone(images)
+        return made.images[next(view for view in self.plan.main_image if view in made.images)]
+
+    def alone(self, images: Sequence[Any]) -> Batch:
+        """Pictures alone, with what the rows put beside them."""
         rng = np.random.default_rng(0)
-        alone = [Sample(image.name, (image,)) for image in images]
-        items = [self._item(sample, row, rng) for row, sample in enumerate(alone)]
-        return self.collator(items).to(self.device).images[self.plan.main_image[0]]
+        samples = [Sample(image.name, (image,)) for image in images]
+        return self.collator([self._item(sample, row, rng) for row, sample in enumerate(samples)]).to(self.device)
 
     def tokenise(self, texts: Sequence[str]) -> Text:
         """Texts alone, as the rows give them: cleaned, as ids."""

@@ -24,11 +24,13 @@ STYLES = ("overlay", "cells")
 @click.command("explain")
 @click.argument("image", type=click.Path(path_type=Path), required=False)
 @click.argument("caption", required=False)
-@click.option("--run", required=True, type=click.Path(path_type=Path), help="The run to explain.")
+@click.option("--run", type=click.Path(path_type=Path), help="The run to explain.")
 @click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Put what this run shows beside it.")
 @click.option("--softmask", is_flag=True, help="Show what the soft mask of one word hides.")
 @click.option("--word", help="Of the soft mask: this word, not a drawn one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the soft mask: decides the word drawn.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the soft mask and --cmc: decides what is drawn."
+)
 @click.option("--layer", type=int, help="The fusion layer, from 0 [default: 2, or the last that has word maps].")
 @click.option("--style", type=click.Choice(STYLES), help="How a map is laid on the picture [default: overlay].")
 @click.option("--pieces", is_flag=True, help="Show sub-word pieces one by one, not the mean of a word's.")
@@ -38,6 +40,10 @@ STYLES = ("overlay", "cells")
 @click.option("--sample", metavar="NAME", help="Which sample of --data: its regions, each with its true box.")
 @click.option("--split", help="The split of --data; test.")
 @click.option("--data-root", metavar="DIR", help="Where data lies; VLZOO_DATA, else ./data.")
+@click.option("--cmc", metavar="SENTENCE", help="Draw SENTENCE with patches of --gallery in place of words; no run.")
+@click.option("--gallery", metavar="FOLDER", help="Of --cmc: the patches, as `vlzoo detect` wrote them.")
+@click.option("--mixer", default="cmc", show_default=True, help="Of --cmc: the part that replaces words.")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Of --cmc: an option of the mixer.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="The picture to write.")
 @click.option("--json", "json_", is_flag=True, help="Print scores and every word's peak, or the boxes, as JSON.")
@@ -49,14 +55,19 @@ def command(**options: Any) -> None:
 
     --boxes draws the box that a run finds for CAPTION, where its objectives offer boxes, with the true ones (--true)
     and their overlap (IoU); `--data NAME --sample NAME` in place of IMAGE and CAPTION draws every region of a sample.
+
+    --cmc draws a sentence and the patches that stand for some of its words, in order; --seed decides which.
     """
     wanted = ExplainOptions(**options)
     wanted.check()
     from vlzoo.cli.output import as_json
     from vlzoo.explain.figure import write
 
-    draw = boxes_of_texts if wanted.boxes else mask_of_a_word if wanted.softmask else maps_of_words
-    sheet, figures = draw(wanted, subject_of(wanted))
+    if wanted.cmc is not None:
+        sheet, figures = mixed_sentence(wanted, wanted.cmc)
+    else:
+        draw = boxes_of_texts if wanted.boxes else mask_of_a_word if wanted.softmask else maps_of_words
+        sheet, figures = draw(wanted, subject_of(wanted))
     if wanted.out and (note := write(sheet, wanted.out)):
         click.echo(f"note: {note}", err=True)
     if wanted.json_:
@@ -65,6 +76,23 @@ def command(**options: Any) -> None:
     for line in sheet.lines:
         click.echo(line)
     click.echo(f"written to {wanted.out}")
+
+
+def mixed_sentence(wanted: ExplainOptions, sentence: str) -> tuple[Sheet, dict[str, Any]]:
+    """A sentence with patches in place of words, and what was replaced."""
+    from vlzoo.config.values import value_of
+    from vlzoo.door.options import check_names, schema_of
+    from vlzoo.door.plugins import registry
+    from vlzoo.explain.mixed import mix, mixed_figures, mixed_sheet
+
+    part = registry().find("mixer", wanted.mixer, where="--mixer")
+    written = dict(each.split("=", 1) for each in wanted.sets)
+    check_names(part, written, where="--set")
+    known = {option.name: option for option in schema_of(part).options}
+    options = {name: value_of(text, known[name], f"--set {name}={text}") for name, text in written.items()}
+    mixer = registry().build("mixer", wanted.mixer, gallery=wanted.gallery, **options)
+    text, swaps = mix(mixer, sentence, wanted.seed)
+    return mixed_sheet(mixer, text, swaps), mixed_figures(mixer, text, swaps)
 
 
 def subject_of(wanted: ExplainOptions) -> Subject:
@@ -157,7 +185,7 @@ def mask_of_a_word(wanted: ExplainOptions, subject: Subject) -> tuple[Sheet, dic
 
     caption, (explainer,) = subject.said[0].text, explainers_of(wanted)
     shown, hidden = explainer.masked(subject.picture, caption, seed=wanted.seed, word=wanted.word)
-    told = figures_of(wanted.run.name, explainer.engine, shown)
+    told = figures_of(wanted.names()[0], explainer.engine, shown)
     found = {"image": subject.name, "caption": caption, "runs": [told], "softmask": mask_figures(hidden)}
     return mask_sheet(shown, hidden, caption, wanted.style or STYLES[0]), found
 

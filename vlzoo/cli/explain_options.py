@@ -34,13 +34,17 @@ class ExplainOptions:
         sample: the sample's name.
         data_root: where data lies.
         precision: of the forward pass.
+        cmc: a sentence that is drawn with patches in place of words; None: a run is explained.
+        gallery: the folder of the patches.
+        mixer: the part that replaces words.
+        sets: its options, `NAME=VALUE`.
         out: the file to write.
         json_: print figures as JSON.
     """
 
     image: Path | None
     caption: str | None
-    run: Path
+    run: Path | None
     against: Path | None
     softmask: bool
     word: str | None
@@ -55,6 +59,10 @@ class ExplainOptions:
     sample: str | None
     data_root: str | None
     precision: str
+    cmc: str | None
+    gallery: str | None
+    mixer: str
+    sets: tuple[str, ...]
     out: Path | None
     json_: bool
 
@@ -72,6 +80,13 @@ class ExplainOptions:
             raise VlzooError("nowhere to draw to", fix="add --out FILE.png, or --json for the figures alone")
         if self.out is not None:
             format_of(self.out)
+        if self.cmc is not None:
+            self._check_cmc()
+            return
+        if self.gallery is not None or self.sets:
+            raise VlzooError("--gallery and --set belong to --cmc", fix='add --cmc "a sentence", or leave them out')
+        if self.run is None:
+            raise VlzooError("no run is given", fix='add --run RUN; or draw a mixed sentence: --cmc "..." --gallery G')
         if self.softmask and self.against:
             raise VlzooError("--softmask and --against don't go together", fix="draw each run's soft mask by itself")
         if self.word and not self.softmask:
@@ -83,6 +98,27 @@ class ExplainOptions:
             self._check_boxes()
         elif self.true:
             raise VlzooError("--true is a box to compare with", fix="add --boxes")
+
+    def _check_cmc(self) -> None:
+        """A sentence with its gallery, and nothing that belongs to a run."""
+        check_utf8(self.cmc or "", "--cmc")
+        named = {
+            "IMAGE": self.image,
+            "--run": self.run,
+            "--against": self.against,
+            "--softmask": self.softmask,
+            "--boxes": self.boxes,
+            "--data": self.data,
+            "--true": self.true,
+        }
+        if given := [name for name, value in named.items() if value]:
+            raise VlzooError(f"{given[0]} and --cmc don't go together", fix="no run takes part: leave it out")
+        if self.gallery is None:
+            raise VlzooError("no gallery is given", fix="add --gallery FOLDER, as `vlzoo detect --out FOLDER` wrote it")
+        if wrong := [each for each in self.sets if "=" not in each]:
+            raise VlzooError(
+                f"--set {wrong[0]}: no value is given", fix="write --set OPTION=VALUE, r_cmc=1 for instance"
+            )
 
     def _check_subject(self) -> None:
         """A picture with its text, or a sample of some data, and no half of either."""

@@ -45,6 +45,8 @@ def _met(model: dict[str, Any]) -> set[str]:
         met |= {"joint"} if model.get("joint", True) else set()
         if _facts("text_encoder", _name(model["text_encoder"])).get("reads_whole") is not False:
             met.add("pooled_text")
+    if "fusion" in met and _facts("fusion", _name(model["fusion"])).get("gives_images") is True:
+        met.add("image_states")
     return met
 
 

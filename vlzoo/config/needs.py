@@ -15,6 +15,10 @@ NEEDS = {
         "reads fused states, and the recipe names no fusion",
         "add `model.fusion:`; `vlzoo list fusion` shows what there is",
     ),
+    "image_states": (
+        "reads image states, and this fusion gives text states alone",
+        "name one that gives both: `model.fusion: merged`",
+    ),
     "decoder": (
         "writes text word by word, and the recipe names no decoder",
         "add `model.decoder: causal`; `vlzoo list decoder` shows what there is",

@@ -7,6 +7,7 @@ from typing import Any
 
 from vlzoo.config.schema import Validation, as_rows
 from vlzoo.config.tree import Path_
+from vlzoo.door.parts import KINDS
 
 Reference = tuple[str, Path_, str, dict[str, Any]]
 """Kind, key path, name, options."""
@@ -72,3 +73,6 @@ def _reference(kind: str, path: Path_, value: Any) -> Iterator[Reference]:
         yield kind, path, value, {}
     elif isinstance(value, dict) and isinstance(value.get("part"), str):
         yield kind, path, value["part"], {key: v for key, v in value.items() if key != "part"}
+        for inner, v in value.items():
+            if inner in KINDS:  # an option that names another part
+                yield from _reference(inner, (*path, inner), v)

@@ -12,6 +12,7 @@ from typing import Any
 from vlzoo.data.records import Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError
+from vlzoo.hashing import number_of
 
 _NUMBERED = re.compile(r"COCO_(?:train|val|test)\d+_(\d+)")
 
@@ -45,6 +46,64 @@ class Half:
     def fingerprint(self) -> str:
         """The source's, with what is taken of it."""
         return hashlib.sha256(f"{self.source.fingerprint()} {self.take}".encode()).hexdigest()[:16]
+
+
+class OfPictures:
+    """What a source tells of some of its pictures: those whose number lies between two shares.
+
+    A picture's number depends on its id alone, so that [0, 0.5] and [0.5, 1] never meet, whatever the source's split,
+    order or captions are.
+
+    Args:
+        source: a source of pictures, or of texts that say which picture they are of.
+        low: the first share.
+        high: the one that is no longer taken.
+    """
+
+    def __init__(self, source: Any, low: float, high: float) -> None:
+        self.source, self.low, self.high = source, low, high
+        self.pairing: Pairing = source.pairing
+        self.name, self.licence = f"{source.name}/{low:g}-{high:g}", source.licence
+        self._rows: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample: Sample = self.source[self.rows[index]]
+        return sample
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_rows": None}
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows of the source that are taken."""
+        if self._rows is None:
+            self._rows = [row for row, sample in enumerate(self.source) if self._takes(sample)]
+        return self._rows
+
+    def _takes(self, sample: Sample) -> bool:
+        return self.low <= number_of(sample.image_id or sample.name) / 2**63 < self.high
+
+    def fingerprint(self) -> str:
+        """The source's, with which pictures are taken."""
+        return hashlib.sha256(f"{self.source.fingerprint()} {self.low} {self.high}".encode()).hexdigest()[:16]
+
+
+def two_shares(value: Any, where: str) -> tuple[float, float]:
+    """`[0, 0.5]` as two shares.
+
+    Raises:
+        DataError: they are not two numbers from 0 to 1, the first one smaller.
+    """
+    numbers = isinstance(value, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
+    if not numbers or len(value) != 2 or not 0 <= value[0] < value[1] <= 1:
+        raise DataError(f"pictures can't be {value!r}", where=where, fix="give two shares: pictures: [0, 0.5]")
+    return float(value[0]), float(value[1])
 
 
 class Joined:

@@ -10,6 +10,7 @@
         weight: 1.0                 how often an epoch shows each of its records: 1 once, 0.5 half of them, 2 twice
         take: texts                 only the texts of a paired source, for unpaired training; `images`: only the
                                     pictures, with their boxes
+        pictures: [0, 0.5]          only what speaks of some of the pictures, a half here; [0.5, 1] is the other half
         join: coco                  parts of one such name are one: captions and boxes of a picture are one sample
         split: train                and any other option of the source
 
@@ -30,7 +31,7 @@ from typing import Any, ClassVar, get_args
 from vlzoo.config.tree import Tree, parse
 from vlzoo.data.build import build_source
 from vlzoo.data.cards import Card
-from vlzoo.data.derived import Half, Joined
+from vlzoo.data.derived import Half, Joined, OfPictures, two_shares
 from vlzoo.data.fields import need, typed
 from vlzoo.data.permute import Permutation
 from vlzoo.data.reading import read_text
@@ -39,7 +40,7 @@ from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
 
 TAKES = ("all", "texts", "images")
-PART_KEYS = ("part", "root", "weight", "take", "join")
+PART_KEYS = ("part", "root", "weight", "take", "join", "pictures")
 KEYS = ("name", "about", "pairing", "parts")
 
 
@@ -170,6 +171,7 @@ class PartOf:
         join: the name under which it is joined with others, picture by picture; empty: it stands alone.
         options: of the source.
         where: the file, the line and the key, for messages.
+        pictures: between which shares the pictures lie whose records are taken; None: all.
     """
 
     name: str
@@ -180,6 +182,7 @@ class PartOf:
     join: str
     options: Mapping[str, Any]
     where: str = ""
+    pictures: tuple[float, float] | None = None
 
 
 def read_mixture(path: str | Path) -> tuple[str, list[PartOf]]:
@@ -220,10 +223,10 @@ def _part(name: str, value: Any, place: str) -> PartOf:
     if take not in TAKES:
         raise DataError(f"can't take {take!r}", where=place, fix=did_you_mean(take, TAKES, what="choices"))
     options = {key: option for key, option in entry.items() if key not in PART_KEYS}
-    weight = _weight(name, entry.get("weight", 1.0), place)
-    join = typed(entry.get("join", ""), str, place)
+    weight, join = _weight(name, entry.get("weight", 1.0), place), typed(entry.get("join", ""), str, place)
     root = typed(entry.get("root", name), str, place, "the root")
-    return PartOf(name, need(entry, "part", str, place), root, weight, take, join, options, place)
+    pictures = two_shares(entry["pictures"], place) if "pictures" in entry else None
+    return PartOf(name, need(entry, "part", str, place), root, weight, take, join, options, place, pictures)
 
 
 def mixture_file(name: str) -> Path:
@@ -247,8 +250,8 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
 
     Args:
         root: the folder that holds a folder for each part.
-        file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 4m-regions, 4m-objects, 4m-phrases, 16m,
-            16m-regions, full-texts, full-images.
+        file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 16m, 4m-regions, 16m-regions, 4m-objects,
+            4m-phrases; {coco,cc3m,full,scenes-half}-texts and -images; scenes-half-objects.
         seed: of the order in which records come.
         strict: raise where a split's size is not the official one.
 
@@ -267,7 +270,8 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
         if "strict" in schema_of(registry().find("data", part.part, where=part.where)).names:
             options.setdefault("strict", strict)
         source = build_source(part.part, {"root": str(Path(root, part.root)), **options}, where=part.where)
-        sources[part.name] = source if part.take == "all" else Half(source, part.take)
+        kept = source if part.pictures is None else OfPictures(source, *part.pictures)
+        sources[part.name] = kept if part.take == "all" else Half(kept, part.take)
     weights = {part.name: part.weight for part in parts}
     return Mixture(*_joined(parts, sources, weights, str(found)), name=name, seed=seed)
 

@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "augmentation": "an image with its texts and boxes to a changed one",
     "token_mask": "a training step to weights on image tokens",
     "rows": "samples to rows of a batch",
+    "mixer": "a sentence to one in which patches of pictures stand for words",
     "detector": "pictures to boxes, labels and features",
     "data": "where samples come from",
     "task": "how a downstream task is trained and measured",

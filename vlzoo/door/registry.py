@@ -149,6 +149,7 @@ class Registrar:
     augmentation: Register
     token_mask: Register
     rows: Register
+    mixer: Register
     detector: Register
     data: Register
     task: Register

@@ -42,11 +42,13 @@ class Cell:
         picture: levels, [H, W, 3].
         title: above it.
         note: below it, smaller.
+        text: in its middle: a cell that is a word has a blank picture.
     """
 
     picture: Levels
     title: str
     note: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def write(sheet: Sheet, file: Path) -> str:
 
 def fonts_of(sheet: Sheet) -> Fonts:
     """The fonts that draw all texts of a sheet."""
-    cells = (text for cell in sheet.cells for text in (cell.title, cell.note))
+    cells = (text for cell in sheet.cells for text in (cell.title, cell.note, cell.text))
     return fonts_for(drawable("".join((sheet.title, *sheet.lines, sheet.foot, *cells))))
 
 
@@ -155,5 +157,8 @@ def _place(axes: Axes, cell: Cell, families: list[str], wider: float) -> None:
     style: dict[str, Any] = {"family": families, "parse_math": False}
     axes.set_title(shortened(drawable(cell.title), int(wider * TITLE)), fontsize=9, pad=3, **style)
     axes.set_xlabel(shortened(drawable(cell.note), int(wider * NOTE)), fontsize=7, color="0.4", labelpad=2, **style)
+    if cell.text:
+        said = shortened(drawable(cell.text), int(wider * TITLE))
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=9, **style)
     for side in axes.spines.values():
-        side.set(linewidth=0.4, color="0.8")
+        side.set(linewidth=0 if cell.text else 0.4, color="0.8")

@@ -114,6 +114,8 @@ class Model(nn.Module):
         met = {name for name in ("text_encoder", "fusion", "decoder") if self.has(name)}
         if self.has("text_encoder") and self.text_encoder.reads_whole:
             met.add("pooled_text")
+        if self.has("fusion") and self.fusion.gives_images:
+            met.add("image_states")
         return met | ({"joint"} if self.joint else set()) | ({"teacher"} if teacher else set())
 
     def spec(

@@ -42,6 +42,7 @@ class MergedFusion(Fusion):
     """
 
     cross_attention = False
+    gives_images = True
 
     def __init__(
         self,

@@ -19,8 +19,9 @@ from vlzoo.errors import VlzooError
 from vlzoo.types import Fused, Loss, Tokens
 
 if TYPE_CHECKING:
-    from vlzoo.data_parts import Augmentation
+    from vlzoo.data_parts import Augmentation, Rows
     from vlzoo.interfaces import ImageEncoder, Objective
+    from vlzoo.models.assemble import Model
     from vlzoo.step.step import Step
 
 
@@ -93,6 +94,28 @@ def check_pictures(augmentation: Augmentation, encoder: ImageEncoder) -> None:
     own = f"set its option `size` to {made_for}" if is_option else f"write `size = {made_for}` into its class"
     fix = f"{own} (`augment.train`, `augment.eval`), or the encoder's image_size to {size}"
     raise wrong(augmentation, what, fix=fix, kind="augmentation")
+
+
+def check_reach(rows: Rows, longest: int, model: Model) -> None:
+    """Refuse rows whose words stand where the text encoder has no positions, as tags behind a text may.
+
+    Args:
+        rows: what makes the rows.
+        longest: most tokens of a text.
+        model: the model.
+
+    Raises:
+        VlzooError: names both numbers.
+    """
+    encoder = model.text_encoder if model.has("text_encoder") else None
+    room, reach = getattr(encoder, "max_length", None), rows.reach(longest)
+    # Texts alone may be shorter than they might be, and one that is too long is told when it is read.
+    if isinstance(room, int) and reach > max(room, longest):
+        raise VlzooError(
+            f"words stand at up to {reach} positions, and the text encoder has {room}",
+            where=f"rows {type(rows).__name__}",
+            fix=f"set model.text_encoder.max_length: {reach}, or a smaller tokenizer.max_length or `pieces`",
+        )
 
 
 def checked_tokens(encoder: Any, given: Any, rows: int | None = None) -> Tokens:

@@ -88,6 +88,7 @@ class BertEncoder(TextEncoder):
         positions_BL: Tensor | None = None,
         segments_BL: Tensor | None = None,
         among_BLL: Tensor | None = None,
+        boxes_BL4: Tensor | None = None,
     ) -> Tokens:
         """Tokens of ids [B, L] int64 with their padding mask [B, L] bool.
 
@@ -97,10 +98,14 @@ class BertEncoder(TextEncoder):
             positions_BL: where each token stands, int64; None: 0, 1, 2, ...
             segments_BL: BERT's token type of each token, int64; None: all 0.
             among_BLL: which words each word may read, bool; None: all.
+            boxes_BL4: must be None: a BERT's words have no boxes.
 
         Raises:
-            VlzooError: the text is longer than there are positions.
+            VlzooError: the text is longer than there are positions, or its words have boxes.
         """
+        if boxes_BL4 is not None:
+            fix = "name `model.text_encoder: embedding` with boxes: true; or rows without them"
+            raise VlzooError("the words have boxes, and a BERT reads none", where="text_encoder bert", fix=fix)
         if ids_BL.shape[1] > self.max_length:
             raise VlzooError(
                 f"a text of {ids_BL.shape[1]} tokens is longer than the {self.max_length} positions of the model",

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from vlzoo.models.teacher import Teacher
 
 
+GIVEN = (("positions", "positions_BL"), ("segments", "segments_BL"), ("boxes", "boxes_BL4"))
+"""What a `Text` may say of its tokens, and the argument of a text encoder that takes it."""
+
+
 class Passes:
     """What one model, student or teacher, makes of a step's batch; each value is computed once, when first asked for.
 
@@ -188,14 +192,14 @@ class Passes:
 
     def _alike(self, views: tuple[str, ...]) -> bool:
         texts = [self._step.texts.get(view) for view in views]
-        # Of equal shape, and all with positions and kinds of their own or none: what some lacked would be lost.
-        forms = {text and (text.ids.shape, text.positions is None, text.segments is None) for text in texts}
+        # Of equal shape, and all with positions, kinds and boxes of their own or none: what some lacked would be lost.
+        forms = {text and (text.ids.shape, *(getattr(text, name) is None for name, _ in GIVEN)) for text in texts}
         return None not in forms and len(forms) == 1
 
     def _encoded(self, views: tuple[str, ...], pattern: Pattern = "both") -> dict[str, Tokens]:
         texts = [self.ids(view) for view in views]
-        given = {name: [getattr(text, name) for text in texts] for name in ("positions", "segments")}
-        more = {f"{name}_BL": torch.cat(held) for name, held in given.items() if all(h is not None for h in held)}
+        given = {argument: [getattr(text, name) for text in texts] for name, argument in GIVEN}
+        more = {name: torch.cat(held) for name, held in given.items() if all(h is not None for h in held)}
         if pattern != "both":
             more["among_BLL"] = among(texts[0], pattern)
         ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])

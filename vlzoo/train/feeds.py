@@ -13,10 +13,11 @@ from vlzoo.data.features import features_of
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.data_parts import Augmentation, Rows, Side
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
-from vlzoo.models.given import check_pictures
+from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
@@ -76,6 +77,19 @@ def check_inputs(recipe: Recipe, sources: Sequence[Any]) -> None:
             features_of(image)
 
 
+def region_width(recipe: Recipe) -> int | None:
+    """The width of the region features that the image encoder reads; None: it reads none, or does not say."""
+    ref = recipe.model.image_encoder
+    if ref is None:
+        return None
+    part = registry().find("image_encoder", ref.part)
+    schema = schema_of(part)
+    if schema.facts.get("input") != "regions" or "features" not in schema.names:
+        return None
+    usual = next(option.default for option in schema.options if option.name == "features")
+    return int(ref.options.get("features", usual) or 0) or None
+
+
 def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     """Every stream with its batches, from where the trainer stands.
 
@@ -89,6 +103,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         reader = make_reader(run, recipe, stream, source, rows)
         reader.input = trainer.system.model.image_encoder.input
         check_pictures(reader.augmentation, trainer.system.model.image_encoder)
+        check_reach(rows, data.tokenizer.max_length, trainer.system.model)
         chosen = {name: known[name] for name in (stream.objectives or known)}
         _check_planned(chosen, stream, source, rows)
         plan = Plan()

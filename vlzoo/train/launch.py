@@ -17,7 +17,7 @@ from vlzoo.config.training_problems import nothing_to_learn
 from vlzoo.data.build import require_samples
 from vlzoo.data.held_out import told, trained_on
 from vlzoo.data.loader import Order
-from vlzoo.data.roots import open_source
+from vlzoo.data.roots import data_root, open_source
 from vlzoo.data_parts import Rows
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
@@ -31,7 +31,7 @@ from vlzoo.runs.start import is_empty, start_run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, rows_of
+from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, region_width, rows_of
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.memory import no_memory, out_of_memory
 from vlzoo.train.schedule import length_of
@@ -84,6 +84,8 @@ def train(job: Job) -> Run:
     check_batches(recipe, sources)
     check_sides(recipe, sources, rows)
     check_inputs(recipe, sources)
+    for each in rows:
+        each.open(data_root(job.root), region_width(recipe))
     if job.overwrite or not Run(job.out).checkpoints():
         find_starts(recipe.start)
     if recipe.validation is not None and job.measure is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from transformers import BertModel
@@ -41,12 +41,16 @@ class _Source:
     Attributes:
         name: BERT's.
         heads: attention heads of the module there; 0 where it has none.
-        first_row: whether only the first row of the table is taken.
+        rows: which rows of the table are taken, where not all: the first, or all behind it.
     """
 
     name: str
     heads: int = 0
-    first_row: bool = False
+    rows: Literal["first", "others"] | None = None
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """What is taken of BERT's tensor."""
+        return tensor if self.rows is None else tensor[0] if self.rows == "first" else tensor[1:]
 
 
 class BertAdapter(Adapter):
@@ -95,7 +99,7 @@ class BertAdapter(Adapter):
                 if source.heads and heads and source.heads != heads:
                     unfit[name] = f"{source.heads} heads here, {heads} in the file"
                 else:
-                    tensors[name] = given[source.name][0] if source.first_row else given[source.name]
+                    tensors[name] = source.of(given[source.name])
         placed = {source.name for source in sources.values()}
         left = [name for name in state if plain_name(name) not in placed]
         repeated = tuple(name for name in left if plain_name(name) in _TIED)
@@ -153,8 +157,8 @@ def _of_transformers(module: BertModel, first: int) -> Callable[[str], _Source]:
 
 
 def _of_embedding(each: str) -> _Source | None:
-    if each == "kind":
-        return _Source(f"embeddings.{TOKEN_TYPES}", first_row=True)
+    if each in ("kind", "other_kinds"):
+        return _Source(f"embeddings.{TOKEN_TYPES}", rows="first" if each == "kind" else "others")
     module, _, kind = each.rpartition(".")
     return _Source(f"embeddings.{_OUR_EMBEDDING[module]}.{kind}") if module in _OUR_EMBEDDING else None
 

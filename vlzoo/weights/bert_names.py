@@ -6,7 +6,7 @@ EMBEDDING = {"word_embeddings": "word", "position_embeddings": "position", "Laye
 """Modules of a BERT's embeddings -> of our `WordEmbedding`."""
 
 TOKEN_TYPES = "token_type_embeddings.weight"
-"""Its table of token types; ours knows the first, `kind`."""
+"""Its table of token types; ours knows the first, `kind`, and where it has several the others, `other_kinds`."""
 
 HEAD = {"transform.dense": "dense", "transform.LayerNorm": "norm"}
 """Modules of `cls.predictions` -> of our `MlmHead`."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 PAPER = "Wang et al., VLMixer: Unpaired Vision-Language Pre-training via Cross-Modal CutMix (VLMixer), ICML 2022"
 
 PARTS: tuple[tuple[str, str, str, str], ...] = (
+    ("mixer", "cmc", "vlzoo_vlmixer.cmc:CrossModalCutMix", "concept words give way to patches of a gallery"),
+    ("objective", "valp", "vlzoo_vlmixer.valp:VALP", "restore a mixed sentence, and find it by the sentence itself"),
+    ("objective", "tavp", "vlzoo_vlmixer.tavp:TAVP", "masked tags of a picture from its regions and other tags"),
     (
         "detector",
         "torchvision",
@@ -41,6 +44,21 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
 )
 """Kind, name, target and summary of each part."""
 
+METHODS = {
+    "vlmixer-coco": "VLMixer at paper size: pictures and captions of COCO that never meet, mixed by CMC",
+    "vlmixer-cc3m": "VLMixer at paper size, on CC3M",
+    "vlmixer-full": "VLMixer at paper size, on all pictures and all texts, of corpora of one kind alone, too",
+    "vlmixer-tiny": "VLMixer small enough for two CPU cores, on generated Scenes",
+    "vinvl-unpaired-coco": "VLMixer's baseline at paper size: no word replaced, no contrast, on COCO",
+    "vinvl-unpaired-cc3m": "VLMixer's baseline at paper size: no word replaced, no contrast, on CC3M",
+    "vinvl-unpaired-tiny": "VLMixer's baseline small enough for two CPU cores, on generated Scenes",
+    "u-visualbert-coco": "U-VisualBERT-style at paper size: masked words, and masked tags that have a box, by turns",
+    "u-visualbert-tiny": "U-VisualBERT-style small enough for two CPU cores, on generated Scenes",
+    "bert-unimodal": "BERT as it is, in VLMixer's model: what fine-tuning gives without pre-training on pictures",
+    "bert-unimodal-tiny": "texts alone, small enough for two CPU cores, on generated Scenes",
+}
+"""The recipes, each with one line about it."""
+
 RCNN = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks, NeurIPS 2015"
 PAPERS = {
     "torchvision": RCNN,
@@ -57,6 +75,8 @@ def vlzoo_register(registry: Registrar) -> None:
     """Register the parts."""
     for kind, name, target, summary in PARTS:
         registry.part(kind, name, target, summary=summary, paper=PAPERS.get(name, PAPER))
+    for name, about in METHODS.items():
+        registry.method(name, f"vlzoo_vlmixer:recipes/{name}.yaml", summary=about, paper=PAPER)
 
 
 @hookimpl

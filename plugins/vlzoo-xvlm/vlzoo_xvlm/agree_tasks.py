@@ -20,6 +20,7 @@ from vlzoo.agree.albef_vqa import check_ranking, question_batch
 from vlzoo.agree.golden import EMBEDDINGS, LOGITS, Golden, one_thread, worst
 from vlzoo.agree.recorded import Recorded, negatives
 from vlzoo.batch import Batch, View
+from vlzoo.data.pairs import VIEWS
 from vlzoo.metrics.grounding import iou
 from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
@@ -135,7 +136,7 @@ def compare_nlvr(path: Path) -> Iterator[Result]:
 
 def _pair_batch(golden: Golden, built: Built, head: Classify) -> Batch:
     text = text_of(built, golden["in/text_ids"], golden["in/text_atts"])
-    images = dict(zip(head.views, golden["in/image"].chunk(len(head.views)), strict=True))
+    images = dict(zip(VIEWS, golden["in/image"].chunk(head.images), strict=False))
     return batch_of(images, text, labels=golden["in/targets"])
 
 

@@ -40,7 +40,7 @@ class Scenes(Karpathy):
     Args:
         root: the folder that `vlzoo data make scenes --out` wrote.
         features: width of the region features of a picture's visible objects, for encoders of regions: fixed random
-            vectors of an object's color, shape, size and texture, summed; 0: none.
+            vectors of an object's color, shape, size and texture, summed; its label is its shape. 0: none.
     """
 
     annotations = ("annotations/captions/dataset_scenes.json",)
@@ -98,7 +98,8 @@ def _described(root: Path, width: int) -> Iterator[tuple[str, Features]]:
             features_RF[place] = sum(vectors[look, _value(thing, look, where)] for look in LOOKS)
             x, y, across, down = box_numbers(thing["box"], where)
             boxes_R4[place] = np.array([x, y, x + across, y + down]) / side
-        yield identifier(scene, "image_id", where), Features(features_RF, boxes_R4)
+        labels = tuple(_value(thing, "shape", where) for thing in seen)
+        yield identifier(scene, "image_id", where), Features(features_RF, boxes_R4, labels)
 
 
 def _value(thing: Mapping[str, Any], look: str, where: str) -> str:
