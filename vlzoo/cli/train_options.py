@@ -11,6 +11,7 @@ import click
 
 from vlzoo.cli.complete import OBJECTIVES
 from vlzoo.errors import VlzooError
+from vlzoo.processes import here
 
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
@@ -78,8 +79,11 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     from vlzoo.runs.run import Run
     from vlzoo.train.launch import Job, train
 
+    leads = here().leads
+
     def say(line: str) -> None:
-        click.echo(line, err=True)
+        if leads:
+            click.echo(line, err=True)
 
     measure = None
     if checked.recipe.validation is not None:
@@ -95,6 +99,8 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
             then = "go on with --resume" if Run(out).checkpoints() else "nothing was saved yet"
             say(f"{out}: stopped by {stopped.args[0]}; {then}")
         raise
+    if not leads:
+        return
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(
