@@ -162,7 +162,7 @@ def _is_alive(sign: Sign) -> bool:
         return False
     except OSError:
         return True
-    return time.time() - sign.beat < 3 * BEAT_S or not _is_zombie(sign.pid)
+    return not _is_zombie(sign.pid)
 
 
 def _is_zombie(pid: int) -> bool:

@@ -94,7 +94,7 @@ class GatheredColumns(Columns):
         return replace(value, x=x, mask=mask, pooled=pooled)
 
     def weigh(self, loss: Loss) -> Loss:
-        """A loss as this process adds it: each term by its share of what all processes counted, parts by the first's."""
+        """As `Columns.weigh`: each term by its share of what all processes counted, parts by the first term's."""
         counts = [self.rows if term.count is None else term.count for term in loss.each]
         own_T = torch.stack([torch.as_tensor(count, device=loss.total.device).float() for count in counts])
         total_T = own_T.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -113,14 +114,13 @@ class Several(Engine):
 
     def __init__(self, device: torch.device | None, share: Share) -> None:
         from accelerate import Accelerator
-        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+        from accelerate.utils import DistributedDataParallelKwargs
 
-        handlers = [
-            # An update on one stream may leave out heads that another reads. Queues are the same everywhere.
-            DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=LONG),
-        ]
-        begun = dist.is_initialized()
+        if not dist.is_initialized():
+            dist.init_process_group(store=_meeting_place(share), rank=share.number, world_size=share.of, timeout=LONG)
+            atexit.register(_leave)
+        # An update on one stream may leave out heads that another reads. Queues are the same everywhere.
+        handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
         # Said in any case: without a GPU, and not told so, accelerate takes several processes for one.
         on_host = (device or default_device()).type == "cpu"
         self.accelerator = Accelerator(cpu=on_host, kwargs_handlers=handlers)
@@ -129,8 +129,6 @@ class Several(Engine):
             raise TrainingError(what, fix="start them by torchrun")
         super().__init__(self.accelerator.device)
         self.share, self._wrapped = share, None
-        if not begun:
-            atexit.register(_leave)
         self._pulse: Pulse | None = None
         # Of its own, on the host: what is agreed on keeps no device waiting.
         self._hosts = dist.new_group(backend="gloo", timeout=LONG)
@@ -175,6 +173,10 @@ class Several(Engine):
             if not is_lost(error):
                 raise
             raise TrainingError("another process has ended", fix=GO_ON) from error
+        except VlzooError as error:
+            if not self.share.leads:  # what only this process knows; what the leading one says, the command says
+                print(f"vlzoo: process {self.share.number}: {error}", file=sys.stderr, flush=True)
+            raise
 
     def does(self, what: str, step: int) -> None:
         """As `Engine.does`."""
@@ -184,6 +186,9 @@ class Several(Engine):
     @contextmanager
     def together(self, folder: Path, patience: float) -> Iterator[None]:
         """As `Engine.together`."""
+        with self.first():
+            if self.share.leads:
+                rmtree(folder, ignore_errors=True)  # of processes that were killed
         with Pulse(folder, self.share, patience=patience) as self._pulse:
             try:
                 yield
@@ -191,19 +196,9 @@ class Several(Engine):
             except RuntimeError as error:
                 if not is_lost(error):
                     raise
-                lost = TrainingError(self._pulse.gone(), fix=GO_ON)
-                self._tell(lost)
-                raise lost from error
-            except VlzooError as error:
-                self._tell(error)
-                raise
+                raise TrainingError(self._pulse.gone(), fix=GO_ON) from error
         if self.share.leads:
             rmtree(folder, ignore_errors=True)
-
-    def _tell(self, error: VlzooError) -> None:
-        """What only this process knows; what the leading one says is said where the command ends."""
-        if not self.share.leads:
-            print(f"vlzoo: process {self.share.number}: {error}", file=sys.stderr, flush=True)
 
 
 def make_engine(device: torch.device | None) -> Engine:
@@ -229,6 +224,19 @@ def is_lost(error: BaseException) -> bool:
     said = str(error)
     kinds = (dist.DistError, dist.DistBackendError, dist.DistNetworkError)
     return isinstance(error, kinds) or (isinstance(error, RuntimeError) and "gloo" in said.lower())
+
+
+def _meeting_place(share: Share) -> dist.Store:
+    """Where the processes find each other, as torchrun's environment says: each time it starts them anew, another.
+
+    torch's own rendezvous looks at the same place again, where those who are gone have left their addresses.
+    """
+    told = os.environ
+    held = told.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    place = dist.TCPStore(
+        told["MASTER_ADDR"], int(told["MASTER_PORT"]), share.of, is_master=share.leads and not held, timeout=LONG
+    )
+    return dist.PrefixStore(f"vlzoo {told.get('TORCHELASTIC_RESTART_COUNT', '0')} {share.of}", place)
 
 
 def _leave() -> None:
