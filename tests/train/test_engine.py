@@ -61,7 +61,15 @@ class Place:
 
     def words(self, command: str, out: str, **sets: object) -> list[str]:
         """The command line of a training; `command` may hold options."""
-        given = {"samples": 8 * STEPS, "batch": 8, "warmup_samples": 40, "workers": 0, "log_every": 1, **sets}
+        given = {
+            "samples": 8 * STEPS,
+            "batch": 8,
+            "warmup_samples": 40,
+            "workers": 0,
+            "log_every": 1,
+            "lr": 3e-4,
+            **sets,
+        }
         changes = [word for key, value in given.items() for word in ("--set", f"train.{key}={value}")]
         return [*command.split(), "--data-root", str(self.folder), *changes, *(["--out", out] if out else [])]
 
@@ -115,18 +123,18 @@ def assert_same(one: Run, two: Run, least_rows: int) -> None:
 
     Not compared are biases of attention's keys: softmax ignores them, so their true gradient is zero.
     """
-    rows, others = rows_of(one), rows_of(two)
+    recipe, rows, others = one.recipe(), rows_of(one), rows_of(two)
     assert len(rows) == len(others) >= least_rows
     for row, other in zip(rows, others, strict=True):
         assert row.keys() == other.keys()
         for name, value in row.items():
-            close = SAME if name.rpartition("/")[2] in one.recipe().active else 10 * SAME
+            close = SAME if name.rpartition("/")[2] in recipe.active else 10 * SAME
             assert other[name] == pytest.approx(value, abs=close, rel=close), (row["step"], name)
     ours, theirs = (load_file(run.latest().folder / "system.safetensors") for run in (one, two))
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         if not name.endswith("key.bias"):
-            torch.testing.assert_close(theirs[name], tensor, atol=one.recipe().train.lr / 2, rtol=1e-4, msg=name)
+            torch.testing.assert_close(theirs[name], tensor, atol=recipe.train.lr / 2, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("name", RECIPES)

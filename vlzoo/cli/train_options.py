@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,9 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     """
     if given.resume and given.overwrite:
         raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
+    if here().of > 1:
+        # Or each process is told at its first step that the search for unused weights might be left out.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from vlzoo.models.precision import device_of
 
     device = device_of(given.device)

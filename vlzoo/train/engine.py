@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -128,10 +129,10 @@ class Several(Engine):
             what = f"{share.of} processes were started, and accelerate sees {self.accelerator.num_processes}"
             raise TrainingError(what, fix="start them by torchrun")
         super().__init__(self.accelerator.device)
-        self.share, self._wrapped = share, None
+        self.share, self._wrapped = share, cast(Any, None)
         self._pulse: Pulse | None = None
         # Of its own, on the host: what is agreed on keeps no device waiting.
-        self._hosts = dist.new_group(backend="gloo", timeout=LONG)
+        self._hosts: Any = dist.new_group(backend="gloo", timeout=LONG)
 
     def wrap(self, system: System) -> Forward:
         """As `Engine.wrap`."""
@@ -139,11 +140,11 @@ class Several(Engine):
             # Under its newer name accelerate's handler does not know it.
             warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
             self._wrapped = self.accelerator.prepare_model(system, device_placement=False)
-        return self._wrapped  # type: ignore[return-value]
+        return cast(Forward, self._wrapped)
 
     def before_last(self) -> AbstractContextManager[None]:
         """As `Engine.before_last`."""
-        return self.accelerator.no_sync(self._wrapped)  # type: ignore[arg-type]
+        return self.accelerator.no_sync(self._wrapped)
 
     def agree(self, stop: str) -> str:
         """As `Engine.agree`."""
@@ -197,6 +198,7 @@ class Several(Engine):
                 if not is_lost(error):
                     raise
                 raise TrainingError(self._pulse.gone(), fix=GO_ON) from error
+        self.wait()  # the last signs are written
         if self.share.leads:
             rmtree(folder, ignore_errors=True)
 
