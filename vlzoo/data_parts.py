@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from vlzoo.errors import VlzooError
+from vlzoo.processes import Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,6 +164,13 @@ class Rows:
     def texts(self, sample: Sample) -> Iterable[str]:
         """The texts of a sample that a vocabulary is built from."""
         return (*sample.texts, *sample.answers)
+
+    def cut(self, share: Share) -> Rows:
+        """What makes one process's part of each batch, of which it is given a share of the samples.
+
+        Not overridden: the same. Rows that count the rows of a batch make their share of them.
+        """
+        return self
 
     def whole(self) -> Rows:
         """The rows of evaluation: one a sample, of all that it holds, drawing nothing. Not overridden: the same."""

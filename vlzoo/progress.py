@@ -44,6 +44,7 @@ class Progress:
         total: units in all.
         done: units done before, in work that goes on.
         unit: what is counted: `steps`.
+        silent: say nothing at all: of several processes one speaks.
         brief: in a log say nothing of work that is over before its first line is due.
         forecast: told once, after the first seconds, how long the rest takes, where that is long.
     """
@@ -55,10 +56,12 @@ class Progress:
         *,
         done: int = 0,
         unit: str = "steps",
+        silent: bool = False,
         brief: bool = False,
         forecast: Callable[[str], None] | None = None,
     ) -> None:
         self.what, self.total, self.unit, self.brief, self.forecast = what, total, unit, brief, forecast
+        self.silent = silent
         self.started = self.shown = time.perf_counter()
         self.first = self.done = done
         self._live, self._bar = takes_escapes(sys.stderr), cast("Bar | None", None)
@@ -78,6 +81,8 @@ class Progress:
         self.done = done
         now = time.perf_counter()
         self._foretell(now)
+        if self.silent:
+            return
         due, over = now - self.shown >= (FRAME_S if self._live else EVERY_S), done >= self.total
         if not due and not (over and (self._live or not self.brief)):
             return

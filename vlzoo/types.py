@@ -209,10 +209,13 @@ class Losses:
     Attributes:
         by_name: each objective's loss by the objective's name.
         total: the sum that is minimised, with autograd history, [].
+        weighed: likewise, as this process adds them (`Columns.weigh`): the mean of all processes' is that over all
+            rows; empty: there is one process.
     """
 
     by_name: Mapping[str, Loss]
     total: Tensor
+    weighed: Mapping[str, Loss] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Loss:
         return self.by_name[name]
@@ -225,8 +228,11 @@ class Losses:
     @property
     def figures(self) -> dict[str, Tensor]:
         """What is logged: each objective's loss under its name, then all parts; detached, [] each."""
-        totals = {name: loss.total.detach() for name, loss in self.by_name.items()}
-        return totals | {part: value for loss in self.by_name.values() for part, value in loss.parts.items()}
+        shown = self.weighed or self.by_name
+        totals = {name: loss.total.detach() for name, loss in shown.items()}
+        parts = {part: value for loss in shown.values() for part, value in loss.parts.items()}
+        # Copies: a weight that is logged, as a temperature, is that of the step and not of the update after it.
+        return totals | {part: value.clone() for part, value in parts.items() if part not in totals}
 
 
 @dataclass(frozen=True)

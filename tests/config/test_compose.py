@@ -89,6 +89,16 @@ def test_extends_must_name_recipes(recipe, bases):
         compose(recipe("r.yaml", f"extends: {bases}\n"))
 
 
+def test_a_run_may_be_called_as_its_recipe(recipe, tmp_path):
+    """Before, recipes that extend it were refused in that folder: its name is a folder's there."""
+    (tmp_path / "albef-tiny").mkdir()
+    (tmp_path / "some-folder").mkdir()
+    file = recipe("own.yaml", "extends: albef-tiny\n")
+    assert compose(str(file)).data["model"]["joint"] == 64
+    with pytest.raises(UnknownName, match="recipe 'some-folder': is a folder"):
+        compose("some-folder")
+
+
 def test_a_missing_base_is_reported_where_it_is_named(recipe):
     with pytest.raises(RecipeError, match=r"r.yaml:2: extends: recipe 'gone.yaml': there is no such file"):
         compose(recipe("r.yaml", "about: x\nextends: gone.yaml\n"))

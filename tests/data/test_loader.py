@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from vlzoo.data.loader import Order, Place, endless
 from vlzoo.errors import DataError, TrainingError
+from vlzoo.processes import Share
 
 
 def first(order: Order, count: int) -> list[list[Place]]:
@@ -40,6 +41,20 @@ def test_an_epoch_holds_each_sample_at_most_once_and_any_start_goes_on_alike(sam
         assert {place.sample for place in seen} <= set(range(samples))
     # Batches are numbered through all epochs, from wherever a run goes on.
     assert [{place.batch for place in rows} for rows in whole] == [{number} for number in range(len(whole))]
+
+
+@given(st.integers(1, 7), st.integers(7, 20))
+def test_processes_cut_the_batches_of_one(of, batch):
+    """However many there are, and where a run was: the same samples in the same batches."""
+    whole = first(Order(45, batch, 1), 5)
+    cut = [first(Order(45, batch, 1, share=Share(number, of)), 5) for number in range(of)]
+    assert [[place for part in parts for place in part] for parts in zip(*cut, strict=True)] == whole
+    assert first(Order(45, batch, 1, 3, Share(of - 1, of)), 2) == cut[-1][3:]
+
+
+def test_a_batch_that_is_too_small_for_its_processes_is_refused():
+    with pytest.raises(TrainingError, match="a batch of 3 can't be cut for 4 processes"):
+        Order(45, 3, 1, share=Share(0, 4))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():

@@ -146,4 +146,4 @@ def test_one_process_is_its_own_columns():
     assert columns.gather(x) is x
     assert torch.equal(columns.fetch(x, torch.tensor([3, 0])), x[[3, 0]])
     loss = Loss.of([Term(torch.tensor(1.0), 4), Term(torch.tensor(2.0), 9)])
-    assert columns.mean(loss) is loss.total
+    assert columns.weigh(loss) is loss

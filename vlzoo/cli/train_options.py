@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from vlzoo.cli.complete import OBJECTIVES
 from vlzoo.errors import VlzooError
+from vlzoo.processes import here
 
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
@@ -72,14 +74,20 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     """
     if given.resume and given.overwrite:
         raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
+    if here().of > 1:
+        # Or each process is told at its first step that the search for unused weights might be left out.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from vlzoo.models.precision import device_of
 
     device = device_of(given.device)
     from vlzoo.runs.run import Run
     from vlzoo.train.launch import Job, train
 
+    leads = here().leads
+
     def say(line: str) -> None:
-        click.echo(line, err=True)
+        if leads:
+            click.echo(line, err=True)
 
     measure = None
     if checked.recipe.validation is not None:
@@ -95,6 +103,8 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
             then = "go on with --resume" if Run(out).checkpoints() else "nothing was saved yet"
             say(f"{out}: stopped by {stopped.args[0]}; {then}")
         raise
+    if not leads:
+        return
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(

@@ -69,7 +69,7 @@ def find_file(recipe: str, near: Path | None = None) -> Path:
     shipped = zoo_configs() / (recipe if looks_like_file else f"{recipe}.yaml")
     if ".." not in Path(recipe).parts and shipped.is_file():
         return shipped
-    if looks_like_file or Path(recipe).is_dir():
+    if looks_like_file:
         what = "is a folder" if Path(recipe).is_dir() else "there is no such file"
         raise UnknownName(
             f"recipe {recipe!r}: {what}", fix=did_you_mean(Path(recipe).stem, known_recipes(), what="recipes")
@@ -79,9 +79,9 @@ def find_file(recipe: str, near: Path | None = None) -> Path:
     except UnknownName as error:
         if "supplied by both" in error.what:
             raise
-        raise UnknownName(
-            f"no recipe called {recipe!r}", fix=did_you_mean(recipe, known_recipes(), what="recipes")
-        ) from None
+        # A folder may well be called as a recipe: the run that was made with it.
+        what = f"recipe {recipe!r}: is a folder" if Path(recipe).is_dir() else f"no recipe called {recipe!r}"
+        raise UnknownName(what, fix=did_you_mean(recipe, known_recipes(), what="recipes")) from None
 
 
 def method_file(part: Part) -> Path:

@@ -192,6 +192,7 @@ class Train(Strict):
     log_every: Count = 20
     save_every: Count = 1000
     keep: Count = 1
+    patience: Positive = 600.0
 
 
 class Bench(BaseModel):

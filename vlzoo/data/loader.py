@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from vlzoo.batch import Batch
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.errors import TrainingError, VlzooError
+from vlzoo.processes import Share
 from vlzoo.signals import held_back, ignore_stops
 
 
@@ -29,6 +30,9 @@ class Place(NamedTuple):
     batch: int
 
 
+ALONE = Share()
+
+
 @dataclass(frozen=True)
 class Order:
     """Which samples each batch holds: every epoch a new permutation, its incomplete last batch left out.
@@ -38,12 +42,14 @@ class Order:
         batch: rows of a batch.
         seed: the run's seed.
         start: the first batch's number; a resumed run starts where it stopped.
+        share: this process among those that cut every batch; however many there are, the batches are the same.
     """
 
     samples: int
     batch: int
     seed: int
     start: int = 0
+    share: Share = ALONE
 
     def __post_init__(self) -> None:
         if self.samples < self.batch:
@@ -51,6 +57,9 @@ class Order:
                 f"a batch of {self.batch} is larger than the data: {self.samples} samples",
                 fix=f"set train.batch to {max(self.samples, 1)} or less",
             )
+        if self.batch < self.share.of:
+            what = f"a batch of {self.batch} can't be cut for {self.share.of} processes"
+            raise TrainingError(what, fix="set train.batch (or the stream's) to their number or more, or start fewer")
 
     @property
     def per_epoch(self) -> int:
@@ -58,12 +67,13 @@ class Order:
         return self.samples // self.batch
 
     def __iter__(self) -> Iterator[list[Place]]:
-        epoch, place = divmod(self.start, self.per_epoch)
+        (epoch, place), own = divmod(self.start, self.per_epoch), self.share.cut(self.batch)
         while True:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
             for k in range(place, self.per_epoch):
                 number = epoch * self.per_epoch + k
-                yield [Place(epoch, int(index), number) for index in order[k * self.batch : (k + 1) * self.batch]]
+                batch = order[k * self.batch : (k + 1) * self.batch]
+                yield [Place(epoch, int(index), number) for index in batch[own]]
             epoch, place = epoch + 1, 0
 
 

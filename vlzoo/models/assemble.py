@@ -187,9 +187,9 @@ class System(nn.Module):
         """
         known = self.named_objectives()
         losses = {name: loss_of(name, known[name], step) for name in (known if objectives is None else objectives)}
-        means = {name: step.columns.mean(loss) for name, loss in losses.items()}
-        total = sum((self.weights[name] * mean for name, mean in means.items()), torch.zeros(()))
-        return Losses(losses, total)
+        weighed = {name: step.columns.weigh(loss) for name, loss in losses.items()}
+        total = sum((self.weights[name] * loss.total for name, loss in weighed.items()), torch.zeros(()))
+        return Losses(losses, total, weighed)
 
     def before_step(self) -> None:
         """What must hold before a step is made, or the model is measured: see `Objective.before_step`."""

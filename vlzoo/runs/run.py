@@ -43,6 +43,7 @@ class Run:
         folder: where it lies.
         unreadable: the list of samples that data workers could not read.
         validation_folder: predictions of a validation that is under way.
+        processes: signs of life of the processes that train it together.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,6 +53,7 @@ class Run:
         self._tokenizer, self._task = folder / "tokenizer", folder / "task.json"
         self._start = folder / "start.json"
         self._log, self._checkpoints = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
+        self.processes = folder / "processes"
         self._finetuned, self._bench = folder / "finetune", folder / "bench"
 
     def exists(self) -> bool:
@@ -79,7 +81,14 @@ class Run:
             TrainingError: the system refused.
         """
         made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
-        folders = (self._checkpoints, self.unreadable, self.validation_folder, self._finetuned, self._bench)
+        folders = (
+            self._checkpoints,
+            self.unreadable,
+            self.validation_folder,
+            self.processes,
+            self._finetuned,
+            self._bench,
+        )
         with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
             for held in (*made, *folders, *self.folder.glob(".*.tmp")):
                 shutil.rmtree(held) if held.is_dir() else held.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -52,9 +52,9 @@ class Columns:
         """Rows of a value at columns [P] int64, wherever they are; gradients find their way back."""
         return value[columns_P] if isinstance(value, Tensor) else value.gather(columns_P)
 
-    def mean(self, loss: Loss) -> Tensor:
-        """A loss as this process adds it, []: the mean of all processes' is the loss over all rows."""
-        return loss.total
+    def weigh(self, loss: Loss) -> Loss:
+        """A loss as this process adds it, with its parts: the mean of all processes' is that over all rows."""
+        return loss
 
 
 class GatheredColumns(Columns):
@@ -80,16 +80,10 @@ class GatheredColumns(Columns):
 
     def gather(self, x_R: Tensor) -> Tensor:
         """A value of every row, by its column, [C, ...]; where texts are longer elsewhere, padded with zeros."""
-        from torch.distributed.nn.functional import all_gather  # here: torch builds without it train in one process
-
         shape = torch.tensor(x_R.shape, device=x_R.device)
         dist.all_reduce(shape, dist.ReduceOp.MAX)
         padded = _pad(x_R, shape.tolist()).contiguous()
-        if padded.requires_grad:
-            parts = list(all_gather(padded))
-        else:
-            parts = [torch.empty_like(padded) for _ in self.counts]
-            dist.all_gather(parts, padded)
+        parts = cast(Sequence[Tensor], _AllGather.apply(padded))
         return torch.cat([part[:count] for part, count in zip(parts, self.counts, strict=True)])
 
     def fetch(self, value: T, columns_P: Tensor) -> T:
@@ -99,15 +93,35 @@ class GatheredColumns(Columns):
         x, mask, pooled = (self.fetch(each, columns_P) for each in (value.x, value.mask, value.pooled))
         return replace(value, x=x, mask=mask, pooled=pooled)
 
-    def mean(self, loss: Loss) -> Tensor:
-        """A loss as this process adds it, []: each term by its share of what all processes counted."""
+    def weigh(self, loss: Loss) -> Loss:
+        """As `Columns.weigh`: each term by its share of what all processes counted, parts by the first term's."""
         counts = [self.rows if term.count is None else term.count for term in loss.each]
         own_T = torch.stack([torch.as_tensor(count, device=loss.total.device).float() for count in counts])
         total_T = own_T.clone()
         dist.all_reduce(total_T)
         # Where no process has anything, 0 / 0 would be no number, and every mean is zero.
         share_T = own_T * len(self.counts) / total_T.clamp(min=1)
-        return (torch.stack([term.mean for term in loss.each]) * share_T).sum()
+        total = (torch.stack([term.mean for term in loss.each]) * share_T).sum()
+        return replace(loss, total=total, parts={name: part * share_T[0] for name, part in loss.parts.items()})
+
+
+class _AllGather(torch.autograd.Function):
+    """A tensor of each process, of equal shapes; backwards each gets the sum of what all processes read of its own.
+
+    `torch.distributed.nn` has had it, and gives it up for a module that is not public yet.
+    """
+
+    @staticmethod
+    def forward(_ctx: Any, own: Tensor) -> tuple[Tensor, ...]:
+        parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own)
+        return tuple(parts)
+
+    @staticmethod
+    def backward(_ctx: Any, *grads: Tensor) -> Tensor:
+        whole = torch.stack(grads)
+        dist.all_reduce(whole)
+        return whole[dist.get_rank()]
 
 
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:

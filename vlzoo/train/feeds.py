@@ -8,9 +8,11 @@ from typing import Any
 
 from vlzoo.config.schema import Recipe, Stream
 from vlzoo.config.sides import refused, sides_read
+from vlzoo.data.build import require_samples
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.features import features_of
 from vlzoo.data.loader import Order, endless
+from vlzoo.data.roots import open_source
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.data_parts import Augmentation, Rows, Side
 from vlzoo.door.options import schema_of
@@ -18,6 +20,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
 from vlzoo.models.given import check_pictures, check_reach
+from vlzoo.processes import Share
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
@@ -48,6 +51,35 @@ def rows_of(recipe: Recipe, stream: Stream) -> Rows:
     ref = stream.rows or recipe.rows
     made: Rows = registry().build("rows", ref.part, **ref.options)
     return made
+
+
+def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
+    """The data of every stream.
+
+    Raises:
+        TrainingError: the recipe names none.
+        DataError: it can't be read.
+    """
+    if not recipe.all_streams:
+        raise TrainingError("the recipe names no data", fix="add `data:` or `streams:`, or --set data.part=NAME")
+    return [open_source(stream.data, root) for stream in recipe.all_streams]
+
+
+def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
+    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
+
+    Raises:
+        DataError: data that hold no sample.
+        TrainingError: a batch is larger than its data; of several streams, names which.
+    """
+    for source in sources:
+        require_samples(source)
+    sizes = batch_sizes(recipe)
+    for (name, batch), source in zip(sizes.items(), sources, strict=True):
+        if len(source) < batch and len(sizes) > 1:
+            what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
+            raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
+        Order(len(source), batch, recipe.train.seed, share=share)
 
 
 def check_sides(recipe: Recipe, sources: Sequence[Any], rows: Sequence[Rows]) -> None:
@@ -96,10 +128,11 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     Raises:
         VlzooError: what the objectives of a stream ask for does not fit together, or its data lack it.
     """
-    recipe, sizes = trainer.recipe, batch_sizes(trainer.recipe)
+    recipe, sizes, share = trainer.recipe, batch_sizes(trainer.recipe), trainer.engine.share
     drawn = drawn_streams(recipe.train, chances(recipe), 0, trainer.step)
     known, feeds = trainer.system.named_objectives(), []
-    for stream, source, rows in zip(recipe.all_streams, data.sources, data.rows, strict=True):
+    for stream, source, whole in zip(recipe.all_streams, data.sources, data.rows, strict=True):
+        rows = whole.cut(share)
         reader = make_reader(run, recipe, stream, source, rows)
         reader.input = trainer.system.model.image_encoder.input
         check_pictures(reader.augmentation, trainer.system.model.image_encoder)
@@ -110,7 +143,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         rows.plan(plan, source.pairing)
         plan.gather(chosen, augmentation=reader.augmentation, token_mask=trainer.system.token_mask)
         # A stream that is not drawn at every step is behind the step's number.
-        order = Order(len(source), sizes[stream.name], reader.seed, start=int(drawn[stream.name].sum()))
+        order = Order(len(source), sizes[stream.name], reader.seed, int(drawn[stream.name].sum()), share)
         alone = len(sizes) == 1
         collator = Collator(
             data.tokenizer,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,36 @@ import torch
 from vlzoo.config.check import Checked
 from vlzoo.config.schema import Recipe
 from vlzoo.config.training_problems import nothing_to_learn
-from vlzoo.data.build import require_samples
 from vlzoo.data.held_out import told, trained_on
-from vlzoo.data.loader import Order
-from vlzoo.data.roots import data_root, open_source
+from vlzoo.data.roots import data_root
 from vlzoo.data_parts import Rows
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.models.assemble import System, build_system
-from vlzoo.models.precision import default_device
 from vlzoo.models.teacher import Teacher
+from vlzoo.runs.follower import Follower
 from vlzoo.runs.lock import locked
 from vlzoo.runs.run import Run
 from vlzoo.runs.start import is_empty, start_run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.feeds import Data, check_inputs, check_sides, make_feeds, region_width, rows_of
+from vlzoo.train.engine import Engine, make_engine
+from vlzoo.train.feeds import (
+    Data,
+    check_batches,
+    check_inputs,
+    check_sides,
+    make_feeds,
+    open_sources,
+    region_width,
+    rows_of,
+)
 from vlzoo.train.loop import Feed, Trainer
 from vlzoo.train.memory import no_memory, out_of_memory
 from vlzoo.train.schedule import length_of
-from vlzoo.train.streams import batch_sizes, samples_a_step, steps_an_epoch
+from vlzoo.train.streams import samples_a_step, steps_an_epoch
 from vlzoo.train.validation import Measure, Validator
 from vlzoo.weights.start import find_starts, start_system
 
@@ -79,9 +88,20 @@ def train(job: Job) -> Run:
     if not recipe.active:
         what, fix = nothing_to_learn()
         raise TrainingError(what, fix=fix)
-    sources = open_sources(recipe, job.root)
+    engine = make_engine(job.device)
+    with engine.answering():
+        return train_with(engine, job)
+
+
+def train_with(engine: Engine, job: Job) -> Run:
+    """As `train`, by an engine."""
+    recipe = job.checked.recipe
+    if not engine.share.leads:
+        job = replace(job, say=lambda _: None)
+    with engine.first():  # what is read for the first time leaves a cache behind
+        sources = open_sources(recipe, job.root)
+        check_batches(recipe, sources, engine.share)
     rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
-    check_batches(recipe, sources)
     check_sides(recipe, sources, rows)
     check_inputs(recipe, sources)
     for each in rows:
@@ -93,20 +113,32 @@ def train(job: Job) -> Run:
     if job.overwrite and job.start is not None and job.start.resolve().is_relative_to(job.out.resolve()):
         what = f"the run to start from, {str(job.start)!r}, lies in {str(job.out)!r}, which is to be overwritten"
         raise TrainingError(what, fix="choose another --out")
-    with locked(job.out, job.say):
-        empty = is_empty(job.out)
-        run = start_run(job.out, job.checked, resume=job.resume, overwrite=job.overwrite, say=job.say)
-        undo = run.remove if empty else run.clear if not job.resume else lambda: None
-        train_into(run, job, sources, rows, undo)
+    with locked(job.out, job.say) if engine.share.leads else nullcontext():
+        with engine.first():
+            run, undo = begin(job, engine)
+        with engine.together(run.processes, recipe.train.patience):
+            train_into(run, job, engine, sources, rows, undo)
     return run
 
 
-def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows], undo: Callable[[], None]) -> None:
+def begin(job: Job, engine: Engine) -> tuple[Run, Callable[[], None]]:
+    """The run's folder, made or taken up by the process that leads; and what undoes that before the first update."""
+    if not engine.share.leads:
+        return Follower(job.out), lambda: None
+    empty = is_empty(job.out)
+    run = start_run(job.out, job.checked, resume=job.resume, overwrite=job.overwrite, say=job.say)
+    return run, run.remove if empty else run.clear if not job.resume else lambda: None
+
+
+def train_into(
+    run: Run, job: Job, engine: Engine, sources: Sequence[Any], rows: Sequence[Rows], undo: Callable[[], None]
+) -> None:
     """Train into a folder that was begun.
 
     Args:
         run: its run.
         job: what is to be trained.
+        engine: this process, alone or among others.
         sources: the data of every stream.
         rows: likewise.
         undo: called where training ends before its first update: nothing must be left in the way of the next try.
@@ -115,9 +147,10 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
     try:
         about = described(sources, run.noted().get("data") or ())
         refuse_other_data(run, about)
-        texts = texts_of(sources, rows)
-        data = Data(sources, rows, kept_tokenizer(run, recipe, texts, job.start), kept_task(run, recipe, sources))
-        trainer = make_trainer(job, run, data)
+        with engine.first():
+            texts = texts_of(sources, rows)
+            data = Data(sources, rows, kept_tokenizer(run, recipe, texts, job.start), kept_task(run, recipe, sources))
+        trainer = make_trainer(job, run, data, engine)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
         run.note(
@@ -141,35 +174,6 @@ def train_into(run: Run, job: Job, sources: Sequence[Any], rows: Sequence[Rows],
     if trainer.validator is not None and (best := trainer.validator.best()) is not None:
         job.say(f"{run.folder}: {best}")
     run.watch("finish", {"steps": trainer.step})
-
-
-def open_sources(recipe: Recipe, root: str | None) -> list[Any]:
-    """The data of every stream.
-
-    Raises:
-        TrainingError: the recipe names none.
-        DataError: it can't be read.
-    """
-    if not recipe.all_streams:
-        raise TrainingError("the recipe names no data", fix="add `data:` or `streams:`, or --set data.part=NAME")
-    return [open_source(stream.data, root) for stream in recipe.all_streams]
-
-
-def check_batches(recipe: Recipe, sources: Sequence[Any]) -> None:
-    """Refuse batches that the data can't fill, before the folder is made: a mistake must leave nothing behind.
-
-    Raises:
-        DataError: data that hold no sample.
-        TrainingError: a batch is larger than its data; of several streams, names which.
-    """
-    for source in sources:
-        require_samples(source)
-    sizes = batch_sizes(recipe)
-    for (name, batch), source in zip(sizes.items(), sources, strict=True):
-        if len(source) < batch and len(sizes) > 1:
-            what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
-            raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
-        Order(len(source), batch, recipe.train.seed)
 
 
 def refuse_other_data(run: Run, now: Sequence[Mapping[str, Any]]) -> None:
@@ -237,9 +241,9 @@ def kept_task(run: Run, recipe: Recipe, sources: Sequence[Any]) -> Task | None:
     return task
 
 
-def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
+def make_trainer(job: Job, run: Run, data: Data, engine: Engine) -> Trainer:
     """The trainer with its model: fresh, started from a run, or where the run was stopped."""
-    recipe, device, stopped = job.checked.recipe, job.device or default_device(), run.checkpoints()
+    recipe, device, stopped = job.checked.recipe, engine.device, run.checkpoints()
     torch.manual_seed(recipe.train.seed)
     words = data.tokenizer
     classes = len(data.task.classes()) if data.task else 0
@@ -255,7 +259,7 @@ def make_trainer(job: Job, run: Run, data: Data) -> Trainer:
     if recipe.validation is not None and job.measure is not None:
         validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)
     trainer = Trainer(
-        recipe, run, system.to(device), length, device=device, teacher=early, fresh=fresh, validator=validator
+        recipe, run, system.to(device), length, teacher=early, fresh=fresh, validator=validator, engine=engine
     )
     if stopped:
         trainer.restore(stopped[-1])

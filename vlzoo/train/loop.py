@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ from vlzoo.runs.run import Run
 from vlzoo.signals import answered
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.train.engine import Engine
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
@@ -76,12 +77,12 @@ class Trainer:
     Args:
         recipe: the recipe.
         run: the run folder.
-        system: model and objectives, on `device`.
+        system: model and objectives, on the engine's device.
         length: how long.
-        device: where.
-        teacher: on `device`; None: a copy of the student as it is now, where the recipe has one.
+        teacher: on the engine's device; None: a copy of the student as it is now, where the recipe has one.
         fresh: names of the weights that no start filled.
         validator: measures checkpoints now and then; None: nobody does.
+        engine: this process, alone or among others; None: alone, on the CPU.
     """
 
     def __init__(
@@ -91,21 +92,25 @@ class Trainer:
         system: System,
         length: Length,
         *,
-        device: torch.device | None = None,
         teacher: Teacher | None = None,
         fresh: Collection[str] = (),
         validator: Validator | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
         self.validator = validator
-        self.device = device or torch.device("cpu")
+        self.engine = engine or Engine(torch.device("cpu"))
+        self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         self.optimizer = make_optimizer(system, recipe.train, fresh)
+        self.forward = self.engine.wrap(system)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._measuring = "", False
+        # Of each process its own, or its rows would drop out the same units.
+        self._dice = "torch" if self.engine.share.leads else f"torch {self.engine.share.number}"
 
     def fit(self, feeds: list[Feed]) -> None:
         """Train to the end, saving as it goes, and measuring where there is a validator.
@@ -124,13 +129,15 @@ class Trainer:
     def _fit_on(self, feeds: list[Feed]) -> None:
         """Train up to the next validation or the end, under a bar that ends there: validation has its own."""
         self._before, pauses = (self.step, self.seen), False
-        with closing(Progress("training", self.length.steps, done=self.step)) as progress:
+        silent = not self.engine.share.leads
+        with closing(Progress("training", self.length.steps, done=self.step, silent=silent)) as progress:
             while self.step < self.length.steps and not pauses:
                 values = self.update(feeds)
                 self.step += 1
                 self._report(values, progress)
                 pauses = self.validator is not None and self.validator.due(self.step)
-                stop = self._stop  # read once: what is asked for after the save must not be taken for saved
+                # Read once: what is asked for after the save must not be taken for saved.
+                stop = self.engine.agree(self._stop)
                 if self._due(self.recipe.train.save_every) or stop or pauses:
                     self.save()
                 if stop:
@@ -142,7 +149,10 @@ class Trainer:
             self._measuring = True
             if self._stop:  # asked for since the checkpoint was saved
                 raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
-            self.validator.validate(self.step)
+            self.engine.does("measuring" if self.engine.share.leads else "waiting", self.step)
+            if self.engine.share.leads:
+                self.validator.validate(self.step)
+            self.engine.wait()
             self._measuring = False
 
     def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
@@ -156,10 +166,12 @@ class Trainer:
         """
         train = self.recipe.train
         drawn = drawn_streams(train, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
+        self.engine.does("reading data", self.step)
         batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
+        self.engine.does("step", self.step)
         # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
         # batches are read, because a loader draws a number when it starts, and a resumed run starts one here.
-        torch.manual_seed(int(mix(train.seed, self.step, name_word("torch"))) >> 1)
+        torch.manual_seed(int(mix(train.seed, self.step, name_word(self._dice))) >> 1)
         set_rate(self.optimizer, learning_rate(train, self.step, self.length))
         values: dict[str, Tensor] = {}
         for together in [batches] if train.update == "sum" else [[each] for each in batches]:
@@ -175,12 +187,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         values: dict[str, Tensor] = {}
         steps = []
-        for feed, batch in batches:
-            with autocast(self.device, self.recipe.train.precision):
-                step = self._step(feed, batch)
-                losses = self.system(step, list(feed.objectives))
-            self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
-            self.scaler.scale(losses.total).backward()
+        for place, (feed, batch) in enumerate(batches, 1):
+            with nullcontext() if place == len(batches) else self.engine.before_last():
+                with autocast(self.device, self.recipe.train.precision):
+                    step = self._step(feed, batch)
+                    losses = self.forward(step, list(feed.objectives))
+                self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
+                self.scaler.scale(losses.total).backward()
             values |= feed.figures(losses)
             steps.append((feed, step))
         self._apply()
@@ -216,6 +229,7 @@ class Trainer:
         train, logged = self.recipe.train, self._due(self.recipe.train.log_every)
         if logged or self.finite.at_once:
             self.finite.check()
+            values = self.engine.mean(values) if logged else values
             self._shown = {name: float(value) for name, value in values.items()}
         progress.update(self.step, self._shown)
         if logged:
@@ -234,6 +248,9 @@ class Trainer:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
         self.finite.check()
+        if not self.engine.share.leads:
+            return
+        self.engine.does("saving", self.step)
         ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
         if ruined:
             raise TrainingError(

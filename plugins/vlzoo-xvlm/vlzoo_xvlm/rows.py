@@ -22,12 +22,14 @@ from vlzoo.data.visit import Look, Visit
 from vlzoo.data_parts import Box, Pairing, Rows
 from vlzoo.errors import DataError, UnknownName, VlzooError, did_you_mean
 from vlzoo.hashing import mix, name_word, number_of
+from vlzoo.processes import Share
 from vlzoo_xvlm.pieces import Piece, cells, pieces_of, said_of
 
 if TYPE_CHECKING:
     from vlzoo.data.collate import Collator
     from vlzoo.step.plan import Plan
 
+NO_REPEATS = "none"
 REGION, WHOLE = "region", "whole"
 """The views of a batch: what a row speaks of, and all of its picture."""
 
@@ -64,6 +66,7 @@ class Regions(Pairs):
     """A caption and the regions of a picture are rows that read the same picture, each its own cells (X-VLM).
 
     A batch of S samples has R = `rows` rows, drawn among at most S * `each`; where there are fewer, some are repeated.
+    Of several processes each draws its share of the rows among its own pictures.
     The pictures `image` [M, 3, H, H] are encoded once; the views `region` and `whole` say what of them each row reads.
     `extra` holds `box` [R, 4], float32 shares of the picture: centre x, centre y, width, height (a whole picture: 0.5,
     0.5, 1, 1), and `is_region` [R] bool.
@@ -76,7 +79,8 @@ class Regions(Pairs):
         equal_texts: what rows that say the same are to each other: `alike`, never each other's negatives; `negative`,
             unless they show the same box.
         repeats: what a row and its repeat are to each other: `alike`; `negative`, as the official code has it, to which
-            every other row is a negative, whatever it shows and says.
+            every other row is a negative, whatever it shows and says; `none`: there are no repeats, and a batch may
+            have fewer rows.
 
     Raises:
         UnknownName: `equal_texts` or `repeats` has another value.
@@ -91,11 +95,11 @@ class Regions(Pairs):
         least_inside: float = 0.5,
         patch: int = 16,
         equal_texts: Literal["alike", "negative"] = "alike",
-        repeats: Literal["alike", "negative"] = "alike",
+        repeats: Literal["alike", "negative", "none"] = "alike",
     ) -> None:
         super().__init__(equal_texts=equal_texts)
-        if repeats not in EQUAL:
-            fix = did_you_mean(str(repeats), EQUAL, what="choices")
+        if repeats not in (*EQUAL, NO_REPEATS):
+            fix = did_you_mean(str(repeats), (*EQUAL, NO_REPEATS), what="choices")
             raise UnknownName(f"repeats can't be {repeats!r}", where="rows regions", fix=fix)
         for option, value in {"each": each, "rows": rows, "patch": patch}.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -109,6 +113,19 @@ class Regions(Pairs):
         """What objectives read of a picture is the row's region of it."""
         super().plan(plan, pairing)
         plan.main_image = (REGION,)
+
+    def cut(self, share: Share) -> Rows:
+        """Of S samples' rows this process's share: drawn among those of its own pictures."""
+        if share.of == 1:
+            return self
+        return Regions(
+            each=self.each,
+            rows=share.size(self.rows),
+            least_inside=self.least_inside,
+            patch=self.patch,
+            equal_texts=self.equal_texts,
+            repeats=self.repeats,
+        )
 
     def whole(self) -> Rows:
         """In evaluation a sample is a row."""
@@ -160,7 +177,8 @@ class Regions(Pairs):
                 "no picture of this batch has a caption, or a box with a text that can be used", where=names
             )
         found, copies = [], Counter[tuple[int, int]]()
-        for place in places(len(pool), self.rows, self.generator(shown)):
+        wanted = min(self.rows, len(pool)) if self.repeats == NO_REPEATS else self.rows
+        for place in places(len(pool), wanted, self.generator(shown)):
             picture, item, piece = pool[place]
             found.append(Drawn(picture, item, piece, copies[item.key, piece.place]))
             copies[item.key, piece.place] += 1

@@ -1,0 +1,237 @@
+"""One process and two train alike (gloo, on this machine's CPU); what happens when one is gone, or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.errors import TrainingError
+from vlzoo.processes import here
+from vlzoo.runs.run import Run
+from vlzoo.train.engine import Engine, is_lost, make_engine
+
+HERE = Path(__file__).resolve().parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+STEPS = 20
+SAME = 1e-5
+
+XVLM = """\
+extends: xvlm-tiny
+streams:
+  - name: regions
+    data: {part: scenes-regions, root: scenes, split: train}
+    rows: {part: regions, patch: 16, each: 3, rows: 64, repeats: none}  # as many as there are: no cap, no repeats
+    augment: {part: around_box, size: 64, flip: 0.0, randaugment: false}
+    probability: 0.5
+    batch: 6
+  - name: pairs
+    data: {part: scenes, split: train}
+    objectives: [itc, itm, mlm]
+"""
+SUMMED = """\
+extends: albef-tiny
+data: null
+streams:
+  - {name: pairs, data: {part: scenes, split: train}, objectives: [itc, itm]}
+  - {name: texts, data: {part: scenes, split: train}, objectives: [mlm], batch: 6}
+train: {update: sum, epoch_of: pairs}
+"""
+RECIPES = ("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "softmaskpp-tiny", "tcl-tiny", "xvlm", "summed")
+TASKS = ("retrieval", "vqa", "nlvr2", "snli-ve")
+
+
+@dataclass
+class Place:
+    """A folder with a corpus, in which trainings run."""
+
+    folder: Path
+    runs: dict[str, Path] = field(default_factory=dict)
+
+    def words(self, command: str, out: str, **sets: object) -> list[str]:
+        """The command line of a training; `command` may hold options."""
+        given = {
+            "samples": 8 * STEPS,
+            "batch": 8,
+            "warmup_samples": 40,
+            "workers": 0,
+            "log_every": 1,
+            "lr": 3e-4,
+            **sets,
+        }
+        changes = [word for key, value in given.items() for word in ("--set", f"train.{key}={value}")]
+        return [*command.split(), "--data-root", str(self.folder), *changes, *(["--out", out] if out else [])]
+
+    def environment(self) -> dict[str, str]:
+        """Of child processes."""
+        return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+    def train(self, jobs: list[list[str]], folder: str, *, several: bool) -> None:
+        """Run trainings in a folder of their own."""
+        place = self.folder / folder
+        place.mkdir()
+        (place / "jobs.json").write_text(json.dumps(jobs))
+        start = TORCHRUN if several else [sys.executable]
+        words = [*start, str(HERE / "together.py"), "jobs.json"]
+        done = subprocess.run(words, cwd=place, env=self.environment(), capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self, words: list[str], *options: str) -> subprocess.Popen[str]:
+        """Two processes of one training, at work."""
+        command = [*TORCHRUN, *options, "-m", "vlzoo", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment(), **pipes)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    make_scenes(folder / "scenes", Sizes.split(120, 8, 8), seed=3, workers=1)
+    for name, text in {"xvlm": XVLM, "summed": SUMMED}.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return Place(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """Every tiny recipe, and tasks of the first, trained by one process and by two."""
+    own = {name: f"{place.folder / name}.yaml" for name in ("xvlm", "summed")}
+    jobs = [place.words(f"pretrain {own.get(name, name)}", name) for name in RECIPES]
+    jobs += [place.words(f"finetune {task} --from albef-tiny", "") for task in TASKS]
+    for folder, several in {"one": False, "two": True}.items():
+        place.train(jobs, folder, several=several)
+    return place
+
+
+def rows_of(run: Run) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s")} for row in run.metrics()]
+
+
+def assert_same(one: Run, two: Run, least_rows: int) -> None:
+    """Losses within 1e-5, their parts within 1e-4; weights within half a step of Adam, whose steps rounding may turn.
+
+    Not compared are biases of attention's keys: softmax ignores them, so their true gradient is zero.
+    """
+    recipe, rows, others = one.recipe(), rows_of(one), rows_of(two)
+    assert len(rows) == len(others) >= least_rows
+    for row, other in zip(rows, others, strict=True):
+        assert row.keys() == other.keys()
+        for name, value in row.items():
+            close = SAME if name.rpartition("/")[2] in recipe.active else 10 * SAME
+            assert other[name] == pytest.approx(value, abs=close, rel=close), (row["step"], name)
+    ours, theirs = (load_file(run.latest().folder / "system.safetensors") for run in (one, two))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(theirs[name], tensor, atol=recipe.train.lr / 2, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_and_one_train_alike(trained, name):
+    # A step draws xvlm's regions or not; both processes draw the same.
+    assert_same(Run(trained.folder / "one" / name), Run(trained.folder / "two" / name), 10)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_fine_tunings_too(trained, task):
+    assert_same(*(Run(trained.folder / side / "albef-tiny").finetuned(task) for side in ("one", "two")), 10)
+
+
+def test_a_folder_is_written_by_one(trained):
+    """No signs of life stay behind, each row is there once, and both sides wrote the same files."""
+    one, two = (trained.folder / side / "albef-tiny" for side in ("one", "two"))
+    assert {p.name for p in one.iterdir()} == {p.name for p in two.iterdir()}
+    assert [row["step"] for row in Run(two).metrics()] == list(range(1, STEPS + 1))
+
+
+def test_a_run_of_two_processes_goes_on_in_one(trained):
+    """The same samples in the same batches: the rest of the way leads where the whole led."""
+    place, run = trained, trained.folder / "half"
+    words = place.words("pretrain albef-tiny", "half", save_every=10, keep=2)
+    process = place.start(words)
+    assert process.wait(300) == 0, process.communicate()
+    shutil.rmtree(run / "checkpoints" / f"step-{STEPS:09d}")
+    alone = [sys.executable, "-m", "vlzoo", *words, "--resume"]
+    done = subprocess.run(alone, cwd=place.folder, env=place.environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "going on from step 10 of 20" in done.stderr, done.stderr
+    assert_same(Run(place.folder / "one" / "albef-tiny"), Run(run), STEPS)
+
+
+def sign_of(place: Place, run: str, rank: int) -> dict:
+    """What a process of a training last said, once checkpoints are being written."""
+    for _ in range(1200):
+        time.sleep(0.05)
+        if (place.folder / run / "checkpoints").is_dir():
+            return json.loads((place.folder / run / "processes" / f"{rank}.json").read_text())
+    raise AssertionError("it never saved")
+
+
+def test_who_is_killed_is_named_and_the_rest_restarts(place):
+    """torchrun starts all anew, who go on from what was saved; the weights are those of a run that nobody disturbed."""
+    words = place.words("pretrain albef-tiny --resume", "killed", samples=8 * 60, save_every=5)
+    process = place.start(words, "--max-restarts", "1")
+    os.kill(sign_of(place, "killed", 1)["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "process 1 (pid" in err and "is gone" in err and "--resume: as many as there are now" in err
+    assert "going on from step" in err and Run(place.folder / "killed").latest().step == 60
+    whole = place.start(place.words("pretrain albef-tiny", "whole", samples=8 * 60, save_every=5))
+    assert whole.wait(300) == 0
+    ours, theirs = (Run(place.folder / run).latest().tensors("system") for run in ("killed", "whole"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_who_hangs_is_named_within_the_patience(place):
+    words = place.words("pretrain albef-tiny", "hung", samples=8 * 400, save_every=5, patience=3)
+    process = place.start(words)
+    stopped = sign_of(place, "hung", 1)["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "process 1 (pid" in err and "has given no sign of life for" in err and "--resume" in err
+    assert time.monotonic() - began < 60  # the patience, and torchrun's 30 seconds for a process that can't answer
+
+
+def test_a_request_to_end_stops_all_after_the_same_step(place):
+    words = place.words("pretrain albef-tiny", "asked", samples=8 * 400, save_every=5)
+    process = place.start(words)
+    os.kill(sign_of(place, "asked", 1)["pid"], signal.SIGUSR1)  # not the one that writes
+    _, err = process.communicate(timeout=120)
+    said = [line for line in err.splitlines() if "stopped by SIGUSR1: saved at step" in line]
+    assert len(said) == 1 and "go on with --resume" in said[0], err
+    assert Run(place.folder / "asked").latest().step == int(said[0].split("saved at step ")[1].split(";")[0])
+
+
+def test_mistakes_are_told_once(place):
+    process = place.start(place.words("pretrain albef-tiny", "small", batch=1))
+    _, err = process.communicate(timeout=120)
+    assert err.count("a batch of 1 can't be cut for 2 processes") == 1, err
+    assert not (place.folder / "small").exists()
+
+
+def test_alone_nothing_is_distributed(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert type(make_engine(torch.device("cpu"))) is Engine and here().of == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    assert (here().number, here().of, here().leads) == (1, 2, False)
+    with pytest.raises(TrainingError, match=r"cuda:1 names one GPU, and 2 processes"):
+        make_engine(torch.device("cuda:1"))
+
+
+def test_only_what_comes_of_other_processes_counts_as_their_end():
+    assert is_lost(RuntimeError("[../gloo/transport/tcp/pair.cc] Connection closed by peer"))
+    assert not is_lost(RuntimeError("shape mismatch")) and not is_lost(ValueError("gloo"))

@@ -1,0 +1,179 @@
+"""Signs of life of the processes that train a run together, so that one that is gone or hangs can be named.
+
+Each writes every second what it does into a file of its own; a thread of each reads what the others wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from vlzoo.files import write_text
+from vlzoo.processes import Share
+
+BEAT_S = 1.0
+"""Seconds between two signs of life."""
+FOUND_S = 5.0
+"""How long who is gone is looked for: its end may be seen before it is written down."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a process last wrote.
+
+    Attributes:
+        rank: its number.
+        host: where it runs.
+        pid: its process there.
+        doing: `step`, `reading data`, `saving`, `measuring`, `waiting`, or `ended`.
+        step: the step it makes.
+        since: when it began what it does, in seconds since 1970.
+        beat: when it wrote this.
+        why: of one that ended: by what error; empty: as it should.
+    """
+
+    rank: int
+    host: str
+    pid: int
+    doing: str
+    step: int
+    since: float
+    beat: float
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"process {self.rank} (pid {self.pid} on {self.host}, at step {self.step})"
+
+
+class Pulse:
+    """The signs of life of this process, and a look at the others'.
+
+    >>> with Pulse(Path("runs/a/processes"), Share(0, 1), patience=600) as pulse:
+    ...     pulse.does("reading data", step=3)
+    ...     pulse.others()
+    []
+
+    Args:
+        folder: where they are written, one file a process.
+        share: this process among them.
+        patience: seconds that another may be busy with one thing, or silent, before this process ends.
+        end: ends this process; told why.
+    """
+
+    def __init__(
+        self, folder: Path, share: Share, *, patience: float, end: Callable[[str], None] | None = None
+    ) -> None:
+        self.folder, self.share, self.patience, self.end = folder, share, patience, end or _end
+        now = time.time()
+        self.sign = Sign(share.number, socket.gethostname(), os.getpid(), "waiting", 0, now, now)
+        self._over, self._thread = threading.Event(), threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Pulse:
+        if self.share.of > 1:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write()
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._over.set()
+        if self.share.of > 1:
+            why = "" if kind is None else f"{kind.__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            self.sign = replace(self.sign, doing="ended", since=time.time(), why=why)
+            self._thread.join()
+            self._write()
+
+    def does(self, what: str, step: int) -> None:
+        """Say what this process begins to do."""
+        self.sign = replace(self.sign, doing=what, step=step, since=time.time())
+
+    def others(self) -> list[Sign]:
+        """What the others last wrote."""
+        return [found for rank in range(self.share.of) if rank != self.share.number and (found := self._read(rank))]
+
+    def gone(self) -> str:
+        """Who is gone, looked for over some seconds; where nobody is found, what all of them did last."""
+        until = time.time() + FOUND_S
+        while time.time() < until:
+            lost = [each for each in self.others() if (each.doing == "ended" and each.why) or not _is_alive(each)]
+            if lost:
+                return "; ".join(f"{each} is gone{f': {each.why}' * bool(each.why)}" for each in lost)
+            time.sleep(BEAT_S / 4)
+        return "; ".join(f"{each}: {each.doing}" for each in self.others())
+
+    def hung(self) -> str:
+        """Who keeps the others waiting for longer than patience allows; empty where nobody does."""
+        now, said = time.time(), []
+        for each in self.others():
+            if each.doing == "ended":
+                continue
+            if now - each.beat > self.patience:
+                said.append(f"{each} has given no sign of life for {now - each.beat:.0f} s")
+            elif self._waits_for(each, now):
+                said.append(f"{each} has been {each.doing} for {now - each.since:.0f} s")
+        return "; ".join(said)
+
+    def _waits_for(self, other: Sign, now: float) -> bool:
+        """Whether this process makes a step, and another is busy with something else for too long."""
+        mine = self.sign
+        both = min(now - mine.since, now - other.since) > self.patience
+        return both and mine.doing == "step" and other.doing not in ("step", "waiting", "measuring")
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_S):
+            self.sign = replace(self.sign, beat=time.time())
+            self._write()
+            if said := self.hung():
+                self.end(said)
+                return
+
+    def _write(self) -> None:
+        if not self.folder.is_dir():  # the run was taken back, and nothing of it is to be left
+            return
+        with suppress(OSError):  # a full disk stops no training; the others' patience decides
+            write_text(self._file(self.share.number), json.dumps(asdict(replace(self.sign, beat=time.time()))))
+
+    def _read(self, rank: int) -> Sign | None:
+        try:
+            return Sign(**json.loads(self._file(rank).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _file(self, rank: int) -> Path:
+        return self.folder / f"{rank}.json"
+
+
+def _is_alive(sign: Sign) -> bool:
+    """Whether its process is there; one of another machine is while it gives signs of life."""
+    if sign.host != socket.gethostname():
+        return time.time() - sign.beat < 3 * BEAT_S
+    try:
+        os.kill(sign.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return not _is_zombie(sign.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended and nobody has asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _end(why: str) -> None:
+    """End this process at once: its other threads may wait for ever."""
+    print(f"vlzoo: {why}: training ends here; go on with --resume", file=sys.stderr, flush=True)
+    os._exit(1)
