@@ -157,10 +157,12 @@ class Term:
     Attributes:
         mean: with autograd history, [].
         count: how many rows, pairs or words it is a mean over, a number or []; None: the rows of the step.
+        name: under which it is logged; empty: it is not, by itself.
     """
 
     mean: Tensor
     count: int | Tensor | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,11 +188,12 @@ class Loss:
 
     @classmethod
     def of(cls, terms: Sequence[Term], parts: Mapping[str, Tensor] | None = None) -> Loss:
-        """A loss of several means, each over what it counts; at least one."""
+        """A loss of several means, each over what it counts; at least one. Those with a name are parts."""
         total = terms[0].mean
         for term in terms[1:]:
             total = total + term.mean
-        return cls(total, parts or {}, terms[0].count, tuple(terms))
+        named = {term.name: term.mean.detach() for term in terms if term.name}
+        return cls(total, {**named, **(parts or {})}, terms[0].count, tuple(terms))
 
     @property
     def each(self) -> Sequence[Term]:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vlzoo.cli.main import run as vlzoo
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import TrainingError
 from vlzoo.processes import here
@@ -48,7 +49,15 @@ streams:
   - {name: texts, data: {part: scenes, split: train}, objectives: [mlm], batch: 6}
 train: {update: sum, epoch_of: pairs}
 """
-RECIPES = ("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "softmaskpp-tiny", "tcl-tiny", "xvlm", "summed")
+RECIPES = (
+    *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
+    *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
+)
+ENCODER = (
+    "{part: timm, name: test_resnet, "
+    "arguments: {output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
+)
+"""Features of the gallery that vlmixer-tiny reads; 96 numbers."""
 TASKS = ("retrieval", "vqa", "nlvr2", "snli-ve")
 
 
@@ -100,6 +109,10 @@ def place(tmp_path_factory):
     make_scenes(folder / "scenes", Sizes.split(120, 8, 8), seed=3, workers=1)
     for name, text in {"xvlm": XVLM, "summed": SUMMED}.items():
         (folder / f"{name}.yaml").write_text(text)
+    gallery = ["--out", str(folder / "galleries" / "scenes-half"), "--data-root", str(folder)]
+    wanted = ["data.file=scenes-half-objects", "detector.size=64", f"detector.encoder={ENCODER}"]
+    sets = [word for each in wanted for word in ("--set", each)]
+    assert vlzoo(["detect", "--images", "mixture", "--detector", "annotations", *gallery, *sets]) == 0
     return Place(folder)
 
 

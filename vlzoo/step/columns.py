@@ -94,7 +94,7 @@ class GatheredColumns(Columns):
         return replace(value, x=x, mask=mask, pooled=pooled)
 
     def weigh(self, loss: Loss) -> Loss:
-        """As `Columns.weigh`: each term by its share of what all processes counted, parts by the first term's."""
+        """As `Columns.weigh`: each term by its share of what all processes counted, other parts by the first one's."""
         counts = [self.rows if term.count is None else term.count for term in loss.each]
         own_T = torch.stack([torch.as_tensor(count, device=loss.total.device).float() for count in counts])
         total_T = own_T.clone()
@@ -102,7 +102,9 @@ class GatheredColumns(Columns):
         # Where no process has anything, 0 / 0 would be no number, and every mean is zero.
         share_T = own_T * len(self.counts) / total_T.clamp(min=1)
         total = (torch.stack([term.mean for term in loss.each]) * share_T).sum()
-        return replace(loss, total=total, parts={name: part * share_T[0] for name, part in loss.parts.items()})
+        share_of = {term.name: share for term, share in zip(loss.each, share_T, strict=True)}
+        parts = {name: part * share_of.get(name, share_T[0]) for name, part in loss.parts.items()}
+        return replace(loss, total=total, parts=parts)
 
 
 class _AllGather(torch.autograd.Function):

@@ -63,12 +63,11 @@ class SoftITM(Objective):
         """Cross-entropy with the label match, and what the options add."""
         terms, weight_BN = [self._matching(step)], step.view(SOFT).weights
         assert weight_BN is not None  # the plan has asked for it
-        parts = {"soft_itm": terms[0].mean.detach(), "soft_mask": (1.0 - weight_BN).mean()}
+        parts = {"soft_mask": (1.0 - weight_BN).mean()}
         if self.mlm:
             mlm: MaskedWords = step.offered("mlm")
             said = mlm(step, step.fused(image=SOFT, text=MASKED, reads="masked"))
-            terms.append(Term(said, len(step.masked_words().rows)))
-            parts["soft_mlm"] = said.detach()
+            terms.append(Term(said, len(step.masked_words().rows), "soft_mlm"))
         return Loss.of(terms, parts)
 
     def _matching(self, step: Step) -> Term:
@@ -76,4 +75,4 @@ class SoftITM(Objective):
         if self.negatives == "reuse" and step.columns.count > 1:
             logits.append(step.match("negative", image=SOFT))
         logit_P2 = torch.cat(logits)
-        return Term(F.cross_entropy(logit_P2, match_labels(logit_P2, len(step))), len(logit_P2))
+        return Term(F.cross_entropy(logit_P2, match_labels(logit_P2, len(step))), len(logit_P2), "soft_itm")

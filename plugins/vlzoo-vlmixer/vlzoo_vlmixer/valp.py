@@ -6,6 +6,7 @@ vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -96,15 +97,12 @@ class VALP(Objective):
 
     def forward(self, step: Step) -> Loss:
         """The sum of the means: of what is restored, and of the contrast."""
-        terms = [self.restored(step)]
-        parts = {"valp_mlm": terms[0].mean.detach()}
+        terms = [replace(self.restored(step), name="valp_mlm")]
         if self.text_mlm:
-            terms.append(self._masked(step, MASKED, ()))
-            parts["valp_text_mlm"] = terms[-1].mean.detach()
+            terms.append(replace(self._masked(step, MASKED, ()), name="valp_text_mlm"))
         if self.contrast:
-            terms.append(Term(self.contrasted(step), len(step)))
-            parts["valp_contrast"] = terms[-1].mean.detach()
-        return Loss.of(terms, parts)
+            terms.append(Term(self.contrasted(step), len(step), "valp_contrast"))
+        return Loss.of(terms)
 
     def restored(self, step: Step) -> Term:
         """The mean over masked words and replaced ones, each counting once; zero where there is neither."""

@@ -1,0 +1,13 @@
+"""The kill bench, as it is run: three kills at seeded moments, in one process and in two."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_what_was_killed_ends_with_the_same_bits(root):
+    command = [sys.executable, str(root / "benchmarks" / "kill.py"), "--kills", "3", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0 and "3 of 3 have the same bits" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("processes=1") == 2 and done.stdout.count("processes=2") == 1
