@@ -212,8 +212,7 @@ class Losses:
     Attributes:
         by_name: each objective's loss by the objective's name.
         total: the sum that is minimised, with autograd history, [].
-        weighed: likewise, as this process adds them (`Columns.weigh`): the mean of all processes' is that over all
-            rows; empty: there is one process.
+        weighed: as this process adds them (`Columns.weigh`); empty: there is one process.
     """
 
     by_name: Mapping[str, Loss]
@@ -233,9 +232,9 @@ class Losses:
         """What is logged: each objective's loss under its name, then all parts; detached, [] each."""
         shown = self.weighed or self.by_name
         totals = {name: loss.total.detach() for name, loss in shown.items()}
-        parts = {part: value for loss in shown.values() for part, value in loss.parts.items()}
-        # Copies: a weight that is logged, as a temperature, is that of the step and not of the update after it.
-        return totals | {part: value.clone() for part, value in parts.items() if part not in totals}
+        # Copies: a weight among them, a temperature, would be that after the step's update.
+        parts = {part: value.clone() for loss in shown.values() for part, value in loss.parts.items()}
+        return {**totals, **parts, **totals}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class Follower(Run):
     """A run that this process reads and never writes: what would be written is written by the process that leads.
 
+    >>> from pathlib import Path
     >>> Follower(Path("runs/a")).log({"step": 1})
     """
 

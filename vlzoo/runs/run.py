@@ -50,8 +50,7 @@ class Run:
         self.folder = folder
         self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
-        self._tokenizer, self._task = folder / "tokenizer", folder / "task.json"
-        self._start = folder / "start.json"
+        self._tokenizer, self._task, self._start = (folder / f for f in ("tokenizer", "task.json", "start.json"))
         self._log, self._checkpoints = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
         self.processes = folder / "processes"
         self._finetuned, self._bench = folder / "finetune", folder / "bench"
@@ -81,16 +80,9 @@ class Run:
             TrainingError: the system refused.
         """
         made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
-        folders = (
-            self._checkpoints,
-            self.unreadable,
-            self.validation_folder,
-            self.processes,
-            self._finetuned,
-            self._bench,
-        )
+        folders = (self._checkpoints, self.validation_folder, self.processes, self._finetuned, self._bench)
         with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
-            for held in (*made, *folders, *self.folder.glob(".*.tmp")):
+            for held in (*made, self.unreadable, *folders, *self.folder.glob(".*.tmp")):
                 shutil.rmtree(held) if held.is_dir() else held.unlink(missing_ok=True)
 
     # What the run was made with.
