@@ -232,9 +232,8 @@ class Losses:
         """What is logged: each objective's loss under its name, then all parts; detached, [] each."""
         shown = self.weighed or self.by_name
         totals = {name: loss.total.detach() for name, loss in shown.items()}
-        # Copies: a weight among them, a temperature, would be that after the step's update.
-        parts = {part: value.clone() for loss in shown.values() for part, value in loss.parts.items()}
-        return {**totals, **parts, **totals}
+        values = [(name, value) for loss in shown.values() for name, value in loss.parts.items()]
+        return {**totals, **{name: value.clone() for name, value in values}, **totals}  # a temperature goes on changing
 
 
 @dataclass(frozen=True)
