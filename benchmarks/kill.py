@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,11 +42,11 @@ class Kill:
 
     Attributes:
         processes: how many trained.
-        killed: which of them: `all`, or a rank.
+        killed: which of them: `all`, or a rank; empty: it had ended.
         after_s: seconds after the start of the command.
         doing: what the run had done by then: `starting`, or its last logged step.
         resumed: the step of the checkpoint that was there.
-        again: whether it was killed once more on its way.
+        again: what was killed once more on its way; empty: nothing.
         same: whether all weights have the same bits at the end.
     """
 
@@ -54,7 +55,7 @@ class Kill:
     after_s: float
     doing: str
     resumed: int
-    again: bool
+    again: str
     same: bool
 
 
@@ -87,29 +88,33 @@ class Bench:
             sys.exit((self.folder / f"{run}.log").read_text(encoding="utf-8", errors="replace"))
         return time.monotonic() - began
 
-    def kill(self, run: str, processes: int, after_s: float, rank: int | None) -> None:
-        """Start a training and kill it, or one of its processes, unless it ended before."""
-        process = self.start(run, processes)
+    def kill(self, run: str, processes: int, after_s: float, rank: int | None) -> str:
+        """Start a training and kill it, or one of its processes; says which: `all`, `rank 1`; empty: it had ended."""
+        shutil.rmtree(self.folder / run / "processes", ignore_errors=True)  # of a kill before
+        process, killed = self.start(run, processes), ""
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
-            self._strike(run, process, rank)
+            killed = self._strike(run, process, rank)
         process.wait()
+        return killed
 
-    def _strike(self, run: str, process: subprocess.Popen[bytes], rank: int | None) -> None:
-        sign = self.folder / run / "processes" / f"{rank}.json"
+    def _strike(self, run: str, process: subprocess.Popen[bytes], rank: int | None) -> str:
+        sign, killed = self.folder / run / "processes" / f"{rank}.json", "all"
         if rank is not None and sign.is_file():
             try:
                 os.kill(json.loads(sign.read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+                killed = f"rank {rank}"
                 process.wait(60)
             except (OSError, ValueError, subprocess.TimeoutExpired):
-                pass  # gone already, or the others do not notice: then all are killed, and the weights still compared
+                killed = "all"  # gone already, or the others do not notice: then all are killed
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            return
+            return killed
         time.sleep(1.0)  # torchrun's children are groups of their own; they end when it does not answer
         subprocess.run(["pkill", "-KILL", "-f", f"{self.folder / run} "], check=False)
+        return killed
 
     def weights(self, run: str) -> dict[str, torch.Tensor]:
         """Model, objectives, teacher and optimiser at the end."""
@@ -122,26 +127,18 @@ class Bench:
 def one_kill(bench: Bench, name: str, processes: int, whole_s: float, rng: random.Random) -> Kill:
     """Kill a training once or twice, let it end, and compare it with the run that nobody disturbed."""
     rank = rng.choice([None, *range(processes)]) if processes > 1 else None
-    after_s, again = whole_s * rng.uniform(0.15, 0.95), rng.random() < 0.5
-    bench.kill(name, processes, after_s, rank)
+    after_s, twice, again = whole_s * rng.uniform(0.15, 0.95), rng.random() < 0.5, ""
+    killed = bench.kill(name, processes, after_s, rank)
     run = Run(bench.folder / name)
     rows = run.metrics() if run.exists() else []
     steps = run.saved_steps() if run.exists() else []
-    if again:
-        bench.kill(name, processes, whole_s * rng.uniform(0.2, 0.6), rank)
+    if twice:
+        again = bench.kill(name, processes, whole_s * rng.uniform(0.2, 0.6), rank)
     bench.finish(name, processes)
     ours, theirs = bench.weights(name), bench.weights(f"whole-{processes}")
     same = ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
     doing = f"step {rows[-1]['step']}" if rows else "starting"
-    return Kill(
-        processes,
-        "all" if rank is None else f"rank {rank}",
-        round(after_s, 2),
-        doing,
-        max(steps, default=0),
-        again,
-        same,
-    )
+    return Kill(processes, killed, round(after_s, 2), doing, max(steps, default=0), again, same)
 
 
 def table(kills: Sequence[Kill], about: dict[str, object]) -> str:
@@ -159,7 +156,7 @@ def table(kills: Sequence[Kill], about: dict[str, object]) -> str:
     ]
     for kill in kills:
         cells = (kill.processes, kill.killed, f"{kill.after_s:.1f} s", kill.doing, f"step {kill.resumed}")
-        said = [str(cell) for cell in (*cells, "yes" if kill.again else "", "yes" if kill.same else "NO")]
+        said = [str(cell) for cell in (*cells, kill.again, "yes" if kill.same else "NO")]
         lines.append(f"| {' | '.join(said)} |")
     return "\n".join(lines) + "\n"
 

@@ -23,7 +23,8 @@ from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feed import Feed
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 
 RECIPES = {"albef": "albef", "no masks": "ablations/softmask/focal-mmda", "softmask++": "softmaskpp"}

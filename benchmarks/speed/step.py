@@ -41,7 +41,8 @@ from vlzoo.files import write_text
 from vlzoo.models.assemble import SPECIAL, System, build_system
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feed import Feed
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.weights.albef_names import Layout, is_repeated, place
 

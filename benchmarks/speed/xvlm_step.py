@@ -31,7 +31,8 @@ from vlzoo.models.assemble import SPECIAL, System, build_system
 from vlzoo.runs.checkpoint import load_into
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feed import Feed
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 
 ENCODERS = {"vit": XvlmSizes(), "swin": XvlmSizes(encoder="swin", pixels=224)}

@@ -121,7 +121,9 @@ def trained(place):
     """Every tiny recipe, and tasks of the first, trained by one process and by two."""
     own = {name: f"{place.folder / name}.yaml" for name in ("xvlm", "summed")}
     jobs = [place.words(f"pretrain {own.get(name, name)}", name) for name in RECIPES]
-    jobs += [place.words(f"finetune {task} --from albef-tiny", "") for task in TASKS]
+    # Validated, too: the process that leads measures while the others wait.
+    measured = "--set validation={every:0.2}"
+    jobs += [place.words(f"finetune {task} --from albef-tiny {measured}", "") for task in TASKS]
     for folder, several in {"one": False, "two": True}.items():
         place.train(jobs, folder, several=several)
     return place
@@ -232,6 +234,14 @@ def test_mistakes_are_told_once(place):
     _, err = process.communicate(timeout=120)
     assert err.count("a batch of 1 can't be cut for 2 processes") == 1, err
     assert not (place.folder / "small").exists()
+
+
+def test_what_data_lack_is_told_once(place):
+    words = place.words("pretrain albef-tiny", "lacking")
+    process = place.start([*words, "--set", "data={part: mixture, file: scenes-half-images}"])
+    _, err = process.communicate(timeout=120)
+    assert len([line for line in err.splitlines() if line.startswith("vlzoo: ")]) == 1, err
+    assert process.returncode != 0 and not (place.folder / "lacking").exists()
 
 
 def test_alone_nothing_is_distributed(monkeypatch):

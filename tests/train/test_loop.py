@@ -20,8 +20,9 @@ from vlzoo.objectives.mlm import MLM
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.train.feed import Feed
 from vlzoo.train.finite import FiniteLosses
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.types import Loss
 

@@ -16,7 +16,8 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feed import Feed
+from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.train.validation import Validator
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vlzoo.cli.complete import RECIPES, TASKS
-from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
+from vlzoo.cli.train_options import TrainOptions, one_voice, train_checked, train_options
 
 
 @click.command("finetune")
@@ -31,5 +31,6 @@ def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
     from vlzoo.runs.run import Run
 
     given, run = TrainOptions(start=start, **options), Run(start)
-    checked = task_recipe(task, run.checked().tree, recipe=recipe, sets=given.sets, extra=given.extra)
-    train_checked(checked, given.out or run.finetuned(task).folder, given)
+    with one_voice():
+        checked = task_recipe(task, run.checked().tree, recipe=recipe, sets=given.sets, extra=given.extra)
+        train_checked(checked, given.out or run.finetuned(task).folder, given)

@@ -13,7 +13,6 @@ from vlzoo import __version__
 from vlzoo.cli.output import outlets
 from vlzoo.door.plugins import door
 from vlzoo.errors import VlzooError, did_you_mean
-from vlzoo.processes import here
 from vlzoo.screen import takes_escapes
 from vlzoo.signals import answered, interrupt
 
@@ -147,14 +146,12 @@ def run(argv: list[str] | None = None) -> int:
             result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VlzooError as error:
-        # Not in the middle of a line that somebody writes; and of several processes one speaks for all.
-        if "_VLZOO_COMPLETE" not in os.environ and here().leads:
+        if "_VLZOO_COMPLETE" not in os.environ:  # in the middle of a line that somebody writes
             click.echo(f"vlzoo: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        if here().leads:
-            click.echo("vlzoo: interrupted", err=True)
+        click.echo("vlzoo: interrupted", err=True)
         return 130

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vlzoo.cli.complete import RECIPES
-from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
+from vlzoo.cli.train_options import TrainOptions, one_voice, train_checked, train_options
 
 
 @click.command("pretrain")
@@ -24,4 +24,5 @@ def command(recipe: str, out: Path, **options: Any) -> None:
     from vlzoo.config.check import load
 
     given = TrainOptions(out, **options)
-    train_checked(load(recipe, sets=given.sets, extra=given.extra), out, given)
+    with one_voice():
+        train_checked(load(recipe, sets=given.sets, extra=given.extra), out, given)

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from vlzoo.files import write_text
 from vlzoo.processes import Share
 
 BEAT_S = 1.0
@@ -101,14 +100,17 @@ class Pulse:
         return [found for rank in range(self.share.of) if rank != self.share.number and (found := self._read(rank))]
 
     def gone(self) -> str:
-        """Who is gone, looked for over some seconds; where nobody is found, what all of them did last."""
+        """Who is gone, looked for over some seconds; empty where nobody is found."""
         until = time.time() + FOUND_S
         while time.time() < until:
-            lost = [each for each in self.others() if (each.doing == "ended" and each.why) or not _is_alive(each)]
-            if lost:
-                return "; ".join(f"{each} is gone{f': {each.why}' * bool(each.why)}" for each in lost)
+            if said := self._lost():
+                return said
             time.sleep(BEAT_S / 4)
-        return "; ".join(f"{each}: {each.doing}" for each in self.others())
+        return ""
+
+    def _lost(self) -> str:
+        lost = [each for each in self.others() if (each.doing == "ended" and each.why) or not _is_alive(each)]
+        return "; ".join(f"{each} is gone{f': {each.why}' * bool(each.why)}" for each in lost)
 
     def hung(self) -> str:
         """Who keeps the others waiting for longer than patience allows; empty where nobody does."""
@@ -120,7 +122,16 @@ class Pulse:
                 said.append(f"{each} has given no sign of life for {now - each.beat:.0f} s")
             elif self._waits_for(each, now):
                 said.append(f"{each} has been {each.doing} for {now - each.since:.0f} s")
-        return "; ".join(said)
+        return "; ".join(said) or self._stuck(now)
+
+    def _stuck(self, now: float) -> str:
+        """That all have been in one step for too long: an exchange that will not end."""
+        signs = [self.sign, *self.others()]
+        least = min(now - each.since for each in signs)
+        alike = len(signs) == self.share.of > 1 and {(each.doing, each.step) for each in signs} == {
+            ("step", self.sign.step)
+        }
+        return f"all processes have been in step {self.sign.step} for {least:.0f} s" * (alike and least > self.patience)
 
     def _waits_for(self, other: Sign, now: float) -> bool:
         """Whether this process makes a step, and another is busy with something else for too long."""
@@ -129,18 +140,25 @@ class Pulse:
         return both and mine.doing == "step" and other.doing not in ("step", "waiting", "measuring")
 
     def _beat(self) -> None:
+        lost_since = float("inf")
         while not self._over.wait(BEAT_S):
             self.sign = replace(self.sign, beat=time.time())
             self._write()
-            if said := self.hung():
+            # An exchange with who is gone fails at once on the host, and may never end on a device.
+            lost = self._lost()
+            lost_since = min(lost_since, time.time()) if lost else float("inf")
+            if said := self.hung() or lost * (time.time() - lost_since > 2 * FOUND_S):
                 self.end(said)
                 return
 
     def _write(self) -> None:
-        if not self.folder.is_dir():  # the run was taken back, and nothing of it is to be left
-            return
-        with suppress(OSError):  # a full disk stops no training; the others' patience decides
-            write_text(self._file(self.share.number), json.dumps(asdict(replace(self.sign, beat=time.time()))))
+        file, text = self._file(self.share.number), json.dumps(asdict(replace(self.sign, beat=time.time())))
+        # Where the folder is gone the run was taken back, and nothing of it is to be left: it is not made again. A full
+        # disk stops no training; the others' patience decides.
+        with suppress(OSError):
+            fresh = file.with_suffix(".tmp")
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(file)
 
     def _read(self, rank: int) -> Sign | None:
         try:

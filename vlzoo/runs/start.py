@@ -64,8 +64,9 @@ NOTHING_SAVED = "the run that was there ended before its first checkpoint; it is
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing but, perhaps, the lock of who asks."""
-    return folder.is_dir() and all(each.name == LOCK for each in folder.iterdir())
+    """Whether a folder holds nothing but, perhaps, the lock of who asks, and signs of life of who is gone."""
+    left = {LOCK, Run(folder).processes.name}
+    return folder.is_dir() and all(each.name in left for each in folder.iterdir())
 
 
 def unsaved(run: Run) -> bool:

@@ -16,7 +16,7 @@ from vlzoo.batch import Batch, Text, View
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.offers import Contrast
-from vlzoo.step.columns import Columns, columns_of
+from vlzoo.step.columns import Columns
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memo import Memo
 from vlzoo.step.negatives import Negatives, Similarity
@@ -62,8 +62,10 @@ class Step:
         plan: what the objectives asked for, and lend.
         alpha: the weight of the teacher's soft targets at this step.
         host: the batch before it was moved: what is drawn and counted of it waits for no device; None: `batch`.
+        columns: the rows of all processes that make this step together; None: this one alone makes it.
 
     Attributes:
+        columns: the rows of all processes, of which this one's are some.
         texts: text views by name: those of the batch, and those with masked words that were planned and that the batch
             does not hold yet.
     """
@@ -78,9 +80,11 @@ class Step:
         plan: Plan | None = None,
         alpha: float = 0.0,
         host: Batch | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self.batch, self.host, self.model, self.alpha = batch, host or batch, model, alpha
         self.draws, self.plan = draws or Draws(), plan or Plan()
+        self.columns = columns or Columns(len(batch))
         self._teacher, grad = teacher, torch.is_grad_enabled()
         self._once, self._by_student, self._by_teacher = Memo(grad), Memo(grad), Memo(grad=False)
         self._host_texts = dict(self.host.texts) | self._masked_texts()
@@ -111,11 +115,6 @@ class Step:
         if self._teacher is None:
             return None
         return Passes(self, self._by_teacher, self._teacher.model, teacher=self._teacher)
-
-    @property
-    def columns(self) -> Columns:
-        """The rows of all processes, of which this one's are some."""
-        return self._once("columns", lambda: columns_of(len(self), self.batch.key.device))
 
     @property
     def similarity(self) -> Similarity:

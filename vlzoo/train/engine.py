@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,6 +29,8 @@ from vlzoo.types import Losses
 
 Forward = Callable[..., Losses]
 """As `System.forward`: a step and names of objectives to losses."""
+MEETING = timedelta(minutes=10)
+"""How long processes look for each other."""
 GO_ON = "start all processes again with --resume: as many as there are now"
 LONG = timedelta(days=30)
 """How long the others wait for the process that leads; who hangs, `vlzoo.runs.pulse` tells long before."""
@@ -68,13 +72,20 @@ class Engine:
     def wait(self) -> None:
         """Until all processes are here."""
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Within it another process's end is no surprise.
+    def agree_on_step(self, step: int) -> None:
+        """Refuse to begin where processes stand at different steps.
 
         Raises:
-            TrainingError: another has ended, before they were together; it has said why.
+            TrainingError: names the steps.
         """
+
+    def explained(self, error: BaseException) -> BaseException:
+        """An error as a user is told it: that another process does not answer says which, and what it said last."""
+        return error
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Within it errors are told by one process, and what another alone knows by that one."""
         yield
 
     def does(self, what: str, step: int) -> None:
@@ -82,14 +93,11 @@ class Engine:
 
     @contextmanager
     def together(self, folder: Path, patience: float) -> Iterator[None]:
-        """Within it the processes watch each other.
+        """Within it the processes watch each other; after it they have all come to its end.
 
         Args:
             folder: where they give signs of life.
             patience: seconds for which one may keep the others waiting.
-
-        Raises:
-            TrainingError: another is gone; says which, and what it did last.
         """
         yield
 
@@ -114,20 +122,23 @@ class Several(Engine):
     """
 
     def __init__(self, device: torch.device | None, share: Share) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedType
         from accelerate.utils import DistributedDataParallelKwargs
 
         if not dist.is_initialized():
-            dist.init_process_group(store=_meeting_place(share), rank=share.number, world_size=share.of, timeout=LONG)
+            dist.init_process_group(store=meet(share), rank=share.number, world_size=share.of, timeout=LONG)
             atexit.register(_leave)
         # An update on one stream may leave out heads that another reads. Queues are the same everywhere.
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
-        # Said in any case: without a GPU, and not told so, accelerate takes several processes for one.
+        # Said in any case: without a GPU, and not told so, accelerate takes several processes for one. How precisely is
+        # computed the recipe says, and not the user's file of `accelerate config`.
         on_host = (device or default_device()).type == "cpu"
-        self.accelerator = Accelerator(cpu=on_host, kwargs_handlers=handlers)
-        if self.accelerator.num_processes != share.of:
-            what = f"{share.of} processes were started, and accelerate sees {self.accelerator.num_processes}"
-            raise TrainingError(what, fix="start them by torchrun")
+        plain: Any = {"mixed_precision": "no", "dynamo_backend": "no"}
+        self.accelerator = Accelerator(cpu=on_host, kwargs_handlers=handlers, **plain)
+        kind, seen = self.accelerator.distributed_type, self.accelerator.num_processes
+        if kind not in (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU) or seen != share.of:
+            what = f"{share.of} processes were started, and accelerate makes of them {seen} of kind {kind.value}"
+            raise TrainingError(what, fix="start them by torchrun, without FSDP or DeepSpeed")
         super().__init__(self.accelerator.device)
         self.share, self._wrapped = share, cast(Any, None)
         self._pulse: Pulse | None = None
@@ -165,19 +176,37 @@ class Several(Engine):
         """As `Engine.wait`."""
         dist.barrier(group=self._hosts)
 
+    def agree_on_step(self, step: int) -> None:
+        """As `Engine.agree_on_step`."""
+        steps = [torch.zeros((), dtype=torch.long) for _ in range(self.share.of)]
+        dist.all_gather(steps, torch.tensor(step), group=self._hosts)
+        if len({int(each) for each in steps}) > 1:
+            said = ", ".join(f"process {rank} at {int(each)}" for rank, each in enumerate(steps))
+            fix = "do all of them see the same run folder? start them again when they do"
+            raise TrainingError(f"the processes stand at different steps: {said}", fix=fix)
+
+    def explained(self, error: BaseException) -> BaseException:
+        """As `Engine.explained`."""
+        if not is_lost(error):
+            return error
+        said = self._pulse.gone() if self._pulse is not None else ""
+        return TrainingError(said or f"another process does not answer: {first_line(error)}", fix=GO_ON)
+
     @contextmanager
     def answering(self) -> Iterator[None]:
         """As `Engine.answering`."""
         try:
             yield
-        except RuntimeError as error:
-            if not is_lost(error):
+        except (RuntimeError, VlzooError) as error:
+            told = self.explained(error)
+            alone = self._pulse is not None or told is error
+            if (
+                alone and not self.share.leads
+            ):  # what only this process knows; the command tells what the leading one says
+                print(f"vlzoo: process {self.share.number}: {told}", file=sys.stderr, flush=True)
+            if told is error:
                 raise
-            raise TrainingError("another process has ended", fix=GO_ON) from error
-        except VlzooError as error:
-            if not self.share.leads:  # what only this process knows; what the leading one says, the command says
-                print(f"vlzoo: process {self.share.number}: {error}", file=sys.stderr, flush=True)
-            raise
+            raise told from error
 
     def does(self, what: str, step: int) -> None:
         """As `Engine.does`."""
@@ -187,17 +216,10 @@ class Several(Engine):
     @contextmanager
     def together(self, folder: Path, patience: float) -> Iterator[None]:
         """As `Engine.together`."""
-        with self.first():
-            if self.share.leads:
-                rmtree(folder, ignore_errors=True)  # of processes that were killed
         with Pulse(folder, self.share, patience=patience) as self._pulse:
-            try:
-                yield
-                self.wait()
-            except RuntimeError as error:
-                if not is_lost(error):
-                    raise
-                raise TrainingError(self._pulse.gone(), fix=GO_ON) from error
+            yield
+            self.does("waiting", self._pulse.sign.step)
+            self.wait()
         self.wait()  # the last signs are written
         if self.share.leads:
             rmtree(folder, ignore_errors=True)
@@ -210,7 +232,8 @@ def make_engine(device: torch.device | None) -> Engine:
         device: where to train; None: a GPU where there is one.
 
     Raises:
-        TrainingError: one GPU is named for several processes.
+        TrainingError: one GPU is named for several processes, there are fewer GPUs than processes here, or they do not
+            find each other.
     """
     share = here()
     if share.of == 1:
@@ -218,27 +241,53 @@ def make_engine(device: torch.device | None) -> Engine:
     if device is not None and device.index is not None:
         what = f"--device {device} names one GPU, and {share.of} processes were started"
         raise TrainingError(what, fix=f"write --device {device.type}: each process takes its own")
-    return Several(device, share)
+    local, there = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if (device or default_device()).type == "cuda" and local > there:
+        raise TrainingError(f"{local} processes for {there} GPUs of this machine", fix=f"--nproc-per-node {there}")
+    try:
+        return Several(device, share)
+    except dist.DistError as error:
+        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=GO_ON) from error
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error says that another process does not answer any more."""
-    said = str(error)
-    kinds = (dist.DistError, dist.DistBackendError, dist.DistNetworkError)
-    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and "gloo" in said.lower())
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
 
 
-def _meeting_place(share: Share) -> dist.Store:
-    """Where the processes find each other, as torchrun's environment says: each time it starts them anew, another.
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
-    torch's own rendezvous looks at the same place again, where those who are gone have left their addresses.
+
+def meet(share: Share) -> dist.Store:
+    """A place for the processes of this start alone, which the leading one names to each that asks.
+
+    torch's own rendezvous looks where it looked before, and where those who are gone have left their addresses; how
+    often torchrun has started them each machine counts by itself.
+
+    Raises:
+        torch.distributed.DistError: somebody did not come in time.
     """
     told = os.environ
     held = told.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    place = dist.TCPStore(
-        told["MASTER_ADDR"], int(told["MASTER_PORT"]), share.of, is_master=share.leads and not held, timeout=LONG
-    )
-    return dist.PrefixStore(f"vlzoo {told.get('TORCHELASTIC_RESTART_COUNT', '0')} {share.of}", place)
+    address, port = told["MASTER_ADDR"], int(told["MASTER_PORT"])
+    store = dist.TCPStore(address, port, share.of, is_master=share.leads and not held, timeout=MEETING)
+    if not share.leads:
+        question = f"vlzoo/ask/{store.add('vlzoo/asked', 1)}"
+        place = store.get(question).decode()
+        store.set(f"{place}/{share.number}", "here")
+        return dist.PrefixStore(place, store)
+    place, answered, until = f"vlzoo/{uuid.uuid4().hex}", 0, time.monotonic() + MEETING.total_seconds()
+    while missing := [rank for rank in range(1, share.of) if not store.check([f"{place}/{rank}"])]:
+        asked = store.add("vlzoo/asked", 0)
+        for number in range(answered + 1, asked + 1):
+            store.compare_set(f"vlzoo/ask/{number}", "", place)  # those of earlier starts, too: nobody reads them
+        answered = asked
+        if time.monotonic() > until:
+            raise dist.DistStoreError(f"process {missing[0]} did not come in {MEETING.total_seconds():.0f} s")
+        time.sleep(0.05)
+    return dist.PrefixStore(place, store)
 
 
 def _leave() -> None:

@@ -25,7 +25,8 @@ from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.feed import Feed
+from vlzoo.train.loop import Trainer
 from vlzoo.train.streams import batch_sizes, chances, drawn_streams, stream_seed
 
 
@@ -133,7 +134,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     known, feeds = trainer.system.named_objectives(), []
     for stream, source, whole in zip(recipe.all_streams, data.sources, data.rows, strict=True):
         rows = whole.cut(share)
-        reader = make_reader(run, recipe, stream, source, rows)
+        reader = make_reader(run, recipe, stream, source, rows, share)
         reader.input = trainer.system.model.image_encoder.input
         check_pictures(reader.augmentation, trainer.system.model.image_encoder)
         check_reach(rows, data.tokenizer.max_length, trainer.system.model)
@@ -159,12 +160,13 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     return feeds
 
 
-def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any, rows: Rows) -> Reader:
+def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any, rows: Rows, processes: Share) -> Reader:
     """What reads and augments a stream's samples in the data workers."""
     ref = stream.augment or recipe.augment.train
     augmentation: Augmentation = registry().build("augmentation", ref.part, **ref.options)
     share = float(getattr(source, "allowed_faults", 0.01))
-    tolerance = Tolerance(len(source), share, recipe.train.workers, str(run.unreadable))
+    workers = max(1, recipe.train.workers) * processes.of
+    tolerance = Tolerance(len(source), share, workers, str(run.unreadable))
     return Reader(source, augmentation, rows, stream_seed(recipe, stream.name), tolerance)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.engine import Engine, make_engine
+from vlzoo.train.feed import Feed
 from vlzoo.train.feeds import (
     Data,
     check_batches,
@@ -41,7 +43,7 @@ from vlzoo.train.feeds import (
     region_width,
     rows_of,
 )
-from vlzoo.train.loop import Feed, Trainer
+from vlzoo.train.loop import Trainer
 from vlzoo.train.memory import no_memory, out_of_memory
 from vlzoo.train.schedule import length_of
 from vlzoo.train.streams import samples_a_step, steps_an_epoch
@@ -96,16 +98,15 @@ def train(job: Job) -> Run:
 def train_with(engine: Engine, job: Job) -> Run:
     """As `train`, by an engine."""
     recipe = job.checked.recipe
-    if not engine.share.leads:
-        job = replace(job, say=lambda _: None)
-    with engine.first():  # what is read for the first time leaves a cache behind
+    job = job if engine.share.leads else replace(job, say=lambda _: None)
+    with engine.first():  # what is read at first leaves a cache behind, and mistakes are told once
         sources = open_sources(recipe, job.root)
+        rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
         check_batches(recipe, sources, engine.share)
-    rows = [rows_of(recipe, stream) for stream in recipe.all_streams]
-    check_sides(recipe, sources, rows)
-    check_inputs(recipe, sources)
-    for each in rows:
-        each.open(data_root(job.root), region_width(recipe))
+        check_sides(recipe, sources, rows)
+        check_inputs(recipe, sources)
+        for each in rows:
+            each.open(data_root(job.root), region_width(recipe))
     if job.overwrite or not Run(job.out).checkpoints():
         find_starts(recipe.start)
     if recipe.validation is not None and job.measure is None:
@@ -126,6 +127,7 @@ def begin(job: Job, engine: Engine) -> tuple[Run, Callable[[], None]]:
     if not engine.share.leads:
         return Follower(job.out), lambda: None
     empty = is_empty(job.out)
+    rmtree(Run(job.out).processes, ignore_errors=True)  # of processes that were killed
     run = start_run(job.out, job.checked, resume=job.resume, overwrite=job.overwrite, say=job.say)
     return run, run.remove if empty else run.clear if not job.resume else lambda: None
 
@@ -151,6 +153,7 @@ def train_into(
             texts = texts_of(sources, rows)
             data = Data(sources, rows, kept_tokenizer(run, recipe, texts, job.start), kept_task(run, recipe, sources))
         trainer = make_trainer(job, run, data, engine)
+        engine.agree_on_step(trainer.step)
         run.rewind(trainer.step)
         parameters = sum(p.numel() for p in trainer.system.parameters())
         run.note(
@@ -163,10 +166,12 @@ def train_into(
         run.watch("start", {"steps": trainer.length.steps})
         trainer.fit(feeds)
     except BaseException as error:
+        # Before the run is taken back, and with it what other processes said last.
+        told = out_of_memory(error) if no_memory(error) else engine.explained(error)
         if trainer is None or trainer.step == 0:
             undo()
-        if no_memory(error):
-            raise out_of_memory(error) from error
+        if told is not error:
+            raise told from error
         raise
     finally:
         for feed in feeds:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,7 +14,6 @@ from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
-from vlzoo.interfaces import Objective
 from vlzoo.models.assemble import System
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
@@ -23,52 +21,15 @@ from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
 from vlzoo.signals import answered
-from vlzoo.step.plan import Plan
+from vlzoo.step.columns import columns_of
 from vlzoo.step.step import Step
 from vlzoo.train.engine import Engine
+from vlzoo.train.feed import Feed
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
-from vlzoo.types import Losses
-
-
-@dataclass
-class Feed:
-    """A stream at work: its batches, the objectives that read them, and what they asked for.
-
-    Attributes:
-        name: the stream's name.
-        batches: endless.
-        objectives: by name.
-        plan: gathered from its rows, objectives and augmentation.
-        probability: the chance that a step draws it; with `draw: one` in proportion to the others'.
-        batch: samples of one of its batches; None: as the recipe says.
-        alone: the recipe has no other stream: its figures, draws and faults need no name.
-    """
-
-    name: str
-    batches: Iterator[Batch]
-    objectives: Mapping[str, Objective]
-    plan: Plan
-    probability: float = 1.0
-    batch: int | None = None
-    alone: bool = True
-
-    @property
-    def label(self) -> str:
-        """The name beside its figures, draws and faults; empty where it is alone."""
-        return "" if self.alone else self.name
-
-    def close(self) -> None:
-        """End its data workers."""
-        if isinstance(self.batches, Generator):
-            self.batches.close()
-
-    def figures(self, losses: Losses) -> dict[str, Tensor]:
-        """What is logged of an update on it: of several streams under the stream's name, `pairs/itm`."""
-        return {f"{self.label}/{name}".lstrip("/"): value for name, value in losses.figures.items()}
 
 
 class Trainer:
@@ -141,19 +102,30 @@ class Trainer:
                 if self._due(self.recipe.train.save_every) or stop or pauses:
                     self.save()
                 if stop:
-                    raise KeyboardInterrupt(f"{stop}: saved at step {self.step}")
+                    self._end_together(stop)
 
     def _validate(self) -> None:
         """Measure the checkpoint of this step, if that is due and not done."""
         if self.validator is not None and self.validator.due(self.step):
-            self._measuring = True
-            if self._stop:  # asked for since the checkpoint was saved
-                raise KeyboardInterrupt(f"{self._stop}: saved at step {self.step}")
-            self.engine.does("measuring" if self.engine.share.leads else "waiting", self.step)
-            if self.engine.share.leads:
-                self.validator.validate(self.step)
-            self.engine.wait()
+            leads = self.engine.share.leads
+            if stop := self.engine.agree(self._stop):  # asked for since the checkpoint was saved
+                self._end_together(stop)
+            self.engine.does("measuring" if leads else "waiting", self.step)
+            try:
+                self._measuring = leads
+                if leads:
+                    self.validator.validate(self.step)
+            except KeyboardInterrupt:
+                if not self._stop:
+                    raise  # else the others must hear of it first
             self._measuring = False
+            if stop := self.engine.agree(self._stop):
+                self._end_together(stop)
+
+    def _end_together(self, stop: str) -> None:
+        self.engine.does("waiting", self.step)
+        self.engine.wait()  # who ended while the leading process saves would have it killed by torchrun
+        raise KeyboardInterrupt(f"{stop}: saved at step {self.step}")
 
     def update(self, feeds: list[Feed]) -> dict[str, Tensor]:
         """One training step: an update for each stream that is drawn, or with `update: sum` one for all of them.
@@ -220,6 +192,7 @@ class Trainer:
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             host=batch,
+            columns=columns_of(len(there), self.device),
         )
 
     def _due(self, every: int) -> bool:

@@ -13,6 +13,7 @@ from vlzoo_tcl.rows import TwoViews
 from vlzoo_tcl.triple import TCL
 
 from vlzoo.models.teacher import Teacher
+from vlzoo.step.columns import columns_of
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 
@@ -37,7 +38,8 @@ def measured(toy, rows: list[int]) -> dict[str, torch.Tensor]:
     TwoViews().plan(plan, "pair")
     plan.gather(made.named_objectives())
     batch = replace(batch, texts={"text": replace(text, **short)})
-    step = Step(batch, made.model, teacher=teacher, plan=plan, alpha=0.4)
+    columns = columns_of(len(batch), batch.key.device)
+    step = Step(batch, made.model, teacher=teacher, plan=plan, alpha=0.4, columns=columns)
     losses = made(step)
     losses.total.backward()
     itc.after_step(step)
