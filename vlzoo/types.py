@@ -233,7 +233,7 @@ class Losses:
         shown = self.weighed or self.by_name
         totals = {name: loss.total.detach() for name, loss in shown.items()}
         values = [(name, value) for loss in shown.values() for name, value in loss.parts.items()]
-        return {**totals, **{name: value.clone() for name, value in values}, **totals}  # a temperature goes on changing
+        return {**totals, **{name: value.clone() for name, value in values}}  # a temperature goes on changing
 
 
 @dataclass(frozen=True)

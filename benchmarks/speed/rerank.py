@@ -116,7 +116,7 @@ class Ours:
 
     def match(self, prepared: Any, text_PLD: Tensor, mask_PL: Tensor) -> Tensor:
         """Matching logits."""
-        return match_texts(self.model, self.matching.head, prepared, text_PLD, mask_PL)
+        return match_texts(self.model, self.matching.head, [prepared], text_PLD, mask_PL)
 
     def images(self, pictures: Any) -> Encoded:
         """Not asked for: features are given."""

@@ -23,6 +23,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
+from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
@@ -69,7 +70,8 @@ def side(name: str, sizes: Sizes, where: Where, folder: Path) -> Side:
     torch.manual_seed(0)
     recipe = recipe_named(name, sizes, where)
     system = build_system(recipe, vocab=sizes.vocab, special=SPECIAL | {"mask": MASK_ID}).to(where.device).train()
-    trainer = Trainer(recipe, Run(folder), system, Length(1_000, 1_000, sizes.batch), device=torch.device(where.device))
+    engine = Engine(torch.device(where.device))
+    trainer = Trainer(recipe, Run(folder), system, Length(1_000, 1_000, sizes.batch), engine=engine)
     ref = recipe.augment.train
     augmentation = registry().build("augmentation", ref.part, **ref.options)
     objectives = system.named_objectives()

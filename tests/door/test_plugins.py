@@ -101,7 +101,7 @@ def test_trace_shows_every_hook_call_on_standard_error(world):
     world.dist("vlzoo-trimmed", version="0.7")
     world.dist("vlzoo-watcher", WATCHER, version="0.5")
     done = world.python(
-        "-c", watching("start", "step"), VLZOO_TRACE="1", VLZOO_DISABLE_PLUGINS="gradcam,softmask,tcl,xvlm"
+        "-c", watching("start", "step"), VLZOO_TRACE="1", VLZOO_DISABLE_PLUGINS="gradcam,softmask,tcl,vlmixer,xvlm"
     )
     version = vlzoo.__version__
     assert done.stderr.splitlines() == [

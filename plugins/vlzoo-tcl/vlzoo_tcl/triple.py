@@ -63,8 +63,7 @@ class TCL(ITC):
         own_B, row_B = step.columns.own(global_BE.device), torch.arange(len(global_BE), device=global_BE.device)
         logit_BCK = self.logits(torch.einsum("be,cke->bck", global_BE, local_CKE)).float()
         # A row's positives share their negatives: -log softmax of one of them is a softplus, 0 where there are none.
-        real_BK = real_CK[own_B]  # as long as the longest of all processes
-        hidden_BCK = (~real_CK).repeat(len(row_B), 1, 1).index_put((row_B, own_B), torch.ones_like(real_BK))
+        hidden_BCK = (~real_CK).repeat(len(row_B), 1, 1).index_put((row_B, own_B), torch.ones_like(real_CK[own_B]))
         others_B = logit_BCK.masked_fill(hidden_BCK, float("-inf")).flatten(1).logsumexp(1)
-        loss_BK = F.softplus(others_B[:, None] - logit_BCK[row_B, own_B])
+        loss_BK, real_BK = F.softplus(others_B[:, None] - logit_BCK[row_B, own_B]), real_CK[own_B]
         return ((loss_BK * real_BK).sum(1) / real_BK.sum(1).clamp(min=1)).mean()
