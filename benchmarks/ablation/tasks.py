@@ -86,7 +86,8 @@ class Tuned:
             return
         for number in range(self.pools):
             part = OfPictures(source, number / self.pools, (number + 1) / self.pools)
-            yield measure_model(request, model, task, part, folder)
+            if len(part):
+                yield measure_model(request, model, task, part, folder)
 
 
 FIGURES: dict[str, Callable[[Tuned], Arrays]] = {

@@ -59,12 +59,14 @@ class Look:
         paper: its table.
         total: what the sum of `summed` is called; empty: they are not added up.
         beside: figures of which the paper's table has none.
+        against: row -> what it is compared with, in place of the baseline.
     """
 
     summed: tuple[str, ...]
     paper: Paper
     total: str = ""
-    beside: tuple[str, ...] = field(default=())
+    beside: tuple[str, ...] = ()
+    against: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -122,10 +124,12 @@ def _sizes(arrays: Arrays, look: Look) -> dict[str, dict[str, int]]:
 def _rows(rows: Mapping[str, Mapping[int, Arrays]], baseline: str, look: Look) -> Iterator[tuple[str, dict[str, Any]]]:
     paper = look.paper.figures()
     for name, runs in rows.items():
-        base = rows.get(baseline, {})
-        shared = sorted(runs.keys() & base.keys()) if name != baseline else []
+        against = look.against.get(name, baseline)
+        base = rows.get(against, {})
+        shared = sorted(runs.keys() & base.keys()) if name != against else []
         found = {figure: _compared(figure, runs, base, shared, look) for figure in look.figures}
-        yield name, {"seeds": sorted(runs), "paired_seeds": shared, "paper": paper.get(name, {}), "figures": found}
+        seeds = {"seeds": sorted(runs), "paired_seeds": shared, "against": against}
+        yield name, {**seeds, "paper": paper.get(name, {}), "figures": found}
 
 
 def _compared(

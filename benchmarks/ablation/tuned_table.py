@@ -89,16 +89,17 @@ def _verdict(setting: Mapping[str, Any], baseline: str, look: Look) -> Iterator[
         clear = [
             f"{n} {gap_text(gap)}" for n, gap in gaps.items() if gap["interval"] and excludes_zero(gap["interval"])
         ]
-        yield f"- {figure}: of {len(gaps)} rows, clearly other than `{baseline}`: {', '.join(clear) or 'none'}."
+        than = " (or what they are compared with)" if look.against else ""
+        yield f"- {figure}: of {len(gaps)} rows, clearly other than `{baseline}`{than}: {', '.join(clear) or 'none'}."
 
 
 def _ours(setting: Mapping[str, Any], look: Look) -> Iterator[str]:
     head = [cell for figure in look.figures for cell in _cells(figure, look)]
-    yield line(["row", "seeds", *head])
-    yield line(["---"] * (len(head) + 2))
+    yield line(["row", "seeds", "compared with", *head])
+    yield line(["---"] * (len(head) + 3))
     for name, row in setting["rows"].items():
         cells = [cell for figure in look.figures for cell in _values(row["figures"][figure], figure, look)]
-        yield line([name, str(len(row["seeds"])), *cells])
+        yield line([name, str(len(row["seeds"])), row["against"] if row["paired_seeds"] else "", *cells])
 
 
 def _cells(figure: str, look: Look) -> list[str]:

@@ -19,7 +19,13 @@ ROWS = {
     "paired": {"method": "VinVL-base"},
 }
 """Of the paper's settings COCO / COCO; its paired line is VinVL, on far more data. The other rows are ours."""
-LOOK = Look(("VQA", "NLVR2", "TR R@1", "IR R@1"), Paper("vlmixer/main", ROWS, COLUMNS))
+PARTS = ("without-contrast", "r-ctx-0", "k-1", "k-15")
+"""Rows that change one thing of VLMixer."""
+LOOK = Look(
+    ("VQA", "NLVR2", "TR R@1", "IR R@1"),
+    Paper("vlmixer/main", ROWS, COLUMNS),
+    against=dict.fromkeys(PARTS, "vlmixer"),
+)
 WORDS = Words(
     title="VLMixer: what can be learned from pictures and texts that never met",
     trained=(

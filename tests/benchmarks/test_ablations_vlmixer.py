@@ -167,6 +167,23 @@ def test_what_a_row_changes(part):
     }
 
 
+def test_a_part_of_vlmixer_is_compared_with_vlmixer(part, tmp_path):
+    """By hand: two pictures; VLMixer has both questions right, one patch a word none, VinVL-unpaired one."""
+    jobs = []
+    for row, right in {"vinvl-unpaired": [100.0, 0.0], "vlmixer": [100.0, 100.0], "k-1": [0.0, 0.0]}.items():
+        folder = tmp_path / row
+        folder.mkdir()
+        held = {f"{name}/value": np.array(right) for name in FIGURES}
+        np.savez(folder / "values.npz", **held, **{f"{name}/image": np.array(["a", "b"]) for name in FIGURES})
+        (folder / "result.json").write_text("{}", encoding="utf-8")
+        setting = part("settings").Setting("unpaired", {}, {})
+        jobs.append(part("plan").Job(setting, row, 0, "key", folder, "", None, "vinvl-unpaired"))
+    rows = part("tuned").summary(jobs, part("vlmixer").LOOK)["settings"]["unpaired"]["rows"]
+    gaps = {row: found["figures"]["VQA"].get("difference", {}).get("mean") for row, found in rows.items()}
+    assert gaps == {"vinvl-unpaired": None, "vlmixer": 50.0, "k-1": -100.0}
+    assert rows["k-1"]["against"] == "vlmixer" and rows["k-1"]["paper"] == {}
+
+
 def test_a_fitted_detector_is_a_setting_of_its_own(suite, part):
     """Weights that lie there are taken as they are: fitting takes minutes."""
     root = suite / "out" / "data" / "torchvision"
