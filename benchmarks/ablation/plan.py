@@ -23,8 +23,6 @@ XVLM_ROWS = ("full", "without-objects", "without-regions", "without-box", "witho
 """The rows of X-VLM's published ablation, and ours."""
 VLMIXER_ROWS = ("vinvl-unpaired", "vlmixer", "bert", "paired")
 """Those of VLMixer's table that say most: the baseline, the method, what is below both, what is above."""
-VLMIXER = "vlmixer-tiny"
-"""What the rows of VLMixer's table change."""
 WARMUP = 12
 """The learning rate rises over a twelfth of the run, as in albef-tiny."""
 SCENES = {
@@ -54,6 +52,7 @@ class Suite:
         tasks: what a run is fine-tuned for before it is measured; none: it is measured as it is.
         settings: the data it may be run on.
         pools: how many pools the test pictures of retrieval are divided into.
+        own: the recipe of which rows are changes, whatever the base.
     """
 
     folder: Path
@@ -66,6 +65,7 @@ class Suite:
     tasks: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("scenes", "mixture")
     pools: int = 1
+    own: str = ""
 
     @classmethod
     def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
@@ -84,8 +84,9 @@ class Suite:
     def vlmixer(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
         """The table of VLMixer: 900 updates, then three fine-tunings; TIME with one thread."""
         rows, tasks = folder or zoo_configs() / "ablations" / "vlmixer", ("retrieval", "vqa", "nlvr2")
-        sizes = (base or VLMIXER, samples or 57_600, None, on_base)
-        return cls(rows, *sizes, "vlmixer", VLMIXER_ROWS, tasks, ("unpaired",), pools=5)
+        own = "vlmixer-tiny"
+        sizes = (base or own, samples or 57_600, None, on_base)
+        return cls(rows, *sizes, "vlmixer", VLMIXER_ROWS, tasks, ("unpaired",), pools=5, own=own)
 
     @property
     def baseline(self) -> str:
@@ -215,10 +216,10 @@ def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str,
 
 
 def on_base(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
-    """What a row changes of `VLMIXER`, over the suite's base; so many updates in every row."""
+    """What a row changes of the suite's own recipe, over its base; so many steps of each stream in every row."""
     file = suite.folder / f"{row}.yaml"
     whole, base = load(str(file)).tree.data, load(suite.base).tree.data
-    data = merged(changed(whole, load(VLMIXER).tree.data), setting.changes)
+    data = merged(changed(whole, load(suite.own).tree.data), setting.changes)
     train = {**data.get("train", {}), **_train(_length(suite, base, data.get("streams", base["streams"])), seed)}
     about = f"{whole['about']}; {setting.name}, seed {seed}"
     return {**data, "extends": suite.base, "about": about, "train": {**train, "epochs": None}}
