@@ -54,7 +54,7 @@ class Setting:
         sizes: training samples of an epoch, by source.
         fingerprint: of everything read.
         root: the data root.
-        beside: what training reads beside `train`: name -> a data source.
+        beside: all that training reads, where that is more than `train`: name -> a data source.
         changes: of the recipe, that the data ask for.
     """
 
@@ -144,7 +144,11 @@ def _unpaired(scenes: Path, detector: str) -> Setting:
         images,
         {"scenes-test": {**seen, "split": "test"}},
         root=str(root),
-        beside={"captions": {**half, "file": "scenes-half-texts"}, "fine-tuning": {**seen, "split": "train"}},
+        beside={
+            "pictures": images,
+            "captions": {**half, "file": "scenes-half-texts"},
+            "pairs to fine-tune on": {**seen, "split": "train"},
+        },
         changes={"model": {"image_encoder": {"features": DETECTORS[detector]}}},
     )
 
@@ -170,6 +174,6 @@ def _known(setting: Setting) -> Setting:
     rest = {**setting.beside, **setting.domains}
     others = {name: open_source(PartRef.model_validate(dict(ref))) for name, ref in rest.items()}
     prints = [source.fingerprint() for source in (train, *others.values())]
-    sizes = dict(getattr(train, "counts", {setting.name: len(train)}))
-    sizes |= {name: len(others[name]) for name in setting.beside}
+    counts = dict(getattr(train, "counts", {setting.name: len(train)}))
+    sizes = {name: len(others[name]) for name in setting.beside} or counts
     return replace(setting, sizes=sizes, fingerprint=hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16])

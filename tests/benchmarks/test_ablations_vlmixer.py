@@ -89,7 +89,7 @@ def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
     # 40 scenes: 30 to train, 5 to test with 5 captions each, all of them in one pool or another.
     assert setting["samples"]["TR R@1"] == {"samples": 5, "images": 5}
     assert setting["samples"]["IR R@1"] == {"samples": 25, "images": 5}
-    assert setting["train"]["fine-tuning"] == 5 * 30
+    assert setting["train"]["pairs to fine-tune on"] == 5 * 30
     table = (suite / "results" / "ablation_vlmixer.md").read_text(encoding="utf-8")
     assert all(f"| {name} | 1 |" in table for name in ROWS) and "What it does not show" in table
 
@@ -101,7 +101,7 @@ def test_pictures_and_captions_are_of_two_halves_and_each_row_makes_two_updates(
         assert max(row.get("step", 0) for row in rows) == 2
     found = json.loads((suite / "results" / "ablation_vlmixer.json").read_text(encoding="utf-8"))
     train = found["settings"]["unpaired-annotations"]["train"]
-    assert train["scenes"] + train["captions"] // 5 == 30
+    assert train["pictures"] + train["captions"] // 5 == 30
 
 
 def test_the_same_command_does_nothing_again(suite, root):
