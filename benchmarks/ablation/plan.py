@@ -82,7 +82,7 @@ class Suite:
 
     @classmethod
     def vlmixer(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
-        """The table of VLMixer: 900 updates, then three fine-tunings; about 9 minutes with one thread."""
+        """The table of VLMixer: 900 updates, then three fine-tunings; about 10 minutes with one thread."""
         rows, tasks = folder or zoo_configs() / "ablations" / "vlmixer", ("retrieval", "vqa", "nlvr2")
         own = "vlmixer-tiny"
         sizes = (base or own, samples or 57_600, None, on_base)
