@@ -3,13 +3,17 @@
     python benchmarks/ablations.py --suite softmask [--rows none,softmask,focal,mmda,all | --rows every]
         [--seeds 0,1,2] [--settings scenes,mixture] [--samples N] [--processes 2] [--resume] [--report]
     python benchmarks/ablations.py --suite xvlm [--rows full,without-objects,...] [--seeds 0,1,2] [--samples N] ...
+    python benchmarks/ablations.py --suite vlmixer [--rows vinvl-unpaired,vlmixer,bert,paired | --rows every]
+        [--detector annotations,torchvision] ...
 
 Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_SUITE.json and .md. `softmask` measures
 retrieval on held-out pictures and where the words' maps lie. `xvlm` fine-tunes every run for retrieval, VQA, NLVR2
-and grounding on Scenes and measures these with their sum, beside the paper's rows. What is done is not done again:
-runs are kept under --out, keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume
-goes on; --report makes the table alone. Runs are ordered so that whatever is done first says most. The mixture needs
-the folder of real data (--data); Scenes are generated.
+and grounding on Scenes and measures these with their sum, beside the paper's rows. `vlmixer` pre-trains on pictures
+of one half of Scenes and captions of the other, fine-tunes every run for retrieval, VQA and NLVR2 and measures these,
+beside the paper's rows; each --detector makes its galleries once. What is done is not done again: runs are kept under
+--out, keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume goes on; --report
+makes the table alone. Runs are ordered so that whatever is done first says most. The mixture needs the folder of real
+data (--data); Scenes are generated.
 """
 
 from __future__ import annotations
@@ -21,19 +25,32 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ablation import figures, metasum, metasum_table, table
+from ablation import figures, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.plan import Job, Suite, plan
 from ablation.pool import Pool
-from ablation.settings import NAMES, make_settings
+from ablation.settings import DETECTORS, NAMES, make_settings
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SUITES = {"softmask": (figures.summary, table.markdown), "xvlm": (metasum.summary, metasum_table.markdown)}
-"""What makes a suite's figures of its runs, and its report of them."""
+SUITES = {
+    "softmask": (Suite.softmask, figures.summary, table.markdown),
+    "xvlm": (
+        Suite.xvlm,
+        partial(tuned.summary, look=xvlm.LOOK),
+        partial(tuned_table.markdown, look=xvlm.LOOK, words=xvlm.WORDS),
+    ),
+    "vlmixer": (
+        Suite.vlmixer,
+        partial(tuned.summary, look=vlmixer.LOOK),
+        partial(tuned_table.markdown, look=vlmixer.LOOK, words=vlmixer.WORDS),
+    ),
+}
+"""A suite; what makes figures of its runs, and a report of them."""
 IMAGES = 9000
 
 
@@ -44,14 +61,14 @@ def main() -> int:
     """
     given = _arguments()
     try:
-        make = {"softmask": Suite.softmask, "xvlm": Suite.xvlm}[given.suite]
-        suite = make(given.rows_folder, given.base, given.samples)
+        suite = SUITES[given.suite][0](given.rows_folder, given.base, given.samples)
         names = _named(given.settings or ",".join(suite.settings), NAMES, "settings")
         if left := set(names) - set(suite.settings):
             raise VlzooError(
                 f"--suite {suite.name} has no setting {min(left)!r}", fix=f"--settings {suite.settings[0]}"
             )
-        settings = make_settings(names, given.out, given.data, given.images)
+        detectors = _named(given.detector, list(DETECTORS), "detector")
+        settings = make_settings(names, given.out, given.data, given.images, detectors)
         rows = suite.rows(given.rows or ",".join(suite.first))
         jobs = plan(suite, rows, _numbers(given.seeds), settings, given.out)
         return _carry_out(given, suite, jobs)
@@ -67,7 +84,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--suite", choices=list(SUITES), default="softmask")
     parser.add_argument("--rows", help="names, or `every`; the baseline is always run")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--settings", help="scenes,mixture; of xvlm scenes alone")
+    parser.add_argument("--settings", help="of softmask scenes,mixture; of xvlm scenes; of vlmixer unpaired")
+    parser.add_argument(
+        "--detector",
+        default="annotations",
+        help="of vlmixer: annotations, torchvision, or both with a comma; annotations takes true boxes, torchvision "
+        "is fitted to Scenes first (5 minutes)",
+    )
     parser.add_argument("--samples", type=int, help="length of a run: pictures with captions")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of real data")
@@ -76,7 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped")
     parser.add_argument("--report", action="store_true", help="only rebuild the table from what is done")
     parser.add_argument("--rows-folder", type=Path, help="other rows; zoo_configs/ablations/SUITE")
-    parser.add_argument("--base", help="what the rows extend; softmaskpp-tiny, xvlm-tiny")
+    parser.add_argument("--base", help="what the rows extend; softmaskpp-tiny, xvlm-tiny, vlmixer-tiny")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
     return parser.parse_args()
 
@@ -119,7 +142,7 @@ def _carry_out(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> 
 
 
 def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> None:
-    summary, markdown = SUITES[suite.name]
+    _, summary, markdown = SUITES[suite.name]
     found = summary(jobs)
     if not found["runs"]:
         print("no run is done: no table", flush=True)
@@ -130,6 +153,7 @@ def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> Non
         "rows": str(given.rows_folder or f"zoo_configs/ablations/{suite.name}"),
         "samples": suite.samples,
         "k": suite.k,
+        "pools": suite.pools,
         "command": shlex.join(["python", "benchmarks/ablations.py", *sys.argv[1:]]),
         "machine": f"{os.cpu_count()} cores {platform.machine()}, {given.processes} runs at a time",
     }

@@ -23,8 +23,9 @@ def describe(job: Any) -> dict[str, Any]:
         "domains": {name: dict(ref) for name, ref in job.setting.domains.items()},
         "words": list(job.setting.words),
         "k": job.k,
+        "pools": job.pools,
         "tasks": list(job.tasks),
-        "root": str(Path(job.setting.train["root"]).parent),
+        "root": job.setting.root,
         "facts": {
             "setting": job.setting.name,
             "row": job.row,
@@ -43,7 +44,8 @@ def main(file: Path, parent: int) -> int:
     run, clock = folder / "run", folder / "trained.json"
     if not clock.is_file():
         resumed = ["--resume"] if Run(run).exists() else []
-        if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), "--out", str(run), *resumed]):
+        places = ["--out", str(run), "--data-root", job["root"]]
+        if code := vlzoo(["pretrain", str(folder / "recipe.yaml"), *places, *resumed]):
             return code
         write_text(clock, json.dumps({"seconds": time.perf_counter() - started, "resumed": bool(resumed)}))
     for task in job["tasks"]:
@@ -70,10 +72,10 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     import numpy as np
 
     from ablation.measure import retrieval, words
-    from ablation.tasks import figures_of
+    from ablation.tasks import Tuned
 
     if job["tasks"]:
-        arrays = figures_of(folder / "run", job["root"], job["k"])
+        arrays = Tuned(folder / "run", job["root"], job["k"], job["pools"]).figures(job["tasks"])
     else:
         arrays = retrieval(folder / "run", job["domains"], job["k"])
     if job["words"] and not job["tasks"]:

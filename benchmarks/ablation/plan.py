@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablation.settings import NAMES, Setting
+from ablation.settings import Setting
 from vlzoo.config.check import load
 from vlzoo.config.tree import read, written
 from vlzoo.errors import UnknownName, did_you_mean
@@ -21,6 +21,8 @@ FIRST = ("none", "softmask", "focal", "mmda", "all")
 """The rows of a first look: the baseline, each part alone, the whole."""
 XVLM_ROWS = ("full", "without-objects", "without-regions", "without-box", "without-all", "attention-pool")
 """The rows of X-VLM's published ablation, and ours."""
+VLMIXER_ROWS = ("vinvl-unpaired", "vlmixer", "bert", "paired")
+"""Those of VLMixer's table that say most: the baseline, the method, what is below both, what is above."""
 WARMUP = 12
 """The learning rate rises over a twelfth of the run, as in albef-tiny."""
 SCENES = {
@@ -31,6 +33,9 @@ SCENES = {
 }
 """What stands for a mixture at paper size."""
 
+Shorten = Callable[["Suite", str, int, Setting], dict[str, Any]]
+"""Of a suite, a row, a seed and a setting."""
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -40,34 +45,48 @@ class Suite:
         folder: holds a recipe for each row.
         base: what a row extends here, in place of what its file extends.
         samples: length of a run.
-        k: candidates that re-ranking looks at.
-        name: `softmask` or `xvlm`.
+        k: candidates that re-ranking looks at; None: every pair, of models without a contrast.
+        shorten: makes of a row's file the recipe of a run.
+        name: `softmask`, `xvlm` or `vlmixer`.
         first: the rows of a first look, in their order; the baseline is the first.
         tasks: what a run is fine-tuned for before it is measured; none: it is measured as it is.
         settings: the data it may be run on.
+        pools: how many pools the test pictures of retrieval are divided into.
+        own: the recipe of which rows are changes, whatever the base.
     """
 
     folder: Path
     base: str
     samples: int
-    k: int
+    k: int | None
+    shorten: Shorten
     name: str = "softmask"
     first: tuple[str, ...] = FIRST
     tasks: tuple[str, ...] = ()
-    settings: tuple[str, ...] = NAMES
+    settings: tuple[str, ...] = ("scenes", "mixture")
+    pools: int = 1
+    own: str = ""
 
     @classmethod
     def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
         """The ablation of SoftMask++: 450 updates; with measuring 3 to 4 minutes with one thread beside another run."""
         rows = folder or zoo_configs() / "ablations" / "softmask"
-        return cls(rows, base or "softmaskpp-tiny", samples or 28_800, 16)
+        return cls(rows, base or "softmaskpp-tiny", samples or 28_800, 16, tiny)
 
     @classmethod
     def xvlm(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
         """The ablation of X-VLM: 900 updates, then four fine-tunings; about 10 minutes with one thread."""
         rows = folder or zoo_configs() / "ablations" / "xvlm"
         tasks = ("retrieval", "vqa", "nlvr2", "grounding")
-        return cls(rows, base or "xvlm-tiny", samples or 57_600, 32, "xvlm", XVLM_ROWS, tasks, ("scenes",))
+        return cls(rows, base or "xvlm-tiny", samples or 57_600, 32, on_streams, "xvlm", XVLM_ROWS, tasks, ("scenes",))
+
+    @classmethod
+    def vlmixer(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
+        """The table of VLMixer: 900 updates, then three fine-tunings; about 10 minutes with one thread."""
+        rows, tasks = folder or zoo_configs() / "ablations" / "vlmixer", ("retrieval", "vqa", "nlvr2")
+        own = "vlmixer-tiny"
+        sizes = (base or own, samples or 57_600, None, on_base)
+        return cls(rows, *sizes, "vlmixer", VLMIXER_ROWS, tasks, ("unpaired",), pools=5, own=own)
 
     @property
     def baseline(self) -> str:
@@ -102,9 +121,10 @@ class Job:
         key: a hash of recipe, seed and data.
         folder: where everything of it lies.
         recipe: its recipe, as text.
-        k: candidates of re-ranking.
+        k: candidates of re-ranking; None: every pair, of models without a contrast.
         baseline: the row that it is compared with.
         tasks: what it is fine-tuned for.
+        pools: of the test pictures, for retrieval.
     """
 
     setting: Setting
@@ -113,9 +133,10 @@ class Job:
     key: str
     folder: Path
     recipe: str
-    k: int
+    k: int | None
     baseline: str = BASELINE
     tasks: tuple[str, ...] = ()
+    pools: int = 1
 
     @property
     def name(self) -> str:
@@ -140,23 +161,27 @@ def plan(suite: Suite, rows: Sequence[str], seeds: Sequence[int], settings: Sequ
 
 def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
     """One run, keyed by its resolved recipe, the data's fingerprint (not its place), and how it is measured."""
-    shorten = on_streams if suite.tasks else tiny
-    text, probe = written(shorten(suite, row, seed, setting)), out / "recipes" / f"{setting.name}-{row}-{seed}.yaml"
+    text, probe = (
+        written(suite.shorten(suite, row, seed, setting)),
+        out / "recipes" / f"{setting.name}-{row}-{seed}.yaml",
+    )
     write_text(probe, text)
     recipe = load(str(probe)).recipe.model_dump(mode="json")
     left_out = ("data", "about") if suite.tasks else ("data", "about", "finetune")
     facts = {name: value for name, value in recipe.items() if name not in left_out}
     if facts["streams"]:
         facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
-    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks], sort_keys=True)
+    pools = [suite.pools] if suite.pools > 1 else []
+    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *pools], sort_keys=True)
     key = hashlib.sha256(known.encode()).hexdigest()[:12]
     folder = out / setting.name / row / f"seed-{seed}-{key}"
-    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks)
+    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks, suite.pools)
 
 
-def _named(data: Mapping[str, Any]) -> list[str]:
-    """A stream's data without its place: the part, and the mixture's name."""
-    return [data["part"], Path(str(data.get("file", ""))).stem]
+def _named(data: Mapping[str, Any]) -> list[Any]:
+    """A stream's data without its place and split: the part, the mixture's name, and what else it says."""
+    rest = {name: value for name, value in data.items() if name not in ("part", "root", "file", "split")}
+    return [data["part"], Path(str(data.get("file", ""))).stem, *([rest] if rest else [])]
 
 
 def tiny(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
@@ -185,11 +210,51 @@ def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str,
     streams = [{**known[each["name"]], "data": _scenes(each["data"], setting)} for each in whole["streams"]]
     if part := data.get("model", {}).get("image_encoder", {}).get("part"):
         data["model"] = {**data["model"], "image_encoder": {**base["model"]["image_encoder"], "part": part}}
-    a_step = sum(stream.get("batch", base["train"]["batch"]) * stream.get("probability", 1.0) for stream in streams)
-    updates = suite.samples / base["train"]["batch"]
-    train = {**_train(round(updates * a_step), seed), "epochs": None, "epoch_of": "pairs"}
+    train = {**_train(_length(suite, base, streams), seed), "epochs": None, "epoch_of": "pairs"}
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
     return {**data, "extends": suite.base, "about": about, "streams": streams, "train": train}
+
+
+def on_base(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
+    """What a row changes of the suite's own recipe, over its base; so many steps of each stream in every row."""
+    file = suite.folder / f"{row}.yaml"
+    whole, base = load(str(file)).tree.data, load(suite.base).tree.data
+    data = merged(changed(whole, load(suite.own).tree.data), setting.changes)
+    train = {**data.get("train", {}), **_train(_length(suite, base, data.get("streams", base["streams"])), seed)}
+    about = f"{whole['about']}; {setting.name}, seed {seed}"
+    return {**data, "extends": suite.base, "about": about, "train": {**train, "epochs": None}}
+
+
+def _length(suite: Suite, base: Mapping[str, Any], streams: Sequence[Mapping[str, Any]]) -> int:
+    """Samples of a run with as many updates as `suite.samples` make in one stream."""
+    batch = base["train"]["batch"]
+    a_step = sum(stream.get("batch", batch) * stream.get("probability", 1.0) for stream in streams)
+    return round(suite.samples / batch * a_step)
+
+
+def changed(tree: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tree says otherwise than another; of another part everything.
+
+    >>> changed({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 1}, "d": 3})
+    {'a': {'c': 2}}
+    """
+    found = {}
+    for name, value in tree.items():
+        theirs = own.get(name)
+        if name in own and value == theirs:
+            continue
+        alike = isinstance(value, Mapping) and isinstance(theirs, Mapping) and value.get("part") == theirs.get("part")
+        found[name] = changed(value, theirs) if alike else value
+    return found
+
+
+def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree with changes written into it, key by key."""
+    both = dict(tree)
+    for name, value in changes.items():
+        deep = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)
+        both[name] = merged(both[name], value) if deep else value
+    return both
 
 
 def _scenes(data: Mapping[str, Any], setting: Setting) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""What the runs train and are measured on: generated Scenes alone, or a mixture of four unlike domains."""
+"""What the runs train and are measured on: generated Scenes, a mixture of four unlike domains, Scenes in two halves."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from vlzoo.cli.main import run as vlzoo
 from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import written
 from vlzoo.data.roots import open_source
-from vlzoo.errors import DataError
+from vlzoo.errors import DataError, VlzooError
 from vlzoo.files import write_text
 
-NAMES = ("scenes", "mixture")
+NAMES = ("scenes", "mixture", "unpaired")
 DOMAINS = {
     "openclipart": ("openclipart", {}),
     "emoji": ("emoji", {}),
@@ -27,6 +27,19 @@ WEIGHTS = {"scenes": 0.25}
 11,000); each of their captions once."""
 MEASURED = {"emoji": {"styles": "openmoji"}}
 """Options of measuring: in one drawing style every name has one picture."""
+ENCODER = (
+    "{part: timm, name: test_resnet, arguments: "
+    "{output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
+)
+"""Of known boxes, as the head of vlmixer-tiny has it: 96 numbers of a net that was never trained."""
+DETECTORS: dict[str, int] = {"annotations": 96, "torchvision": 128}
+"""What finds regions, and how many numbers a region has."""
+GALLERIES = {
+    "scenes-half": ("mixture", ("--set", "data.file=scenes-half-objects")),
+    "scenes-train": ("scenes-objects", ("--split", "train")),
+    "scenes-test": ("scenes-objects", ("--split", "test")),
+}
+"""Those that vlmixer-tiny and its fine-tunings read: name -> data, and its options."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,15 @@ class Setting:
     """Data to train and to measure on.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `NAMES`; of `unpaired` with the detector behind it.
         train: the recipe's `data`.
         domains: what is measured: name -> a data source in a held-out split.
         words: the domains whose word maps are measured; their folder has a `scenes.jsonl`.
-        sizes: training pairs of an epoch, by source.
+        sizes: training samples of an epoch, by source.
         fingerprint: of everything read.
+        root: the data root.
+        beside: all that training reads, where that is more than `train`: name -> a data source.
+        changes: of the recipe, that the data ask for.
     """
 
     name: str
@@ -48,24 +64,42 @@ class Setting:
     words: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+    root: str = ""
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_settings(names: tuple[str, ...], out: Path, data: Path, images: int) -> list[Setting]:
-    """The settings asked for; Scenes are generated where they are not there.
+def make_settings(
+    names: tuple[str, ...], out: Path, data: Path, images: int, detectors: tuple[str, ...] = ("annotations",)
+) -> list[Setting]:
+    """The settings asked for; Scenes and galleries are made where they are not there.
+
+    Args:
+        names: of `NAMES`.
+        out: what is made lies below it.
+        data: the folder of real data.
+        images: scenes to generate.
+        detectors: of `DETECTORS`: each makes a setting of `unpaired`.
 
     Raises:
         DataError: the mixture's real data is not at hand.
+        VlzooError: a gallery could not be made.
     """
     scenes = (out / "data" / "scenes").resolve()
     if not (scenes / "card.json").is_file():
         vlzoo(["data", "make", "scenes", "--images", str(images), "--seed", "0", "--out", str(scenes)])
-    made = {"scenes": lambda: _scenes(scenes), "mixture": lambda: _mixture(scenes, data.resolve(), out)}
-    return [_known(made[name]()) for name in names]
+    made = {
+        "scenes": lambda: [_scenes(scenes)],
+        "mixture": lambda: [_mixture(scenes, data.resolve(), out)],
+        "unpaired": lambda: [_unpaired(scenes, detector) for detector in detectors],
+    }
+    return [_known(setting) for name in names for setting in made[name]()]
 
 
 def _scenes(folder: Path) -> Setting:
     held = {f"scenes-{split}": {"part": "scenes", "root": str(folder), "split": split} for split in ("test", "val")}
-    return Setting("scenes", {"part": "scenes", "root": str(folder), "split": "train"}, held, words=tuple(held))
+    train = {"part": "scenes", "root": str(folder), "split": "train"}
+    return Setting("scenes", train, held, words=tuple(held), root=str(folder.parent))
 
 
 def _mixture(scenes: Path, data: Path, out: Path) -> Setting:
@@ -82,14 +116,64 @@ def _mixture(scenes: Path, data: Path, out: Path) -> Setting:
         held[name] = {**place, "split": "test", **MEASURED.get(name, {})}
     file = (out / "data" / "mixture.yaml").resolve()
     write_text(file, written({"name": "unlike", "about": "four unlike domains", "pairing": "pair", "parts": parts}))
-    return Setting("mixture", {"part": "mixture", "root": str(file.parent), "file": str(file)}, held)
+    return Setting(
+        "mixture", {"part": "mixture", "root": str(file.parent), "file": str(file)}, held, root=str(file.parent)
+    )
+
+
+def _unpaired(scenes: Path, detector: str) -> Setting:
+    """Pictures of one half with what a detector finds in them, captions of the other half; a data root of its own."""
+    root = scenes.parent / detector
+    root.mkdir(exist_ok=True)
+    if not (root / "scenes").exists():
+        (root / "scenes").symlink_to(scenes, target_is_directory=True)
+    given = _given(detector, root)
+    for name, (data, options) in GALLERIES.items():
+        _made(["detect", "--images", data, *options, *given, "--out", str(root / "galleries" / name)], root)
+    base = {"root": str(root)}
+    half = {"part": "mixture", **base}
+    images = {
+        "part": "detected",
+        **base,
+        "of": {**half, "file": "scenes-half-images"},
+        "gallery": "galleries/scenes-half",
+    }
+    seen = {"part": "detected", **base, "of": "scenes", "gallery": "galleries/scenes-{split}"}
+    return Setting(
+        f"unpaired-{detector}",
+        images,
+        {"scenes-test": {**seen, "split": "test"}},
+        root=str(root),
+        beside={
+            "pictures": images,
+            "captions": {**half, "file": "scenes-half-texts"},
+            "pairs to fine-tune on": {**seen, "split": "train"},
+        },
+        changes={"model": {"image_encoder": {"features": DETECTORS[detector]}}},
+    )
+
+
+def _given(detector: str, root: Path) -> list[str]:
+    """What the command line of a detector says; the one of torchvision is fitted to Scenes first."""
+    if detector == "annotations":
+        return ["--detector", detector, "--set", "detector.size=64", "--set", f"detector.encoder={ENCODER}"]
+    weights = root / "small.safetensors"
+    if not weights.is_file():
+        _made(["detect", "--train", "--images", "scenes-objects", "--split", "train", "--out", str(weights)], root)
+    return ["--detector", detector, "--set", f"detector.weights={weights}"]
+
+
+def _made(words: list[str], root: Path) -> None:
+    if code := vlzoo([*words, "--data-root", str(root)]):
+        raise VlzooError(f"`vlzoo {' '.join(words[:3])} ...` ended with exit code {code}", where=str(root))
 
 
 def _known(setting: Setting) -> Setting:
     """The setting with its sizes and its fingerprint."""
     train = open_source(PartRef.model_validate(dict(setting.train)))
-    held = [open_source(PartRef.model_validate(dict(ref))) for ref in setting.domains.values()]
-    prints = [source.fingerprint() for source in (train, *held)]
-    sizes = dict(getattr(train, "counts", {setting.name: len(train)}))
-    total = hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16]
-    return Setting(setting.name, setting.train, setting.domains, setting.words, sizes, total)
+    rest = {**setting.beside, **setting.domains}
+    others = {name: open_source(PartRef.model_validate(dict(ref))) for name, ref in rest.items()}
+    prints = [source.fingerprint() for source in (train, *others.values())]
+    counts = dict(getattr(train, "counts", {setting.name: len(train)}))
+    sizes = {name: len(others[name]) for name in setting.beside} or counts
+    return replace(setting, sizes=sizes, fingerprint=hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16])

@@ -1,10 +1,12 @@
-"""What is measured of a run fine-tuned for X-VLM's tasks: a value and a picture for every sample of each figure.
+"""What is measured of a fine-tuned run: a value and a picture for every sample of each figure.
 
 Values are in percent, so that a figure is the mean of its values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +14,97 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablation.boxes import boxes_of, by_fixed_box, by_random_object, fixed_box
-from vlzoo.bench.request import Request
+from vlzoo.bench.request import Request, opened, source_of
 from vlzoo.bench.retrieval.matrices import Captions, matrices
-from vlzoo.bench.run import Measured, measure
+from vlzoo.bench.run import Measured, measure, measure_model
 from vlzoo.config.schema import PartRef
+from vlzoo.data.derived import OfPictures
 from vlzoo.data.roots import open_source
 from vlzoo.metrics.recall import recall
+from vlzoo.runs.run import Run
 
 Arrays = dict[str, NDArray[Any]]
-SUMMED = ("TR R@1", "IR R@1", "VQA", "NLVR2", "grounding")
-"""The figures whose sum is the Meta-Sum."""
-BESIDE = ("Grad-CAM", "fixed box", "random object")
-"""Grounding by the map of the matching score, of the run fine-tuned for retrieval; by boxes that look at nothing."""
 ROUNDING = 0.01
 """Official scores of questions are rounded to so much."""
 
 
-def figures_of(run: Path, root: str, k: int) -> Arrays:
-    """`FIGURE/value` and `FIGURE/image` of every sample of Scenes' test split, for `SUMMED` and `BESIDE`.
+@dataclass(frozen=True)
+class Tuned:
+    """A run that was fine-tuned for tasks.
 
-    Args:
+    Attributes:
         run: pre-trained, with what was fine-tuned inside it.
         root: the data root.
-        k: candidates that re-ranking looks at.
+        k: candidates that re-ranking looks at; None: every pair, of models without a contrast.
+        pools: how many pools the test pictures of retrieval are divided into, each searched by itself.
     """
-    found = _retrieval(_measured("retrieval", run, root, {"k": k}))
-    found |= _values("VQA", _measured("vqa", run, root))
-    found |= _values("NLVR2", _measured("nlvr2", run, root))
-    found |= _values("grounding", _measured("grounding", run, root, {"mode": "boxes"}))
-    tuned = run / "finetune" / "retrieval"
-    found |= _values("Grad-CAM", _measured("grounding", tuned, root, {"mode": "gradcam"}))
-    return found | _without_looking(root)
+
+    run: Path
+    root: str
+    k: int | None
+    pools: int = 1
+
+    def figures(self, tasks: Sequence[str]) -> Arrays:
+        """`FIGURE/value` and `FIGURE/image` of every sample of the test split, for every figure of the tasks."""
+        found: Arrays = {}
+        for task in tasks:
+            found |= FIGURES[task](self)
+        return found
+
+    def retrieval(self) -> Arrays:
+        """TR and IR R@1."""
+        pools = [_recalls(measured) for measured in self._pools(self._request("retrieval", {"k": self.k}))]
+        return {name: np.concatenate([pool[name] for pool in pools]) for name in pools[0]}
+
+    def vqa(self) -> Arrays:
+        """Accuracy of questions."""
+        return _values("VQA", _measured(self._request("vqa")))
+
+    def nlvr2(self) -> Arrays:
+        """Accuracy of sentences about two pictures."""
+        return _values("NLVR2", _measured(self._request("nlvr2")))
+
+    def grounding(self) -> Arrays:
+        """By the box head; by the map of the matching score; by boxes that look at nothing."""
+        found = _values("grounding", _measured(self._request("grounding", {"mode": "boxes"})))
+        tuned = f"run:{Run(self.run).finetuned('retrieval').folder}"
+        by_map = self._request("grounding", {"mode": "gradcam"}, model=tuned)
+        return found | _values("Grad-CAM", _measured(by_map)) | _without_looking(self.root)
+
+    def _request(self, task: str, options: dict[str, Any] | None = None, model: str = "") -> Request:
+        """The task on the test split of what it was fine-tuned on."""
+        data = Run(self.run).finetuned(task).recipe().all_streams[0].data
+        return Request(task, model or f"run:{self.run}", options=options or {}, data=data, split="test", root=self.root)
+
+    def _pools(self, request: Request) -> Iterator[Measured]:
+        """The request's data in pools by their pictures' ids."""
+        model, task, folder = opened(request)
+        model.say = _say
+        source = source_of(request, model.recipe)
+        if self.pools == 1:
+            yield measure_model(request, model, task, source, folder)
+            return
+        for number in range(self.pools):
+            part = OfPictures(source, number / self.pools, (number + 1) / self.pools)
+            if len(part):
+                yield measure_model(request, model, task, part, folder)
+
+
+FIGURES: dict[str, Callable[[Tuned], Arrays]] = {
+    "retrieval": Tuned.retrieval,
+    "vqa": Tuned.vqa,
+    "nlvr2": Tuned.nlvr2,
+    "grounding": Tuned.grounding,
+}
+"""What measures a task."""
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _measured(request: Request) -> Measured:
+    return measure(request, _say)
 
 
 def _without_looking(root: str) -> Arrays:
@@ -61,14 +123,7 @@ def _scenes(part: str, root: str, split: str) -> Any:
     return open_source(PartRef.model_validate({"part": part, "root": str(Path(root, "scenes")), "split": split}))
 
 
-def _measured(task: str, run: Path, root: str, options: dict[str, Any] | None = None) -> Measured:
-    name = {"retrieval": "scenes", "grounding": "scenes-refcoco"}.get(task, f"scenes-{task}")
-    data = PartRef.model_validate({"part": name, "root": str(Path(root, "scenes"))})
-    request = Request(task, f"run:{run}", options=options or {}, data=data, split="test")
-    return measure(request, lambda line: print(line, flush=True))
-
-
-def _retrieval(measured: Measured) -> Arrays:
+def _recalls(measured: Measured) -> Arrays:
     """Whether each picture finds one of its texts first, and each text its picture; a tie is a miss."""
     captions = Captions.of(measured.source)
     scores_IT, scores_TI = matrices(captions.names, captions.texts, measured.rows, "itm")

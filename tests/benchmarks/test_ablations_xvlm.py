@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,9 +75,9 @@ def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def metasum(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def look(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return importlib.import_module("ablation.metasum")
+    return importlib.import_module("ablation.xvlm").LOOK
 
 
 def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
@@ -150,18 +150,18 @@ def test_the_rows_of_the_published_table_are_planned(root, tmp_path, monkeypatch
     assert "part: scenes-objects" in mixture and "part: scenes-regions" in mixture
 
 
-def test_the_meta_sum_draws_a_picture_with_all_that_is_said_of_it(metasum):
+def test_the_meta_sum_draws_a_picture_with_all_that_is_said_of_it(look):
     """Two pictures; each figure's own mean, and one number of pictures for all of them."""
-    run = {f"{name}/value": np.array([100.0, 0.0, 0.0]) for name in metasum.SUMMED}
-    run |= {f"{name}/image": np.array(["a", "a", "b"]) for name in metasum.SUMMED}
+    run = {f"{name}/value": np.array([100.0, 0.0, 0.0]) for name in look.summed}
+    run |= {f"{name}/image": np.array(["a", "a", "b"]) for name in look.summed}
     run["NLVR2/image"] = np.array(["a|b", "a|b", "b|a"])
-    parts = metasum.parts_of(metasum.META, [run, run])
+    parts = look.parts_of(look.total, [run, run])
     assert len(parts) == 5 and {part.sums.shape for part in parts} == {(2, 4)}
     assert parts[0].sizes.tolist() == [2, 0, 1, 0] and parts[3].sizes.tolist() == [0, 2, 0, 1]
     assert np.mean([part.seeds() for part in parts]) == pytest.approx(5 * 100 / 3)
     other = {**run, "VQA/image": np.array(["a", "b", "b"])}
     with pytest.raises(ValueError, match="VQA: the runs were measured on other samples"):
-        metasum.parts_of(metasum.META, [run, other])
+        look.parts_of(look.total, [run, other])
 
 
 def test_another_setting_is_refused(root, tmp_path):

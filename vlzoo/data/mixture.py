@@ -251,7 +251,7 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
     Args:
         root: the folder that holds a folder for each part.
         file: a mixture's YAML, or the name of one that comes with vlzoo: 4m, 16m, 4m-regions, 16m-regions, 4m-objects,
-            4m-phrases; {coco,cc3m,full,scenes-half}-texts and -images; scenes-half-objects.
+            4m-phrases; {coco,cc3m,full,scenes-half}-texts and -images; scenes-half-objects, scenes-half-pairs.
         seed: of the order in which records come.
         strict: raise where a split's size is not the official one.
 

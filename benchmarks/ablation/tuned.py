@@ -1,0 +1,142 @@
+"""From fine-tuned runs to a table: each figure's mean over seeds, paired differences, and a sum where one is asked.
+
+Legend: S seeds, C pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ablation.plan import Job
+from ablation.statistics import Part, difference, estimate
+from vlzoo.resources import published
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The paper's table that ours stands beside.
+
+    Attributes:
+        table: its name in published.yaml.
+        rows: a row of ours -> what all lines of the paper's row say.
+        columns: a column's name -> data, split and metric.
+    """
+
+    table: str
+    rows: Mapping[str, Mapping[str, str]]
+    columns: Mapping[str, tuple[str, str, str]]
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """The paper's row of each of ours, by column; what it does not print is left out."""
+        listed = yaml.safe_load(published().read_text(encoding="utf-8"))["results"]
+        lines = [line for line in listed if line["table"] == self.table]
+        return {row: dict(self._told(lines, facts.items())) for row, facts in self.rows.items()}
+
+    def _told(self, lines: Sequence[Mapping[str, Any]], facts: Any) -> Iterator[tuple[str, float]]:
+        names = {key: name for name, key in self.columns.items()}
+        for line in lines:
+            key = (line["dataset"], line["split"], line["metric"])
+            if key in names and facts <= line.items():
+                yield names[key], float(line["value"])
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which figures a suite's table has.
+
+    Attributes:
+        summed: those that the paper's table has, too.
+        paper: its table.
+        total: what the sum of `summed` is called; empty: they are not added up.
+        beside: figures of which the paper's table has none.
+        against: row -> what it is compared with, in place of the baseline.
+    """
+
+    summed: tuple[str, ...]
+    paper: Paper
+    total: str = ""
+    beside: tuple[str, ...] = ()
+    against: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """All, in their order."""
+        return (*self.summed, *filter(None, [self.total]), *self.beside)
+
+    def parts_of(self, figure: str, runs: Sequence[Arrays]) -> list[Part]:
+        """What a figure is the mean of: itself, or for the sum every summand, as many times as there are summands.
+
+        Pictures are numbered through all figures: one picture's questions, captions and expressions are drawn together.
+
+        Raises:
+            ValueError: the runs were measured on other samples.
+        """
+        names = self.summed if figure == self.total else (figure,)
+        images, place = np.unique(np.concatenate([runs[0][f"{name}/image"] for name in names]), return_inverse=True)
+        ends = np.cumsum([len(runs[0][f"{name}/image"]) for name in names])
+        made = []
+        for name, clusters in zip(names, np.split(place, ends[:-1]), strict=True):
+            if any(not np.array_equal(run[f"{name}/image"], runs[0][f"{name}/image"]) for run in runs):
+                raise ValueError(f"{name}: the runs were measured on other samples")
+            made.append(Part.of([len(names) * run[f"{name}/value"] for run in runs], clusters, len(images)))
+        return made
+
+
+def summary(jobs: Sequence[Job], look: Look) -> dict[str, Any]:
+    """Everything that the tables show, as plain data; rows and settings without a run are left out."""
+    done: dict[str, dict[str, dict[int, Arrays]]] = defaultdict(lambda: defaultdict(dict))
+    runs = []
+    for job in jobs:
+        if job.done:
+            with np.load(job.folder / "values.npz") as held:
+                done[job.setting.name][job.row][job.seed] = {name: held[name] for name in held.files}
+            runs.append(json.loads((job.folder / "result.json").read_text(encoding="utf-8")))
+    known = {job.setting.name: job.setting for job in jobs}
+    settings = {
+        name: {
+            "train": dict(known[name].sizes),
+            "fingerprint": known[name].fingerprint,
+            "samples": _sizes(next(iter(next(iter(rows.values())).values())), look),
+            "rows": dict(_rows(rows, jobs[0].baseline, look)),
+        }
+        for name, rows in done.items()
+    }
+    return {"asked": len(jobs), "runs": runs, "baseline": jobs[0].baseline, "settings": settings}
+
+
+def _sizes(arrays: Arrays, look: Look) -> dict[str, dict[str, int]]:
+    return {
+        name: {"samples": len(arrays[f"{name}/value"]), "images": len(np.unique(arrays[f"{name}/image"]))}
+        for name in (*look.summed, *look.beside)
+    }
+
+
+def _rows(rows: Mapping[str, Mapping[int, Arrays]], baseline: str, look: Look) -> Iterator[tuple[str, dict[str, Any]]]:
+    paper = look.paper.figures()
+    for name, runs in rows.items():
+        against = look.against.get(name, baseline)
+        base = rows.get(against, {})
+        shared = sorted(runs.keys() & base.keys()) if name != against else []
+        found = {figure: _compared(figure, runs, base, shared, look) for figure in look.figures}
+        seeds = {"seeds": sorted(runs), "paired_seeds": shared, "against": against}
+        yield name, {**seeds, "paper": paper.get(name, {}), "figures": found}
+
+
+def _compared(
+    figure: str, runs: Mapping[int, Arrays], base: Mapping[int, Arrays], shared: Sequence[int], look: Look
+) -> dict[str, Any]:
+    found = estimate(look.parts_of(figure, [runs[seed] for seed in sorted(runs)])).json()
+    if shared:
+        mine, theirs = (look.parts_of(figure, [held[seed] for seed in shared]) for held in (runs, base))
+        found["difference"] = difference(mine, theirs).json()
+    return found
