@@ -29,7 +29,6 @@ from vlzoo.objectives.distillation import distilled
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.step import step as step_module
 from vlzoo.step.columns import Columns
 from vlzoo.step.marked import select
 from vlzoo.step.plan import MASKED
@@ -87,14 +86,12 @@ def literal(model, text, t: int, tags, of, i: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["one process", "rows of other processes"])
-def test_tags_follow_their_picture(toy, monkeypatch, shared):
+def test_tags_follow_their_picture(toy, shared):
     """Oscar: tags are the main view beside the picture, and stock losses read them; of mined pictures theirs."""
-    if shared:
-        monkeypatch.setattr(step_module, "columns_of", lambda rows, device: Doubled(rows))
     made = system(toy, {"itc": ITC(), "itm": ITM(), "mlm": MLM(probability=0.4)})
     plan, batch = toy.plan(made), tagged(toy)
     plan.main_image = ("image", "tags")
-    step = Step(batch, made.model, plan=plan, draws=Draws(7))
+    step = Step(batch, made.model, plan=plan, draws=Draws(7), columns=Doubled(len(batch)) if shared else None)
     losses, text, tags, mined = made(step), batch.texts["text"], batch.texts["tags"], step.negatives
     rows = len(batch)
     pairs = [(r, r) for r in range(rows)]

@@ -16,7 +16,6 @@ from vlzoo_vlmixer.valp import VALP
 
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import UnknownName, VlzooError
-from vlzoo.step import step as step_module
 from vlzoo.step.columns import Columns
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -106,7 +105,7 @@ def test_the_contrast_is_the_papers(toy, projection, symmetric):
     assert set(objective.projections) == ({"text"} if projection == "shared" else {"text", "mixed"})
 
 
-def test_the_contrast_compares_with_mixed_sentences_of_all_processes(toy, monkeypatch):
+def test_the_contrast_compares_with_mixed_sentences_of_all_processes(toy):
     class Doubled(Columns):
         """As if another process had the same rows, behind ours."""
 
@@ -117,9 +116,8 @@ def test_the_contrast_compares_with_mixed_sentences_of_all_processes(toy, monkey
         def gather(self, x_R):
             return torch.cat([x_R, -x_R])
 
-    monkeypatch.setattr(step_module, "columns_of", lambda rows, device: Doubled(rows))
-    objective = VALP(width=6)
-    made, step = step_of(toy, objective, mixed(toy))
+    objective, batch = VALP(width=6), mixed(toy)
+    made, step = step_of(toy, objective, batch, columns=Doubled(len(batch)))
     alone, together = passes(made, step)
     one, other = objective.projected("text", alone.x[:, 0]), objective.projected("mixed", together.x[:, 0])
     cosine = functional.normalize(one, dim=-1) @ functional.normalize(torch.cat([other, -other]), dim=-1).T

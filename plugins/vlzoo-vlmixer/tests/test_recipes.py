@@ -196,7 +196,7 @@ def test_tasks_are_the_common_ones(trained, task, capsys):
     told = capsys.readouterr()
     said = " ".join((told.out + told.err).split())  # however wide the terminal is said to be
     if task == "retrieval":
-        assert "no contrast, so no first stage: all" in said and "retrieval/itm" in said
+        assert "no contrast, so no first stage: all" in said and "TR R@1" in said
     elif task == "vqa":
         assert "predicted with mode classify" in said
     run = trained / "run" / "finetune" / task
