@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ablation.measure import FIGURES, PROTOCOLS
-from ablation.plan import BASELINE, Job
+from ablation.plan import BASELINE, Job, done_runs
 from ablation.statistics import Part, difference, estimate
 from ablation.words import KINDS
 from vlzoo.bench.baselines import chance_recall
@@ -52,13 +50,7 @@ def paper_figures() -> dict[str, dict[str, float]]:
 
 def summary(jobs: Sequence[Job]) -> dict[str, Any]:
     """Everything that the tables show, as plain data; rows and settings without a run are left out."""
-    done: dict[str, dict[str, dict[int, Arrays]]] = defaultdict(lambda: defaultdict(dict))
-    runs = []
-    for job in jobs:
-        if job.done:
-            with np.load(job.folder / "values.npz") as held:
-                done[job.setting.name][job.row][job.seed] = {name: held[name] for name in held.files}
-            runs.append(json.loads((job.folder / "result.json").read_text(encoding="utf-8")))
+    done, runs = done_runs(jobs)
     paper = paper_figures()
     known = {job.setting.name: job.setting for job in jobs}
     settings = {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ablation.settings import Setting
 from vlzoo.config.check import load
@@ -152,6 +155,18 @@ class Job:
     def begun(self) -> bool:
         """Whether it was started and not finished."""
         return not self.done and self.folder.is_dir()
+
+
+def done_runs(jobs: Sequence[Job]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the runs that are done have found: arrays by setting, row and seed; and what is told of each run."""
+    found: dict[str, Any] = defaultdict(lambda: defaultdict(dict))
+    told = []
+    for each in jobs:
+        if each.done:
+            with np.load(each.folder / "values.npz") as held:
+                found[each.setting.name][each.row][each.seed] = {name: held[name] for name in held.files}
+            told.append(json.loads((each.folder / "result.json").read_text(encoding="utf-8")))
+    return found, told
 
 
 def plan(suite: Suite, rows: Sequence[str], seeds: Sequence[int], settings: Sequence[Setting], out: Path) -> list[Job]:

@@ -5,8 +5,6 @@ Legend: S seeds, C pictures.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ablation.plan import Job
+from ablation.plan import Job, done_runs
 from ablation.statistics import Part, difference, estimate
 from vlzoo.resources import published
 
@@ -94,13 +92,7 @@ class Look:
 
 def summary(jobs: Sequence[Job], look: Look) -> dict[str, Any]:
     """Everything that the tables show, as plain data; rows and settings without a run are left out."""
-    done: dict[str, dict[str, dict[int, Arrays]]] = defaultdict(lambda: defaultdict(dict))
-    runs = []
-    for job in jobs:
-        if job.done:
-            with np.load(job.folder / "values.npz") as held:
-                done[job.setting.name][job.row][job.seed] = {name: held[name] for name in held.files}
-            runs.append(json.loads((job.folder / "result.json").read_text(encoding="utf-8")))
+    done, runs = done_runs(jobs)
     known = {job.setting.name: job.setting for job in jobs}
     settings = {
         name: {

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ from vlzoo.config.schema import Recipe
 
 THREADS, FULL, QUICK = 2, 5, 2
 """Threads, and how often each side steps."""
-LR, WEIGHT_DECAY = 1e-5, 0.02
+LR, WEIGHT_DECAY, SAME = 1e-5, 0.02, 1e-5
+"""Of the optimiser; and by how much losses of two sides may differ."""
 
 
 @dataclass
@@ -56,6 +58,36 @@ class Side:
         self.update()
         wait()
         self.seconds.append(time.perf_counter() - started)
+
+
+def by_turns(ours: Side, reference: Side, repetitions: int) -> dict[str, Any]:
+    """Losses of both first steps, which must agree, then times by turns: `max_difference` and `losses`.
+
+    Raises:
+        AssertionError: the losses differ by more than 1e-5.
+    """
+    theirs, found = reference.first(), ours.first()
+    difference = max(abs(found[loss] - theirs[loss]) for loss in theirs)
+    assert difference <= SAME, f"losses differ by {difference:.1e}: {theirs} and {found}"
+    for turn in range(repetitions):
+        for side in (ours, reference) if turn % 2 else (reference, ours):
+            side.timed()
+    return {"max_difference": difference, "losses": theirs}
+
+
+def figures(ours: Side, reference: Side) -> dict[str, Any]:
+    """Medians and ratios of two sides that have run."""
+    ours_s, reference_s = median(ours.seconds), median(reference.seconds)
+    return {
+        "ours_s": round(ours_s, 4),
+        "reference_s": round(reference_s, 4),
+        "ratio": round(ours_s / reference_s, 4),
+        "saved_bytes_ours": ours.saved_bytes,
+        "saved_bytes_reference": reference.saved_bytes,
+        "saved_ratio": round(ours.saved_bytes / reference.saved_bytes, 4),
+        "ours_all_s": [round(s, 4) for s in ours.seconds],
+        "reference_all_s": [round(s, 4) for s in reference.seconds],
+    }
 
 
 @contextmanager

@@ -60,6 +60,16 @@ def test_who_is_busy_with_something_else_keeps_the_others_waiting(tmp_path, sign
     assert pulse_of(tmp_path, mine, patience=50).hung() == ""
 
 
+def test_an_exchange_that_will_not_end_is_told_by_all(tmp_path, signs):
+    """All are in one step for longer than patience; where one is in another step it is on its way."""
+    signs(1, since=time.time() - 40)
+    signs(2, since=time.time() - 30)
+    assert pulse_of(tmp_path).hung() == "all processes have been in step 7 for 30 s"
+    assert pulse_of(tmp_path, patience=35).hung() == ""
+    signs(2, step=6, since=time.time() - 30)
+    assert pulse_of(tmp_path).hung() == ""
+
+
 def test_who_ended_is_gone_with_its_reason(tmp_path, signs):
     signs(1)
     signs(2, doing="ended", why="TrainingError: a loss is nan")
@@ -92,6 +102,18 @@ def test_one_process_writes_nothing(tmp_path):
     with Pulse(tmp_path / "processes", Share(), patience=5) as pulse:
         assert pulse.others() == [] and pulse.hung() == ""
     assert not (tmp_path / "processes").exists()
+
+
+def test_this_process_ends_some_time_after_another_is_gone(tmp_path, signs, monkeypatch):
+    """On a GPU no exchange says so; while the reason may still come by another way, it waits."""
+    monkeypatch.setattr("vlzoo.runs.pulse.FOUND_S", 0.8)
+    said: list[str] = []
+    with Pulse(tmp_path, Share(0, 2), patience=60, end=said.append):
+        signs(1, doing="ended", why="TrainingError: a loss is nan")
+        time.sleep(1.3)
+        assert said == []
+        time.sleep(2.5)
+    assert len(said) == 1 and said[0].endswith("is gone: TrainingError: a loss is nan")
 
 
 def test_this_process_ends_when_another_hangs(tmp_path, signs):

@@ -244,6 +244,12 @@ def test_what_data_lack_is_told_once(place):
     assert process.returncode != 0 and not (place.folder / "lacking").exists()
 
 
+def test_processes_meet_where_others_were_and_compare_their_steps(place):
+    words = [*TORCHRUN, str(HERE / "meeting.py")]
+    done = subprocess.run(words, env=place.environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and {"met 0", "met 1"} <= set(done.stdout.splitlines()), done.stdout + done.stderr
+
+
 def test_alone_nothing_is_distributed(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert type(make_engine(torch.device("cpu"))) is Engine and here().of == 1

@@ -1,0 +1,28 @@
+"""The suites of ablations at toy size, run as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+SIZES = ("--samples", "32", "--images", "40", "--processes", "2", "--seeds", "0")
+
+
+@pytest.fixture(scope="session")
+def ablate(root: Path) -> Callable[..., str]:
+    """Runs rows of a suite over `base.yaml` of a folder, and gives what was printed."""
+
+    def run(folder: Path, suite: str, rows: Sequence[str], results: str = "results") -> str:
+        command = [sys.executable, str(root / "benchmarks" / "ablations.py"), "--suite", suite, *SIZES]
+        places = ["--rows", ",".join(rows), "--base", "base.yaml", "--out", "out", "--results", results]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*command, *places], cwd=folder, env=env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
