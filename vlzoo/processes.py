@@ -1,9 +1,10 @@
-"""Which process this is of those that train together, as torchrun and accelerate tell it. No torch here."""
+"""Which process this is of those that work together, and whether another is alive. No torch here."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,21 @@ def here() -> Share:
     if not (world.isdigit() and rank.isdigit() and "MASTER_ADDR" in os.environ and int(rank) < int(world)):
         return Share()
     return Share(int(rank), int(world))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs; one that has ended and that nobody has asked how does not.
+
+    >>> is_alive(os.getpid())
+    True
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True

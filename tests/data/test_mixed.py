@@ -178,7 +178,8 @@ def test_neither_workers_nor_a_resume_change_a_mixed_batch(monkeypatch, workers)
 
 def test_what_is_measured_are_whole_sentences(make, monkeypatch):
     monkeypatch.setattr(mixed_module, "registry", Registry)
-    assert type(Mixed(mixer="squares").whole()).__name__ == "Pairs"
+    whole = Mixed(mixer="squares", equal_texts="negative").whole()
+    assert type(whole).__name__ == "Pairs" and whole.equal_texts == "negative"
 
 
 def test_options_that_can_not_be(monkeypatch):

@@ -89,6 +89,8 @@ def test_positions_may_start_as_waves():
     torch.testing.assert_close(place_GD.square().mean(1), torch.full((16,), 0.5))  # sin^2 + cos^2 = 1 for two numbers
     apart = torch.cdist(place_GD, place_GD)
     assert (apart + torch.eye(16)).min() > 0.1 and apart[0, 1] < apart[0, 2] < apart[0, 3] and apart[0, 4] < apart[0, 8]
+    with pytest.raises(UnknownName, match="positions can't be 'sinos'"):
+        TimmEncoder(name="resnet10t", image_size=64, positions="sinos")
     with pytest.raises(VlzooError, match="of 6 numbers"):
         TimmEncoder(
             name="vit_tiny_patch16_224",

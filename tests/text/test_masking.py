@@ -76,6 +76,19 @@ def test_whole_words_are_masked_whole_and_at_their_rate():
     assert abs(int(drawn[:, 2:50:2].sum()) - 0.15 * words) < 4 * (words * 0.15 * 0.85) ** 0.5
 
 
+def test_words_keep_their_numbers_where_others_were_taken_out():
+    """A mixed sentence is shorter than its words' numbers; the words that are left are drawn as in the whole one."""
+    text, about = long_text(40, 12), drawing(1, 40, vocab=50)
+    word = torch.arange(-1, 11).expand(40, -1).clone()
+    word[text.special] = -1
+    whole = WholeWords(0.4)(replace(text, word=word), about)
+    kept = [0, 9, 10, 11]
+    left = Text(text.ids[:, kept], text.mask[:, kept], text.special[:, kept], word=word[:, kept])
+    shorter = WholeWords(0.4)(left, about)
+    assert torch.equal(shorter.labels != IGNORED, (whole.labels != IGNORED)[:, kept])
+    assert bool((shorter.labels != IGNORED).any())
+
+
 def test_whole_words_need_to_know_words():
     with pytest.raises(VlzooError, match="which pieces are one word"):
         WholeWords()(long_text(2, 8), drawing(1, 2, vocab=50))

@@ -80,16 +80,12 @@ def command(**options: Any) -> None:
 
 def mixed_sentence(wanted: ExplainOptions, sentence: str) -> tuple[Sheet, dict[str, Any]]:
     """A sentence with patches in place of words, and what was replaced."""
-    from vlzoo.config.values import value_of
-    from vlzoo.door.options import check_names, schema_of
+    from vlzoo.config.values import values_of
     from vlzoo.door.plugins import registry
     from vlzoo.explain.mixed import mix, mixed_figures, mixed_sheet
 
     part = registry().find("mixer", wanted.mixer, where="--mixer")
-    written = dict(each.split("=", 1) for each in wanted.sets)
-    check_names(part, written, where="--set")
-    known = {option.name: option for option in schema_of(part).options}
-    options = {name: value_of(text, known[name], f"--set {name}={text}") for name, text in written.items()}
+    options = values_of(part, dict(each.split("=", 1) for each in wanted.sets), "--set ")
     mixer = registry().build("mixer", wanted.mixer, gallery=wanted.gallery, **options)
     text, swaps = mix(mixer, sentence, wanted.seed)
     return mixed_sheet(mixer, text, swaps), mixed_figures(mixer, text, swaps)

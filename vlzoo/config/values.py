@@ -12,7 +12,8 @@ from typing import Any, Literal, Optional, Union
 
 from pydantic import TypeAdapter, ValidationError
 
-from vlzoo.door.parts import Option
+from vlzoo.door.options import check_names, schema_of
+from vlzoo.door.parts import Option, Part
 from vlzoo.errors import RecipeError, VlzooError
 
 _TYPES: dict[str, Any] = {
@@ -50,6 +51,25 @@ def misfit(value: Any, annotation: str) -> str | None:
     except (TypeError, ValueError):
         return f"{shown(value)} is no {annotation}"
     return None
+
+
+def values_of(part: Part, written: Mapping[str, str], switch: str) -> dict[str, Any]:
+    """The values of a part's options that were written on a command line, by option.
+
+    Args:
+        part: the part.
+        written: by option, as it was written.
+        switch: what stood before an option's name: `--set data.`.
+
+    Raises:
+        UnknownName: the part has no such option.
+        VlzooError: a value is not YAML, or does not fit its option.
+    """
+    check_names(part, written, where=switch.rstrip(". "))
+    known = {option.name: option for option in schema_of(part).options}
+    return {
+        name: value_of(text, known.get(name, Option(name)), f"{switch}{name}={text}") for name, text in written.items()
+    }
 
 
 def value_of(text: str, option: Option, where: str) -> Any:

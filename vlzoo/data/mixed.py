@@ -139,7 +139,7 @@ class Mixed(Pairs):
 
     def whole(self) -> Pairs:
         """What is measured are sentences as they are."""
-        return Pairs(equal_texts="alike" if self.equal_texts == "alike" else "negative")
+        return Pairs(equal_texts=self.equal_texts)
 
     def line(self, text: str, rng: np.random.Generator, collator: Collator) -> Line:
         """A cleaned sentence, mixed."""

@@ -56,7 +56,7 @@ class Pairs(Rows):
         if equal_texts not in EQUAL:
             fix = did_you_mean(str(equal_texts), EQUAL, what="choices")
             raise UnknownName(f"equal_texts can't be {equal_texts!r}", where="rows pairs", fix=fix)
-        self.equal_texts = equal_texts
+        self.equal_texts: Literal["alike", "negative"] = equal_texts
 
     def make(self, sample: Sample, visit: Visit) -> Item:
         """The pictures looked at together with the text and the answers, which change once."""

@@ -12,7 +12,6 @@ from vlzoo.config.paths import below, from_here
 from vlzoo.config.schema import PartRef
 from vlzoo.data.build import build_source
 from vlzoo.door.options import check_names, schema_of
-from vlzoo.door.parts import Option
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, did_you_mean
 
@@ -78,15 +77,10 @@ def given_options(name: str, written: Mapping[str, str]) -> dict[str, Any]:
         UnknownName: the source has no such option.
         VlzooError: a value does not fit its option.
     """
-    from vlzoo.config.values import value_of
+    from vlzoo.config.values import values_of
 
     part = registry().find("data", name)
-    check_names(part, written, where="--set data")
-    known = {option.name: option for option in schema_of(part).options}
-    values = {
-        key: value_of(text, known.get(key, Option(key)), f"--set data.{key}={text}") for key, text in written.items()
-    }
-    return {key: from_here(part, key, value) for key, value in values.items()}
+    return {key: from_here(part, key, value) for key, value in values_of(part, written, "--set data.").items()}
 
 
 def _written(default: str | None) -> str | None:

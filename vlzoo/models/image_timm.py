@@ -66,6 +66,9 @@ class TimmEncoder(ImageEncoder):
         frozen: bool = False,
     ) -> None:
         super().__init__()
+        if positions not in (True, False, "sincos"):
+            fix = did_you_mean(str(positions), ["sincos"], what="choices")
+            raise UnknownName(f"positions can't be {positions!r}", where="image_encoder timm", fix=fix)
         self.model = _create(name, image_size, arguments or {})
         self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
         made_for = _strict_size(self.model)

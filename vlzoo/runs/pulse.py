@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from vlzoo.processes import Share
+from vlzoo.processes import Share, is_alive
 
 BEAT_S = 1.0
 """Seconds between two signs of life."""
@@ -174,21 +174,7 @@ def _is_alive(sign: Sign) -> bool:
     """Whether its process is there; one of another machine is while it gives signs of life."""
     if sign.host != socket.gethostname():
         return time.time() - sign.beat < 3 * BEAT_S
-    try:
-        os.kill(sign.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return not _is_zombie(sign.pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether it has ended and nobody has asked how."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
+    return is_alive(sign.pid)
 
 
 def _end(why: str) -> None:

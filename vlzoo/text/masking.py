@@ -112,5 +112,7 @@ class WholeWords(Masking):
         """
         if text.word is None:
             raise VlzooError("these texts do not say which pieces are one word", fix="mask pieces: `words: pieces`")
-        drawn_RL = drawing.uniform("", text.ids.shape[1]) < self.probability
+        # A text of which something was taken out keeps its words' numbers. What is masked lies on the host.
+        words = max(text.ids.shape[1], int(text.word.max()) + 1)
+        drawn_RL = drawing.uniform("", words) < self.probability
         return drawn_RL.gather(1, text.word.clamp(min=0)) & (text.word >= 0) & ~text.special

@@ -46,7 +46,13 @@ def test_no_weight_at_all_is_drawn_evenly():
 
 
 def test_all_where_there_are_no_more():
-    assert draw(np.cumsum(WEIGHTS), 6, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4, 5]
+    """Each once, in the order drawn: who comes first is drawn in proportion to the weights."""
+    assert sorted(draw(np.cumsum(WEIGHTS), 6, np.random.default_rng(0)).tolist()) == [0, 1, 2, 3, 4, 5]
+    rng = np.random.default_rng(1)
+    first = np.bincount([draw(np.cumsum(WEIGHTS), 6, rng)[0] for _ in range(20_000)], minlength=6)
+    expected = 20_000 * np.asarray(WEIGHTS) / np.sum(WEIGHTS)
+    drawn = expected > 0
+    assert not first[~drawn].any() and chisquare(first[drawn], expected[drawn]).pvalue > 1e-3
     assert draw(np.cumsum([1.0]), 15, np.random.default_rng(0)).tolist() == [0]
 
 

@@ -97,22 +97,22 @@ def _detect(given: dict[str, Any]) -> None:
 
 def _detector(name: str, sets: Sequence[str], device: str | None) -> tuple[Part, dict[str, Any]]:
     """The detector with its options, of those given by `--set detector.OPTION=VALUE`."""
-    from vlzoo.config.values import value_of
-    from vlzoo.door.options import check_names, schema_of
-    from vlzoo.door.parts import Option
+    from vlzoo.config.values import values_of
+    from vlzoo.door.options import schema_of
     from vlzoo.door.plugins import registry
 
     part = registry().find("detector", name, where="--detector")
     known = {option.name: option for option in schema_of(part).options}
     options: dict[str, Any] = {"device": device} if device and "device" in known else {}
+    written: dict[str, str] = {}
     for change in sets:
         key, equals, text = change.partition("=")
         section, _, option = key.partition(".")
         if section != "detector" or not option or not equals:
             fix = "write --set data.OPTION=VALUE or --set detector.OPTION=VALUE"
             raise VlzooError(f"--set {change!r} is no option of the data nor of the detector", fix=fix)
-        check_names(part, [option], where="--set")
-        options[option] = value_of(text, known.get(option, Option(option)), f"--set {change}")
+        written[option] = text
+    options |= values_of(part, written, "--set detector.")
     missing = [option for option in known.values() if option.default is None and option.name not in options]
     if missing:
         about = f" ({missing[0].about})" if missing[0].about else ""

@@ -6,7 +6,7 @@ Legend: n patches of a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -94,16 +94,10 @@ class CrossModalCutMix(Mixer):
         drawn = rng.random(len(found)) < self.r_cmc
         for (first, behind, concept), replaced in zip(found, drawn, strict=True):
             if replaced:
-                rows = self._draw(concept, spoken if self.context == "sentence" else None, rng)
+                context = spoken if self.context == "sentence" else None
+                # In the order in which they were drawn, so that the first of them are a draw of fewer.
+                rows = self.gallery.choose(concept, context, self.k, self.r_ctx, rng)
                 yield words[first][0], words[behind - 1][1], rows
-
-    def _draw(self, concept: int, context: Sequence[int] | None, rng: np.random.Generator) -> Ints:
-        """Rows in the order in which they were drawn, so that the first of them are a draw of fewer."""
-        rows = self.gallery.choose(concept, context, self.k, self.r_ctx, rng)
-        if len(rows) < len(self.gallery.rows_of(concept)):
-            return rows
-        weight = np.maximum(self.gallery.weights(concept, context, self.r_ctx), 1e-300)
-        return self.gallery.rows_of(concept)[np.argsort(rng.standard_exponential(len(weight)) / weight)]
 
     def _swap(self, start: int, end: int, rows: Ints) -> Swap:
         patches = Features(self.gallery.features(rows), self.gallery.boxes(rows)[:, :4])

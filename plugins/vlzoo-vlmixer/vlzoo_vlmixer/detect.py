@@ -23,6 +23,7 @@ from vlzoo.data_parts import Detector
 from vlzoo.door.parts import Part
 from vlzoo.errors import DataError, PluginError, VlzooError
 from vlzoo.files import sha256_of, writing
+from vlzoo.processes import is_alive
 from vlzoo.progress import Progress
 from vlzoo_vlmixer.pictures import Pictures
 from vlzoo_vlmixer.shards import (
@@ -125,13 +126,8 @@ def _go_on(work: Work, header: Header, say: Say) -> None:
 
 def _alive(place: Path) -> bool:
     """Whether the process runs, on this machine, that writes a shard beside its place."""
-    try:
-        os.kill(int(place.name.split(".")[-2]), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    number = place.name.split(".")[-2]
+    return number.isdigit() and is_alive(int(number))
 
 
 def todo(work: Work, header: Header) -> list[int]:

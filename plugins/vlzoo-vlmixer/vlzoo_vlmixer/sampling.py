@@ -21,7 +21,7 @@ def draw(
 ) -> NDArray[np.int64]:
     """Places of `count` patches, one drawn after the other in proportion to the weights of those that are left.
 
-    All of them where there are no more. Where none has a weight, each is as likely as the other.
+    All of them where there are no more, in the order drawn. Where none has a weight, each is as likely as the other.
 
     >>> sorted(draw(np.cumsum([0.0, 0.9, 0.0, 0.3]), 2, np.random.default_rng(0)).tolist())
     [1, 3]
@@ -34,7 +34,7 @@ def draw(
     """
     size = len(cumulative_N)
     if size <= count:
-        return np.arange(size)
+        return _race(cumulative_N, size, rng, before, {}) if size else np.arange(0)
     total, chosen = float(cumulative_N[-1]) - before, dict[int, None]()
     for _ in range(ROUNDS if size > ROOM * count and total > 0 else 0):
         # Whoever draws again until a new one comes draws from those that are left, in proportion.

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vlzoo.errors import PredictionError
 from vlzoo.files import new_folder, writing
+from vlzoo.processes import is_alive
 
 Floats = NDArray[Any]
 STALE_S = 600.0
@@ -143,13 +144,7 @@ def _abandoned(claim: Path) -> bool:
         return False
     if host != socket.gethostname() or not process.isdigit():
         return age > STALE_S
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return int(process) == os.getpid()
+    return int(process) == os.getpid() or not is_alive(int(process))
 
 
 def _save(folder: Path, made: Encoded) -> None:
