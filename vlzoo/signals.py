@@ -87,7 +87,7 @@ def held_back() -> Iterator[None]:
 
 
 def ignore_stops() -> None:
-    """Make this process ignore all requests to end: of a helper, whose parent answers them for both."""
+    """Make this process ignore all requests to end: its parent answers them for both, or it ends already."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

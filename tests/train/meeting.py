@@ -12,10 +12,12 @@ from vlzoo.processes import here
 from vlzoo.train.engine import make_engine
 
 if __name__ == "__main__":
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=timedelta(seconds=60))
     if here().leads:  # what an earlier start, whose processes are gone, has left behind
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=timedelta(seconds=60))
         store.add("vlzoo/asked", 3)
         store.set("vlzoo/ask/1", "vlzoo/gone")
+        store.set("left", "")
+    store.wait(["left"])  # those were gone before any of this start asked
     engine = make_engine(None)
     engine.agree_on_step(7)
     said = ""

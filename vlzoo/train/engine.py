@@ -24,7 +24,7 @@ from vlzoo.models.assemble import System
 from vlzoo.models.precision import default_device
 from vlzoo.processes import Share, here
 from vlzoo.runs.pulse import Pulse
-from vlzoo.signals import STOPS
+from vlzoo.signals import STOPS, ignore_stops
 from vlzoo.types import Losses
 
 Forward = Callable[..., Losses]
@@ -187,22 +187,23 @@ class Several(Engine):
 
     def explained(self, error: BaseException) -> BaseException:
         """As `Engine.explained`."""
-        if not is_lost(error):
+        # torchrun asks the rest to end as soon as one is gone: that may come while its loss is being told.
+        cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
+        if cause is None or not is_lost(cause):
             return error
+        ignore_stops()
         said = self._pulse.gone() if self._pulse is not None else ""
-        return TrainingError(said or f"another process does not answer: {first_line(error)}", fix=GO_ON)
+        return TrainingError(said or f"another process does not answer: {first_line(cause)}", fix=GO_ON)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
         """As `Engine.answering`."""
         try:
             yield
-        except (RuntimeError, VlzooError) as error:
+        except (RuntimeError, VlzooError, KeyboardInterrupt) as error:
             told = self.explained(error)
-            alone = self._pulse is not None or told is error
-            if (
-                alone and not self.share.leads
-            ):  # what only this process knows; the command tells what the leading one says
+            alone = isinstance(told, Exception) and (self._pulse is not None or told is error)
+            if alone and not self.share.leads:  # only this one knows; the command tells what the leading one says
                 print(f"vlzoo: process {self.share.number}: {told}", file=sys.stderr, flush=True)
             if told is error:
                 raise
