@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,8 @@ def run(work: Work, header: Header, pictures: Pictures, detector: Detector, say:
     """
     of_shard = {number: _pictures_of(header, number) for number in todo(work, header)}
     total, looked = sum(len(each) for each in of_shard.values()), 0
-    kept = [number for number in range(header.shards) if not fault_of(work.folder, number)]
-    width = next(widths(work.folder, kept[:1]), None)
+    kept = (number for number in range(header.shards) if not fault_of(work.folder, number))
+    width = next(widths(work.folder, islice(kept, 1)), None)
     progress = Progress("detecting", total, unit="pictures", brief=True, forecast=say)
     with closing(progress):
         for number, own in of_shard.items():

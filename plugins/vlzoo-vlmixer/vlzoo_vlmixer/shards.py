@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,7 +200,7 @@ def read_shard(folder: Path, number: int) -> pa.Table:
         raise DataError(f"the shard is damaged: {error}", where=str(place), fix=fix) from error
 
 
-def widths(folder: Path, numbers: Sequence[int]) -> Iterator[int]:
+def widths(folder: Path, numbers: Iterable[int]) -> Iterator[int]:
     """The width of the features of some shards, as they say themselves."""
     for number in numbers:
         yield int(json.loads((shard_folder(folder, number) / NOTE).read_text(encoding="utf-8"))["width"])
