@@ -20,7 +20,7 @@ from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.teacher import Teacher
 from vlzoo.models.text_bert import BertEncoder
-from vlzoo.step.columns import columns_of
+from vlzoo.step.columns import Negatives, columns_of
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 
@@ -128,8 +128,9 @@ def step(
     number: int = 0,
     augmentation: Augmentation | None = None,
     start: Plan | None = None,
+    negatives: Negatives = "global",
 ) -> Step:
     """A step of a system on a batch."""
     asked = plan(made, augmentation=augmentation, start=start)
-    columns = columns_of(len(of), of.key.device)
+    columns = columns_of(len(of), of.key.device, negatives)
     return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha, columns=columns)

@@ -94,13 +94,26 @@ def positions(toy, rows: list[int]) -> dict[str, torch.Tensor]:
     return {"mask": fused.mask.sum(1), "positions": (fused.positions >= 0).sum(1)}
 
 
+def drawn_near(toy, rows: list[int]) -> dict[str, torch.Tensor]:
+    """Hard negatives of a step whose processes draw among their own rows, and what matching by them costs."""
+    made = toy.system({"itc": ITC(), "itm": ITM()})
+    step = toy.step(made, rows_of(toy, toy.batch(ROWS), rows), negatives="local")
+    losses = made(step)
+    losses.total.backward()
+    mined = step.negatives
+    return {"drawn": torch.cat([mined.image_for_text, mined.text_for_image]), "total": losses.total.detach()}
+
+
 def process(rank: int, split: tuple[int, ...], folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(split))
     start, toy = sum(split[:rank]), toy_module()
     rows = list(range(start, start + split[rank]))
     found = {name: measured(toy, name, rows) for name in OBJECTIVES}
-    torch.save(found | {"positions": positions(toy, rows)}, f"{folder}/{rank}.pt")
+    found["positions"] = positions(toy, rows)
+    if len(rows) > 1 and min(split) > 1:
+        found["near"] = drawn_near(toy, rows)
+    torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -136,6 +149,18 @@ def test_kept_positions_are_those_of_one_process(toy, parts):
         own = [part["positions"][key][:rows] for part, rows in zip(parts, half, strict=True)]
         mined = [part["positions"][key][rows:] for part, rows in zip(parts, half, strict=True)]
         assert torch.equal(torch.cat([*own, *mined]), expected), key
+
+
+def test_local_negatives_are_rows_of_their_process(parts):
+    if "near" not in parts[0]:
+        pytest.skip("a process with one row has no negative of its own")
+    start = 0
+    for part in parts:
+        rows = len(part["near"]["drawn"]) // 2
+        own, drawn = torch.arange(start, start + rows).repeat(2), part["near"]["drawn"]
+        assert ((drawn >= start) & (drawn < start + rows)).all() and (drawn != own).all()
+        assert torch.isfinite(part["near"]["total"])
+        start += rows
 
 
 def test_one_process_is_its_own_columns():

@@ -17,12 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 from vlzoo.cli.main import run as vlzoo
+from vlzoo.config.check import load
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import TrainingError
-from vlzoo.processes import here
+from vlzoo.processes import Share, here
 from vlzoo.runs.run import Run
 from vlzoo.signals import answered, interrupt
 from vlzoo.train.engine import Engine, Several, is_lost, make_engine
+from vlzoo.train.feeds import check_batches
 
 HERE = Path(__file__).resolve().parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -285,3 +287,10 @@ def test_a_request_to_end_does_not_hide_who_is_gone():
 def test_only_what_comes_of_other_processes_counts_as_their_end():
     assert is_lost(RuntimeError("[../gloo/transport/tcp/pair.cc] Connection closed by peer"))
     assert not is_lost(RuntimeError("shape mismatch")) and not is_lost(ValueError("gloo"))
+
+
+def test_local_negatives_need_two_rows_of_each_process():
+    recipe = load("albef-tiny", sets=("train.batch=3", "train.negatives=local")).recipe
+    with pytest.raises(TrainingError, match="each of 2 processes needs two rows, and a batch has 3"):
+        check_batches(recipe, [range(8)], Share(0, 2))
+    check_batches(recipe, [range(8)], Share())

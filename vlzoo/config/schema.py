@@ -186,6 +186,7 @@ class Train(Strict):
     warmup_lr: NotNegative = 1e-5
     min_lr: NotNegative = 1e-5
     clip: Positive | None = None
+    negatives: Literal["global", "local"] = "global"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: Seed = 0
     workers: Annotated[int, Field(ge=0, le=1024)] = 2

@@ -1,13 +1,14 @@
 """All rows of an update as one process sees them: what a contrast compares with, and what negatives are drawn from.
 
-Legend: R rows of this process, C rows of all processes, P rows asked for, T terms of a loss.
+Legend: R rows of this process, C rows of all processes, P rows asked for, S rows sent to others, W processes, T terms
+of a loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.types import Loss, Tokens
 
 T = TypeVar("T", Tensor, Tokens)
+Negatives = Literal["global", "local"]
+"""Hard negatives are drawn among the rows of all processes, or each process draws among its own."""
 
 
 class Columns:
@@ -39,6 +42,11 @@ class Columns:
     def count(self) -> int:
         """C: rows of all processes."""
         return self.rows
+
+    @property
+    def near(self) -> slice:
+        """The columns that hard negatives are drawn from."""
+        return slice(0, self.count)
 
     def own(self, device: torch.device) -> Tensor:
         """The columns of this process's rows, [R] int64."""
@@ -63,11 +71,12 @@ class GatheredColumns(Columns):
     Args:
         rows: R of this process.
         device: where values are.
+        negatives: where hard negatives are drawn from.
     """
 
-    def __init__(self, rows: int, device: torch.device) -> None:
+    def __init__(self, rows: int, device: torch.device, negatives: Negatives = "global") -> None:
         super().__init__(rows)
-        self.rank = dist.get_rank()
+        self.rank, self.negatives = dist.get_rank(), negatives
         counts = [torch.zeros((), dtype=torch.long, device=device) for _ in range(dist.get_world_size())]
         dist.all_gather(counts, torch.tensor(rows, device=device))
         self.counts = [int(count) for count in counts]
@@ -78,20 +87,41 @@ class GatheredColumns(Columns):
         """C: rows of all processes."""
         return sum(self.counts)
 
+    @property
+    def near(self) -> slice:
+        """As `Columns.near`."""
+        return slice(0, self.count) if self.negatives == "global" else slice(self.offset, self.offset + self.rows)
+
     def gather(self, x_R: Tensor) -> Tensor:
         """A value of every row, by its column, [C, ...]; where texts are longer elsewhere, padded with zeros."""
-        shape = torch.tensor(x_R.shape, device=x_R.device)
-        dist.all_reduce(shape, dist.ReduceOp.MAX)
-        padded = _pad(x_R, shape.tolist()).contiguous()
-        parts = cast(Sequence[Tensor], _AllGather.apply(padded))
+        parts = cast(Sequence[Tensor], _AllGather.apply(_level(x_R)))
         return torch.cat([part[:count] for part, count in zip(parts, self.counts, strict=True)])
 
     def fetch(self, value: T, columns_P: Tensor) -> T:
-        """Rows of a value at columns [P] int64; every process must ask."""
+        """Rows of a value at columns [P] int64; every process must ask. Only what is asked for travels."""
+        return self._fetch(value, self._route(columns_P))
+
+    def _fetch(self, value: T, route: Route) -> T:
         if isinstance(value, Tensor):
-            return self.gather(value)[columns_P]
-        x, mask, pooled = (self.fetch(each, columns_P) for each in (value.x, value.mask, value.pooled))
+            sent_S = _level(value, rows=False)[route.asked]
+            return cast(Tensor, _Exchange.apply(sent_S, route.sent, route.taken))[route.back]
+        x, mask, pooled = (self._fetch(each, route) for each in (value.x, value.mask, value.pooled))
         return replace(value, x=x, mask=mask, pooled=pooled)
+
+    def _route(self, columns_P: Tensor) -> Route:
+        """Ask each process for the rows at those of the columns that are its own."""
+        ends_W = torch.tensor(self.counts, device=columns_P.device).cumsum(0)
+        owner_P = torch.bucketize(columns_P, ends_W, right=True)
+        order_P = owner_P.argsort(stable=True)
+        taken_W = torch.bincount(owner_P, minlength=len(self.counts))
+        sent_W = torch.empty_like(taken_W)
+        dist.all_to_all_single(sent_W, taken_W)
+        sent, taken = torch.stack([sent_W, taken_W]).tolist()
+        starts_W = ends_W - torch.tensor(self.counts, device=columns_P.device)
+        asked_P = (columns_P - starts_W[owner_P])[order_P]
+        rows_S = asked_P.new_empty(sum(sent))
+        dist.all_to_all_single(rows_S, asked_P, sent, taken)
+        return Route(rows_S, sent, taken, order_P.argsort())
 
     def weigh(self, loss: Loss) -> Loss:
         """As `Columns.weigh`: each term by its share of what all processes counted, other parts by the first one's."""
@@ -105,6 +135,22 @@ class GatheredColumns(Columns):
         share_of = {term.name: share for term, share in zip(loss.each, share_T, strict=True)}
         parts = {name: part * share_of.get(name, share_T[0]) for name, part in loss.parts.items()}
         return replace(loss, total=total, parts=parts)
+
+
+class Route(NamedTuple):
+    """Which rows go from process to process.
+
+    Attributes:
+        asked: this process's rows that are asked of it, by who asks.
+        sent: how many each process is sent.
+        taken: how many come from each.
+        back: of what has come, in the order of processes, the places in the order it was asked for.
+    """
+
+    asked: Tensor
+    sent: list[int]
+    taken: list[int]
+    back: Tensor
 
 
 class _AllGather(torch.autograd.Function):
@@ -126,13 +172,38 @@ class _AllGather(torch.autograd.Function):
         return whole[dist.get_rank()]
 
 
+class _Exchange(torch.autograd.Function):
+    """Rows to the processes that asked for them, and theirs to this one; backwards their gradients go the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, sent_S: Tensor, sent: list[int], taken: list[int]) -> Tensor:
+        ctx.sizes = sent, taken
+        taken_P = sent_S.new_empty(sum(taken), *sent_S.shape[1:])
+        dist.all_to_all_single(taken_P, sent_S.contiguous(), taken, sent)
+        return taken_P
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        sent, taken = ctx.sizes
+        back_S = grads[0].new_empty(sum(sent), *grads[0].shape[1:])
+        dist.all_to_all_single(back_S, grads[0].contiguous(), sent, taken)
+        return back_S, None, None
+
+
+def _level(x_R: Tensor, *, rows: bool = True) -> Tensor:
+    """A value padded with zeros to the size that it has in any process, in its `rows` too."""
+    shape = torch.tensor(x_R.shape, device=x_R.device)
+    dist.all_reduce(shape, dist.ReduceOp.MAX)
+    return _pad(x_R, shape.tolist() if rows else [len(x_R), *shape.tolist()[1:]]).contiguous()
+
+
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`x` with zeros (False) at the end of every dimension that is shorter than `shape` says."""
     room = [(0, wide - has) for has, wide in zip(x.shape, shape, strict=True)]
     return F.pad(x, [size for pair in reversed(room) for size in pair]) if any(wide for _, wide in room) else x
 
 
-def columns_of(rows: int, device: torch.device) -> Columns:
+def columns_of(rows: int, device: torch.device, negatives: Negatives = "global") -> Columns:
     """The columns of a step with so many rows here: of all processes where there are several."""
     several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    return GatheredColumns(rows, device) if several else Columns(rows)
+    return GatheredColumns(rows, device, negatives) if several else Columns(rows)

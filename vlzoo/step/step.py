@@ -1,6 +1,7 @@
 """Step: one training step's values, each computed at most once, however many objectives ask.
 
-Legend: B batch rows, C columns (rows of all processes), L text tokens, E joint size.
+Legend: B batch rows, C columns (rows of all processes), N of them those that negatives are drawn from, L text tokens,
+E joint size.
 """
 
 from __future__ import annotations
@@ -220,8 +221,9 @@ class Step:
     def _mine_rows(self, purpose: str, logit_BC: Tensor) -> Tensor:
         key_B = self.batch.key
         column_C = self._once("column keys", lambda: self.columns.gather(key_B))
-        weight_BC = self.plan.mining(logit_BC, self.alike, self.columns.offset)
-        return self.draws.choose(purpose, key_B, weight_BC, column_C)
+        near, first = self.columns.near, self.columns.near.start
+        weight_BN = self.plan.mining(logit_BC[:, near], self.alike[:, near], self.columns.offset - first)
+        return first + self.draws.choose(purpose, key_B, weight_BN, column_C[near])
 
     def _masked_texts(self) -> dict[str, Text]:
         """The text views with masked words that no data worker has made, on the host."""

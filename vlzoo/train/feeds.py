@@ -81,6 +81,11 @@ def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
             what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
             raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
         Order(len(source), batch, recipe.train.seed, share=share)
+        if recipe.train.negatives == "local" and batch < 2 * share.of:
+            what = f"with negatives: local each of {share.of} processes needs two rows, and a batch has {batch}"
+            raise TrainingError(
+                what, fix=f"set train.batch (or the stream's) to {2 * share.of} or more, or start fewer"
+            )
 
 
 def check_sides(recipe: Recipe, sources: Sequence[Any], rows: Sequence[Rows]) -> None:

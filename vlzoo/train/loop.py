@@ -192,7 +192,7 @@ class Trainer:
             plan=feed.plan,
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             host=batch,
-            columns=columns_of(len(there), self.device),
+            columns=columns_of(len(there), self.device, self.recipe.train.negatives),
         )
 
     def _due(self, every: int) -> bool:
