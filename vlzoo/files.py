@@ -92,7 +92,7 @@ def new_folder(path: Path, *, replace: bool = False, flush: bool = False) -> Ite
         shutil.rmtree(fresh, ignore_errors=True)  # of a process of the same number that was killed
         fresh.mkdir(parents=True)
         yield fresh
-        for file in fresh.rglob("*") if flush else ():
+        for file in (*fresh.rglob("*"), fresh) if flush else ():
             _flush(file)
         if replace and path.exists():
             path.replace(old)

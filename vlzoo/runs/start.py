@@ -89,7 +89,8 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
     """
     old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
     # What moves no weight: how a run is kept and measured, and what is said about it.
-    free = {("train", name) for name in ("workers", "log_every", "save_every", "keep", "patience")}
+    kept = ("workers", "log_every", "save_every", "keep", "patience", "shard", "save_async")
+    free = {("train", name) for name in kept}
     said = ("about", "paper", "needs", "bench", "validation")
     keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
     differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]

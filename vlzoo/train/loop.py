@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, nullcontext
 
 import torch
@@ -20,6 +21,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
+from vlzoo.runs.shards import part_here
 from vlzoo.signals import answered
 from vlzoo.step.columns import columns_of
 from vlzoo.step.step import Step
@@ -27,9 +29,12 @@ from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
+from vlzoo.train.saving import Saver
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
+
+logger = logging.getLogger("vlzoo.train")
 
 
 class Trainer:
@@ -44,6 +49,7 @@ class Trainer:
         fresh: names of the weights that no start filled.
         validator: measures checkpoints now and then; None: nobody does.
         engine: this process, alone or among others; None: alone, on the CPU.
+        say: told what a user should know, line by line.
     """
 
     def __init__(
@@ -57,16 +63,20 @@ class Trainer:
         fresh: Collection[str] = (),
         validator: Validator | None = None,
         engine: Engine | None = None,
+        say: Callable[[str], None] = logger.warning,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
         self.validator = validator
         self.engine = engine or Engine(torch.device("cpu"))
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
-        self.optimizer = make_optimizer(system, recipe.train, fresh)
-        self.forward = self.engine.wrap(system)
+        self.forward = self.engine.wrap(system, self.teacher)
+        self.learned = self.engine.parameters(system)
+        self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
+        train = recipe.train
+        self.saver = Saver(run, self.engine, train.keep, train.save_async, say)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._measuring = "", False
@@ -100,7 +110,7 @@ class Trainer:
                 # Read once: what is asked for after the save must not be taken for saved.
                 stop = self.engine.agree(self._stop)
                 if self._due(self.recipe.train.save_every) or stop or pauses:
-                    self.save()
+                    self.save(must=bool(stop or pauses) or self.step == self.length.steps)
                 if stop:
                     self._end_together(stop)
 
@@ -176,9 +186,10 @@ class Trainer:
 
     def _apply(self) -> None:
         """Change the weights by the gradients that are there."""
+        self.engine.finish_backward()
         if self.recipe.train.clip is not None:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
+            torch.nn.utils.clip_grad_norm_(self.learned.values(), self.recipe.train.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -214,30 +225,32 @@ class Trainer:
             self.run.log(row)
             self.run.watch("step", row)
 
-    def save(self) -> None:
+    def save(self, *, must: bool = True) -> None:
         """Write a checkpoint.
+
+        Args:
+            must: it is the last, or is needed at once: a full disk is an error, and nothing is left for later.
 
         Raises:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
         self.finite.check()
-        if not self.engine.share.leads:
+        if not (self.engine.share.leads or self.engine.savers):
             return
         self.engine.does("saving", self.step)
-        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
+        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(part_here(p)).all()]
         if ruined:
             raise TrainingError(
                 f"{len(ruined)} weights are not finite after step {self.step - 1}, the first is {ruined[0]}",
                 fix="lower train.lr or set train.clip; checkpoints before this are whole",
             )
-        names = {id(p): name for name, p in trained(self.system).items()}
+        names = {id(p): name for name, p in self.learned.items()}
         files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}
         if self.teacher is not None:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
         best = self.validator.spared() if self.validator is not None else None
-        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep, spare=best)
-        self.run.watch("checkpoint", {"step": self.step, "folder": str(kept.folder)})
+        self.saver.save(self.step, files, state, spare=best, must=must)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.
@@ -248,7 +261,7 @@ class Trainer:
         load_into(self.system, checkpoint.tensors("system"), where=str(checkpoint.folder))
         if self.teacher is not None:
             load_into(self.teacher, checkpoint.tensors("teacher"), where=str(checkpoint.folder))
-        names = {id(p): name for name, p in trained(self.system).items()}
+        names = {id(p): name for name, p in self.learned.items()}
         load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
         self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
