@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import shutil
@@ -18,12 +17,12 @@ from safetensors.torch import save as safetensors_of
 from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
-from vlzoo.files import new_folder, sha256_of
-from vlzoo.models.local_weights import refuse_nonfinite
+from vlzoo.files import is_full, new_folder, sha256_of
+from vlzoo.models.local_weights import read_shapes, refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
 from vlzoo.runs.complete import complete
-from vlzoo.runs.seal import FIX, check_file, check_files, seal, state_of, sums_of
-from vlzoo.runs.shards import is_shard, own, read_shards, sharded_as
+from vlzoo.runs.seal import DAMAGED, FIX, check_file, check_files, seal, state_of, sums_of
+from vlzoo.runs.shards import is_shard, own, read_shards, shapes_of, sharded_as
 
 SHARDS = "shards"
 """Under this name state.json says of shards which parts they have, and which torch wrote them."""
@@ -79,6 +78,16 @@ class Checkpoint:
         """
         return state_of(self.folder)
 
+    def shapes(self, name: str) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of a part's tensors, of which no number is read.
+
+        Raises:
+            CheckpointError: as `tensors`.
+        """
+        if self.in_shards:
+            return shapes_of(self.folder, name)
+        return dict(read_shapes(self.folder / f"{name}.safetensors"))
+
     def files(self) -> list[Path]:
         """Its files of tensors."""
         return sorted(self.folder.glob("*.safetensors"))
@@ -120,19 +129,29 @@ def save(
     The newest `keep` stay, and that of step `spare`; others are removed.
 
     Raises:
-        TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
+        TrainingError: the disk is full (`NoRoom`) or can't be written; the checkpoints before are untouched.
     """
     target = folder_of(folder, step)
     clear_left(folder)
     try:
-        with new_folder(target, replace=True, flush=True) as fresh:
-            for name, tensors in files.items():
-                save_file({k: v.contiguous() for k, v in tensors.items()}, fresh / f"{name}.safetensors")
-            seal(fresh, state)
+        write(target, files, state)
     except (OSError, SafetensorError) as error:
         raise unwritable(error, target) from error
     remove_older(checkpoints(folder), keep, spare)
     return Checkpoint(target, step)
+
+
+def write(target: Path, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write the plain files of a checkpoint in the place of what is there.
+
+    Raises:
+        OSError: the system refused.
+        safetensors.SafetensorError: likewise, within that library.
+    """
+    with new_folder(target, replace=True, flush=True) as fresh:
+        for name, tensors in files.items():
+            save_file({k: v.contiguous() for k, v in tensors.items()}, fresh / f"{name}.safetensors")
+        seal(fresh, state)
 
 
 def folder_of(folder: Path, step: int) -> Path:
@@ -141,8 +160,8 @@ def folder_of(folder: Path, step: int) -> Path:
 
 
 def clear_left(folder: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    for left in folder.glob(".step-*.tmp"):
+    """Remove what processes left that were killed while they wrote, and what was put aside as damaged."""
+    for left in (*folder.glob(".step-*.tmp"), *folder.glob(f"step-*{DAMAGED}")):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -155,7 +174,7 @@ def remove_older(found: Sequence[Checkpoint], keep: int, spare: int | None = Non
 
 def unwritable(error: BaseException, target: Path) -> TrainingError:
     """What is told of a checkpoint that can't be written; `NoRoom` where the disk is full."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    full = (isinstance(error, OSError) and is_full(error)) or "No space left" in str(error)
     what = "no room on the disk for a checkpoint" if full else f"a checkpoint can't be written: {error}"
     fix = "make room, then go on with --resume; what was saved before is whole"
     return (NoRoom if full else TrainingError)(what, where=str(target), fix=fix)

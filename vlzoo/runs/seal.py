@@ -1,4 +1,4 @@
-"""A checkpoint's state.json: what is kept beside the tensors, and what every file was when it was written. No torch here.
+"""A checkpoint's state.json: what is kept beside the tensors, and what every file was when written. No torch here.
 
 The file lists the sha256 of all others and ends with its own, so that a byte that was cut off or altered anywhere is
 found before anything is read of it.
@@ -16,6 +16,8 @@ from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object, sha256_of
 
 STATE = "state.json"
+DAMAGED = ".damaged"
+"""What the name of a checkpoint ends with that was put aside."""
 FILES, SEAL = "files", "seal"
 FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
 
@@ -61,7 +63,7 @@ def check_file(file: Path, noted: str) -> None:
         CheckpointError: missing, cut off or altered.
     """
     if sha256_of(file) != noted:
-        what = f"was cut off or altered since it was written: it holds {file.stat().st_size:,} bytes with another sha256"
+        what = f"can't be read: its {file.stat().st_size:,} bytes are not those that were written: cut off, or altered"
         raise CheckpointError(what, where=str(file), fix=FIX)
 
 
@@ -78,8 +80,11 @@ def check_files(folder: Path) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     file = folder / STATE
     held = read_object(file, FIX)
-    if (FILES in held or SEAL in held) and _with_seal({k: v for k, v in held.items() if k != SEAL}) != file.read_bytes():
-        raise CheckpointError("was cut off or altered since it was written", where=str(file), fix=FIX)
+    if (FILES in held or SEAL in held) and _with_seal(
+        {k: v for k, v in held.items() if k != SEAL}
+    ) != file.read_bytes():
+        what = "can't be read: it is not what was written: cut off, or altered"
+        raise CheckpointError(what, where=str(file), fix=FIX)
     return held
 
 

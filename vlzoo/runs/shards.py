@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
@@ -77,15 +79,35 @@ def read_shards(folder: Path, part: str, written_by: str) -> dict[str, Tensor]:
         why = "torch does not promise to read those of another version"
         fix = f"install torch=={written_by}, and write plain files with it: `vlzoo weights merge RUN`"
         raise CheckpointError(f"{what}: {why}", where=str(folder), fix=fix)
+    reader = dcp.HuggingFaceStorageReader(str(folder))
+    known = _known(folder, part)
     try:
-        reader = dcp.HuggingFaceStorageReader(str(folder))
-        known: Mapping[str, Any] = reader.read_metadata().state_dict_metadata
-        wanted = {name: each for name, each in known.items() if name.startswith(f"{part}/")}
-        whole = {name: torch.empty(each.size, dtype=each.properties.dtype) for name, each in wanted.items()}
-        dcp.load(whole, storage_reader=reader, no_dist=True)
-    except (Exception, dcp.api.CheckpointException) as error:
-        raise CheckpointError(unreadable(folder, error).what, where=str(folder), fix=FIX) from error
+        whole = {name: torch.empty(each.size, dtype=each.properties.dtype) for name, each in known.items()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+            dcp.load(whole, storage_reader=reader, no_dist=True)
+    except dcp.CheckpointException as error:  # of no class that stands for an error
+        cause = next((each for each, _ in error.failures.values() if isinstance(each, Exception)), None)
+        raise CheckpointError(unreadable(folder, cause).what, where=str(folder), fix=FIX) from error
     return {name.removeprefix(f"{part}/"): tensor for name, tensor in whole.items()}
+
+
+def shapes_of(folder: Path, part: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the whole tensors of a part.
+
+    Raises:
+        CheckpointError: they are missing or damaged.
+    """
+    return {name.removeprefix(f"{part}/"): tuple(each.size) for name, each in _known(folder, part).items()}
+
+
+def _known(folder: Path, part: str) -> dict[str, Any]:
+    """What the headers say of a part's tensors, by their full names."""
+    try:
+        known: Mapping[str, Any] = dcp.HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(unreadable(folder, error).what, where=str(folder), fix=FIX) from error
+    return {name: each for name, each in known.items() if name.startswith(f"{part}/")}
 
 
 def is_shard(tensor: Tensor) -> bool:
@@ -96,7 +118,7 @@ def is_shard(tensor: Tensor) -> bool:
 def own(tensor: Tensor) -> Tensor:
     """A tensor of which every process holds all, as a plain one; others as they are."""
     replicated = is_shard(tensor) and all(each.is_replicate() for each in tensor.placements)  # type: ignore[attr-defined]
-    return tensor.to_local() if replicated else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.to_local() if replicated else tensor  # type: ignore[attr-defined]
 
 
 def sharded_as(like: Tensor, whole: Tensor) -> Tensor:
@@ -111,4 +133,4 @@ def sharded_as(like: Tensor, whole: Tensor) -> Tensor:
 
 def part_here(tensor: Tensor) -> Tensor:
     """What of a tensor this process holds: the whole where it is no shard."""
-    return tensor.to_local() if is_shard(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.to_local() if is_shard(tensor) else tensor  # type: ignore[attr-defined]

@@ -42,10 +42,12 @@ class Engine:
         share: this process among those that train together.
         device: where it computes.
         savers: the processes that write a checkpoint together, a group of gloo; None: the one that leads writes alone.
+        joins_passes: whether a step may choose by the rows it has how often it calls a layer (`Plan.joins_passes`).
     """
 
     share = Share()
     savers: Any = None
+    joins_passes = True
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

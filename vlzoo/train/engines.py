@@ -23,8 +23,8 @@ def make_engine(device: torch.device | None, *, shard: bool = False) -> Engine:
         shard: whether several processes hold a part of every weight each; alone there is nothing to share.
 
     Raises:
-        TrainingError: torch is too old for shards, one GPU is named for several processes, there are fewer GPUs than processes here, or they do not
-            find each other.
+        TrainingError: torch is too old for shards, one GPU is named for several processes, there are fewer GPUs than
+            processes here, or they do not find each other.
     """
     share = here()
     if share.of == 1:

@@ -265,15 +265,7 @@ def make_trainer(job: Job, run: Run, data: Data, engine: Engine) -> Trainer:
     if recipe.validation is not None and job.measure is not None:
         validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)
     trainer = Trainer(
-        recipe,
-        run,
-        system.to(device),
-        length,
-        teacher=early,
-        fresh=fresh,
-        validator=validator,
-        engine=engine,
-        say=job.say,
+        recipe, run, system.to(device), length, teacher=early, fresh=fresh, validator=validator, engine=engine
     )
     if stopped:
         trainer.restore(stopped[-1])

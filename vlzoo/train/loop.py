@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, nullcontext
 
 import torch
@@ -34,8 +33,6 @@ from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
 
-logger = logging.getLogger("vlzoo.train")
-
 
 class Trainer:
     """Trains a system.
@@ -49,7 +46,6 @@ class Trainer:
         fresh: names of the weights that no start filled.
         validator: measures checkpoints now and then; None: nobody does.
         engine: this process, alone or among others; None: alone, on the CPU.
-        say: told what a user should know, line by line.
     """
 
     def __init__(
@@ -63,7 +59,6 @@ class Trainer:
         fresh: Collection[str] = (),
         validator: Validator | None = None,
         engine: Engine | None = None,
-        say: Callable[[str], None] = logger.warning,
     ) -> None:
         self.recipe, self.run, self.system, self.length = recipe, run, system, length
         self.validator = validator
@@ -75,8 +70,7 @@ class Trainer:
         self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
-        train = recipe.train
-        self.saver = Saver(run, self.engine, train.keep, train.save_async, say)
+        self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._measuring = "", False
@@ -91,7 +85,7 @@ class Trainer:
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        with answered(self._asked_to_stop):
+        with answered(self._asked_to_stop), self.saver.ending():
             self._validate()  # a run may have been stopped before its last checkpoint was measured
             while self.step < self.length.steps:
                 self._fit_on(feeds)
@@ -110,7 +104,7 @@ class Trainer:
                 # Read once: what is asked for after the save must not be taken for saved.
                 stop = self.engine.agree(self._stop)
                 if self._due(self.recipe.train.save_every) or stop or pauses:
-                    self.save(must=bool(stop or pauses) or self.step == self.length.steps)
+                    self.save(must=bool(stop) or self.step == self.length.steps, now=pauses)
                 if stop:
                     self._end_together(stop)
 
@@ -225,11 +219,12 @@ class Trainer:
             self.run.log(row)
             self.run.watch("step", row)
 
-    def save(self, *, must: bool = True) -> None:
+    def save(self, *, must: bool = True, now: bool = True) -> None:
         """Write a checkpoint.
 
         Args:
-            must: it is the last, or is needed at once: a full disk is an error, and nothing is left for later.
+            must: training ends with it: a full disk is an error.
+            now: it is needed at once: nothing is left for later.
 
         Raises:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
@@ -250,7 +245,7 @@ class Trainer:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
         best = self.validator.spared() if self.validator is not None else None
-        self.saver.save(self.step, files, state, spare=best, must=must)
+        self.saver.save(self.step, files, state, spare=best, must=must, now=now)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.

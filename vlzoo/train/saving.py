@@ -1,11 +1,13 @@
-"""How a checkpoint comes to the disk: by the leading process, or by all that hold shards; now, or while training goes on."""
+"""How a checkpoint comes to the disk: by the leading process, or by all that hold shards; now, or beside training."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -14,13 +16,15 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor
 
-from vlzoo.errors import TrainingError
-from vlzoo.files import new_folder, sha256_of
+from vlzoo.errors import VlzooError
+from vlzoo.files import is_full, new_folder, sha256_of
 from vlzoo.runs.checkpoint import SHARDS, NoRoom, checkpoints, clear_left, folder_of, remove_older, save, unwritable
 from vlzoo.runs.run import Run
 from vlzoo.runs.seal import seal
 from vlzoo.runs.shards import files_of, torch_version, write_shards
 from vlzoo.train.engine import Engine
+
+logger = logging.getLogger("vlzoo.train")
 
 Parts = Mapping[str, Mapping[str, Tensor]]
 """Tensors by name, of `system`, `teacher` and `optimizer`."""
@@ -37,19 +41,19 @@ class Saver:
         engine: this process, alone or among others.
         keep: how many of the newest checkpoints are kept.
         later: whether a checkpoint that nobody waits for is written while training goes on.
-        say: told that the disk is full.
     """
 
     run: Run
     engine: Engine
     keep: int
     later: bool
-    say: Callable[[str], None]
     _writing: Thread | None = field(default=None, init=False)
     _failed: Exception | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
 
-    def save(self, step: int, parts: Parts, state: Mapping[str, Any], *, spare: int | None, must: bool) -> None:
+    def save(
+        self, step: int, parts: Parts, state: Mapping[str, Any], *, spare: int | None, must: bool, now: bool = False
+    ) -> None:
         """Write a checkpoint; every process calls it that has a part in it.
 
         Args:
@@ -57,13 +61,14 @@ class Saver:
             parts: tensors, copies where they are no shards.
             state: plain values beside them.
             spare: the step of an older one that must stay.
-            must: it is the last, or is needed at once: nothing is left for later, and a full disk is an error.
+            must: training ends with it: a full disk is an error.
+            now: it is needed at once, as `must` says too: nothing is left for later.
 
         Raises:
             TrainingError: it can't be written.
         """
         self.finish()
-        later = self.later and not must
+        later = self.later and not (must or now)
         end = self._begin(step, parts, state, spare, later)
         if later:
             self._writing = Thread(target=self._end, args=(step, end), name="saving", daemon=True)
@@ -83,12 +88,23 @@ class Saver:
             self._writing = None
             self._report(must=must)
 
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Around training: an error that a user can mend waits for a checkpoint that is being written."""
+        try:
+            yield
+        except VlzooError:
+            with suppress(VlzooError):
+                self.finish()
+            raise
+
     def _report(self, *, must: bool) -> None:
         failed, self._failed = self._failed, None
         if failed is not None and (must or not isinstance(failed, NoRoom)):
             raise failed
-        if isinstance(failed, NoRoom) and not self._told:
-            self.say(f"WARNING: {failed.where}: {failed.what}; training goes on, and the checkpoint before it stays")
+        if isinstance(failed, NoRoom) and not self._told and self.engine.share.leads:
+            about = "training goes on, and what was saved before stays"
+            logger.warning("WARNING: %s: %s; %s", failed.where, failed.what, about)
         self._told = failed is not None
 
     def _end(self, step: int, end: Callable[[], None]) -> None:
@@ -122,7 +138,7 @@ def _done(_result: object) -> None:
 
 
 class _Shards:
-    """One checkpoint that several processes write; each step of it is done by all, and what fails for one fails for all.
+    """One checkpoint that several processes write: each step is done by all, and what fails for one fails for all.
 
     Args:
         engine: this process among them.
@@ -209,4 +225,4 @@ def _failure(work: Callable[[], Any]) -> str:
 
 
 def _said(error: OSError) -> str:
-    return FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+    return FULL if is_full(error) else str(error)

@@ -59,6 +59,8 @@ class Sharded(Several):
         TrainingError: torch is too old for it.
     """
 
+    joins_passes = False  # a layer is gathered by all processes at once: all must call it equally often
+
     def __init__(self, device: torch.device | None, share: Share) -> None:
         try:
             from torch.distributed.checkpoint import HuggingFaceStorageWriter  # noqa: F401  (what came last)
@@ -84,8 +86,8 @@ class Sharded(Several):
             fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
         fully_shard(whole, mesh=mesh, reshard_after_forward=False, ignored_params=scalars)
         # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
-        whole.set_reshard_after_backward(False, recurse=False)
         self._wrapped = whole
+        self._wrapped.set_reshard_after_backward(False, recurse=False)
         self._alone = {name: p for name, p in trained(system).items() if p in scalars}
         self._stand_ins = {name: _replicated(p, mesh) for name, p in self._alone.items()}
 
@@ -121,7 +123,9 @@ class Sharded(Several):
         dist.all_reduce(gradients)
         for (name, p), gradient in zip(learned.items(), gradients / self.share.of, strict=True):
             stand_in, p.grad = self._stand_ins[name], None
-            stand_in.grad = DTensor.from_local(gradient, stand_in.data.device_mesh, [Replicate()], run_check=False)
+            stand_in.grad = DTensor.from_local(
+                gradient, cast(Any, stand_in.data).device_mesh, [Replicate()], run_check=False
+            )
 
 
 def _replicated(parameter: nn.Parameter, mesh: Any) -> nn.Parameter:
