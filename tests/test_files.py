@@ -15,7 +15,7 @@ from vlzoo.files import check_place, new_folder, read_object, replacing, sha256_
 
 def test_the_examples_work(tmp_path):
     found = doctest.testmod(files, extraglobs={"folder": tmp_path})
-    assert (found.failed, found.attempted) == (0, 6)
+    assert (found.failed, found.attempted) == (0, 7)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):

@@ -92,7 +92,7 @@ def new_folder(path: Path, *, replace: bool = False, flush: bool = False) -> Ite
         shutil.rmtree(fresh, ignore_errors=True)  # of a process of the same number that was killed
         fresh.mkdir(parents=True)
         yield fresh
-        for file in fresh.rglob("*") if flush else ():
+        for file in (*fresh.rglob("*"), fresh) if flush else ():
             _flush(file)
         if replace and path.exists():
             path.replace(old)
@@ -131,9 +131,21 @@ def writing(
     try:
         yield
     except OSError as refused:
-        full = refused.errno == errno.ENOSPC
-        said = f"no room on the disk for {what}" if full else f"{what} can't be written: {refused.strerror or refused}"
+        said = (
+            f"no room on the disk for {what}"
+            if is_full(refused)
+            else f"{what} can't be written: {refused.strerror or refused}"
+        )
         raise error(said, where=str(path), fix=fix) from refused
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the system refused for lack of room: of the disk, or of what one user may fill of it.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(PermissionError(errno.EACCES, "no"))
+    (True, False)
+    """
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def check_place(path: Path, what: str, *, folder: bool = False, fix: str = "choose another place") -> None:

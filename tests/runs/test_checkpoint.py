@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.errors import CheckpointError
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.runs.checkpoint import checkpoints, load_into, load_optimizer, optimizer_tensors, save, tensors_of
+from vlzoo.runs.checkpoint import NoRoom, checkpoints, load_into, load_optimizer, optimizer_tensors, save, tensors_of
 
 FILES = {"system": {"a": torch.arange(3.0)}}
 
@@ -69,7 +69,7 @@ def test_a_full_disk_is_one_message_and_the_old_one_stays(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("vlzoo.runs.checkpoint.save_file", full)
-    with pytest.raises(TrainingError, match="no room on the disk for a checkpoint") as caught:
+    with pytest.raises(NoRoom, match="no room on the disk for a checkpoint") as caught:
         save(tmp_path, 4, FILES, {"step": 4}, keep=1)
     assert "--resume" in str(caught.value)
     assert names(tmp_path) == ["step-000000002"]
@@ -177,9 +177,34 @@ def test_tensors_cut_at_any_byte_are_told(tmp_path):
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="can't be read as weights: it is ") as caught:
+        with pytest.raises(CheckpointError, match=f"can't be read: its {length} bytes are not those") as caught:
             kept.tensors("system")
         assert "the one before it is used" in str(caught.value.fix)
+
+
+def test_a_checkpoint_of_the_time_before_files_were_noted(tmp_path):
+    kept = save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+    (kept.folder / "state.json").write_text('{"step": 2}')
+    kept.check()
+    assert torch.equal(kept.tensors("system")["a"], FILES["system"]["a"]) and kept.state() == {"step": 2}
+    file = kept.folder / "system.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="can't be read as weights: it is "):
+        kept.tensors("system")
+
+
+def test_all_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Every file and the folder itself, then the rename, then the folder that holds it."""
+    done = []
+
+    def note(path):
+        done.append((path.name, (tmp_path / "step-000000002").exists()))
+
+    monkeypatch.setattr("vlzoo.files._flush", note)
+    save(tmp_path, 2, FILES, {"step": 2}, keep=1)
+    before = {name for name, named in done[:-1] if not named}
+    assert {"system.safetensors", "state.json"} < before and len(before) == 3
+    assert done[-1] == (tmp_path.name, True)
 
 
 def test_weights_that_are_not_finite_are_refused_unless_asked_for(toy):

@@ -117,3 +117,22 @@ def test_a_line_that_is_no_row_is_told_and_a_cut_one_is_left_out(tmp_path):
         with pytest.raises(CheckpointError, match=r"no row of metrics") as caught:
             run.metrics()
         assert caught.value.where == f"{log}:2"
+
+
+def test_rows_wait_while_the_disk_is_full(tmp_path, monkeypatch):
+    """Half of what was written goes away again; on /dev/full the system itself says that there is no room."""
+    run, log = Run(tmp_path), tmp_path / "metrics.jsonl"
+    run.log({"step": 1})
+    opened = Path.open
+
+    def half(path, *args):
+        with opened(path, *args) as file:
+            file.write(b'{"st')
+        return opened(Path("/dev/full"), "wb", buffering=0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", half)
+        run.log({"step": 2})
+    assert log.read_bytes() == b'{"step": 1}\n'
+    run.log({"step": 3})
+    assert [row["step"] for row in run.metrics()] == [1, 2, 3]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vlzoo.config.check import load
 from vlzoo.errors import CheckpointError, TrainingError
 from vlzoo.runs.run import Run
-from vlzoo.runs.start import is_empty, same_recipe, start_run, unsaved
+from vlzoo.runs.start import is_empty, leave_damaged, same_recipe, start_run, unsaved
 
 
 @pytest.fixture
@@ -50,6 +52,55 @@ def test_a_run_that_is_there_is_only_taken_up_when_asked(run):
         start_run(run.folder, load("albef-tiny"))
     assert start_run(run.folder, load("albef-tiny"), resume=True).folder == run.folder
     assert run.latest().step == 1
+
+
+def files_of(run: Run) -> list[Path]:
+    """Those of the newest checkpoint."""
+    return sorted(run.checkpoints()[-1].folder.iterdir())
+
+
+def damaged(content: bytes, place: int, bits: int) -> bytes:
+    """Cut off at a place where no bits are given; else a byte there with them flipped."""
+    return content[:place] + (bytes([content[place] ^ bits]) + content[place + 1 :] if bits else b"")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), bits=st.integers(0, 255))
+def test_any_byte_altered_or_cut_is_told_and_the_checkpoint_before_it_is_used(tmp_path_factory, data, bits):
+    run = Run(tmp_path_factory.mktemp("run"))
+    state, files = (
+        {"scaler": {"scale": 0.5}},
+        {"system": {"a": torch.arange(3.0)}, "optimizer": {"a|step": torch.ones(1)}},
+    )
+    for step in (1, 2):
+        run.save(step, files, {"step": step, **state}, keep=2)
+    file = data.draw(st.sampled_from(files_of(run)))
+    whole = file.read_bytes()
+    file.write_bytes(damaged(whole, data.draw(st.integers(0, len(whole) - 1)), bits))
+    said: list[str] = []
+    leave_damaged(run, said.append)
+    assert run.saved_steps() == [1] and len(said) == 1
+    assert str(file) in said[0] and "going on from the checkpoint before it, of step 1" in said[0]
+    run.save(3, files, state, keep=2)  # what was put aside makes room
+    assert sorted(each.name for each in run.checkpoint_folder.iterdir()) == ["step-000000001", "step-000000003"]
+
+
+def test_of_several_damaged_checkpoints_the_first_whole_one_is_used(run):
+    for step in (1, 2, 3):
+        run.save(step, {"system": {"a": torch.ones(1)}}, {"step": step}, keep=3)
+    for each in run.checkpoints()[1:]:
+        (each.folder / "system.safetensors").unlink()
+    said: list[str] = []
+    start_run(run.folder, load("albef-tiny"), resume=True, say=said.append)
+    assert run.saved_steps() == [1] and len(said) == 2 and all("of step 1" in line for line in said)
+
+
+def test_without_a_whole_checkpoint_nothing_is_touched_and_the_file_is_named(run):
+    file = files_of(saved(run))[1]
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="no checkpoint before it is whole") as caught:
+        start_run(run.folder, load("albef-tiny"), resume=True)
+    assert caught.value.where == str(file) and run.saved_steps() == [1]
 
 
 def test_a_run_of_another_recipe_is_not_gone_on_with(run):

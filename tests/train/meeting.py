@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 from vlzoo.errors import TrainingError
 from vlzoo.processes import here
-from vlzoo.train.engine import make_engine
+from vlzoo.train.engines import make_engine
 
 if __name__ == "__main__":
     store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=timedelta(seconds=60))

@@ -23,8 +23,10 @@ from vlzoo.errors import TrainingError
 from vlzoo.processes import Share, here
 from vlzoo.runs.run import Run
 from vlzoo.signals import answered, interrupt
-from vlzoo.train.engine import Engine, Several, is_lost, make_engine
+from vlzoo.train.engine import Engine, Several
+from vlzoo.train.engines import make_engine
 from vlzoo.train.feeds import check_batches
+from vlzoo.train.meeting import is_lost
 
 HERE = Path(__file__).resolve().parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import count, repeat
 from pathlib import Path
+from threading import Event
 
 import pytest
+import safetensors.torch
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -203,3 +206,78 @@ def test_a_nan_names_its_stream(toy, tmp_path):
     with pytest.raises(TrainingError, match="of objective 'breaks' of stream 'texts' is nan at step 0"):
         made.update(feeds)
     assert updates == []
+
+
+class Disk:
+    """A disk that is full while `full` says so; it says so when a checkpoint is written."""
+
+    def __init__(self, monkeypatch, *full: bool):
+        self.full, self.write = iter(full), safetensors.torch.save_file
+        monkeypatch.setattr("vlzoo.runs.checkpoint.save_file", self.save)
+
+    def save(self, tensors, file):
+        """As `save_file`, once for each checkpoint."""
+        if file.name == "system.safetensors" and next(self.full):
+            file.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(file))
+        self.write(tensors, file)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_full_disk_is_told_once_and_training_goes_on(toy, tmp_path, monkeypatch, caplog, later):
+    Disk(monkeypatch, False, True, True, False, True, False)
+    options = {"save_every": 1, "log_every": 1, "keep": 9, "save_async": later}
+    made, feeds = trainer(toy, tmp_path, {"itm": ITM()}, steps=6, **options)
+    made.fit(feeds)
+    assert made.run.saved_steps() == [1, 4, 6]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, told  # when it had no room, and when it had none again
+    place = str(tmp_path / "checkpoints" / "step-000000002")
+    assert told[0] == f"WARNING: {place}: no room on the disk for a checkpoint; " + (
+        "training goes on, and what was saved before stays"
+    )
+    assert [row["step"] for row in made.run.metrics()] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_full_disk_at_the_end_is_an_error(toy, tmp_path, monkeypatch, later):
+    Disk(monkeypatch, False, True)
+    made, feeds = trainer(toy, tmp_path, {"itm": ITM()}, save_every=2, save_async=later)
+    with pytest.raises(TrainingError, match="no room on the disk for a checkpoint"):
+        made.fit(feeds)
+    assert made.run.saved_steps() == [2]
+
+
+def test_what_is_written_later_is_what_was_there_when_it_was_saved(toy, tmp_path, monkeypatch):
+    """Training goes on before it is written."""
+    held, write = Event(), safetensors.torch.save_file
+
+    def slow(tensors, file):
+        held.wait(60)
+        write(tensors, file)
+
+    runs = {}
+    for later in (False, True):
+        torch.manual_seed(0)
+        made, feeds = trainer(toy, tmp_path / str(later), {"itm": ITM()}, steps=5, save_every=2, save_async=later)
+        made.update(feeds)
+        made.step = 2
+        if later:
+            held.clear()
+            monkeypatch.setattr("vlzoo.runs.checkpoint.save_file", slow)
+        made.save(must=False, now=False)
+        made.update(feeds)
+        assert made.run.saved_steps() == ([] if later else [2])
+        held.set()
+        made.saver.finish()
+        (runs[later],) = made.run.checkpoints()
+    for part in ("system", "teacher", "optimizer"):
+        one, other = (runs[later].tensors(part) for later in (False, True))
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_error_waits_for_what_is_being_written(toy, tmp_path):
+    made, feeds = trainer(toy, tmp_path, {"itc": ITC(), "breaks": Breaks()}, steps=8, save_every=2, save_async=True)
+    with pytest.raises(TrainingError, match="'breaks' is nan"):
+        made.fit(feeds)
+    assert made.run.saved_steps() == [2]

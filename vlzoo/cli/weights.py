@@ -1,4 +1,4 @@
-"""`vlzoo weights`: convert foreign checkpoints, look into files, fetch from the hub."""
+"""`vlzoo weights`: convert foreign checkpoints, merge shards, look into files, fetch from the hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vlzoo.cli.complete import ADAPTERS
 from vlzoo.config.tree import assignment
 from vlzoo.errors import VlzooError, did_you_mean
 
-SUBCOMMANDS = ("convert", "show", "fetch")
+SUBCOMMANDS = ("convert", "merge", "show", "fetch")
 
 
 class WeightsGroup(click.Group):
@@ -27,7 +27,7 @@ class WeightsGroup(click.Group):
 
 @click.group(cls=WeightsGroup)
 def command() -> None:
-    """Convert foreign checkpoints, look into files, fetch from the hub."""
+    """Convert foreign checkpoints, merge shards, look into files, fetch from the hub."""
 
 
 @command.command("convert")
@@ -54,6 +54,18 @@ def convert_(options: tuple[str, ...], **given: Any) -> None:
     wanted = Conversion(**said, options=dict(assignment(each, "--option") for each in options))
     card = convert(wanted, click.echo)
     click.echo(f"{wanted.out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
+
+
+@command.command("merge")
+@click.argument("run", type=click.Path(path_type=Path))
+def merge_(run: Path) -> None:
+    """Write the checkpoints of RUN that are in shards (train.shard) as plain safetensors in their place.
+
+    A run that trains just now is refused. vlzoo bench, finetune and explain read shards, too, and more slowly.
+    """
+    from vlzoo.weights.merge import merge
+
+    merge(run, click.echo)
 
 
 @command.command("show")

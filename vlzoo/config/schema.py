@@ -194,6 +194,8 @@ class Train(Strict):
     save_every: Count = 1000
     keep: Count = 1
     patience: Positive = 600.0
+    shard: bool = False
+    save_async: bool = False
 
 
 class Bench(BaseModel):

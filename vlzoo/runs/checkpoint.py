@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import json
+import hashlib
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -14,20 +13,28 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as safetensors_of
 from torch import Tensor, nn
 
 from vlzoo.errors import CheckpointError, TrainingError
-from vlzoo.files import new_folder, read_object, sha256_of
-from vlzoo.models.local_weights import refuse_nonfinite
+from vlzoo.files import is_full, new_folder, sha256_of
+from vlzoo.models.local_weights import read_shapes, refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
 from vlzoo.runs.complete import complete
+from vlzoo.runs.seal import DAMAGED, FIX, check_file, check_files, seal, state_of, sums_of
+from vlzoo.runs.shards import is_shard, own, read_shards, shapes_of, sharded_as
 
-_FIX = "delete the checkpoint's folder; the one before it is used, where there is one"
+SHARDS = "shards"
+"""Under this name state.json says of shards which parts they have, and which torch wrote them."""
+
+
+class NoRoom(TrainingError):
+    """The disk is full."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on disk.
+    """A checkpoint on disk: plain files of one process, or shards of several.
 
     Attributes:
         folder: `RUN/checkpoints/step-000001000`.
@@ -38,16 +45,30 @@ class Checkpoint:
     step: int
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one file: `system`, `teacher` or `optimizer`.
+        """The whole tensors of a part: `system`, `teacher` or `optimizer`.
 
         Raises:
-            CheckpointError: missing or damaged.
+            CheckpointError: missing or damaged, or shards that another version of torch wrote.
         """
+        if self.in_shards:
+            self.check()
+            return read_shards(self.folder, name, str(self.state()[SHARDS]["torch"]))
         file = self.folder / f"{name}.safetensors"
         try:
+            if (noted := sums_of(self.folder).get(file.name)) is not None:
+                check_file(file, noted)
             return load_file(file)
         except (OSError, ValueError, SafetensorError) as error:
-            raise CheckpointError(unreadable(file, error).what, where=str(file), fix=_FIX) from error
+            raise CheckpointError(unreadable(file, error).what, where=str(file), fix=FIX) from error
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether several processes have written it."""
+        return SHARDS in self.state()
+
+    def parts(self) -> list[str]:
+        """The parts that it has, by name."""
+        return list(self.state()[SHARDS]["parts"]) if self.in_shards else [file.stem for file in self.files()]
 
     def state(self) -> dict[str, Any]:
         """What is kept beside the tensors.
@@ -55,18 +76,38 @@ class Checkpoint:
         Raises:
             CheckpointError: missing or damaged.
         """
-        return read_object(self.folder / "state.json", _FIX)
+        return state_of(self.folder)
+
+    def shapes(self, name: str) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of a part's tensors, of which no number is read.
+
+        Raises:
+            CheckpointError: as `tensors`.
+        """
+        if self.in_shards:
+            return shapes_of(self.folder, name)
+        return dict(read_shapes(self.folder / f"{name}.safetensors"))
 
     def files(self) -> list[Path]:
         """Its files of tensors."""
         return sorted(self.folder.glob("*.safetensors"))
 
+    def check(self) -> None:
+        """Read every file, and refuse what is not as it was written.
+
+        Raises:
+            CheckpointError: names the file.
+        """
+        check_files(self.folder)
+
     def weights_hash(self) -> str:
-        """A hash of the weights of model and objectives, 16 hex digits.
+        """A hash of the weights of model and objectives, 16 hex digits; of shards that of the file they make.
 
         Raises:
             CheckpointError: they are missing.
         """
+        if self.in_shards:
+            return hashlib.sha256(safetensors_of(self.tensors("system"))).hexdigest()[:16]
         return sha256_of(self.folder / "system.safetensors")[:16]
 
 
@@ -88,20 +129,40 @@ def save(
     The newest `keep` stay, and that of step `spare`; others are removed.
 
     Raises:
-        TrainingError: the disk is full or can't be written; the checkpoints before are untouched.
+        TrainingError: the disk is full (`NoRoom`) or can't be written; the checkpoints before are untouched.
     """
-    target = folder / f"step-{step:09d}"
-    for left in folder.glob(".step-*.tmp"):  # of a process that was killed while it wrote
-        shutil.rmtree(left, ignore_errors=True)
+    target = folder_of(folder, step)
+    clear_left(folder)
     try:
-        with new_folder(target, replace=True, flush=True) as fresh:
-            for name, tensors in files.items():
-                save_file({k: v.contiguous() for k, v in tensors.items()}, fresh / f"{name}.safetensors")
-            (fresh / "state.json").write_text(json.dumps(dict(state), indent=1), encoding="utf-8")
+        write(target, files, state)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(error, target) from error
+        raise unwritable(error, target) from error
     remove_older(checkpoints(folder), keep, spare)
     return Checkpoint(target, step)
+
+
+def write(target: Path, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write the plain files of a checkpoint in the place of what is there.
+
+    Raises:
+        OSError: the system refused.
+        safetensors.SafetensorError: likewise, within that library.
+    """
+    with new_folder(target, replace=True, flush=True) as fresh:
+        for name, tensors in files.items():
+            save_file({k: v.contiguous() for k, v in tensors.items()}, fresh / f"{name}.safetensors")
+        seal(fresh, state)
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    """Where in a folder of checkpoints that of a step lies."""
+    return folder / f"step-{step:09d}"
+
+
+def clear_left(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote, and what was put aside as damaged."""
+    for left in (*folder.glob(".step-*.tmp"), *folder.glob(f"step-*{DAMAGED}")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_older(found: Sequence[Checkpoint], keep: int, spare: int | None = None) -> None:
@@ -111,25 +172,30 @@ def remove_older(found: Sequence[Checkpoint], keep: int, spare: int | None = Non
             shutil.rmtree(old.folder, ignore_errors=True)
 
 
-def _unwritable(error: Exception, target: Path) -> TrainingError:
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+def unwritable(error: BaseException, target: Path) -> TrainingError:
+    """What is told of a checkpoint that can't be written; `NoRoom` where the disk is full."""
+    full = (isinstance(error, OSError) and is_full(error)) or "No space left" in str(error)
     what = "no room on the disk for a checkpoint" if full else f"a checkpoint can't be written: {error}"
-    return TrainingError(
-        what, where=str(target), fix="make room, then go on with --resume; what was saved before is whole"
-    )
+    fix = "make room, then go on with --resume; what was saved before is whole"
+    return (NoRoom if full else TrainingError)(what, where=str(target), fix=fix)
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state, tied tensors once: safetensors refuses two names for one memory."""
+    """A module's state, tied tensors once: safetensors refuses two names for one memory. Of shards, the shards."""
     seen: set[tuple[int, int]] = set()
     kept = {}
-    for name, tensor in module.state_dict().items():
-        place = (tensor.data_ptr(), tensor.numel())
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        place = (_memory(tensor), tensor.numel())
         if tensor.numel() and place in seen:
             continue
         seen.add(place)
         kept[name] = tensor.detach().clone().contiguous()
     return kept
+
+
+def _memory(tensor: Tensor) -> int:
+    """What two names for one tensor have in common; of a shard it is the tensor: its memory may be none at all."""
+    return id(tensor) if is_shard(tensor) else tensor.data_ptr()
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, allow_nonfinite: bool = False) -> None:
@@ -146,10 +212,10 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, a
     Raises:
         CheckpointError: names or shapes differ, or numbers are not finite; says which.
     """
-    wanted = module.state_dict()
+    wanted = module.state_dict(keep_vars=True)
     tensors = _of_contrast(tensors, wanted)
-    held = {wanted[name].data_ptr() for name in tensors if name in wanted}
-    missing = [n for n in wanted if n not in tensors and (wanted[n].data_ptr() not in held or not wanted[n].numel())]
+    held = {_memory(wanted[name]) for name in tensors if name in wanted}
+    missing = [n for n in wanted if n not in tensors and (_memory(wanted[n]) not in held or not wanted[n].numel())]
     unexpected = [name for name in tensors if name not in wanted]
     shapes = [n for n in tensors if n in wanted and wanted[n].shape != tensors[n].shape]
     if missing or unexpected or shapes:
@@ -163,7 +229,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, a
         refuse_nonfinite(tensors, where, "the weights are ruined: take another checkpoint, or train again")
     with torch.no_grad():
         for name, tensor in tensors.items():
-            wanted[name].copy_(tensor)
+            wanted[name].copy_(sharded_as(wanted[name], tensor))
 
 
 TEMPERATURE = "model.temperature"
@@ -189,7 +255,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]
     made = {}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
-            made[f"{names[id(parameter)]}|{key}"] = torch.as_tensor(value).detach().clone()
+            made[f"{names[id(parameter)]}|{key}"] = own(torch.as_tensor(value).detach()).clone()
     return made
 
 
@@ -199,4 +265,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     for full, value in _of_contrast(tensors, parameters).items():
         name, _, key = full.rpartition("|")
         if name in parameters:
-            optimizer.state[parameters[name]][key] = value.to(parameters[name].device, copy=True)
+            parameter = parameters[name]
+            there = value.to(parameter.device, copy=True)
+            # A step is a number of its own, also where the parameter is a shard.
+            optimizer.state[parameter][key] = there if key == "step" else sharded_as(parameter, there)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlzoo.errors import CheckpointError, TrainingError
-from vlzoo.files import write_text, writing
+from vlzoo.files import is_full, write_text, writing
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,26 @@ class Log:
 
     file: Path
     fix: str = ""
+    _waiting: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row.
+        """Add one row. Where the disk is full it waits in memory, and is written with a later one.
 
         Raises:
-            TrainingError: the system refused.
+            TrainingError: the system refused for another reason.
         """
-        with writing(self.file, "the metrics", TrainingError, self.fix), self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(row)) + "\n")
+        self._waiting.append(json.dumps(dict(row)) + "\n")
+        with writing(self.file, "the metrics", TrainingError, self.fix):
+            size = self.file.stat().st_size if self.file.is_file() else 0
+            try:
+                with self.file.open("ab") as file:
+                    file.write("".join(self._waiting).encode())
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                os.truncate(self.file, size)  # half a row would spoil the next
+                return
+            self._waiting.clear()
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows; a last line that a kill cut off is left out.

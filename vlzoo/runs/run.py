@@ -43,6 +43,7 @@ class Run:
         folder: where it lies.
         unreadable: the list of samples that data workers could not read.
         validation_folder: predictions of a validation that is under way.
+        checkpoint_folder: where those lie that were saved, each in a folder of its own.
         processes: signs of life of the processes that train it together.
     """
 
@@ -51,7 +52,7 @@ class Run:
         self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._tokenizer, self._task, self._start = (folder / f for f in ("tokenizer", "task.json", "start.json"))
-        self._log, self._checkpoints = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
+        self._log, self.checkpoint_folder = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
         self.processes = folder / "processes"
         self._finetuned, self._bench = folder / "finetune", folder / "bench"
 
@@ -80,7 +81,7 @@ class Run:
             TrainingError: the system refused.
         """
         made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
-        folders = (self._checkpoints, self.validation_folder, self.processes, self._finetuned, self._bench)
+        folders = (self.checkpoint_folder, self.validation_folder, self.processes, self._finetuned, self._bench)
         with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
             for held in (*made, self.unreadable, *folders, *self.folder.glob(".*.tmp")):
                 shutil.rmtree(held) if held.is_dir() else held.unlink(missing_ok=True)
@@ -219,11 +220,11 @@ class Run:
         """The complete checkpoints, oldest first."""
         from vlzoo.runs.checkpoint import checkpoints
 
-        return checkpoints(self._checkpoints)
+        return checkpoints(self.checkpoint_folder)
 
     def saved_steps(self) -> list[int]:
         """The steps of the complete checkpoints, oldest first; told without torch."""
-        return list(complete(self._checkpoints))
+        return list(complete(self.checkpoint_folder))
 
     def latest(self) -> Checkpoint:
         """The newest checkpoint.
@@ -253,7 +254,7 @@ class Run:
         """
         from vlzoo.runs.checkpoint import save
 
-        return save(self._checkpoints, step, files, state, keep, spare)
+        return save(self.checkpoint_folder, step, files, state, keep, spare)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to the metrics."""

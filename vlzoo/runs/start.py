@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from vlzoo.config.resolved import whole
 from vlzoo.config.schema import Recipe
 from vlzoo.config.tree import leaves
 from vlzoo.errors import CheckpointError, TrainingError
+from vlzoo.files import writing
+from vlzoo.runs.complete import complete
 from vlzoo.runs.lock import LOCK
 from vlzoo.runs.manifest import manifest
 from vlzoo.runs.run import Run
+from vlzoo.runs.seal import DAMAGED, check_files
 
 
 def start_run(
@@ -36,7 +40,7 @@ def start_run(
 
     Raises:
         TrainingError: the folder holds a run and neither is given, or something else, or can't be written.
-        CheckpointError: it holds a run of another recipe; says what differs.
+        CheckpointError: it holds a run of another recipe; says what differs. Or none of its checkpoints is whole.
     """
     run = Run(folder)
     there = folder.exists() and not is_empty(folder)
@@ -45,6 +49,7 @@ def start_run(
         raise TrainingError(f"{str(folder)!r} is there already and is no run{why}", fix="choose another --out")
     if there and resume:
         same_recipe(run, checked.recipe)
+        leave_damaged(run, say)
         return run
     if there and not overwrite and not unsaved(run):
         fix = "add --resume to go on, --overwrite to delete it and train anew, or choose another --out"
@@ -58,6 +63,32 @@ def start_run(
         what = f"{str(folder)!r} can't be written: {error.strerror}"
         raise TrainingError(what, fix="choose another --out") from error
     return run
+
+
+def leave_damaged(run: Run, say: Callable[[str], None]) -> None:
+    """Put aside the newest checkpoints that are not as they were written, down to one that is.
+
+    They stay under another name until the next checkpoint is saved.
+
+    Raises:
+        CheckpointError: none is as it was written; names a file of the newest.
+    """
+    damaged: dict[Path, CheckpointError] = {}
+    for step, folder in reversed(complete(run.checkpoint_folder).items()):
+        try:
+            check_files(folder)
+        except CheckpointError as error:
+            damaged[folder] = error
+            continue
+        for other, found in damaged.items():
+            say(f"WARNING: {found.where}: {found.what}; going on from the checkpoint before it, of step {step}")
+            with writing(other, "a new name for the damaged checkpoint", TrainingError, "delete its folder"):
+                shutil.rmtree(other.with_name(other.name + DAMAGED), ignore_errors=True)
+                other.rename(other.with_name(other.name + DAMAGED))
+        return
+    for found in damaged.values():
+        fix = "no checkpoint before it is whole: train anew with --overwrite, or into another --out"
+        raise CheckpointError(found.what, where=found.where, fix=fix)
 
 
 NOTHING_SAVED = "the run that was there ended before its first checkpoint; it is trained anew"
@@ -89,7 +120,8 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
     """
     old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
     # What moves no weight: how a run is kept and measured, and what is said about it.
-    free = {("train", name) for name in ("workers", "log_every", "save_every", "keep", "patience")}
+    kept = ("workers", "log_every", "save_every", "keep", "patience", "shard", "save_async")
+    free = {("train", name) for name in kept}
     said = ("about", "paper", "needs", "bench", "validation")
     keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
     differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]

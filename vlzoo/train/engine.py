@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
-import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlzoo.errors import TrainingError, VlzooError
 from vlzoo.models.assemble import System
 from vlzoo.models.precision import default_device
-from vlzoo.processes import Share, here
+from vlzoo.models.teacher import Teacher
+from vlzoo.processes import Share
 from vlzoo.runs.pulse import Pulse
 from vlzoo.signals import STOPS, ignore_stops
+from vlzoo.train.meeting import LONG, first_line, is_lost, leave, meet
+from vlzoo.train.optim import trained
 from vlzoo.types import Losses
 
 Forward = Callable[..., Losses]
 """As `System.forward`: a step and names of objectives to losses."""
-MEETING = timedelta(minutes=10)
-"""How long processes look for each other."""
 GO_ON = "start all processes again with --resume: as many as there are now"
-LONG = timedelta(days=30)
-"""How long the others wait for the process that leads; who hangs, `vlzoo.runs.pulse` tells long before."""
 
 
 class Engine:
@@ -46,20 +41,36 @@ class Engine:
     Attributes:
         share: this process among those that train together.
         device: where it computes.
+        savers: the processes that write a checkpoint together, a group of gloo; None: the one that leads writes alone.
+        joins_passes: whether a step may choose by the rows it has how often it calls a layer (`Plan.joins_passes`).
     """
 
     share = Share()
+    savers: Any = None
+    joins_passes = True
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def wrap(self, system: System) -> Forward:
-        """The forward of a system whose gradients are those of all rows, after its last backward."""
+    def wrap(self, system: System, teacher: Teacher | None = None) -> Forward:
+        """The forward of a system whose gradients are those of all rows, after `finish_backward`.
+
+        Args:
+            system: the student; its parameters may be others from here on.
+            teacher: its teacher; likewise.
+        """
         return system
+
+    def parameters(self, system: System) -> Mapping[str, nn.Parameter]:
+        """What the optimiser steps on, by name, of a system that was wrapped: every parameter that is trained."""
+        return trained(system)
 
     def before_last(self) -> AbstractContextManager[None]:
         """Around all backwards of an update but the last: gradients add up here and are exchanged once."""
         return nullcontext()
+
+    def finish_backward(self) -> None:
+        """After an update's last backward: what gradients still lack is added."""
 
     def agree(self, stop: str) -> str:
         """The name of a signal that any process was sent; empty where none was."""
@@ -127,7 +138,7 @@ class Several(Engine):
 
         if not dist.is_initialized():
             dist.init_process_group(store=meet(share), rank=share.number, world_size=share.of, timeout=LONG)
-            atexit.register(_leave)
+            atexit.register(leave)
         # An update on one stream may leave out heads that another reads. Queues are the same everywhere.
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
         # Said in any case: without a GPU, and not told so, accelerate takes several processes for one. How precisely is
@@ -145,7 +156,7 @@ class Several(Engine):
         # Of its own, on the host: what is agreed on keeps no device waiting.
         self._hosts: Any = dist.new_group(backend="gloo", timeout=LONG)
 
-    def wrap(self, system: System) -> Forward:
+    def wrap(self, system: System, teacher: Teacher | None = None) -> Forward:
         """As `Engine.wrap`."""
         with warnings.catch_warnings():
             # Under its newer name accelerate's handler does not know it.
@@ -224,73 +235,3 @@ class Several(Engine):
         self.wait()  # the last signs are written
         if self.share.leads:
             rmtree(folder, ignore_errors=True)
-
-
-def make_engine(device: torch.device | None) -> Engine:
-    """The engine of this process, alone or among those that torchrun has started.
-
-    Args:
-        device: where to train; None: a GPU where there is one.
-
-    Raises:
-        TrainingError: one GPU is named for several processes, there are fewer GPUs than processes here, or they do not
-            find each other.
-    """
-    share = here()
-    if share.of == 1:
-        return Engine(device or default_device())
-    if device is not None and device.index is not None:
-        what = f"--device {device} names one GPU, and {share.of} processes were started"
-        raise TrainingError(what, fix=f"write --device {device.type}: each process takes its own")
-    local, there = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
-    if (device or default_device()).type == "cuda" and local > there:
-        raise TrainingError(f"{local} processes for {there} GPUs of this machine", fix=f"--nproc-per-node {there}")
-    try:
-        return Several(device, share)
-    except dist.DistError as error:
-        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=GO_ON) from error
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether an error says that another process does not answer any more."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def meet(share: Share) -> dist.Store:
-    """A place for the processes of this start alone, which the leading one names to each that asks.
-
-    torch's own rendezvous looks where it looked before, and where those who are gone have left their addresses; how
-    often torchrun has started them each machine counts by itself.
-
-    Raises:
-        torch.distributed.DistError: somebody did not come in time.
-    """
-    told = os.environ
-    held = told.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    address, port = told["MASTER_ADDR"], int(told["MASTER_PORT"])
-    store = dist.TCPStore(address, port, share.of, is_master=share.leads and not held, timeout=MEETING)
-    if not share.leads:
-        question = f"vlzoo/ask/{store.add('vlzoo/asked', 1)}"
-        place = store.get(question).decode()
-        store.set(f"{place}/{share.number}", "here")
-        return dist.PrefixStore(place, store)
-    place, answered, until = f"vlzoo/{uuid.uuid4().hex}", 0, time.monotonic() + MEETING.total_seconds()
-    while missing := [rank for rank in range(1, share.of) if not store.check([f"{place}/{rank}"])]:
-        asked = store.add("vlzoo/asked", 0)
-        for number in range(answered + 1, asked + 1):
-            store.compare_set(f"vlzoo/ask/{number}", "", place)  # those of earlier starts, too: nobody reads them
-        answered = asked
-        if time.monotonic() > until:
-            raise dist.DistStoreError(f"process {missing[0]} did not come in {MEETING.total_seconds():.0f} s")
-        time.sleep(0.05)
-    return dist.PrefixStore(place, store)
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()

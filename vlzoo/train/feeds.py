@@ -148,6 +148,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         plan = Plan()
         rows.plan(plan, source.pairing)
         plan.gather(chosen, augmentation=reader.augmentation, token_mask=trainer.system.token_mask)
+        plan.joins_passes &= trainer.engine.joins_passes
         # A stream that is not drawn at every step is behind the step's number.
         order = Order(len(source), sizes[stream.name], reader.seed, int(drawn[stream.name].sum()), share)
         alone = len(sizes) == 1

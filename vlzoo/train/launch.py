@@ -31,7 +31,8 @@ from vlzoo.runs.start import is_empty, start_run
 from vlzoo.task import Task
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.engine import Engine, make_engine
+from vlzoo.train.engine import Engine
+from vlzoo.train.engines import make_engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.feeds import (
     Data,
@@ -90,7 +91,7 @@ def train(job: Job) -> Run:
     if not recipe.active:
         what, fix = nothing_to_learn()
         raise TrainingError(what, fix=fix)
-    engine = make_engine(job.device)
+    engine = make_engine(job.device, shard=recipe.train.shard)
     with engine.answering():
         return train_with(engine, job)
 

@@ -20,6 +20,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
+from vlzoo.runs.shards import part_here
 from vlzoo.signals import answered
 from vlzoo.step.columns import columns_of
 from vlzoo.step.step import Step
@@ -27,6 +28,7 @@ from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.finite import FiniteLosses
 from vlzoo.train.optim import make_optimizer, set_rate, trained
+from vlzoo.train.saving import Saver
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
@@ -63,10 +65,12 @@ class Trainer:
         self.engine = engine or Engine(torch.device("cpu"))
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
-        self.optimizer = make_optimizer(system, recipe.train, fresh)
-        self.forward = self.engine.wrap(system)
+        self.forward = self.engine.wrap(system, self.teacher)
+        self.learned = self.engine.parameters(system)
+        self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
+        self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._measuring = "", False
@@ -81,7 +85,7 @@ class Trainer:
             KeyboardInterrupt: after saving, when the run was asked to stop.
         """
         self.system.train()
-        with answered(self._asked_to_stop):
+        with answered(self._asked_to_stop), self.saver.ending():
             self._validate()  # a run may have been stopped before its last checkpoint was measured
             while self.step < self.length.steps:
                 self._fit_on(feeds)
@@ -100,7 +104,7 @@ class Trainer:
                 # Read once: what is asked for after the save must not be taken for saved.
                 stop = self.engine.agree(self._stop)
                 if self._due(self.recipe.train.save_every) or stop or pauses:
-                    self.save()
+                    self.save(must=bool(stop) or self.step == self.length.steps, now=pauses)
                 if stop:
                     self._end_together(stop)
 
@@ -176,9 +180,10 @@ class Trainer:
 
     def _apply(self) -> None:
         """Change the weights by the gradients that are there."""
+        self.engine.finish_backward()
         if self.recipe.train.clip is not None:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.train.clip)
+            torch.nn.utils.clip_grad_norm_(self.learned.values(), self.recipe.train.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -214,30 +219,33 @@ class Trainer:
             self.run.log(row)
             self.run.watch("step", row)
 
-    def save(self) -> None:
+    def save(self, *, must: bool = True, now: bool = True) -> None:
         """Write a checkpoint.
+
+        Args:
+            must: training ends with it: a full disk is an error.
+            now: it is needed at once: nothing is left for later.
 
         Raises:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
         self.finite.check()
-        if not self.engine.share.leads:
+        if not (self.engine.share.leads or self.engine.savers):
             return
         self.engine.does("saving", self.step)
-        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(p).all()]
+        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(part_here(p)).all()]
         if ruined:
             raise TrainingError(
                 f"{len(ruined)} weights are not finite after step {self.step - 1}, the first is {ruined[0]}",
                 fix="lower train.lr or set train.clip; checkpoints before this are whole",
             )
-        names = {id(p): name for name, p in trained(self.system).items()}
+        names = {id(p): name for name, p in self.learned.items()}
         files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}
         if self.teacher is not None:
             files["teacher"] = tensors_of(self.teacher)
         state = {"step": self.step, "scaler": self.scaler.state_dict(), "steps": self.length.steps}
         best = self.validator.spared() if self.validator is not None else None
-        kept = self.run.save(self.step, files, state, keep=self.recipe.train.keep, spare=best)
-        self.run.watch("checkpoint", {"step": self.step, "folder": str(kept.folder)})
+        self.saver.save(self.step, files, state, spare=best, must=must, now=now)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.
@@ -248,7 +256,7 @@ class Trainer:
         load_into(self.system, checkpoint.tensors("system"), where=str(checkpoint.folder))
         if self.teacher is not None:
             load_into(self.teacher, checkpoint.tensors("teacher"), where=str(checkpoint.folder))
-        names = {id(p): name for name, p in trained(self.system).items()}
+        names = {id(p): name for name, p in self.learned.items()}
         load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
         self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)

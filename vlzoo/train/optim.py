@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import nn
@@ -16,7 +16,12 @@ Decay = Callable[[str, nn.Parameter], bool]
 """A parameter's name and the parameter to whether weight decay applies to it."""
 
 
-def make_optimizer(system: System, train: Train, fresh: Collection[str] = ()) -> AdamW:
+def make_optimizer(
+    system: System,
+    train: Train,
+    fresh: Collection[str] = (),
+    parameters: Mapping[str, nn.Parameter] | None = None,
+) -> AdamW:
     """AdamW over every trained parameter, in groups of equal weight decay and learning-rate factor.
 
     Which of them decay, the rule that the recipe names says (`vlzoo list decay`).
@@ -26,6 +31,7 @@ def make_optimizer(system: System, train: Train, fresh: Collection[str] = ()) ->
         train: a recipe's section.
         fresh: names of the weights that no start filled; they learn `train.fresh_factor` times as fast (X-VLM's
             `lr_mult`).
+        parameters: what stands for the trained parameters, by their names; None: they themselves.
 
     Raises:
         UnknownName: there is no such rule.
@@ -33,7 +39,7 @@ def make_optimizer(system: System, train: Train, fresh: Collection[str] = ()) ->
     unfilled, new = set(fresh), train.fresh_factor
     decays: Decay = registry().find("decay", train.decay).load()
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in trained(system).items():
+    for name, parameter in (parameters or trained(system)).items():
         factor = factor_of(system, name) * (new if name in unfilled else 1.0)
         place = (train.weight_decay if decays(name, parameter) else 0.0, factor)
         groups.setdefault(place, []).append(parameter)

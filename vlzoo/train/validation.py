@@ -55,12 +55,13 @@ class Validator:
         return None if best is None else best.step
 
     def validate(self, step: int) -> None:
-        """Measure the checkpoint of a step, unless that was done or it is not due.
+        """Measure the checkpoint of a step, unless that was done, it is not due, or the disk had no room for it.
 
         Raises:
             VlzooError: it can't be measured, or the task gives no figure of the name that the recipe wants.
         """
-        if not self.due(step) or step in found_by_validation(self.run.metrics()):
+        done = found_by_validation(self.run.metrics())
+        if not self.due(step) or step in done or step not in self.run.saved_steps():
             return
         figures = dict(self.measure(self.run, step))
         metric = self.wanted.metric or next(iter(figures), "")

@@ -24,9 +24,11 @@ def describe(path: Path) -> list[str]:
     checkpoint, card = Run(path).latest(), Run(path).card()
     rows = card.lines() if card else ["no card: these weights were trained by vlzoo, see run.json and recipe.yaml"]
     rows.append(f"checkpoint: {checkpoint.folder.name}")
-    for file in checkpoint.files():
-        rows.append(f"{file.name}:")
-        rows += [f"  {line}" for line in _by_module(read_shapes(file))]
+    if checkpoint.in_shards:
+        rows.append(f"in {len(checkpoint.files())} shards: `vlzoo weights merge {path}` writes plain files")
+    for part in checkpoint.parts():
+        rows.append(f"{part}:" if checkpoint.in_shards else f"{part}.safetensors:")
+        rows += [f"  {line}" for line in _by_module(checkpoint.shapes(part))]
     return rows
 
 
