@@ -193,6 +193,7 @@ class Trainer:
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             host=batch,
             columns=columns_of(len(there), self.device),
+            parts=self.recipe.train.accumulate,
         )
 
     def _due(self, every: int) -> bool:
