@@ -174,6 +174,7 @@ class Train(Strict):
     samples: Samples | None = None
     batch: Count = 64
     accumulate: Count = 1
+    checkpointing: bool = False
     draw: Literal["each", "one"] = "each"
     update: Literal["each", "sum"] = "each"
     lr: Positive = 1e-4

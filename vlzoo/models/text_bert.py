@@ -127,6 +127,12 @@ class BertEncoder(TextEncoder):
             self.bert.eval()
         return self
 
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`, by transformers' own switch; frozen, it keeps nothing anyway."""
+        if not self.frozen:
+            self.bert.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return not self.frozen
+
     def word_embedding(self) -> nn.Parameter:
         """The word table [V, D]."""
         return self.bert.get_input_embeddings().weight

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from vlzoo.batch import View
+from vlzoo.models.checkpointing import again
 from vlzoo.models.given import checked_fused, checked_tokens
 from vlzoo.types import Fused, Tokens
 
@@ -62,7 +63,7 @@ class _InParts:
         """The parts of so many rows; one where there are none."""
         parts = max(1, min(self._count, rows))
         ends = [rows * part // parts for part in range(parts + 1)]
-        return [slice(*between) for between in zip(ends, ends[1:], strict=False)]
+        return [slice(*between) for between in pairwise(ends)]
 
     def _each(self, make: Callable[[slice], T], at: Tensor) -> list[T]:
         """What is made of each part of the rows of `at`."""
@@ -174,9 +175,7 @@ def _again(make: Callable[[], T], at: Tensor) -> T:
 
     With the same dropout: `at` says on which device numbers are drawn.
     """
-    if not torch.is_grad_enabled():
-        return make()
-    return cast("T", checkpoint(lambda _: make(), at, use_reentrant=False))
+    return again(lambda _: make(), at)
 
 
 def _cut(value: Any, rows: slice) -> Any:

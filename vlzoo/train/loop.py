@@ -15,6 +15,7 @@ from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
+from vlzoo.models.checkpointing import spare_memory
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
@@ -63,6 +64,7 @@ class Trainer:
         self.engine = engine or Engine(torch.device("cpu"))
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
+        spare_memory(system, recipe.train)
         self.optimizer = make_optimizer(system, recipe.train, fresh)
         self.forward = self.engine.wrap(system)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
