@@ -84,7 +84,7 @@ class ImageEncoder(Startable):
         return self(image_M3HW), {}
 
     def pool(self, whole: Tokens, part: View) -> Tensor:
-        """Shares of tokens [R, N] whose sum is a part's pooled state; not overridden: the mean of its cells, or of all."""
+        """Shares of tokens [R, N] that sum to a part's pooled state; not overridden: of its cells, else of all."""
         real_RG = View(rows=part.rows).allowed(whole)[:, whole.prefix :]
         read_RG = part.allowed(whole)[:, whole.prefix :]
         share_RG = torch.where(read_RG.any(1, keepdim=True), read_RG, real_RG).to(whole.x.dtype)

@@ -175,6 +175,7 @@ class Train(Strict):
     batch: Count = 64
     accumulate: Count = 1
     checkpointing: bool = False
+    compile: bool | str = False
     draw: Literal["each", "one"] = "each"
     update: Literal["each", "sum"] = "each"
     lr: Positive = 1e-4

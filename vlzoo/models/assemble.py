@@ -56,6 +56,7 @@ class Model(nn.Module):
     decoder: Decoder
     image_projection: nn.Linear
     text_projection: nn.Linear
+    compiled = False  # its layers, by `vlzoo.models.compiling`
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
     old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
     # What moves no weight: how a run is kept and measured, and what is said about it. Or no more than rounding does:
     # how a batch fits the memory that there is.
-    kept, fits = ("workers", "log_every", "save_every", "keep", "patience"), ("accumulate", "checkpointing")
+    kept, fits = ("workers", "log_every", "save_every", "keep", "patience"), ("accumulate", "checkpointing", "compile")
     free = {("train", name) for name in (*kept, *fits)}
     said = ("about", "paper", "needs", "bench", "validation")
     keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]

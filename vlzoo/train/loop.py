@@ -16,6 +16,7 @@ from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
 from vlzoo.models.checkpointing import spare_memory
+from vlzoo.models.compiling import USUAL, compile_layers
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
@@ -65,6 +66,10 @@ class Trainer:
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         spare_memory(system, recipe.train)
+        if recipe.train.compile:
+            backend = USUAL if recipe.train.compile is True else recipe.train.compile
+            for model in [system.model, *([self.teacher.model] if self.teacher else [])]:
+                compile_layers(model, backend, self.device)
         self.optimizer = make_optimizer(system, recipe.train, fresh)
         self.forward = self.engine.wrap(system)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
