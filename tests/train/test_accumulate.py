@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def test_fine_tunings_too(place, task):
     assert_same(*map(Run, runs), 6)
 
 
-def test_parts_in_several_processes_and_a_resume_in_one(place):
+def test_parts_in_several_processes_and_a_resume_in_one(place, capsys):
     """A batch is cut for the processes, and each computes its share in parts; who goes on may use other parts."""
     whole, run = place.folder / "whole", place.folder / "both"
     sets = {"save_every": 10, "keep": 2, "samples": BATCH * 12}
@@ -152,4 +153,8 @@ def test_parts_in_several_processes_and_a_resume_in_one(place):
     words = [*TORCHRUN, str(HERE / "together.py"), "jobs.json"]
     done = subprocess.run(words, cwd=place.folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert_same(Run(whole), Run(run), 12)
+    shutil.rmtree(Run(run).latest().folder)
+    assert vlzoo([*place.words("pretrain albef-tiny", str(run), accumulate=3, **sets), "--resume"]) == 0
+    assert "going on from step 10 of 12" in capsys.readouterr().err
     assert_same(Run(whole), Run(run), 12)

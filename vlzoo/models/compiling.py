@@ -22,23 +22,36 @@ PROGRAMS = 64
 texts of different length, a CNN's stages."""
 
 
-def compile_layers(model: Model, backend: str, device: torch.device) -> None:
-    """Compile the layers of a model's parts: what follows each other in a list of modules, as blocks of a ViT do.
-
-    Args:
-        model: the model.
-        backend: as `torch.compiler.list_backends` names them.
-        device: where it computes.
+def backend_of(wanted: bool | str) -> str:
+    """The backend that a recipe's `train.compile` means; empty: none.
 
     Raises:
-        TrainingError: there is no such backend, nothing can be compiled on this machine, or the model has no layers.
+        TrainingError: torch has no such backend, or is too old.
     """
+    backend = USUAL if wanted is True else wanted or ""
+    if not backend:
+        return ""
     known = torch.compiler.list_backends(exclude_tags=())  # type: ignore[arg-type]
     if backend not in known:
         fix = did_you_mean(backend, known, what="backends")
         raise TrainingError(f"train.compile: torch has no backend {backend!r}", fix=fix)
     if not hasattr(torch.compiler, "set_stance"):
-        raise TrainingError(f"train.compile needs torch 2.6 or newer, and this is {torch.__version__}")
+        what = f"train.compile needs torch 2.6 or newer, and this is {torch.__version__}"
+        raise TrainingError(what, fix="take a newer torch, or leave it out")
+    return backend
+
+
+def compile_layers(model: Model, backend: str, device: torch.device) -> None:
+    """Compile the layers of a model's parts: what follows each other in a list of modules, as blocks of a ViT do.
+
+    Args:
+        model: the model.
+        backend: of `backend_of`.
+        device: where it computes.
+
+    Raises:
+        TrainingError: nothing can be compiled on this machine, or the model has no layers.
+    """
     _try(backend, device)
     settings = getattr(torch.compiler, "config", None)
     if hasattr(settings, "recompile_limit"):

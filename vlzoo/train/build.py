@@ -19,6 +19,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, VlzooError
 from vlzoo.models.assemble import build_system
 from vlzoo.models.checkpointing import spare_memory
+from vlzoo.models.compiling import backend_of
 from vlzoo.models.given import check_pictures, checked_tokens
 from vlzoo.step.cost import WORDS
 from vlzoo.train.memory import no_memory, out_of_memory
@@ -73,6 +74,7 @@ def _build_model(recipe: Recipe) -> None:
     classes = len(task.classes()) if task else 0
     system = build_system(recipe, vocab=recipe.tokenizer.size, classes=classes, words=WORDS)
     spare_memory(system, recipe.train)
+    backend_of(recipe.train.compile)
     encoder, ref = system.model.image_encoder, recipe.model.image_encoder
     if encoder.input != "image" or ref is None:
         return

@@ -16,7 +16,7 @@ from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
 from vlzoo.models.checkpointing import spare_memory
-from vlzoo.models.compiling import USUAL, compile_layers
+from vlzoo.models.compiling import backend_of, compile_layers
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
@@ -66,8 +66,7 @@ class Trainer:
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         spare_memory(system, recipe.train)
-        if recipe.train.compile:
-            backend = USUAL if recipe.train.compile is True else recipe.train.compile
+        if backend := backend_of(recipe.train.compile):
             for model in [system.model, *([self.teacher.model] if self.teacher else [])]:
                 compile_layers(model, backend, self.device)
         self.optimizer = make_optimizer(system, recipe.train, fresh)
