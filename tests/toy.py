@@ -128,9 +128,11 @@ def step(
     number: int = 0,
     augmentation: Augmentation | None = None,
     start: Plan | None = None,
+    parts: int = 1,
     negatives: Negatives = "global",
 ) -> Step:
     """A step of a system on a batch."""
     asked = plan(made, augmentation=augmentation, start=start)
     columns = columns_of(len(of), of.key.device, negatives)
-    return Step(of, made.model, teacher=teacher, draws=Draws(7, number), plan=asked, alpha=alpha, columns=columns)
+    more = {"teacher": teacher, "draws": Draws(7, number), "alpha": alpha, "columns": columns, "parts": parts}
+    return Step(of, made.model, plan=asked, **more)

@@ -46,6 +46,10 @@ class Startable(nn.Module):
     def meet(self, model: Model) -> None:
         """Called once when all parts are built, before weights are loaded: to take over a neighbour's layers, say."""
 
+    def checkpoint_layers(self) -> bool:
+        """Call layers by `vlzoo.models.checkpointing.again` from now on. Not overridden: False, there are none."""
+        return False
+
 
 class ImageEncoder(Startable):
     """Pictures to image tokens.
@@ -80,10 +84,7 @@ class ImageEncoder(Startable):
         return self(image_M3HW), {}
 
     def pool(self, whole: Tokens, part: View) -> Tensor:
-        """Shares of the tokens, [R, N], that sum to a part's pooled state; not overridden: the mean of its cells.
-
-        A part without a cell has the mean of its picture.
-        """
+        """Shares of tokens [R, N] that sum to a part's pooled state; not overridden: of its cells, else of all."""
         real_RG = View(rows=part.rows).allowed(whole)[:, whole.prefix :]
         read_RG = part.allowed(whole)[:, whole.prefix :]
         share_RG = torch.where(read_RG.any(1, keepdim=True), read_RG, real_RG).to(whole.x.dtype)

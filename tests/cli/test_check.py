@@ -209,6 +209,13 @@ def test_a_recipe_that_builds_says_no_mistakes(zoo):
     assert heads.code == 2 and "fusion 'cross_attention' can't be built" in heads.err
     huge = zoo.run("check", "micro.yaml", "--build", "--set", "model.joint=2147483647")
     assert huge.code == 2 and "there is not enough memory" in huge.err
+    backend = zoo.run("check", "micro.yaml", "--build", "--set", "train.compile=inductr")
+    assert backend.code == 2 and "torch has no backend 'inductr'" in backend.err and "inductor" in backend.err
+    parts = ["train.accumulate=2", "model.image_encoder={part: timm, name: test_resnet}"]
+    norms = zoo.run("check", "micro.yaml", "--build", *(word for each in parts for word in ("--set", each)))
+    assert (
+        norms.code == 2 and "train.accumulate can't be: model.image_encoder" in norms.err and "BatchNorm" in norms.err
+    )
 
 
 def test_doctor_imports_every_part(broken):

@@ -173,6 +173,9 @@ class Train(Strict):
     epoch_of: str | None = None
     samples: Samples | None = None
     batch: Count = 64
+    accumulate: Count = 1
+    checkpointing: bool = False
+    compile: bool | str = False
     draw: Literal["each", "one"] = "each"
     update: Literal["each", "sum"] = "each"
     lr: Positive = 1e-4

@@ -22,7 +22,7 @@ def supplier(made: object) -> Part | None:
         found: Any = sys.modules.get(module)
         for step in attribute.split("."):
             found = getattr(found, step, None)
-        if found is type(made):
+        if found is made.__class__:
             return part
     return None
 
@@ -41,8 +41,8 @@ def wrong(
         name: what the recipe calls it; empty: as it was registered.
     """
     part = supplier(made)
-    code = getattr(getattr(type(made), method, None), "__code__", None)
+    code = getattr(getattr(made.__class__, method, None), "__code__", None)
     place = f"{code.co_filename}:{code.co_firstlineno}" if code else schema_of(part).where if part else ""
-    called = name or (part.name if part else type(made).__name__)
+    called = name or (part.name if part else made.__class__.__name__)
     where = ", ".join(filter(None, [str(part.owner) if part else "", place]))
     return PluginError(f"{part.kind if part else kind} {called!r} {what}", where=where or None, fix=fix)

@@ -17,7 +17,7 @@ from vlzoo.config.schema import ObjectiveRef, Recipe
 from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
-from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Startable, TextEncoder, TokenMask
 from vlzoo.models.given import loss_of
 from vlzoo.models.parts import build_part, check_needs
 from vlzoo.models.prepared import check_words
@@ -56,6 +56,7 @@ class Model(nn.Module):
     decoder: Decoder
     image_projection: nn.Linear
     text_projection: nn.Linear
+    compiled = False  # its layers, by `vlzoo.models.compiling`
 
     def __init__(
         self,
@@ -96,6 +97,11 @@ class Model(nn.Module):
     def has(self, name: str) -> bool:
         """Whether the model has a part: `text_encoder`, `fusion`, `decoder`, `image_projection`, ..."""
         return self._modules.get(name) is not None
+
+    def parts(self) -> list[Startable]:
+        """The parts that it has."""
+        names = ("image_encoder", "text_encoder", "fusion", "decoder")
+        return [cast(Startable, self._modules[name]) for name in names if self.has(name)]
 
     def embed_image(self, image: Tokens) -> Tensor:
         """Unit vectors [B, E] of the pictures' pooled states.

@@ -6,7 +6,7 @@ width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.blocks import Block, Layer, Reading, init_bert
+from vlzoo.models.checkpointing import again
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
@@ -86,6 +87,8 @@ class CausalDecoder(Decoder):
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
     """
 
+    checkpoints = False
+
     def __init__(
         self,
         *,
@@ -127,6 +130,11 @@ class CausalDecoder(Decoder):
             made["embedding.kind"] = tensors[f"{_BERT}{_TYPES}"][0]
         return made | super().start_from(name, tensors)
 
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`."""
+        self.checkpoints = True
+        return True
+
     def prepare(self, memory: Tokens) -> KV:
         """The memory's keys and values of every layer, computed once for all candidates."""
         return prepare(self.stack, memory)
@@ -153,7 +161,8 @@ class CausalDecoder(Decoder):
         keys = as_kv(memory)
         x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
         for i, layer in enumerate(self.stack):
-            x_PLD = _step(layer.blocks[0], x_PLD, allowed, reading(keys, i, row_of_memory), cache, i)
+            run = partial(_step, layer.blocks[0], allowed, partial(reading, keys, i, row_of_memory), cache, i)
+            x_PLD = again(run, x_PLD) if self.checkpoints and cache is None else run(x_PLD)
         if cache is not None:
             cache.mask = seen
         return x_PLD
@@ -170,9 +179,11 @@ class CausalDecoder(Decoder):
         return self.head(self.states(ids_PL, mask_PL, memory, row_of_memory, cache))
 
 
-def _step(block: Block, x_PLD: Tensor, allowed: Tensor, memory: Reading, cache: Cache | None, index: int) -> Tensor:
+def _step(
+    block: Block, allowed: Tensor, memory: Callable[[], Reading], cache: Cache | None, index: int, x_PLD: Tensor
+) -> Tensor:
     past = None if cache is None else cache.extend(index, block.attention.project(x_PLD))
-    return block(x_PLD, allowed, memory, past=past)[0]
+    return block(x_PLD, allowed, memory(), past=past)[0]
 
 
 def causal(mask_PL: Tensor, new: int) -> Tensor:

@@ -6,7 +6,7 @@ Legend: P texts, M image rows, N image tokens, L text tokens, K kept positions, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
-from vlzoo.models.blocks import Layer, init_bert
+from vlzoo.models.blocks import Block, Layer, Reading, init_bert
+from vlzoo.models.checkpointing import again
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
 from vlzoo.types import KV, Fused, Tokens
 
@@ -37,6 +38,7 @@ class CrossAttentionFusion(Fusion):
     """
 
     cross_attention = True
+    checkpoints = False
 
     def __init__(
         self,
@@ -71,6 +73,11 @@ class CrossAttentionFusion(Fusion):
             for (layer, rest), tensor in first.items()
         }
         return more | own
+
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`."""
+        self.checkpoints = True
+        return True
 
     def prepare(self, image: Tokens) -> KV:
         """Keys and values of every layer, [M, H, N, d] each, and their biases, so that `KV.scaled` works."""
@@ -113,11 +120,10 @@ class CrossAttentionFusion(Fusion):
             for j, block in enumerate(layer.blocks[: max(1, len(images))]):
                 keep = j == 0 and i == attention
                 final = i == self.layers - 1 and j == max(1, len(images)) - 1
-                read = reading(as_kv(images[j]), i, row_of_image, keep_map=keep) if images else None
-                last = positions_PK if final else None
-                x_PLD, found = block(
-                    x_PLD, allowed if last is None else lines_of(allowed, last), read, positions_PQ=last
-                )
+                # Rows are picked within: what is computed again need not keep their copies.
+                reads = partial(reading, as_kv(images[j]), i, row_of_image, keep_map=keep) if images else None
+                run = partial(_run, block, allowed, reads, positions_PK if final else None)
+                x_PLD, found = again(run, x_PLD) if self.checkpoints else run(x_PLD)
                 seen = found if keep else seen
         return Fused(x_PLD, kept_mask(words.mask, positions_PK), seen, positions_PK)
 
@@ -147,6 +153,13 @@ class CrossAttentionFusion(Fusion):
                 fix=f"layers count from 0; this fusion has {self.layers}, so choose 0 to {self.layers - 1}",
             )
         return text
+
+
+def _run(
+    block: Block, allowed: Tensor, reads: Callable[[], Reading] | None, last: Tensor | None, x_PLD: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    lines = allowed if last is None else lines_of(allowed, last)
+    return block(x_PLD, lines, None if reads is None else reads(), positions_PQ=last)
 
 
 def kept_mask(mask_PL: Tensor, positions_PK: Tensor | None) -> Tensor:

@@ -17,6 +17,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.attention import group_size
 from vlzoo.models.blocks import Block, init_bert, take_positions
+from vlzoo.models.checkpointing import again
 from vlzoo.models.fusion_cross import kept_mask, lines_of
 from vlzoo.models.prepared import check_heads
 from vlzoo.types import Fused, Tokens
@@ -43,6 +44,7 @@ class MergedFusion(Fusion):
 
     cross_attention = False
     gives_images = True
+    checkpoints = False
 
     def __init__(
         self,
@@ -76,6 +78,11 @@ class MergedFusion(Fusion):
             rows = torch.arange(1 + self.images, device=kind.device)
             own["kind.weight"] = kind[torch.where(rows < len(kind), rows, 1)]
         return own
+
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`."""
+        self.checkpoints = True
+        return True
 
     def prepare(self, image: Tokens) -> Tokens:
         """The image tokens, projected; everything deeper depends on the text too."""
@@ -116,10 +123,10 @@ class MergedFusion(Fusion):
         x_PSD, mask_PS, length = self._row(text, images, row_of_image)
         allowed = mask_PS[:, None, None, :] if among_PLL is None else _patterned(mask_PS, among_PLL)
         for block in self.stack[:-1]:
-            x_PSD, _ = block(x_PSD, allowed)
+            x_PSD = self._after(block, x_PSD, allowed)
         mask_PL = mask_PS[:, :length]
         if text is None or image_states:
-            x_PSD, _ = self.stack[-1](x_PSD, allowed)
+            x_PSD = self._after(self.stack[-1], x_PSD, allowed)
             image_PND = x_PSD[:, length:]
             if text is None:
                 return Fused(x_PSD[:, :0], mask_PL, image=image_PND, pooled=image_PND[:, 0])
@@ -129,8 +136,12 @@ class MergedFusion(Fusion):
         last = positions_PK
         if last is None:
             last = torch.arange(length, device=mask_PS.device).expand(len(mask_PS), -1)
-        x_PLD, _ = self.stack[-1](x_PSD, lines_of(allowed, last), positions_PQ=last)
+        x_PLD = self._after(self.stack[-1], x_PSD, lines_of(allowed, last), last)
         return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK)
+
+    def _after(self, block: Block, x_PSD: Tensor, allowed: Tensor, last: Tensor | None = None) -> Tensor:
+        run = partial(block, positions_PQ=last)
+        return (again(run, x_PSD, allowed) if self.checkpoints else run(x_PSD, allowed))[0]
 
     def _row(
         self, text: Tokens | None, images: Sequence[Prepared], row_of_image: Tensor | None

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 def gelu_linear(x: Tensor, weight_DS: Tensor, bias_D: Tensor | None) -> Tensor:
     """`linear(gelu(x))` of [..., S], [..., D]; for the backward pass `x` is kept and its GELU is not."""
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():  # a compiler chooses for itself
         return F.linear(F.gelu(x), weight_DS, bias_D)
     return cast(Tensor, _GeluLinear.apply(x, weight_DS, bias_D))
 

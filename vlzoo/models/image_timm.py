@@ -14,7 +14,7 @@ import torch
 from timm.layers import build_sincos2d_pos_embed
 from torch import Tensor, nn
 
-from vlzoo.errors import UnknownName, VlzooError, did_you_mean
+from vlzoo.errors import TrainingError, UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
 from vlzoo.models.gelu_linear import join_gelu
 from vlzoo.models.timm_weights import load_image_weights, own_grid, resized
@@ -128,6 +128,23 @@ class TimmEncoder(ImageEncoder):
     def grid_of(self, places: int) -> tuple[int, int] | None:
         """Rows and columns of a grid of so many tokens; None where they form none."""
         return _vit_grid(self.model, places)
+
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`, by timm's own switch; frozen, it keeps nothing anyway.
+
+        Raises:
+            TrainingError: timm's model has no such layers.
+        """
+        if self.frozen:
+            return False
+        try:
+            self.model.set_grad_checkpointing(True)
+        except AssertionError as error:
+            fix = "leave train.checkpointing out, or take a ViT, Swin, ResNet or ConvNeXt"
+            raise TrainingError(
+                f"timm's {type(self.model).__name__} can't compute its layers again: {error}", fix=fix
+            ) from None
+        return True
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Its own names, and tables of places at its own size: a ViT's for its grid, a Swin's for its windows."""

@@ -127,6 +127,15 @@ class BertEncoder(TextEncoder):
             self.bert.eval()
         return self
 
+    def checkpoint_layers(self) -> bool:
+        """As `Startable.checkpoint_layers`, by transformers' own switch; frozen, it keeps nothing anyway."""
+        if not self.frozen:
+            # Its name from transformers 5 on, and before.
+            switch = getattr(self.bert, "activation_checkpointing_enable", self.bert.gradient_checkpointing_enable)
+            switch({"use_reentrant": False})
+            self.bert.config.use_cache = False  # or it says that it is so
+        return not self.frozen
+
     def word_embedding(self) -> nn.Parameter:
         """The word table [V, D]."""
         return self.bert.get_input_embeddings().weight

@@ -119,9 +119,11 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
         CheckpointError: names what differs, with both values.
     """
     old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
-    # What moves no weight: how a run is kept and measured, and what is said about it.
-    kept = ("workers", "log_every", "save_every", "keep", "patience", "shard", "save_async")
-    free = {("train", name) for name in kept}
+    # What moves no weight: how a run is kept and measured, and what is said about it. Or no more than rounding does:
+    # how a batch fits the memory that there is.
+    kept = ("workers", "log_every", "save_every", "keep", "patience", "save_async")
+    fits = ("accumulate", "checkpointing", "compile", "shard")
+    free = {("train", name) for name in (*kept, *fits)}
     said = ("about", "paper", "needs", "bench", "validation")
     keys = [key for key in old.keys() | new.keys() if key not in free and key[0] not in said]
     differs = [key for key in sorted(keys, key=str) if old.get(key) != new.get(key)]

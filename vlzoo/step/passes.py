@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.models.compiling import as_written
 from vlzoo.models.given import checked_fused, checked_tokens
 from vlzoo.offers import Match
 from vlzoo.step.joined import Group, Reader, among, fuse_joined, group_of
@@ -222,7 +223,8 @@ class Passes:
         if need.image_states:
             reader.more["image_states"] = True  # named only where it is read: a stranger's fusion need not know it
         fusion = self.model.fusion
-        made = fusion.fuse(reader.text, reader.images, reader.rows, attention=need.attention, **reader.more)
+        with as_written(self.model, need.attention is not None):
+            made = fusion.fuse(reader.text, reader.images, reader.rows, attention=need.attention, **reader.more)
         return checked_fused(fusion, made)
 
     def _joined(self, key: PassKey, need: Need) -> Group:

@@ -18,6 +18,7 @@ from vlzoo.draws import IGNORED, Draws
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.offers import Contrast
 from vlzoo.step.columns import Columns
+from vlzoo.step.in_parts import in_parts
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memo import Memo
 from vlzoo.step.negatives import Negatives, Similarity
@@ -64,6 +65,7 @@ class Step:
         alpha: the weight of the teacher's soft targets at this step.
         host: the batch before it was moved: what is drawn and counted of it waits for no device; None: `batch`.
         columns: the rows of all processes that make this step together; None: this one alone makes it.
+        parts: in how many parts the model computes the batch, one after the other (`in_parts`).
 
     Attributes:
         columns: the rows of all processes, of which this one's are some.
@@ -82,8 +84,10 @@ class Step:
         alpha: float = 0.0,
         host: Batch | None = None,
         columns: Columns | None = None,
+        parts: int = 1,
     ) -> None:
-        self.batch, self.host, self.model, self.alpha = batch, host or batch, model, alpha
+        self.batch, self.host, self.alpha, self.parts = batch, host or batch, alpha, parts
+        self.model = in_parts(model, parts)
         self.draws, self.plan = draws or Draws(), plan or Plan()
         self.columns = columns or Columns(len(batch))
         self._teacher, grad = teacher, torch.is_grad_enabled()
@@ -115,7 +119,7 @@ class Step:
         """The passes of the momentum teacher, without history; None where the recipe has none."""
         if self._teacher is None:
             return None
-        return Passes(self, self._by_teacher, self._teacher.model, teacher=self._teacher)
+        return Passes(self, self._by_teacher, in_parts(self._teacher.model, self.parts), teacher=self._teacher)
 
     @property
     def similarity(self) -> Similarity:

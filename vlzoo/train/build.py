@@ -18,6 +18,8 @@ from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, VlzooError
 from vlzoo.models.assemble import build_system
+from vlzoo.models.checkpointing import spare_memory
+from vlzoo.models.compiling import backend_of
 from vlzoo.models.given import check_pictures, checked_tokens
 from vlzoo.step.cost import WORDS
 from vlzoo.train.memory import no_memory, out_of_memory
@@ -71,6 +73,8 @@ def _build_model(recipe: Recipe) -> None:
     task = registry().build("task", recipe.task) if recipe.task else None
     classes = len(task.classes()) if task else 0
     system = build_system(recipe, vocab=recipe.tokenizer.size, classes=classes, words=WORDS)
+    spare_memory(system, recipe.train)
+    backend_of(recipe.train.compile)
     encoder, ref = system.model.image_encoder, recipe.model.image_encoder
     if encoder.input != "image" or ref is None:
         return

@@ -15,6 +15,8 @@ from vlzoo.draws import Draws
 from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
+from vlzoo.models.checkpointing import spare_memory
+from vlzoo.models.compiling import backend_of, compile_layers
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
@@ -65,6 +67,10 @@ class Trainer:
         self.engine = engine or Engine(torch.device("cpu"))
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
+        spare_memory(system, recipe.train)
+        if backend := backend_of(recipe.train.compile):
+            for model in [system.model, *([self.teacher.model] if self.teacher else [])]:
+                compile_layers(model, backend, self.device)
         self.forward = self.engine.wrap(system, self.teacher)
         self.learned = self.engine.parameters(system)
         self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
@@ -198,6 +204,7 @@ class Trainer:
             alpha=soft_weight(self.recipe.teacher, self.step, self.length),
             host=batch,
             columns=columns_of(len(there), self.device, self.recipe.train.negatives),
+            parts=self.recipe.train.accumulate,
         )
 
     def _due(self, every: int) -> bool:

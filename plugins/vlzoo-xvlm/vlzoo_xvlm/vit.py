@@ -6,6 +6,7 @@ Legend: M pictures, R rows, P both together, N image tokens with the prefix, D w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from vlzoo.batch import View
 from vlzoo.errors import VlzooError
+from vlzoo.models.checkpointing import again
 from vlzoo.models.image_timm import TimmEncoder
 from vlzoo.types import Tokens
 
@@ -80,5 +82,6 @@ class LocalVit(TimmEncoder):
         )
         bias_P11N = torch.zeros(read_PN.shape, dtype=kind, device=x_PND.device).masked_fill(~read_PN, -torch.inf)
         for block in self.model.blocks[-self.local_blocks :]:
-            x_PND = block(x_PND, attn_mask=bias_P11N[:, None, None])
+            read = partial(block, attn_mask=bias_P11N[:, None, None])
+            x_PND = again(read, x_PND) if self.model.grad_checkpointing else read(x_PND)
         return self.model.norm(x_PND)
