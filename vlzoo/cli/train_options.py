@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,17 +64,6 @@ def train_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-@contextmanager
-def one_voice() -> Iterator[None]:
-    """Within it, of several processes that train together the leading one tells what is wrong for all."""
-    try:
-        yield
-    except (VlzooError, KeyboardInterrupt) as error:
-        if here().leads:
-            raise
-        raise click.exceptions.Exit(error.exit_code if isinstance(error, VlzooError) else 130) from error
 
 
 def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:

@@ -1,4 +1,4 @@
-"""Training in one process, or in several by accelerate on torch.distributed; nothing else asks which it is."""
+"""Work in one process, or in several by accelerate on torch.distributed; nothing else asks which it is."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ class Engine:
     Attributes:
         share: this process among those that train together.
         device: where it computes.
+        go_on: what a user is to do where a process is gone.
     """
 
     share = Share()
+    go_on = GO_ON
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -190,10 +192,12 @@ class Several(Engine):
         # torchrun asks the rest to end as soon as one is gone: that may come while its loss is being told.
         cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         if cause is None or not is_lost(cause):
-            return error
+            # Or before this process has asked the lost one anything.
+            failed = self._pulse.failed() if self._pulse and isinstance(error, KeyboardInterrupt) else ""
+            return TrainingError(failed, fix=self.go_on) if failed else error
         ignore_stops()
         said = self._pulse.gone() if self._pulse is not None else ""
-        return TrainingError(said or f"another process does not answer: {first_line(cause)}", fix=GO_ON)
+        return TrainingError(said or f"another process does not answer: {first_line(cause)}", fix=self.go_on)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -203,6 +207,7 @@ class Several(Engine):
         except (RuntimeError, VlzooError, KeyboardInterrupt) as error:
             told = self.explained(error)
             alone = isinstance(told, Exception) and (self._pulse is not None or told is error)
+            alone = alone and not (self._pulse and told is error and self._pulse.shared(error))
             if alone and not self.share.leads:  # only this one knows; the command tells what the leading one says
                 print(f"vlzoo: process {self.share.number}: {told}", file=sys.stderr, flush=True)
             if told is error:
@@ -217,20 +222,22 @@ class Several(Engine):
     @contextmanager
     def together(self, folder: Path, patience: float) -> Iterator[None]:
         """As `Engine.together`."""
-        with Pulse(folder, self.share, patience=patience) as self._pulse:
+        with Pulse(folder, self.share, patience=patience, fix=self.go_on) as self._pulse:
             yield
             self.does("waiting", self._pulse.sign.step)
             self.wait()
+        self._pulse = None
         self.wait()  # the last signs are written
         if self.share.leads:
             rmtree(folder, ignore_errors=True)
 
 
-def make_engine(device: torch.device | None) -> Engine:
+def make_engine(device: torch.device | None, go_on: str = GO_ON) -> Engine:
     """The engine of this process, alone or among those that torchrun has started.
 
     Args:
         device: where to train; None: a GPU where there is one.
+        go_on: what a user is to do where a process is gone.
 
     Raises:
         TrainingError: one GPU is named for several processes, there are fewer GPUs than processes here, or they do not
@@ -246,9 +253,11 @@ def make_engine(device: torch.device | None) -> Engine:
     if (device or default_device()).type == "cuda" and local > there:
         raise TrainingError(f"{local} processes for {there} GPUs of this machine", fix=f"--nproc-per-node {there}")
     try:
-        return Several(device, share)
+        made = Several(device, share)
     except dist.DistError as error:
-        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=GO_ON) from error
+        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=go_on) from error
+    made.go_on = go_on
+    return made
 
 
 def is_lost(error: BaseException) -> bool:
