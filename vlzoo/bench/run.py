@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,7 @@ from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
 from vlzoo.task import Effort, Task
 from vlzoo.train.engine import Engine
+from vlzoo.train.memory import held_at_most
 from vlzoo.types import Row
 
 Say = Callable[[str], None]
@@ -236,11 +238,15 @@ def _predict(model: BenchModel, task: Task, source: Any, effort: Effort, store: 
     if not mine:
         model.say(f"{task.name}: {count} predictions of these weights are there already")
         return
+    started, before = time.perf_counter(), count
     with closing(Progress(task.name, count + len(mine), done=count, unit="samples", forecast=model.say)) as progress:
         for rows in task.predict(model, source, frozenset(others), effort):
             store.append([row for row in rows if row["name"] not in done])
             count += len(rows)
             progress.update(count)
+    spent = {"samples": count - before, "seconds": round(time.perf_counter() - started, 3)}
+    at = {"process": effort.share[0], "processes": effort.share[1], "device": str(model.device)}
+    store.note_cost({**spent, **held_at_most(model.device), **at})
 
 
 def _report(store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:

@@ -42,6 +42,16 @@ class Store:
         """Every complete prediction by sample name; a line cut off by a kill is left out."""
         return {row["name"]: row for row in map(_row, self._lines()) if row is not None}
 
+    def note_cost(self, cost: Mapping[str, Any]) -> None:
+        """Add what some predictions cost to `costs.jsonl`: plain values.
+
+        Raises:
+            PredictionError: the disk refuses.
+        """
+        file = self.folder / "costs.jsonl"
+        with writing(file, "what predictions cost", PredictionError, _FIX), file.open("a", encoding="utf-8") as costs:
+            costs.write(json.dumps(dict(cost)) + "\n")
+
     def join(self, names: Iterable[str]) -> dict[str, Row]:
         """Every prediction, and all of them in one file: what one process alone, that nobody stopped, leaves behind.
 

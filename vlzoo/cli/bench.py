@@ -84,7 +84,7 @@ def measure_all(tasks: tuple[str, ...], given: dict[str, Any]) -> None:
         raise VlzooError(
             f"{'--shard' if given['shard'] else '--shards'}, and {started} processes were started", fix=fix
         )
-    engine = make_engine(device_of(given["device"]), GO_ON)
+    engine = make_engine(device_of(given["device"]), go_on=GO_ON)
     with engine.answering():
         with engine.first():
             check(requests, given)

@@ -105,9 +105,13 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
         raise
     if not leads:
         return
+    if spikes := {(row.get("step"), row.get("objective")) for row in run.spikes.rows()}:
+        say(f"{out}: {len(spikes)} losses stood far above their running mean: {run.spikes.file} says which")
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(
-        f"{name} {value:.3f}" for name, value in last.items() if name not in ("time", "lr", "samples_per_s")
+        f"{name} {value:.3f}"
+        for name, value in last.items()
+        if name not in ("time", "lr", "samples_per_s", "memory_gb")
     )
     click.echo(f"{out}: trained to step {rows[-1]['step'] if rows else 0}; {shown}")

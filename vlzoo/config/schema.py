@@ -193,6 +193,7 @@ class Train(Strict):
     save_every: Count = 1000
     keep: Count = 1
     patience: Positive = 600.0
+    spikes: Positive | None = 6.0
 
 
 class Bench(BaseModel):

@@ -232,7 +232,7 @@ class Several(Engine):
             rmtree(folder, ignore_errors=True)
 
 
-def make_engine(device: torch.device | None, go_on: str = GO_ON) -> Engine:
+def make_engine(device: torch.device | None, *, go_on: str = GO_ON) -> Engine:
     """The engine of this process, alone or among those that torchrun has started.
 
     Args:
