@@ -5,12 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, cast
@@ -25,15 +22,12 @@ from vlzoo.models.precision import default_device
 from vlzoo.processes import Share, here
 from vlzoo.runs.pulse import Pulse
 from vlzoo.signals import STOPS, ignore_stops
+from vlzoo.train.meeting import LONG, first_line, is_lost, leave, meet
 from vlzoo.types import Losses
 
 Forward = Callable[..., Losses]
 """As `System.forward`: a step and names of objectives to losses."""
-MEETING = timedelta(minutes=10)
-"""How long processes look for each other."""
 GO_ON = "start all processes again with --resume: as many as there are now"
-LONG = timedelta(days=30)
-"""How long the others wait for the process that leads; who hangs, `vlzoo.runs.pulse` tells long before."""
 
 
 class Engine:
@@ -129,7 +123,7 @@ class Several(Engine):
 
         if not dist.is_initialized():
             dist.init_process_group(store=meet(share), rank=share.number, world_size=share.of, timeout=LONG)
-            atexit.register(_leave)
+            atexit.register(leave)
         # An update on one stream may leave out heads that another reads. Queues are the same everywhere.
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
         # Said in any case: without a GPU, and not told so, accelerate takes several processes for one. How precisely is
@@ -258,48 +252,3 @@ def make_engine(device: torch.device | None, *, go_on: str = GO_ON) -> Engine:
         raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=go_on) from error
     made.go_on = go_on
     return made
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether an error says that another process does not answer any more."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def meet(share: Share) -> dist.Store:
-    """A place for the processes of this start alone, which the leading one names to each that asks.
-
-    torch's own rendezvous looks where it looked before, and where those who are gone have left their addresses; how
-    often torchrun has started them each machine counts by itself.
-
-    Raises:
-        torch.distributed.DistError: somebody did not come in time.
-    """
-    told = os.environ
-    held = told.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    address, port = told["MASTER_ADDR"], int(told["MASTER_PORT"])
-    store = dist.TCPStore(address, port, share.of, is_master=share.leads and not held, timeout=MEETING)
-    if not share.leads:
-        question = f"vlzoo/ask/{store.add('vlzoo/asked', 1)}"
-        place = store.get(question).decode()
-        store.set(f"{place}/{share.number}", "here")
-        return dist.PrefixStore(place, store)
-    place, answered, until = f"vlzoo/{uuid.uuid4().hex}", 0, time.monotonic() + MEETING.total_seconds()
-    while missing := [rank for rank in range(1, share.of) if not store.check([f"{place}/{rank}"])]:
-        asked = store.add("vlzoo/asked", 0)
-        for number in range(answered + 1, asked + 1):
-            store.compare_set(f"vlzoo/ask/{number}", "", place)  # those of earlier starts, too: nobody reads them
-        answered = asked
-        if time.monotonic() > until:
-            raise dist.DistStoreError(f"process {missing[0]} did not come in {MEETING.total_seconds():.0f} s")
-        time.sleep(0.05)
-    return dist.PrefixStore(place, store)
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
