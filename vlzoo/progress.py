@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from vlzoo.processes import here
 from vlzoo.screen import shortened, takes_escapes, width, window
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Progress:
         total: units in all.
         done: units done before, in work that goes on.
         unit: what is counted: `steps`.
-        silent: say nothing at all: of several processes one speaks.
+        silent: say nothing at all; of several processes that work together only the leading one speaks anyway.
         brief: in a log say nothing of work that is over before its first line is due.
         forecast: told once, after the first seconds, how long the rest takes, where that is long.
     """
@@ -61,7 +62,7 @@ class Progress:
         forecast: Callable[[str], None] | None = None,
     ) -> None:
         self.what, self.total, self.unit, self.brief, self.forecast = what, total, unit, brief, forecast
-        self.silent = silent
+        self.silent = silent or not here().leads
         self.started = self.shown = time.perf_counter()
         self.first = self.done = done
         self._live, self._bar = takes_escapes(sys.stderr), cast("Bar | None", None)

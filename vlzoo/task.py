@@ -139,6 +139,14 @@ class Task:
         """
         return source
 
+    def together(self, effort: Effort) -> int:
+        """How many samples, in the order of the data, are predicted together; not overridden: a batch.
+
+        Several processes cut their work between groups of so many, and an interrupted bench goes on with whole groups:
+        so neither changes the last bit of a prediction. 1 where each sample is predicted by itself.
+        """
+        return effort.batch
+
     def blank(self, sample: Sample) -> Row | None:
         """The prediction, counted as wrong, of a sample whose picture is missing; None: the task refuses those."""
         return None
@@ -159,7 +167,7 @@ class Task:
         Args:
             model: what is measured, ready.
             source: the data.
-            done: names of samples that an interrupted run has predicted already.
+            done: names of samples that are not to be predicted: an interrupted run or another process does them.
             effort: what predicting may take.
 
         Raises:

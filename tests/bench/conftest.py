@@ -219,6 +219,12 @@ def score() -> Callable[..., Any]:
     return run
 
 
+@pytest.fixture(scope="session")
+def trained(engine_for: Callable[..., Engine]) -> Callable[..., Engine]:
+    """Makes a model for a task."""
+    return lambda name, seed=0: engine_for(**TRAINED[name], seed=seed)
+
+
 @pytest.fixture
 def predicted(engine_for: Callable[..., Engine], sources: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """Predicts a task's data, by sample name."""

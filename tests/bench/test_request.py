@@ -7,7 +7,10 @@ import pytest
 from vlzoo.bench.hf.load import model_folder
 from vlzoo.bench.model import family_of
 from vlzoo.bench.report import with_meta_sum
+from vlzoo.bench.request import Request, source_of
 from vlzoo.bench.shards import parse_share
+from vlzoo.config.compose import compose
+from vlzoo.config.finetune import task_recipe
 from vlzoo.errors import CheckpointError, UnknownName
 from vlzoo.metrics.figures import Scored
 from vlzoo.types import Score
@@ -65,3 +68,14 @@ def test_a_foreign_model_is_a_folder_with_a_config(tmp_path):
         model_folder(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     assert model_folder(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("task", ["vqa", "nlvr2", "snli-ve", "grounding"])
+def test_a_fine_tuning_is_measured_on_its_tasks_data(task, corpus, tmp_path):
+    """Of a run, too, whose recipe names captions to be measured on."""
+    captions = tmp_path / "captions.yaml"
+    captions.write_text("extends: albef-tiny\nbench: {data: {part: scenes, split: test}}\n")
+    recipe = task_recipe(task, compose(str(captions)), recipe=f"tasks/{task}-tiny").recipe
+    source = source_of(Request(task, "run:tuned", root=str(corpus.parent)), recipe)
+    own = {"grounding": "scenes-refcoco/val"}.get(task, f"scenes-{task}/test")
+    assert source.name == own

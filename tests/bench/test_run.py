@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -87,3 +88,12 @@ def test_a_task_without_a_server_says_so_before_it_is_measured(measure, monkeypa
     monkeypatch.setattr("vlzoo.bench.request.family_of", lambda _model: (Family(None), "here"))
     with pytest.raises(PredictionError, match="nlvr2 has no server format"):
         check_request(Request("nlvr2", "given:here", submits=True))
+
+
+def test_what_predictions_cost_is_noted_once(measure):
+    folder = measure("vqa", {"answer": {}}).folder
+    measure("vqa", {"answer": {}})  # finds them there
+    (cost,) = map(json.loads, (folder / "costs.jsonl").read_text().splitlines())
+    whole = len((folder / "shard-000.jsonl").read_text().splitlines())
+    assert (cost["samples"], cost["process"], cost["processes"], cost["device"]) == (whole, 0, 1, "cpu")
+    assert cost["seconds"] > 0 and cost["memory_gb"] > 0.05  # torch alone takes more

@@ -48,6 +48,21 @@ def test_processes_write_files_of_their_own(tmp_path):
     assert list(Store(tmp_path, {}).rows()) == [ROWS[0]["name"], ROWS[1]["name"]]
 
 
+def test_all_are_joined_in_the_order_of_the_data(tmp_path):
+    """The bytes that one process would have left; what is of no sample stays, and scoring names it."""
+    alone = Store(tmp_path / "alone", {})
+    alone.append([*ROWS, {"name": "strange"}])
+    for shard, rows in enumerate(([ROWS[1], {"name": "strange"}], [ROWS[3]], [ROWS[0], ROWS[2]])):
+        Store(tmp_path / "shared", {}, shard).append(rows)
+    shared = Store(tmp_path / "shared", {})
+    assert list(shared.join(row["name"] for row in ROWS).values()) == [*ROWS, {"name": "strange"}]
+    assert [file.name for file in shared.folder.glob("*.jsonl")] == ["shard-000.jsonl"]
+    assert shared.file.read_bytes() == alone.file.read_bytes()
+    before = shared.file.stat().st_mtime_ns
+    shared.join([row["name"] for row in ROWS])
+    assert shared.file.stat().st_mtime_ns == before
+
+
 def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
     store = Store(tmp_path, {})
 

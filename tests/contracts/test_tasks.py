@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from vlzoo.bench.shards import left_of
 from vlzoo.data.records import Fields
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import PredictionError
 from vlzoo.metrics.figures import Scored
-from vlzoo.task import Task
+from vlzoo.task import Effort, Task
 
 _spec = importlib.util.spec_from_file_location(
     "bench_fixtures", Path(__file__).resolve().parent.parent / "bench" / "conftest.py"
@@ -128,6 +129,17 @@ def test_predictions_are_json_one_a_sample(name, predicted, sources):
     rows = predicted(name)
     assert list(rows) == [sample.name for sample in sources[name]]
     assert json.loads(json.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_share_of_whole_groups_gives_the_rows_of_the_whole(name, predicted, sources):
+    """Bit for bit: what several processes, and a bench that goes on, count on."""
+    whole, names = predicted(name, batch=3), [sample.name for sample in sources[name]]
+    size = registry().build("task", name).together(Effort(batch=3))
+    mine = left_of((1, 2), names, size, done=())
+    assert 0 < len(mine) < len(names)
+    rows = predicted(name, done=frozenset(names) - set(mine), batch=3)
+    assert rows == {each: whole[each] for each in mine}
 
 
 @pytest.mark.parametrize("name", MEASURED)

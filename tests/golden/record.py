@@ -44,7 +44,7 @@ BENCHED = (
     ["grounding", "--data", "scenes-refcoco"],
 )
 """What follows `vlzoo bench`."""
-ABOUT = ("step", "samples", "time", "samples_per_s")
+ABOUT = ("step", "samples", "time", "samples_per_s", "memory_gb")
 """What a row of metrics says beside the numbers that are compared."""
 
 

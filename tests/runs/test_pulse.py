@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from vlzoo.errors import DataError
 from vlzoo.processes import Share
 from vlzoo.runs.pulse import Pulse, Sign
 
@@ -122,3 +123,24 @@ def test_this_process_ends_when_another_hangs(tmp_path, signs):
         signs(1, beat=time.time() - 30)
         time.sleep(1.5)
     assert len(said) == 1 and "process 1" in said[0]
+
+
+def test_who_was_asked_to_end_has_not_failed(tmp_path, signs):
+    """Ctrl-C reaches all: nobody is blamed for ending by it. A killed process, and one with an error, are."""
+    signs(1, doing="ended", why="KeyboardInterrupt: SIGINT")
+    signs(2, doing="ended")
+    assert pulse_of(tmp_path).failed() == ""
+    signs(2, doing="ended", why="DataError: no such picture")
+    assert pulse_of(tmp_path).failed().endswith("is gone: DataError: no such picture")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    signs(2, pid=ended.pid)
+    assert f"process 2 (pid {ended.pid}" in pulse_of(tmp_path).failed()
+
+
+def test_an_error_that_the_leading_process_has_too_is_shared(tmp_path, signs):
+    signs(0, doing="ended", why="DataError: no such picture")
+    pulse = Pulse(tmp_path, Share(1, 2), patience=10)
+    assert pulse.shared(DataError("no such picture"))
+    began = time.monotonic()
+    assert not pulse.shared(DataError("another one")) and time.monotonic() - began < 10

@@ -16,6 +16,7 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
+from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
@@ -33,16 +34,19 @@ class Finds:
         self.asked: list[int] = []
         self.at, self.do = at, do
 
-    def __call__(self, run, step):
+    def __call__(self, run, step, meet):
         self.asked.append(step)
         assert run.latest().step == step
         torch.rand(7)  # as dropout or a loader might
         if step == self.at:
             self.do()
+        meet()
         return {"accuracy": VALUES[step], "other": -VALUES[step]}
 
 
-def trainer(toy, folder: Path, finds: Finds | None, *, said=None, **validation) -> tuple[Trainer, list[Feed]]:
+def trainer(
+    toy, folder: Path, finds: Finds | None, *, said=None, engine=None, **validation
+) -> tuple[Trainer, list[Feed]]:
     """A trainer with dropout and a teacher, and its feed; every fourth step is saved, one checkpoint kept."""
     train = {"batch": 4, "save_every": 4, "log_every": 5}
     recipe = Recipe.model_validate({"teacher": {"momentum": 0.9}, "train": train})
@@ -52,7 +56,7 @@ def trainer(toy, folder: Path, finds: Finds | None, *, said=None, **validation) 
     validator = Validator(wanted, run, LENGTH, 1, finds, say) if finds else None
     system = toy.system({"itc": ITC(queue=8), "itm": ITM()}, teacher=True, dropout=0.2)
     (folder / "recipe.yaml").touch()
-    made = Trainer(recipe, run, system, LENGTH, validator=validator)
+    made = Trainer(recipe, run, system, LENGTH, validator=validator, engine=engine)
     known = system.named_objectives()
     return made, [Feed("main", repeat(toy.batch(4)), known, Plan().gather(known))]
 
@@ -128,3 +132,33 @@ def test_stopped_while_validating_it_goes_on_with_what_is_due(toy, tmp_path, do,
     ours, theirs = weights(resumed), weights(whole)
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
     assert [kept.step for kept in resumed.run.checkpoints()] == [6, 11]
+
+
+class Asked(Engine):
+    """One of several processes, another of which may have been asked to stop."""
+
+    other = ""
+
+    def agree(self, stop: str) -> str:
+        return stop or self.other
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_request_to_stop_reaches_all_where_they_meet(toy, tmp_path, here):
+    """Where another process was asked, this one has predicted its share; where this one was, it leaves the rest."""
+    engine = Asked(torch.device("cpu"))
+    finds = Finds(6, stop if here else lambda: setattr(engine, "other", "SIGTERM"))
+    made, feeds = trainer(toy, tmp_path / "run", finds, engine=engine)
+    with pytest.raises(KeyboardInterrupt, match=f"{'SIGINT' if here else 'SIGTERM'}: saved at step 6"):
+        made.fit(feeds)
+    assert [row["step"] for row in made.run.metrics() if "validation/accuracy" in row] == [3]
+
+
+def test_who_does_not_lead_notes_nothing(toy, tmp_path):
+    class Follows(Finds):
+        def __call__(self, run, step, meet):
+            super().__call__(run, step, meet)
+
+    made, feeds = trainer(toy, tmp_path / "run", finds := Follows())
+    made.fit(feeds)
+    assert finds.asked == [3, 6, 9, 11] and not [row for row in made.run.metrics() if "validation/accuracy" in row]

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, family_of
 from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened, source_of
+from vlzoo.bench.shards import left_of
 from vlzoo.bench.store import Store, key_of
+from vlzoo.config.schema import Recipe
 from vlzoo.data.held_out import Overlap
-from vlzoo.errors import DataError
+from vlzoo.errors import DataError, PredictionError
 from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
+from vlzoo.models.precision import default_device
 from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
 from vlzoo.task import Effort, Task
+from vlzoo.train.engine import Engine
+from vlzoo.train.memory import held_at_most
 from vlzoo.types import Row
 
 Say = Callable[[str], None]
@@ -56,19 +63,37 @@ def bench(request: Request, say: Say = print) -> Scored:
     return measure(request, say).scored or Scored(())
 
 
-def measure(request: Request, say: Say = print) -> Measured:
+def measure(request: Request, say: Say = print, engine: Engine | None = None) -> Measured:
     """`bench`, with the predictions; no figures while other processes' share is missing.
+
+    Args:
+        request: what is measured.
+        say: told what happens, line by line.
+        engine: of several processes that share the work; the one that leads gets the figures. None: alone, or one of
+            those that share by files.
 
     Raises:
         VlzooError: anything a user can mend.
     """
-    model, task, folder = opened(request)
-    model.say = say
-    if model.note:
-        say(model.note)
-    source = source_of(request, model.recipe)
-    trained = check_held_out(request, source, model)
-    measured = measure_model(request, model, task, source, folder, trained)
+    engine = engine or Engine(request.device or default_device())
+    several, meet = engine.share.of > 1, None
+    if several:
+        share = (engine.share.number, engine.share.of)
+        request = replace(request, device=engine.device, effort=replace(request.effort, share=share))
+        say, meet = say if engine.share.leads else lambda _line: None, partial(_meet, engine)
+    with engine.first():  # mistakes are told once
+        model, task, folder = opened(request)
+        model.say = say
+        if model.note:
+            say(model.note)
+        source = source_of(request, model.recipe)
+        trained = check_held_out(request, source, model)
+        signs = Run(folder).bench_folder("processes")
+        if several and engine.share.leads:
+            shutil.rmtree(signs, ignore_errors=True)  # of processes that were killed
+    with engine.together(signs, (model.recipe or Recipe()).train.patience):
+        engine.does("measuring", 0)
+        measured = measure_model(request, model, task, source, folder, trained, meet)
     say(f"{task.name}: predictions and figures lie in {measured.folder}")
     if model.run is not None and measured.scored is not None:
         scores = [asdict(score) for score in measured.scored.scores]
@@ -76,8 +101,19 @@ def measure(request: Request, say: Say = print) -> Measured:
     return measured
 
 
+def _meet(engine: Engine) -> None:
+    engine.does("waiting", 0)
+    engine.wait()
+
+
 def measure_model(
-    request: Request, model: BenchModel, task: Task, source: Any, folder: Path, trained: Overlap | None = None
+    request: Request,
+    model: BenchModel,
+    task: Task,
+    source: Any,
+    folder: Path,
+    trained: Overlap | None = None,
+    meet: Callable[[], None] | None = None,
 ) -> Measured:
     """Measure a model that is open.
 
@@ -88,6 +124,8 @@ def measure_model(
         source: the data.
         folder: where predictions and figures go.
         trained: how much of the data the model was trained on, which is said beside the figures; None: nothing.
+        meet: returns when every process has predicted its share, and then the one that leads scores; None: whoever
+            finds all predictions there does.
 
     Raises:
         VlzooError: anything a user can mend.
@@ -100,12 +138,22 @@ def measure_model(
     effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
     about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
     store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
-    _predict(model, task, source, effort, store, frozenset(absent))
+    names = [source[row].name for row in range(len(source))]
+    _predict(model, task, source, effort, store, [name for name in names if name not in absent])
+    if meet is not None:
+        meet()
+        if effort.share[0]:
+            return Measured(task, source, {}, None, store.folder)
     rows = store.rows()
-    left = len(source) - len(rows.keys() | absent.keys())
-    if left:
+    if left := len(source) - len(rows.keys() | absent.keys()):
+        if meet is not None:
+            fix = "do all processes see this folder? give --out DIR on a disk that they share"
+            raise PredictionError(
+                f"{left} predictions of other processes are not here", where=str(store.folder), fix=fix
+            )
         say(f"{task.name}: the share of this process is predicted; {left} samples of others are not there yet")
         return Measured(task, source, rows, None, store.folder)
+    rows = store.join(names)
     if not request.keep_features:
         shutil.rmtree(effort.features or folder, ignore_errors=True)
     try:
@@ -181,28 +229,24 @@ def _about(request: Request, model: BenchModel, source: Any) -> dict[str, Any]:
     }
 
 
-def _predict(
-    model: BenchModel,
-    task: Task,
-    source: Any,
-    effort: Effort,
-    store: Store,
-    absent: frozenset[str],
-) -> None:
-    """Predict this process's share of what is not predicted yet."""
-    number, processes = effort.share
+def _predict(model: BenchModel, task: Task, source: Any, effort: Effort, store: Store, names: Sequence[str]) -> None:
+    """Predict this process's share of what is not predicted yet; `names` are those of all samples with a picture."""
     done = frozenset(store.rows())
-    others = {source[row].name for row in range(len(source)) if row % processes != number} if processes > 1 else set()
-    skip = done | absent | others
-    count, total = len(done), len(done) + len(source) - len(skip)
-    if count == total:
+    mine = left_of(effort.share, names, task.together(effort), done)
+    others = {source[row].name for row in range(len(source))} - set(mine)
+    count = len(done - set(mine))
+    if not mine:
         model.say(f"{task.name}: {count} predictions of these weights are there already")
         return
-    with closing(Progress(task.name, total, done=count, unit="samples", forecast=model.say)) as progress:
-        for rows in task.predict(model, source, skip, effort):
-            store.append(rows)
+    started, before = time.perf_counter(), count
+    with closing(Progress(task.name, count + len(mine), done=count, unit="samples", forecast=model.say)) as progress:
+        for rows in task.predict(model, source, frozenset(others), effort):
+            store.append([row for row in rows if row["name"] not in done])
             count += len(rows)
             progress.update(count)
+    spent = {"samples": count - before, "seconds": round(time.perf_counter() - started, 3)}
+    at = {"process": effort.share[0], "processes": effort.share[1], "device": str(model.device)}
+    store.note_cost({**spent, **held_at_most(model.device), **at})
 
 
 def _report(store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:

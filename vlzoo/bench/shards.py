@@ -1,11 +1,12 @@
-"""Several processes on one bench, by files alone: nobody waits for anybody, and a lost process loses its share only."""
+"""How several processes cut the work of one bench; and several that share it by files alone, where nobody waits for
+anybody and a lost process loses its share only."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from vlzoo.errors import UnknownName
 
@@ -22,6 +23,22 @@ def parse_share(text: str) -> tuple[int, int]:
     if number.isdigit() and processes.isdigit() and int(number) < int(processes):
         return int(number), int(processes)
     raise UnknownName(f"{text!r} is no share of the work", fix="write 0/4, 1/4, 2/4, 3/4 for four processes")
+
+
+def left_of(share: tuple[int, int], names: Sequence[str], group: int, done: Collection[str]) -> list[str]:
+    """The samples that a process is still to predict: of every so many groups one, whole where anything of it is left.
+
+    >>> left_of((1, 2), ["a", "b", "c", "d", "e", "f", "g"], 2, done={"c"})
+    ['c', 'd', 'g']
+
+    Args:
+        share: the process's number and how many share the work.
+        names: of all samples, in their order.
+        group: how many are predicted together.
+        done: those that are predicted already.
+    """
+    groups = [names[start : start + group] for start in range(0, len(names), group)]
+    return [name for each in groups[share[0] :: share[1]] if not all(map(done.__contains__, each)) for name in each]
 
 
 def spawn(arguments: Sequence[str], count: int, say: Say) -> None:

@@ -13,6 +13,9 @@ from vlzoo.errors import PredictionError
 from vlzoo.files import write_text, writing
 from vlzoo.types import Row
 
+_SHARD = "shard-{:03d}.jsonl"
+_FIX = "make room, then run the bench again; it goes on where it stopped"
+
 
 def key_of(**parts: Any) -> str:
     """A hash of everything a prediction depends on: weights, code, recipe, data, precision, options."""
@@ -30,16 +33,56 @@ class Store:
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], shard: int = 0) -> None:
-        self.folder, self.file = folder, folder / f"shard-{shard:03d}.jsonl"
+        self.folder, self.file = folder, folder / _SHARD.format(shard)
         with writing(folder, "predictions", PredictionError):
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))
 
     def rows(self) -> dict[str, Row]:
         """Every complete prediction by sample name; a line cut off by a kill is left out."""
-        files = sorted(self.folder.glob("shard-*.jsonl"))
-        lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n"))
-        return {row["name"]: row for row in map(_row, lines) if row is not None}
+        return {row["name"]: row for row in map(_row, self._lines()) if row is not None}
+
+    def note_cost(self, cost: Mapping[str, Any]) -> None:
+        """Add what some predictions cost to `costs.jsonl`: plain values.
+
+        Raises:
+            PredictionError: the disk refuses.
+        """
+        file = self.folder / "costs.jsonl"
+        with writing(file, "what predictions cost", PredictionError, _FIX), file.open("a", encoding="utf-8") as costs:
+            costs.write(json.dumps(dict(cost)) + "\n")
+
+    def join(self, names: Iterable[str]) -> dict[str, Row]:
+        """Every prediction, and all of them in one file: what one process alone, that nobody stopped, leaves behind.
+
+        Args:
+            names: of the samples, in their order.
+
+        Raises:
+            PredictionError: the disk refuses.
+        """
+        found = {row["name"]: line for line in self._lines() if (row := _row(line)) is not None}
+        order = [*filter(found.__contains__, names)]
+        order += sorted(found.keys() - set(order))  # of samples that the data do not have: scoring names them
+        text, files = "".join(found[name] + "\n" for name in order), self._files()
+        first = self.folder / _SHARD.format(0)
+        if files != [first] or first.read_text(encoding="utf-8") != text:
+            with writing(first, "predictions", PredictionError, _FIX):
+                write_text(first, text)
+                for file in set(files) - {first}:
+                    file.unlink(missing_ok=True)
+        return {name: json.loads(found[name]) for name in order}
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("shard-*.jsonl"))
+
+    def _lines(self) -> list[str]:
+        while True:
+            try:
+                texts = [file.read_text(encoding="utf-8") for file in self._files()]
+            except FileNotFoundError:  # another process has joined them meanwhile
+                continue
+            return [line for text in texts for line in text.split("\n")]
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add predictions; they are on disk when this returns.
@@ -48,8 +91,7 @@ class Store:
             PredictionError: a number is not finite, or the disk refuses.
         """
         text = "".join(_line(row) + "\n" for row in rows)
-        fix = "make room, then run the bench again; it goes on where it stopped"
-        with writing(self.file, "predictions", PredictionError, fix), self.file.open("a", encoding="utf-8") as file:
+        with writing(self.file, "predictions", PredictionError, _FIX), self.file.open("a", encoding="utf-8") as file:
             if file.tell() and not self._ends_whole():
                 file.write("\n")
             file.write(text)

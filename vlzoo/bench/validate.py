@@ -18,9 +18,11 @@ from vlzoo.data.roots import open_source
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, DataError, VlzooError
+from vlzoo.processes import here
 from vlzoo.runs.run import Run
 from vlzoo.step.cost import sketch
 from vlzoo.task import Task
+from vlzoo.train.validation import Meet
 
 
 @dataclass
@@ -69,18 +71,23 @@ class Measuring:
         fix = "name other data: --set validation.data.OPTION=VALUE, a file for instance"
         raise DataError(f"{self.source.name} is trained on: {found}", where="validation.data", fix=fix)
 
-    def __call__(self, run: Run, step: int) -> Mapping[str, float]:
-        """The figures of the checkpoint of a step by name, the task's main one first.
+    def __call__(self, run: Run, step: int, meet: Meet) -> Mapping[str, float] | None:
+        """The figures of the checkpoint of a step by name, the task's main one first; None where another process leads.
 
-        An interrupted measurement goes on where it stopped; predictions are removed at its end.
+        Several processes share the work. An interrupted measurement goes on where it stopped; predictions are removed
+        at its end.
         """
         model = load_run(run.folder, checkpoint=str(step), device=self.device)
         model.say = self.say
         task = task_of(self.request, self.recipe.bench)
         if model.task is not None and model.task.name == task.name:
             task.restore(model.task.state())
-        request = replace(self.request, model=f"run:{run.folder}")
-        scored = measure_model(request, model, task, self.source, run.validation_folder).scored
+        share = here()
+        effort = replace(self.request.effort, share=(share.number, share.of))
+        request = replace(self.request, model=f"run:{run.folder}", effort=effort)
+        scored = measure_model(request, model, task, self.source, run.validation_folder, meet=meet).scored
+        if not share.leads:
+            return None
         shutil.rmtree(run.validation_folder, ignore_errors=True)
         figures: dict[str, float] = {}
         for score in scored.scores if scored else ():

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.complete import TASKS
+from vlzoo.cli.output import one_voice
 from vlzoo.cli.task_options import TaskCommand, set_options, split_sets
+from vlzoo.processes import here
 
 if TYPE_CHECKING:
     from vlzoo.bench.request import Request
     from vlzoo.bench.run import Measured
+
+GO_ON = "start it again, with as many processes as there are now: it goes on where it stopped"
 
 
 @click.command("bench", cls=TaskCommand)
@@ -54,14 +58,53 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
 
     RUN is a fine-tuned run, or a pre-trained one with its fine-tunings in RUN/finetune/TASK. Predictions are kept
     as they come: an interrupted bench goes on where it stopped.
+
+    `torchrun --standalone --nproc-per-node N -m vlzoo bench ...` shares the work among N GPUs (or processes, with
+    --device cpu): the same predictions and figures, bit for bit.
     """
-    from vlzoo.bench.request import check_request
+    with one_voice():
+        measure_all(tasks, given)
+
+
+def measure_all(tasks: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Measure every task that was named, and show the figures; of several processes the leading one shows them.
+
+    Raises:
+        VlzooError: anything a user can mend.
+    """
     from vlzoo.bench.run import measure
     from vlzoo.bench.shards import spawn
     from vlzoo.errors import VlzooError
-    from vlzoo.files import check_place
+    from vlzoo.models.precision import device_of
+    from vlzoo.train.engines import make_engine
 
     requests = requests_of(tasks, given)
+    if (started := here().of) > 1 and (given["shards"] > 1 or given["shard"]):
+        fix = "leave it out: they share the work already"
+        raise VlzooError(
+            f"{'--shard' if given['shard'] else '--shards'}, and {started} processes were started", fix=fix
+        )
+    engine = make_engine(device_of(given["device"]), go_on=GO_ON)
+    with engine.answering():
+        with engine.first():
+            check(requests, given)
+        if given["shards"] > 1:
+            spawn(arguments(tasks, given), given["shards"], _say)
+        measured = [measure(request, _say, engine) for request in requests]
+        if engine.share.leads:
+            show(measured, given)
+
+
+def check(requests: list[Request], given: dict[str, Any]) -> None:
+    """Look at all that was asked for, before the first task is measured.
+
+    Raises:
+        VlzooError: something can't be measured, or written.
+    """
+    from vlzoo.bench.request import check_request
+    from vlzoo.errors import VlzooError
+    from vlzoo.files import check_place
+
     for request in requests:
         check_request(request)
     for name, what in (("json_file", "the figures"), ("submission", "the submission")):
@@ -69,9 +112,6 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
             check_place(given[name], what)
     if given["submission"] is not None and len(requests) > 1:
         raise VlzooError("--submission writes the answers of one task", fix="bench one task at a time")
-    if given["shards"] > 1:
-        spawn(arguments(tasks, given), given["shards"], _say)
-    show([measure(request, _say) for request in requests], given)
 
 
 def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from vlzoo.cli.complete import RECIPES, TASKS
-from vlzoo.cli.train_options import TrainOptions, one_voice, train_checked, train_options
+from vlzoo.cli.output import one_voice
+from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 
 
 @click.command("finetune")

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import click
 
 from vlzoo.errors import VlzooError
+from vlzoo.processes import here
 from vlzoo.screen import width, window, wrapped
 
 NARROW = 24
@@ -153,3 +154,14 @@ def _outlet(stream: TextIO) -> TextIO:
         errors="backslashreplace",
         line_buffering=raw.isatty(),
     )
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Within it, of several processes that work together the leading one tells what is wrong for all."""
+    try:
+        yield
+    except (VlzooError, KeyboardInterrupt) as error:
+        if here().leads:
+            raise
+        raise click.exceptions.Exit(error.exit_code if isinstance(error, VlzooError) else 130) from error

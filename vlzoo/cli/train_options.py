@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -67,17 +66,6 @@ def train_options(command: Command) -> Command:
     return command
 
 
-@contextmanager
-def one_voice() -> Iterator[None]:
-    """Within it, of several processes that train together the leading one tells what is wrong for all."""
-    try:
-        yield
-    except (VlzooError, KeyboardInterrupt) as error:
-        if here().leads:
-            raise
-        raise click.exceptions.Exit(error.exit_code if isinstance(error, VlzooError) else 130) from error
-
-
 def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     """Train, and say what came of it.
 
@@ -117,9 +105,13 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
         raise
     if not leads:
         return
+    if spikes := {(row.get("step"), row.get("objective")) for row in run.spikes.rows()}:
+        say(f"{out}: {len(spikes)} losses stood far above their running mean: {run.spikes.file} says which")
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
     shown = ", ".join(
-        f"{name} {value:.3f}" for name, value in last.items() if name not in ("time", "lr", "samples_per_s")
+        f"{name} {value:.3f}"
+        for name, value in last.items()
+        if name not in ("time", "lr", "samples_per_s", "memory_gb")
     )
     click.echo(f"{out}: trained to step {rows[-1]['step'] if rows else 0}; {shown}")

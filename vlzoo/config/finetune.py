@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import amend, find_file, overlay, read_extended
@@ -11,7 +10,7 @@ from vlzoo.config.tree import Tree
 from vlzoo.door.plugins import registry
 
 INHERITED = ("model", "tokenizer", "teacher", "augment", "bench")
-"""Sections a fine-tuning takes from the run it starts from."""
+"""Sections a fine-tuning takes from its run; but not `bench.data`: it may be captions, where the task has questions."""
 
 
 def task_recipe(
@@ -31,7 +30,7 @@ def task_recipe(
         RecipeError: holds every mistake.
     """
     registry().find("task", task)
-    tree = _section(run, {name: run.data[name] for name in INHERITED if run.data.get(name) is not None})
+    tree = _inherited(run)
     changes = dict(run.data.get("finetune", {}).get(task) or {})
     named = changes.pop("extends", None)
     name = recipe or named or f"tasks/{task}"
@@ -43,5 +42,9 @@ def task_recipe(
     return check(tree, name)
 
 
-def _section(run: Tree, data: dict[str, Any]) -> Tree:
-    return Tree(data, {path: origin for path, origin in run.origins.items() if path and path[0] in data})
+def _inherited(run: Tree) -> Tree:
+    data = {name: run.data[name] for name in INHERITED if run.data.get(name) is not None}
+    if isinstance(data.get("bench"), dict):
+        data["bench"] = {key: value for key, value in data["bench"].items() if key != "data"}
+    kept = {path: origin for path, origin in run.origins.items() if path and path[0] in data}
+    return Tree(data, {path: origin for path, origin in kept.items() if path[:2] != ("bench", "data")})

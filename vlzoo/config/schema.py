@@ -199,6 +199,7 @@ class Train(Strict):
     patience: Positive = 600.0
     shard: bool = False
     save_async: bool = False
+    spikes: Positive | None = 6.0
 
 
 class Bench(BaseModel):

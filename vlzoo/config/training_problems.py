@@ -18,7 +18,7 @@ WITHOUT_EPOCHS = ("vlzoo:cosine", "vlzoo:linear", "vlzoo:constant")
 """Schedules that do not read how long an epoch is; of a plugin's it isn't known."""
 
 
-LOGGED = ("step", "samples", "lr", "samples_per_s", "time", "validation")
+LOGGED = ("step", "samples", "lr", "samples_per_s", "memory_gb", "time", "validation")
 """Names that stand in the metrics already: a figure of one of them would take its place."""
 
 NAMES = "use letters, digits, `-` and `_`"

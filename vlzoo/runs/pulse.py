@@ -1,4 +1,4 @@
-"""Signs of life of the processes that train a run together, so that one that is gone or hangs can be named.
+"""Signs of life of the processes that train or measure a run together, so that one that is gone or hangs can be named.
 
 Each writes every second what it does into a file of its own; a thread of each reads what the others wrote.
 """
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -50,7 +51,8 @@ class Sign:
     why: str = ""
 
     def __str__(self) -> str:
-        return f"process {self.rank} (pid {self.pid} on {self.host}, at step {self.step})"
+        at = f", at step {self.step}" if self.step else ""
+        return f"process {self.rank} (pid {self.pid} on {self.host}{at})"
 
 
 class Pulse:
@@ -65,13 +67,21 @@ class Pulse:
         folder: where they are written, one file a process.
         share: this process among them.
         patience: seconds that another may be busy with one thing, or silent, before this process ends.
+        fix: what a user is to do where this process ends.
         end: ends this process; told why.
     """
 
     def __init__(
-        self, folder: Path, share: Share, *, patience: float, end: Callable[[str], None] | None = None
+        self,
+        folder: Path,
+        share: Share,
+        *,
+        patience: float,
+        fix: str = "go on with --resume",
+        end: Callable[[str], None] | None = None,
     ) -> None:
-        self.folder, self.share, self.patience, self.end = folder, share, patience, end or _end
+        self.folder, self.share, self.patience = folder, share, patience
+        self.end = end or partial(_end, fix=fix)
         now = time.time()
         self.sign = Sign(share.number, socket.gethostname(), os.getpid(), "waiting", 0, now, now)
         self._over, self._thread = threading.Event(), threading.Thread(target=self._beat, daemon=True)
@@ -83,11 +93,10 @@ class Pulse:
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         self._over.set()
         if self.share.of > 1:
-            why = "" if kind is None else f"{kind.__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            self.sign = replace(self.sign, doing="ended", since=time.time(), why=why)
+            self.sign = replace(self.sign, doing="ended", since=time.time(), why=_why(error))
             self._thread.join()
             self._write()
 
@@ -108,8 +117,23 @@ class Pulse:
             time.sleep(BEAT_S / 4)
         return ""
 
-    def _lost(self) -> str:
-        lost = [each for each in self.others() if (each.doing == "ended" and each.why) or not _is_alive(each)]
+    def failed(self) -> str:
+        """Who is gone by what nobody asked for: killed, or by an error of its own; empty where nobody is."""
+        asked = KeyboardInterrupt.__name__
+        return self._lost(lambda each: each.doing == "ended" and (not each.why or each.why.startswith(asked)))
+
+    def shared(self, error: BaseException) -> bool:
+        """Whether the process that leads ends by the same error as this one, or will within seconds."""
+        why, until = _why(error), time.time() + 2 * BEAT_S
+        while not any(each.rank == 0 and each.why == why for each in self.others()):
+            if time.time() > until:
+                return False
+            time.sleep(BEAT_S / 10)
+        return True
+
+    def _lost(self, spared: Callable[[Sign], bool] = lambda _: False) -> str:
+        gone = [each for each in self.others() if (each.doing == "ended" and each.why) or not _is_alive(each)]
+        lost = [each for each in gone if not spared(each)]
         return "; ".join(f"{each} is gone{f': {each.why}' * bool(each.why)}" for each in lost)
 
     def hung(self) -> str:
@@ -170,6 +194,10 @@ class Pulse:
         return self.folder / f"{rank}.json"
 
 
+def _why(error: BaseException | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
 def _is_alive(sign: Sign) -> bool:
     """Whether its process is there; one of another machine is while it gives signs of life."""
     if sign.host != socket.gethostname():
@@ -177,7 +205,7 @@ def _is_alive(sign: Sign) -> bool:
     return is_alive(sign.pid)
 
 
-def _end(why: str) -> None:
+def _end(why: str, fix: str) -> None:
     """End this process at once: its other threads may wait for ever."""
-    print(f"vlzoo: {why}: training ends here; go on with --resume", file=sys.stderr, flush=True)
+    print(f"vlzoo: {why}: this process ends too\n  -> {fix}", file=sys.stderr, flush=True)
     os._exit(1)

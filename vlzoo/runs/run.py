@@ -42,6 +42,7 @@ class Run:
     Attributes:
         folder: where it lies.
         unreadable: the list of samples that data workers could not read.
+        spikes: the log of losses that jumped.
         validation_folder: predictions of a validation that is under way.
         checkpoint_folder: where those lie that were saved, each in a folder of its own.
         processes: signs of life of the processes that train it together.
@@ -52,8 +53,8 @@ class Run:
         self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
         self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
         self._tokenizer, self._task, self._start = (folder / f for f in ("tokenizer", "task.json", "start.json"))
-        self._log, self.checkpoint_folder = Log(folder / "metrics.jsonl", GO_ON), folder / "checkpoints"
-        self.processes = folder / "processes"
+        self._log, self.spikes = (Log(folder / name, GO_ON) for name in ("metrics.jsonl", "spikes.jsonl"))
+        self.processes, self.checkpoint_folder = folder / "processes", folder / "checkpoints"
         self._finetuned, self._bench = folder / "finetune", folder / "bench"
 
     def exists(self) -> bool:
@@ -80,10 +81,10 @@ class Run:
         Raises:
             TrainingError: the system refused.
         """
-        made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self._log.file)
+        made = (self._recipe, self._about, self._card, self._tokenizer, self._task, self._start, self.unreadable)
         folders = (self.checkpoint_folder, self.validation_folder, self.processes, self._finetuned, self._bench)
         with writing(self.folder, "the run that is to be overwritten", TrainingError, "choose another --out"):
-            for held in (*made, self.unreadable, *folders, *self.folder.glob(".*.tmp")):
+            for held in (*made, self._log.file, self.spikes.file, *folders, *self.folder.glob(".*.tmp")):
                 shutil.rmtree(held) if held.is_dir() else held.unlink(missing_ok=True)
 
     # What the run was made with.
@@ -115,9 +116,8 @@ class Run:
     def _require(self) -> None:
         if not self.exists():
             what = "there is no such folder" if not self.folder.exists() else "is not a run: it has no recipe.yaml"
-            raise CheckpointError(
-                f"{str(self.folder)!r}: {what}", fix="give the folder that `vlzoo pretrain --out` made"
-            )
+            fix = "give the folder that `vlzoo pretrain --out` made"
+            raise CheckpointError(f"{str(self.folder)!r}: {what}", fix=fix)
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with.
@@ -269,8 +269,9 @@ class Run:
         return self._log.rows()
 
     def rewind(self, step: int) -> None:
-        """Drop the metrics of updates that a resumed run makes again."""
+        """Drop what is logged of updates that a resumed run makes again."""
         self._log.rewind(step)
+        self.spikes.rewind(step)
 
     def watch(self, event: str, values: Mapping[str, Any]) -> None:
         """Tell observers (`vlzoo_watch`); one that fails does not stop the run."""

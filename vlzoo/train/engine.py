@@ -1,4 +1,4 @@
-"""Training in one process, or in several by accelerate on torch.distributed; nothing else asks which it is."""
+"""Work in one process, or in several by accelerate on torch.distributed; nothing else asks which it is."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ class Engine:
         device: where it computes.
         savers: the processes that write a checkpoint together, a group of gloo; None: the one that leads writes alone.
         joins_passes: whether a step may choose by the rows it has how often it calls a layer (`Plan.joins_passes`).
+        go_on: what a user is to do where a process is gone.
     """
 
     share = Share()
     savers: Any = None
     joins_passes = True
+    go_on = GO_ON
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -201,10 +203,12 @@ class Several(Engine):
         # torchrun asks the rest to end as soon as one is gone: that may come while its loss is being told.
         cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         if cause is None or not is_lost(cause):
-            return error
+            # Or before this process has asked the lost one anything.
+            failed = self._pulse.failed() if self._pulse and isinstance(error, KeyboardInterrupt) else ""
+            return TrainingError(failed, fix=self.go_on) if failed else error
         ignore_stops()
         said = self._pulse.gone() if self._pulse is not None else ""
-        return TrainingError(said or f"another process does not answer: {first_line(cause)}", fix=GO_ON)
+        return TrainingError(said or f"another process does not answer: {first_line(cause)}", fix=self.go_on)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -214,6 +218,7 @@ class Several(Engine):
         except (RuntimeError, VlzooError, KeyboardInterrupt) as error:
             told = self.explained(error)
             alone = isinstance(told, Exception) and (self._pulse is not None or told is error)
+            alone = alone and not (self._pulse and told is error and self._pulse.shared(error))
             if alone and not self.share.leads:  # only this one knows; the command tells what the leading one says
                 print(f"vlzoo: process {self.share.number}: {told}", file=sys.stderr, flush=True)
             if told is error:
@@ -228,10 +233,11 @@ class Several(Engine):
     @contextmanager
     def together(self, folder: Path, patience: float) -> Iterator[None]:
         """As `Engine.together`."""
-        with Pulse(folder, self.share, patience=patience) as self._pulse:
+        with Pulse(folder, self.share, patience=patience, fix=self.go_on) as self._pulse:
             yield
             self.does("waiting", self._pulse.sign.step)
             self.wait()
+        self._pulse = None
         self.wait()  # the last signs are written
         if self.share.leads:
             rmtree(folder, ignore_errors=True)

@@ -15,12 +15,13 @@ from vlzoo.train.meeting import first_line
 from vlzoo.train.sharded import Sharded
 
 
-def make_engine(device: torch.device | None, *, shard: bool = False) -> Engine:
+def make_engine(device: torch.device | None, *, shard: bool = False, go_on: str = GO_ON) -> Engine:
     """The engine of this process, alone or among those that torchrun has started.
 
     Args:
         device: where to train; None: a GPU where there is one.
         shard: whether several processes hold a part of every weight each; alone there is nothing to share.
+        go_on: what a user is to do where a process is gone.
 
     Raises:
         TrainingError: torch is too old for shards, one GPU is named for several processes, there are fewer GPUs than
@@ -36,6 +37,8 @@ def make_engine(device: torch.device | None, *, shard: bool = False) -> Engine:
     if (device or default_device()).type == "cuda" and local > there:
         raise TrainingError(f"{local} processes for {there} GPUs of this machine", fix=f"--nproc-per-node {there}")
     try:
-        return Sharded(device, share) if shard else Several(device, share)
+        made = Sharded(device, share) if shard else Several(device, share)
     except dist.DistError as error:
-        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=GO_ON) from error
+        raise TrainingError(f"the processes do not find each other: {first_line(error)}", fix=go_on) from error
+    made.go_on = go_on
+    return made

@@ -47,4 +47,8 @@ class Feed:
 
     def figures(self, losses: Losses) -> dict[str, Tensor]:
         """What is logged of an update on it: of several streams under the stream's name, `pairs/itm`."""
-        return {f"{self.label}/{name}".lstrip("/"): value for name, value in losses.figures.items()}
+        return {self.called(name): value for name, value in losses.figures.items()}
+
+    def called(self, name: str) -> str:
+        """What a figure of it is called in the log."""
+        return f"{self.label}/{name}".lstrip("/")

@@ -29,9 +29,11 @@ from vlzoo.step.step import Step
 from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
 from vlzoo.train.finite import FiniteLosses
+from vlzoo.train.memory import held_at_most
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.saving import Saver
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
+from vlzoo.train.spikes import Spikes
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
 
@@ -77,9 +79,10 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
+        self.spikes = Spikes(recipe.train.spikes)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
-        self._stop, self._measuring = "", False
+        self._stop, self._told, self._measuring = "", "", False
         # Of each process its own, or its rows would drop out the same units.
         self._dice = "torch" if self.engine.share.leads else f"torch {self.engine.share.number}"
 
@@ -116,21 +119,28 @@ class Trainer:
 
     def _validate(self) -> None:
         """Measure the checkpoint of this step, if that is due and not done."""
-        if self.validator is not None and self.validator.due(self.step):
-            leads = self.engine.share.leads
-            if stop := self.engine.agree(self._stop):  # asked for since the checkpoint was saved
-                self._end_together(stop)
-            self.engine.does("measuring" if leads else "waiting", self.step)
-            try:
-                self._measuring = leads
-                if leads:
-                    self.validator.validate(self.step)
-            except KeyboardInterrupt:
-                if not self._stop:
-                    raise  # else the others must hear of it first
-            self._measuring = False
-            if stop := self.engine.agree(self._stop):
-                self._end_together(stop)
+        if self.validator is None or not self.validator.due(self.step):
+            return
+        if stop := self.engine.agree(self._stop):  # asked for since the checkpoint was saved
+            self._end_together(stop)
+        self.engine.does("measuring", self.step)
+        try:
+            self._measuring, self._told = True, ""
+            self.validator.validate(self.step, self._meet)
+        except KeyboardInterrupt:
+            if not (self._stop or self._told):
+                raise  # else the others must hear of it first
+        self._measuring = False
+        if stop := self._told or self.engine.agree(self._stop):
+            self._end_together(stop)
+
+    def _meet(self) -> None:
+        """Wait until every process has predicted its share; who was asked to stop meets the others here, too."""
+        self._measuring = self.engine.share.leads  # it scores what all have predicted
+        self.engine.does("measuring" if self._measuring else "waiting", self.step)
+        self._told = self.engine.agree(self._stop)
+        if self._told:
+            raise KeyboardInterrupt(self._told)
 
     def _end_together(self, stop: str) -> None:
         self.engine.does("waiting", self.step)
@@ -176,7 +186,10 @@ class Trainer:
                     losses = self.forward(step, list(feed.objectives))
                 self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
                 self.scaler.scale(losses.total).backward()
-            values |= feed.figures(losses)
+            figures = feed.figures(losses)
+            watched = {name: figures[name] for name in map(feed.called, losses.by_name)}
+            self.spikes.note(self.step + 1, watched, batch.names)
+            values |= figures
             steps.append((feed, step))
         self._apply()
         for feed, step in steps:
@@ -222,9 +235,18 @@ class Trainer:
             step, seen = self._before
             speed = progress.speed * (self.seen - seen) / (self.step - step)
             about = {"step": self.step, "samples": self.seen, "lr": rate, "samples_per_s": speed}
-            row = {**about, "time": time.time(), **self._shown}
+            row = {**about, **held_at_most(self.device), "time": time.time(), **self._shown}
+            self._note_spikes()
+            self.spikes.enter(self._shown)
             self.run.log(row)
             self.run.watch("step", row)
+
+    def _note_spikes(self) -> None:
+        """Every process notes those that all have found, with its own samples."""
+        share = self.engine.share
+        who = {"process": share.number} if share.of > 1 else {}
+        for spike in self.spikes.look(self.engine.mean):
+            self.run.spikes.append({**spike, **who})
 
     def save(self, *, must: bool = True, now: bool = True) -> None:
         """Write a checkpoint.
@@ -237,6 +259,7 @@ class Trainer:
             TrainingError: it can't be written, a loss was not finite, or a gradient has ruined the weights since.
         """
         self.finite.check()
+        self._note_spikes()  # what was noted since the last logged step is not saved
         if not (self.engine.share.leads or self.engine.savers):
             return
         self.engine.does("saving", self.step)
@@ -267,6 +290,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
         self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
+        self.spikes.recall(row for row in self.run.metrics() if row.get("step", 0) <= self.step)
 
     def _asked_to_stop(self, name: str) -> None:
         """Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end the run after the update at hand, with a checkpoint.

@@ -1,4 +1,4 @@
-"""A device whose memory is full, told so that it can be mended."""
+"""The memory of a device: how much was held at most; that it is full, told so that it can be mended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ import re
 import torch
 
 from vlzoo.errors import TrainingError
+from vlzoo.progress import most_memory
+
+
+def held_at_most(device: torch.device) -> dict[str, float]:
+    """The most memory that this process has held so far, `memory_gb` in 10^9 bytes; nothing where no system says.
+
+    Of a GPU what tensors took there, on the CPU all that the process took.
+
+    >>> held_at_most(torch.device("cpu"))["memory_gb"] > 0.01
+    True
+    """
+    most = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else most_memory()
+    return {} if most is None else {"memory_gb": round(most / 1e9, 6)}
 
 LESS = (
     "compute the batch in parts, --set train.accumulate=4, or layers again, --set train.checkpointing=true; or make "

@@ -13,8 +13,11 @@ from vlzoo.runs.run import Run
 from vlzoo.runs.selection import FOUND, Best, best_of, found_by_validation
 from vlzoo.train.schedule import Length
 
-Measure = Callable[[Run, int], Mapping[str, float]]
-"""A run and the step of one of its checkpoints, to the figures of that checkpoint by name, the main one first."""
+Meet = Callable[[], None]
+"""Called by a process that has predicted its share; returns when all have."""
+Measure = Callable[[Run, int, Meet], Mapping[str, float] | None]
+"""A run, the step of one of its checkpoints, and where processes meet, to the figures of that checkpoint by name, the
+main one first; None: another process has them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ class Validator:
         best = self.best()
         return None if best is None else best.step
 
-    def validate(self, step: int) -> None:
+    def validate(self, step: int, meet: Meet = lambda: None) -> None:
         """Measure the checkpoint of a step, unless that was done, it is not due, or the disk had no room for it.
+
+        Every process takes its share.
 
         Raises:
             VlzooError: it can't be measured, or the task gives no figure of the name that the recipe wants.
@@ -63,7 +68,10 @@ class Validator:
         done = found_by_validation(self.run.metrics())
         if not self.due(step) or step in done or step not in self.run.saved_steps():
             return
-        figures = dict(self.measure(self.run, step))
+        found = self.measure(self.run, step, meet)
+        if found is None:
+            return
+        figures = dict(found)
         metric = self.wanted.metric or next(iter(figures), "")
         if metric not in figures:
             fix = (

@@ -44,6 +44,7 @@ def test_paper_size_is_the_official_configuration(name, gpus, epochs, most, word
 def test_fine_tunings_are_whole_recipes(name, task):
     recipe = task_recipe(task, load(name).tree).recipe
     assert recipe.task == task and recipe.teacher is None
+    assert recipe.bench.data is None or recipe.bench.data.part == recipe.all_streams[0].data.part
     if task == "grounding":
         assert (
             set(recipe.active) == {"box"}

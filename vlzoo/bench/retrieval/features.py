@@ -124,15 +124,17 @@ class Features:
 
     def _write(self, number: int) -> None:
         final = self._path(number)
-        made = self._encode(number * self.block, min((number + 1) * self.block, self.total))
-        with writing(final, "features", PredictionError, "make room, or give --out on a larger disk"):
-            try:
-                with new_folder(final) as fresh:
-                    _save(fresh, made)
-            except OSError:
-                if not self._there(number):  # else another process was quicker
-                    raise
-        (self.folder / f"block-{number:05d}.begun").unlink(missing_ok=True)
+        try:
+            made = self._encode(number * self.block, min((number + 1) * self.block, self.total))
+            with writing(final, "features", PredictionError, "make room, or give --out on a larger disk"):
+                try:
+                    with new_folder(final) as fresh:
+                        _save(fresh, made)
+                except OSError:
+                    if not self._there(number):  # else another process was quicker
+                        raise
+        finally:  # after an error, too: others may wait for the block, and this process may live on
+            (self.folder / f"block-{number:05d}.begun").unlink(missing_ok=True)
 
 
 def _abandoned(claim: Path) -> bool:

@@ -75,6 +75,10 @@ class Retrieval(Task):
         """The data with a sample for each picture, with all that its samples say of it."""
         return pictures(source)
 
+    def together(self, effort: Effort) -> int:
+        """Each picture is ranked by itself."""
+        return 1
+
     def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
         """For each picture the pairs that were scored: their texts, cosines and matching logits; or embeddings.
 

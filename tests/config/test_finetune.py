@@ -1,0 +1,42 @@
+"""The recipe of a fine-tuning: what it takes from its run, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlzoo.config.compose import compose
+from vlzoo.config.finetune import task_recipe
+
+RUN = """\
+extends: albef-tiny
+bench: {data: {part: scenes, split: test}, k: 24, grounding: {mode: gradcam}}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The recipe of a run that is measured on captions."""
+    (tmp_path / "captions.yaml").write_text(RUN)
+    return compose(str(tmp_path / "captions.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("task", "recipe", "data", "k"),
+    [
+        ("vqa", "tasks/vqa-tiny", None, 16),
+        ("nlvr2", "tasks/nlvr2-tiny", None, 24),
+        ("grounding", "tasks/grounding-tiny", "scenes-refcoco", 32),  # names its own; extends retrieval-tiny
+    ],
+)
+def test_data_to_measure_on_are_the_tasks_and_options_the_runs(run, task, recipe, data, k):
+    bench = task_recipe(task, run, recipe=recipe).recipe.bench
+    assert (bench.data and bench.data.part, bench.model_extra["k"]) == (data, k)
+    assert bench.model_extra["grounding"] == {"mode": "gradcam"}
+
+
+def test_data_that_a_run_names_for_a_task_hold(run):
+    run.data["finetune"]["vqa"] = {
+        "extends": "tasks/vqa-tiny",
+        "bench": {"data": {"part": "scenes-vqa", "split": "val"}},
+    }
+    assert task_recipe("vqa", run).recipe.bench.data.options == {"split": "val"}
