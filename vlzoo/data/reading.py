@@ -161,7 +161,8 @@ def _is_gzip(path: Path) -> bool:
 def _lines(path: Path) -> Iterator[str]:
     number = 0
     try:
-        with path.open("rb") as whole, gzip.open(whole, "rb") if _is_gzip(path) else whole as file:
+        packed = _is_gzip(path)
+        with path.open("rb") as whole, gzip.open(whole, "rb") if packed else whole as file:
             for raw in file:
                 number += 1
                 yield str(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, "utf-8")
