@@ -230,6 +230,7 @@ DATA = (
     ("cc12m", "web:CC12M", "Conceptual 12M", "Changpinyo et al. CVPR 2021"),
     ("img2dataset", "shards:TarShards", "img2dataset's tar shards", ""),
     ("img2dataset-parquet", "shards:ParquetShards", "img2dataset's parquet shards", ""),
+    ("stream", "stream:Stream", "shards (tar, parquet, Arrow, jsonl), here or behind a URL, read as needed", ""),
     ("coco-instances", "instances:CocoInstances", "COCO objects with boxes", "Lin et al. ECCV 2014"),
     ("objects365", "instances:Objects365", "Objects365, version 2", "Shao et al. ICCV 2019"),
     ("openimages", "openimages:OpenImages", "OpenImages boxes", "Kuznetsova et al. IJCV 2020"),

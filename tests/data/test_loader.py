@@ -77,6 +77,9 @@ class Reader:
     def __len__(self):
         return 12
 
+    def read_ahead(self, places):
+        pass
+
 
 def collate(items, number):
     return list(items)
@@ -136,6 +139,8 @@ class Reader:
         return place
     def __len__(self):
         return 8
+    def read_ahead(self, places):
+        pass
 
 batches = endless(Reader(), lambda items, number: len(items), Order(8, 4, 0), workers=2)
 print(next(batches))

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlzoo.data.mixture import Mixture, mixture_file, open_mixture, read_mixture
+from vlzoo.data.mixture import Mixture, open_mixture
+from vlzoo.data.mixture_file import mixture_file, read_mixture
 from vlzoo.data.records import Sample
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.door.options import check_names

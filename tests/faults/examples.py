@@ -397,6 +397,9 @@ EXAMPLES: dict[str, Example] = {
         {"ve_dev.json": Whole([{"image": "47", "sentence": f"They {n}.", "label": "neutral"} for n in (1, 2)])},
         ("flickr30k-images/47.jpg",),
     ),
+    "stream": Example(
+        "train", {"0.jsonl": Lines([{"file_name": "x.png", "text": f"A dog {n}."} for n in (1, 2)])}, ("x.png",)
+    ),
     "text": Example(None, {"a.txt": Table([["one dog ."], ["two dogs ."]])}),
     "vg-qa": Example("train", {"question_answers.json": Whole(VG_QUESTIONS)}, ("VG_100K/1.jpg",)),
     "visual-genome": Example(

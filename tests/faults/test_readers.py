@@ -52,6 +52,7 @@ TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
     ("jsonl", r".*/(images|others|attributes|answers)", ONE_OR_MORE),
     ("xvlm", r".*/attributes", ONE_OR_MORE),
     ("vqa-albef", r".*/answer", ONE_OR_MORE),
+    ("stream", r".*/text", ONE_OR_MORE),
     (
         "jsonl",
         r".*/fields/.*",

@@ -89,6 +89,8 @@ def test_an_epoch_is_the_named_streams_by_its_own_batch():
     assert steps_an_epoch(recipe(*XVLM, batch=64, epoch_of="regions"), sizes) == 6
     one = recipe({"name": "a"}, {"name": "b", "probability": 0.25}, draw="one", batch=10, epoch_of="a")
     assert steps_an_epoch(one, sizes) == 125  # 100 batches, drawn at four of five steps
+    # Where nobody is named, all are gone through: pairs take 15 steps, regions 6.
+    assert steps_an_epoch(recipe(*XVLM, batch=64, samples=9), sizes) == 1000 // 64
 
 
 def test_streams_over_the_same_data_do_not_show_the_same_samples():

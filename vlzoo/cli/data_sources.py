@@ -112,7 +112,7 @@ def _sources(name: str, root: str, split: str | None, options: dict[str, Any]) -
         return
     for piece in shipped:
         chosen = {"split": split} if split else {}
-        given = {"root": str(Path(root, piece.root)), **piece.options, **options, **chosen}
+        given = {"root": piece.below(root), **piece.options, **options, **chosen}
         yield build_source(piece.part, given, where=piece.where)
 
 
@@ -123,7 +123,7 @@ def _mixture(name: str) -> Any:
     file = Path(name) if name.endswith((".yaml", ".yml")) else shipped
     if file == shipped and not shipped.is_file():
         return None
-    from vlzoo.data.mixture import read_mixture
+    from vlzoo.data.mixture_file import read_mixture
 
     return read_mixture(file)[1]
 

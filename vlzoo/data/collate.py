@@ -8,6 +8,7 @@ Legend: M pictures, H rows and columns of a picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,7 +20,8 @@ from vlzoo.augment.tensor import Normalise
 from vlzoo.batch import Batch, Text
 from vlzoo.data.features import Features, padded
 from vlzoo.data.pairs import Pairs
-from vlzoo.data.records import Fields
+from vlzoo.data.ranges import read_ahead
+from vlzoo.data.records import Fields, Sample
 from vlzoo.data.tolerance import Tolerance
 from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Augmentation, Rows
@@ -49,6 +51,16 @@ class Reader:
     seed: int = 0
     tolerance: Tolerance | None = None
     input: Literal["image", "regions"] = "image"
+    _ahead: dict[tuple[int, int], Sample] = field(default_factory=dict, init=False, repr=False)
+
+    def read_ahead(self, places: Sequence[tuple[int, int]]) -> None:
+        """Have at hand the samples that are asked for next, their pictures read at once where that is quicker."""
+        self._ahead.clear()
+        found = {}
+        for place in places:
+            with suppress(DataError):  # who asks for it is told
+                found[place] = self._sample(*place)
+        self._ahead.update(zip(found, read_ahead(list(found.values())), strict=True))
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, index = place
@@ -60,9 +72,13 @@ class Reader:
         return len(self.source)
 
     def _make(self, epoch: int, index: int) -> Any:
-        # A mixture shows other records of its parts in another epoch.
-        sample = self.source.at(epoch, index) if hasattr(self.source, "at") else self.source[index]
+        sample = self._ahead.pop((epoch, index), None) or self._sample(epoch, index)
         return self.rows.make(sample, Visit(index, epoch, self.seed, self.augmentation, self.input))
+
+    def _sample(self, epoch: int, index: int) -> Sample:
+        # A mixture shows other records of its parts in another epoch.
+        found: Sample = self.source.at(epoch, index) if hasattr(self.source, "at") else self.source[index]
+        return found
 
 
 @dataclass

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
+from vlzoo.data.blocks import Blocks, blocks_of
 from vlzoo.data.records import Sample
 from vlzoo.data_parts import Pairing
 from vlzoo.errors import DataError
@@ -42,6 +45,10 @@ class Half:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
+
+    def blocks(self, epoch: int = 0) -> Blocks | None:
+        """The source's: of texts none, as they lie in its index."""
+        return blocks_of(self.source, epoch) if self.take == "images" else None
 
     def fingerprint(self) -> str:
         """The source's, with what is taken of it."""
@@ -88,6 +95,14 @@ class OfPictures:
 
     def _takes(self, sample: Sample) -> bool:
         return self.low <= number_of(sample.image_id or sample.name) / 2**63 < self.high
+
+    def blocks(self, epoch: int = 0) -> Blocks | None:
+        """What is taken of each of the source's."""
+        whole = blocks_of(self.source, epoch)
+        if whole is None:
+            return None
+        ends = np.unique(np.searchsorted(self.rows, whole.ends))
+        return replace(whole, ends=ends[ends > 0])
 
     def fingerprint(self) -> str:
         """The source's, with which pictures are taken."""

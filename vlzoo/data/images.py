@@ -44,7 +44,7 @@ class FileImage:
         Raises:
             DataError: outside `root`, missing, a folder, truncated, not a picture, or too many pixels.
         """
-        return _opened(self.name, lambda: inside(self.root, self.path).open("rb"), self.max_pixels)
+        return open_picture(self.name, lambda: inside(self.root, self.path).open("rb"), self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class ZipImage:
         Raises:
             DataError: missing, truncated, not a picture, or too many pixels.
         """
-        return _opened(self.name, self._stream, self.max_pixels)
+        return open_picture(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
         archive, entry = self._entry()
-        _check_bytes(entry.file_size, self.name, self.max_pixels)
+        check_bytes(entry.file_size, self.name, self.max_pixels)
         return io.BytesIO(archive.read(entry))
 
     def _entry(self) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
@@ -123,10 +123,10 @@ class TarImage:
         Raises:
             DataError: missing, truncated, not a picture, or too many pixels.
         """
-        return _opened(self.name, self._stream, self.max_pixels)
+        return open_picture(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
-        _check_bytes(self.size, self.name, self.max_pixels)
+        check_bytes(self.size, self.name, self.max_pixels)
         with Path(self.archive).open("rb") as file:
             file.seek(self.offset)
             return io.BytesIO(file.read(self.size))
@@ -157,7 +157,7 @@ class BytesImage:
         Raises:
             DataError: truncated, not a picture, or too many pixels.
         """
-        return _opened(self.label, lambda: io.BytesIO(self.data), self.max_pixels)
+        return open_picture(self.label, lambda: io.BytesIO(self.data), self.max_pixels)
 
     def __repr__(self) -> str:
         return f"BytesImage({self.label!r}, {len(self.data)} bytes)"
@@ -189,13 +189,23 @@ def require_picture(image: object) -> None:
         _stream_of(image.name, lambda: image._entry()[0].open(image.member)).close()
 
 
-def _check_bytes(size: int, name: str, max_pixels: int) -> None:
+def check_bytes(size: int, name: str, max_pixels: int) -> None:
+    """Refuse more bytes than a picture within the bound can have.
+
+    Raises:
+        DataError: there are more.
+    """
     if size > 8 * max_pixels:
         said = f"{size:,} bytes are too many for a picture of at most {max_pixels:,} pixels"
         raise DataError(said, where=name, fix=TOO_LARGE)
 
 
-def _opened(name: str, open_: Callable[[], IO[bytes]], max_pixels: int) -> Image:
+def open_picture(name: str, open_: Callable[[], IO[bytes]], max_pixels: int) -> Image:
+    """The decoded RGB picture in what `open_` gives.
+
+    Raises:
+        DataError: it can't be opened, whatever the reason, is not a picture, or has too many pixels.
+    """
     with _stream_of(name, open_) as stream:
         return decode(stream, name, max_pixels)
 

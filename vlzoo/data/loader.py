@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pipe
@@ -13,9 +13,11 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from vlzoo.batch import Batch
+from vlzoo.data.blocks import Blocks
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.errors import TrainingError, VlzooError
 from vlzoo.processes import Share
@@ -35,7 +37,7 @@ ALONE = Share()
 
 @dataclass(frozen=True)
 class Order:
-    """Which samples each batch holds: every epoch a new permutation, its incomplete last batch left out.
+    """Which samples each batch holds: every epoch a new order of all of them, its incomplete last batch left out.
 
     Attributes:
         samples: size of the data.
@@ -43,6 +45,7 @@ class Order:
         seed: the run's seed.
         start: the first batch's number; a resumed run starts where it stopped.
         share: this process among those that cut every batch; however many there are, the batches are the same.
+        blocks: of an epoch, the blocks in which its samples are read; None: they are read in any order.
     """
 
     samples: int
@@ -50,6 +53,7 @@ class Order:
     seed: int
     start: int = 0
     share: Share = ALONE
+    blocks: Callable[[int], Blocks | None] | None = None
 
     def __post_init__(self) -> None:
         if self.samples < self.batch:
@@ -69,12 +73,17 @@ class Order:
     def __iter__(self) -> Iterator[list[Place]]:
         (epoch, place), own = divmod(self.start, self.per_epoch), self.share.cut(self.batch)
         while True:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
+            order = self._order(epoch)
             for k in range(place, self.per_epoch):
                 number = epoch * self.per_epoch + k
                 batch = order[k * self.batch : (k + 1) * self.batch]
                 yield [Place(epoch, int(index), number) for index in batch[own]]
             epoch, place = epoch + 1, 0
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self.seed, epoch])
+        blocks = self.blocks(epoch) if self.blocks is not None else None
+        return rng.permutation(self.samples) if blocks is None else blocks.order(rng, self.batch)
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,11 @@ class CatchingReader:
     """
 
     reader: Reader
+
+    def __getitems__(self, places: Sequence[Place]) -> list[Numbered | Caught]:
+        """The items of a batch, whose pictures are read at once where that is quicker: torch asks for these."""
+        self.reader.read_ahead([(place.epoch, place.sample) for place in places])
+        return [self[place] for place in places]
 
     def __getitem__(self, place: Place) -> Numbered | Caught:
         try:

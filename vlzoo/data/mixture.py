@@ -16,32 +16,30 @@
 
 An epoch of a mixture has a fixed length. Which records a weight below 1 takes changes from epoch to epoch, so that
 every record of a source is shown once before any is shown again.
+
+A part whose records are read in blocks (`stream`) shows whole blocks, in random order, and the epoch's order shuffles
+those of all parts near by. A URL as a part's root stays one: `root: s3://bucket/shards`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, get_args
+from dataclasses import replace
+from typing import Any, ClassVar
 
-from vlzoo.config.tree import Tree, parse
+import numpy as np
+
+from vlzoo.data.blocks import Blocks, blocks_of
 from vlzoo.data.build import build_source
 from vlzoo.data.cards import Card
-from vlzoo.data.derived import Half, Joined, OfPictures, two_shares
-from vlzoo.data.fields import need, typed
-from vlzoo.data.permute import Permutation
-from vlzoo.data.reading import read_text
+from vlzoo.data.derived import Half, Joined, OfPictures
+from vlzoo.data.mixture_file import PartOf, checked_weight, mixture_file, read_mixture
 from vlzoo.data.records import Sample
+from vlzoo.data.turns import Turns
 from vlzoo.data_parts import Pairing
-from vlzoo.errors import DataError, RecipeError, UnknownName, did_you_mean
-
-TAKES = ("all", "texts", "images")
-PART_KEYS = ("part", "root", "weight", "take", "join", "pictures")
-KEYS = ("name", "about", "pairing", "parts")
+from vlzoo.errors import DataError
 
 
 class Mixture:
@@ -76,7 +74,7 @@ class Mixture:
         if not sources:
             raise DataError("a mixture of nothing", where=name)
         self.sources, self.seed, self.name = dict(sources), seed, name
-        self.weights = {part: _weight(part, (weights or {}).get(part, 1.0), name) for part in self.sources}
+        self.weights = {part: checked_weight(part, (weights or {}).get(part, 1.0), name) for part in self.sources}
         kinds = {part: source.pairing for part, source in self.sources.items()}
         if len(set(kinds.values())) > 1:
             held = ", ".join(f"{part} {kind}" for part, kind in kinds.items())
@@ -86,6 +84,7 @@ class Mixture:
         self.pairing: Pairing = next(iter(kinds.values()))
         self.licence = "; ".join(dict.fromkeys(source.licence for source in self.sources.values()))
         self._ends: list[int] | None = None
+        self._turns: dict[str, Turns] = {}
 
     def __len__(self) -> int:
         return self.ends[-1]
@@ -97,7 +96,7 @@ class Mixture:
         return (self[index] for index in range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ends": None}
+        return {**self.__dict__, "_ends": None, "_turns": {}}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -128,10 +127,7 @@ class Mixture:
             raise IndexError(index)
         block = bisect_right(self.ends, index)
         part, size = list(self.sources)[block], self.ends[block] - (self.ends[block - 1] if block else 0)
-        drawn = epoch * size + index - (self.ends[block] - size)
-        records = len(self.sources[part])
-        turn, within = divmod(drawn, records)
-        return part, Permutation(records, f"{self.seed}/{part}/{turn}")[within]
+        return part, self._turns_of(part).record(epoch * size + index - (self.ends[block] - size))
 
     def at(self, epoch: int, index: int) -> Sample:
         """The sample `index` of an epoch, its name preceded by the source's."""
@@ -139,6 +135,24 @@ class Mixture:
         sample: Sample = self.sources[part][record]
         image_id = None if sample.image_id is None else f"{part}/{sample.image_id}"
         return replace(sample, name=f"{part}/{sample.name}", image_id=image_id)
+
+    def blocks(self, epoch: int = 0) -> Blocks | None:
+        """The blocks of an epoch's indices; None where no part is read in blocks."""
+        parts = [each for part in self.sources if (each := self._turns_of(part).blocks) is not None]
+        if not parts:
+            return None
+        found, begin = [], 0
+        for part, count in self.counts.items():
+            found += [begin + end for end in self._turns_of(part).ends(epoch * count, (epoch + 1) * count)]
+            begin += count
+        # What is shuffled with each other is what one of the parts would shuffle by itself, at the least.
+        return replace(parts[0], ends=np.asarray(found), buffer=max(each.buffer for each in parts))
+
+    def _turns_of(self, part: str) -> Turns:
+        if part not in self._turns:
+            source = self.sources[part]
+            self._turns[part] = Turns(len(source), f"{self.seed}/{part}", blocks_of(source))
+        return self._turns[part]
 
     def fingerprint(self) -> str:
         """A hash of the parts' fingerprints, the weights and the seed."""
@@ -149,100 +163,6 @@ class Mixture:
         """One line a part: its size and what an epoch takes of it."""
         rows = [f"{p}: {len(s):,} records, {self.counts[p]:,} an epoch" for p, s in self.sources.items()]
         return "\n".join([f"{self.name}: {len(self):,} records an epoch", *(f"  {row}" for row in rows)])
-
-
-def _weight(part: str, value: Any, where: str) -> float:
-    weight = typed(value, float, where, f"the weight of {part}")
-    if not (weight > 0 and math.isfinite(weight)):
-        raise DataError(f"the weight of {part} is {value}, expected more than 0", where=where, fix="or leave it out")
-    return weight
-
-
-@dataclass(frozen=True)
-class PartOf:
-    """One part of a mixture's file.
-
-    Attributes:
-        name: its name in the mixture.
-        part: the registered data source.
-        root: its folder below the mixture's root.
-        weight: how often an epoch shows each record.
-        take: `all`, `texts` or `images`.
-        join: the name under which it is joined with others, picture by picture; empty: it stands alone.
-        options: of the source.
-        where: the file, the line and the key, for messages.
-        pictures: between which shares the pictures lie whose records are taken; None: all.
-    """
-
-    name: str
-    part: str
-    root: str
-    weight: float
-    take: str
-    join: str
-    options: Mapping[str, Any]
-    where: str = ""
-    pictures: tuple[float, float] | None = None
-
-
-def read_mixture(path: str | Path) -> tuple[str, list[PartOf]]:
-    """Name and parts of a mixture's file.
-
-    Raises:
-        DataError: not YAML, an unknown or missing key, or a value of another kind.
-    """
-    where = str(path)
-    tree = _tree(path)
-    for key in tree.data:
-        if key not in KEYS:
-            place = tree.origin((key,))
-            raise DataError(f"unknown key {key!r}", where=place, fix=did_you_mean(key, KEYS, what="keys"))
-    pairing = need(tree.data, "pairing", str, where)
-    if pairing not in get_args(Pairing):
-        place = tree.origin(("pairing",))
-        raise DataError(f"no pairing {pairing!r}", where=place, fix=did_you_mean(pairing, get_args(Pairing)))
-    parts = need(tree.data, "parts", dict, where)
-    named = [_part(name, entry, f"{tree.origin(('parts', name))}: parts.{name}") for name, entry in parts.items()]
-    return need(tree.data, "name", str, where), named
-
-
-def _tree(path: str | Path) -> Tree:
-    """The YAML of a mixture, read as that of recipes is: `5e-1` is a number."""
-    try:
-        return parse(read_text(path), str(path), kind="mixture")
-    except RecipeError as error:
-        first, *others = error.problems
-        what = f"{first.path}: {first.what}" if first.path else first.what
-        more = f" (and {len(others)} more)" if others else ""
-        raise DataError(what + more, where=first.where, fix=first.fix) from error
-
-
-def _part(name: str, value: Any, place: str) -> PartOf:
-    entry = typed(value, dict, place)
-    take = typed(entry.get("take", "all"), str, place)
-    if take not in TAKES:
-        raise DataError(f"can't take {take!r}", where=place, fix=did_you_mean(take, TAKES, what="choices"))
-    options = {key: option for key, option in entry.items() if key not in PART_KEYS}
-    weight, join = _weight(name, entry.get("weight", 1.0), place), typed(entry.get("join", ""), str, place)
-    root = typed(entry.get("root", name), str, place, "the root")
-    pictures = two_shares(entry["pictures"], place) if "pictures" in entry else None
-    return PartOf(name, need(entry, "part", str, place), root, weight, take, join, options, place, pictures)
-
-
-def mixture_file(name: str) -> Path:
-    """The file of a mixture: a path, or the name of one that comes with vlzoo.
-
-    Raises:
-        UnknownName: neither.
-    """
-    from vlzoo.resources import zoo_configs
-
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    shipped = {path.stem: path for path in sorted((zoo_configs() / "data").glob("*.yaml"))}
-    if name not in shipped:
-        raise UnknownName(f"no mixture called {name!r}", fix=did_you_mean(name, shipped, what="mixtures"))
-    return shipped[name]
 
 
 def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = False) -> Mixture:
@@ -269,7 +189,7 @@ def open_mixture(root: str = ".", *, file: str, seed: int = 0, strict: bool = Fa
         options = dict(part.options)
         if "strict" in schema_of(registry().find("data", part.part, where=part.where)).names:
             options.setdefault("strict", strict)
-        source = build_source(part.part, {"root": str(Path(root, part.root)), **options}, where=part.where)
+        source = build_source(part.part, {"root": part.below(root), **options}, where=part.where)
         kept = source if part.pictures is None else OfPictures(source, *part.pictures)
         sources[part.name] = kept if part.take == "all" else Half(kept, part.take)
     weights = {part.name: part.weight for part in parts}

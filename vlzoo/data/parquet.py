@@ -1,4 +1,4 @@
-"""Rows of parquet files through `datasets`, whose pictures stay bytes and whose errors become ours. No torch here."""
+"""Rows of parquet and Arrow files through `datasets`, whose errors become ours. No torch here."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typing import Any
 from vlzoo.errors import DataError, did_you_mean
 
 
-def load_rows(files: Sequence[str], *, streaming: bool) -> Any:
-    """The rows of parquet files: a memory-mapped `datasets.Dataset`, or an `IterableDataset`.
+def load_rows(files: Sequence[str], *, kind: str = "parquet", streaming: bool, **options: Any) -> Any:
+    """The rows of files: a memory-mapped `datasets.Dataset`, or an `IterableDataset`.
+
+    Args:
+        files: their paths or URLs.
+        kind: what they are, as `datasets` calls it: `parquet`, `arrow`.
+        streaming: read them row by row, and keep nothing on disk.
+        options: of that kind: `columns` for parquet.
 
     Raises:
         DataError: `datasets` can't read them.
@@ -21,9 +27,9 @@ def load_rows(files: Sequence[str], *, streaming: bool) -> Any:
     try:
         with_bar = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
-        found = datasets.load_dataset("parquet", data_files=files, split="train", streaming=streaming)
+        found = datasets.load_dataset(kind, data_files=list(files), split="train", streaming=streaming, **options)
     except Exception as error:
-        raise _unreadable(Path(files[0]).parent, error) from error
+        raise _unreadable(files[0] if streaming else Path(files[0]).parent, error) from error
     finally:
         if with_bar:
             datasets.enable_progress_bars()

@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from vlzoo.errors import DataError
+
+
+def leaves(path: str) -> bool:
+    """Whether a path from a data file is none below its folder: absolute, climbing, or no name at all.
+
+    >>> [leaves(path) for path in ("a/b.png", "../b.png", "/b.png", "a\\\\..\\\\b.png")]
+    [False, True, True, True]
+    """
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts or "\0" in path or bool(Path(path).drive)
+
+
+def url_inside(root: str, path: str) -> str:
+    """`root/path` behind a URL, once it is sure that it lies below `root`.
+
+    Raises:
+        DataError: the path is absolute, a URL itself, or climbs with `..`, also where a server would read it so
+            (`%2e%2e`); over http: it asks for more than a path.
+    """
+    plain = unquote(path)
+    asks = root.startswith("http") and ("?" in path or "#" in path)
+    if leaves(path) or leaves(plain) or "://" in plain or asks:
+        raise DataError(f"the path {path!r} leaves its folder", where=root, fix="paths must lie below the root")
+    return f"{root.rstrip('/')}/{path}"
 
 
 def inside(root: str | Path, path: str) -> Path:
@@ -18,7 +43,7 @@ def inside(root: str | Path, path: str) -> Path:
         DataError: the path is absolute, climbs with `..`, holds what no name of a file may, or a link leads out.
     """
     parts = PurePosixPath(path.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or "\0" in path or Path(path).drive:
+    if leaves(path):
         raise DataError(f"the path {path!r} leaves its folder", where=str(root), fix="paths must lie below the root")
     found = Path(root, path)
     try:
@@ -47,8 +72,7 @@ def matching(root: str | Path, pattern: str) -> list[str]:
     Raises:
         DataError: the pattern is empty, absolute, or climbs with `..`.
     """
-    parts = PurePosixPath(pattern.replace("\\", "/"))
-    if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in pattern:
+    if not PurePosixPath(pattern.replace("\\", "/")).parts or leaves(pattern):
         raise DataError(f"the pattern {pattern!r} names no files below a folder", where=str(root), fix="as in *.json")
     try:
         found = sorted(path for path in Path(root).glob(pattern) if path.is_file())

@@ -29,7 +29,7 @@ def require_file(path: str | Path) -> Path:
     Raises:
         DataError: nothing is there, or a folder; offers the nearest name beside it.
     """
-    file = Path(path)
+    file = Path(path) if isinstance(path, str) else path
     there = kind_of(file)
     if there == "file":
         return file
@@ -47,7 +47,7 @@ def require_folder(path: str | Path) -> Path:
     Raises:
         DataError: nothing is there, or a file.
     """
-    folder = Path(path)
+    folder = Path(path) if isinstance(path, str) else path
     there = kind_of(folder)
     if there == "folder":
         return folder
@@ -63,7 +63,8 @@ def kind_of(path: Path) -> str:
     try:
         return "file" if path.is_file() else "folder" if path.is_dir() else ""
     except OSError as error:
-        raise DataError(f"there is no such file or folder: {error.strerror}", where=short(str(path))) from error
+        said = error.strerror or error
+        raise DataError(f"there is no such file or folder: {said}", where=short(str(path))) from error
 
 
 def read_text(path: str | Path) -> str:
@@ -160,7 +161,8 @@ def _is_gzip(path: Path) -> bool:
 def _lines(path: Path) -> Iterator[str]:
     number = 0
     try:
-        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+        packed = _is_gzip(path)
+        with path.open("rb") as whole, gzip.open(whole, "rb") if packed else whole as file:
             for raw in file:
                 number += 1
                 yield str(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, "utf-8")

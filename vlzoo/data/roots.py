@@ -11,6 +11,7 @@ from typing import Any
 from vlzoo.config.paths import below, from_here
 from vlzoo.config.schema import PartRef
 from vlzoo.data.build import build_source
+from vlzoo.data.places import is_url
 from vlzoo.door.options import check_names, schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, did_you_mean
@@ -39,6 +40,8 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
     root_option = next((option for option in schema_of(part).options if option.name == "root"), None)
     if root_option is not None:
         asked = options.get("root") or _written(root_option.default)
+        if is_url(asked):
+            return build_source(ref.part, {**options, "root": asked})
         found = _folder(ref.part, asked, data_root(root))
         if found is None and root_option.default is None:
             raise _nowhere(ref.part, asked, data_root(root))
@@ -48,7 +51,8 @@ def open_source(ref: PartRef, root: str | Path | None = None, **changes: Any) ->
 
 
 def reference(text: str) -> PartRef:
-    """What `--data` names: `coco-mini` below the data root, `nlvr=FOLDER` in a folder of its own, or `csv=FILE`.
+    """What `--data` names: `coco-mini` below the data root, `nlvr=FOLDER` in a folder of its own, `csv=FILE`, or
+    `stream=s3://bucket/shards`.
 
     Raises:
         DataError: there is no such folder or file.
@@ -56,6 +60,8 @@ def reference(text: str) -> PartRef:
     name, equals, place = text.partition("=")
     if not equals:
         return PartRef.model_validate({"part": name})
+    if is_url(place):
+        return PartRef.model_validate({"part": name, "root": place})
     found = Path(place).resolve()
     if not found.exists():
         near = [each.name for each in found.parent.glob("*")] if found.parent.is_dir() else []

@@ -40,6 +40,7 @@ class Source:
         splits: the splits there are.
         columns: Arrow columns of a row (`vlzoo.data.store.arrow_schema`); None: rows stay Python objects.
         on_disk: whether the Arrow table is memory-mapped from the cache folder.
+        aside: options that change nothing in what the source holds.
 
     Args:
         root: the folder that holds the data.
@@ -59,6 +60,7 @@ class Source:
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     columns: ClassVar[Mapping[str, str] | None] = None
     on_disk: ClassVar[bool] = False
+    aside: ClassVar[tuple[str, ...]] = ("root", "strict", "skip", "allowed_faults")
 
     def __init__(
         self,
@@ -112,6 +114,11 @@ class Source:
         return self.card.licence
 
     @property
+    def root_folder(self) -> Path:
+        """The root as a place to look in."""
+        return Path(self.root)
+
+    @property
     def rows(self) -> Sequence[Any]:
         """All rows, read at first use."""
         if self._rows is None:
@@ -162,7 +169,7 @@ class Source:
         """A hash of 16 hex digits of the annotations, the split and the options; not of where they lie."""
         digest = hashlib.sha256(repr((self.card.name, self._options())).encode())
         for expected in self.files():
-            expected.hash_into(digest, Path(self.root))
+            expected.hash_into(digest, self.root_folder)
         for line in (*sorted(self.skipped_pictures()), *self.fingerprint_lines()):
             digest.update(line.encode())
         return digest.hexdigest()[:16]
@@ -173,7 +180,7 @@ class Source:
 
     def missing(self) -> list[str]:
         """What is missing below the root, one line each; nothing is read."""
-        root = Path(self.root)
+        root = self.root_folder
         if (there := kind_of(root)) != "folder":
             return [f"{root}: {'a file where a folder is expected' if there else 'missing'} (the root)"]
         return [line for expected in self.files() if (line := expected.missing(root))]
@@ -184,12 +191,11 @@ class Source:
 
     def _options(self) -> list[tuple[str, Any]]:
         """The options that change what the source holds, in a stable order."""
-        aside = ("root", "strict", "skip", "allowed_faults")
-        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in aside}
+        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in self.aside}
         return sorted((k, placeless(v)) for k, v in own.items())
 
     def _load(self) -> None:
-        root = require_folder(self.root)
+        root = require_folder(self.root_folder)
         if lines := [line for expected in self.files() if (line := expected.missing(root))]:
             raise DataError(
                 f"{self.name} is incomplete: " + "; ".join(lines),
@@ -219,7 +225,7 @@ class Source:
 
     def _from_disk(self, faults: Faults) -> tuple[Sequence[Any], Faults]:
         assert self.columns is not None
-        root = Path(self.root)
+        root = self.root_folder
         if not _writable(store.cache_folder()):
             return store.in_memory(self._kept(faults), self.columns, self._read_from()), faults
         files = [root / expected.path for expected in self.files()]
@@ -238,7 +244,7 @@ class Source:
 
     def _read_from(self) -> str:
         """The annotation files, for messages about a row."""
-        files = [str(Path(self.root, file.path)) for file in self.files() if file.kind == "file"]
+        files = [str(self.root_folder / file.path) for file in self.files() if file.kind == "file"]
         return ", ".join(files) or self.root
 
     def _compare(self) -> None:

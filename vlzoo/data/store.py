@@ -146,11 +146,16 @@ def reopened(file: Path) -> tuple[Rows, dict[str, Any]] | None:
 
 def cache_file(folder: Path, name: str, files: Iterable[Path], options: str) -> Path:
     """Where the table of these annotation files lies: another size, time, option or version is another table."""
-    facts: list[tuple[str, int, int]] = [
-        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files
-    ]
+    facts = [_stamp(file) for file in files]
     key = hashlib.sha256(repr((name, facts, options, __version__)).encode()).hexdigest()[:20]
     return folder / f"{name.replace('/', '-')}-{key}.arrow"
+
+
+def _stamp(file: Any) -> tuple[str, object, object]:
+    """What changes with a file: behind a URL that which its file system says does."""
+    if isinstance(file, Path):
+        return str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns
+    return str(file), file.stat().st_size, file.fs.ukey(file.path)
 
 
 def cache_folder() -> Path:

@@ -23,6 +23,8 @@ PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 TEXTS = ("txt", "json")
 MAX_TEXT = 16 * 2**20
 """Bytes of a caption that are read."""
+UNENDED = "archive without an end mark"
+"""The kind of fault of an archive that ends with a member, as one does that is cut off between two."""
 _BLOCK = 512
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -68,7 +70,7 @@ def read_groups(path: Path, faults: Faults) -> Iterator[Group]:
     and files without an ending are no part.
 
     Args:
-        path: the archive, not compressed.
+        path: the archive, not compressed; a `Path`, or what answers to its names (`vlzoo.data.places.place`).
         faults: takes `key twice` for each further record of a key, of which the first stays; `path that climbs` where a
             name holds `..`; `archive without an end mark` (mended).
 
@@ -101,7 +103,7 @@ def read_groups(path: Path, faults: Faults) -> Iterator[Group]:
 def _members(path: Path, faults: Faults) -> Iterator[tarfile.TarInfo]:
     end: int | None = 0
     try:
-        with tarfile.open(path, "r:") as archive:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for info in archive:
                 end = _end_of(info)
                 yield info
@@ -131,7 +133,7 @@ def _check_end(path: Path, end: int, faults: Faults) -> None:
         file.seek(end)
         mark = file.read(_BLOCK)
         if not mark:
-            faults.mend("archive without an end mark", str(path), "is it cut off?")
+            faults.mend(UNENDED, str(path), "is it cut off?")
         if mark.strip(b"\0"):
             raise DataError(f"the shard is damaged at byte {end:,}", where=str(path), fix="download it again")
         while chunk := file.read(2**20):

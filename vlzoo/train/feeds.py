@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vlzoo.config.schema import Recipe, Stream
 from vlzoo.config.sides import refused, sides_read
+from vlzoo.data.blocks import blocks_of
 from vlzoo.data.build import require_samples
 from vlzoo.data.collate import Collator, Reader
 from vlzoo.data.features import features_of
@@ -150,7 +152,8 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         plan.gather(chosen, augmentation=reader.augmentation, token_mask=trainer.system.token_mask)
         plan.joins_passes &= trainer.engine.joins_passes
         # A stream that is not drawn at every step is behind the step's number.
-        order = Order(len(source), sizes[stream.name], reader.seed, int(drawn[stream.name].sum()), share)
+        start, blocks = int(drawn[stream.name].sum()), partial(blocks_of, source)
+        order = Order(len(source), sizes[stream.name], reader.seed, start, share, blocks)
         alone = len(sizes) == 1
         collator = Collator(
             data.tokenizer,

@@ -72,16 +72,18 @@ def samples_seen(recipe: Recipe, steps: int) -> int:
 def steps_an_epoch(recipe: Recipe, sizes: Sequence[int]) -> int:
     """The steps in which the stream that `train.epoch_of` names is gone through once.
 
-    A stream that is not drawn at every step takes longer; then it is a mean.
+    Where none is named, and nothing counts in epochs (else `vlzoo check` asks for a name): in which every stream is
+    gone through, so that it is the one that takes longest. A stream that is not drawn at every step takes longer than
+    its batches are many; then it is a mean.
 
     Args:
-        recipe: the recipe; one of several streams is named where anything counts in epochs (`vlzoo check`).
+        recipe: the recipe.
         sizes: samples of each stream, in the recipe's order.
     """
-    samples: Mapping[str, int] = dict(zip(chances(recipe), sizes, strict=True))
-    name = recipe.train.epoch_of or list(samples)[-1]
-    batches = samples[name] // batch_sizes(recipe)[name]
-    return max(1, round(batches / chances(recipe)[name]))
+    chance, batch = chances(recipe), batch_sizes(recipe)
+    steps = {name: size // batch[name] / chance[name] for name, size in zip(chance, sizes, strict=True)}
+    named = recipe.train.epoch_of
+    return max(1, round(steps[named] if named else max(steps.values())))
 
 
 def stream_seed(recipe: Recipe, name: str) -> int:

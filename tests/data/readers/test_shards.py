@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vlzoo.data.readers.shards import ParquetShards, TarShards, stream
-from vlzoo.errors import DataError, UnknownName
+from vlzoo.data.readers.shards import ParquetShards, TarShards
+from vlzoo.errors import DataError
 
 
 def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -74,52 +74,6 @@ def test_a_damaged_shard_is_named(root):
     assert "00000.tar: missing" in TarShards(root / "none").missing()[0] or TarShards(root / "none").missing()
 
 
-def test_a_stream_counts_what_it_loses(tmp_path, picture):
-    with tarfile.open(tmp_path / "00000.tar", "w") as archive:
-        for number in range(4):
-            add(archive, f"v1.0/{number}.jpg", picture(kind="JPEG"))
-            add(archive, f"v1.0/{number}.txt", b"both")
-        add(archive, "v1.0/4.jpg", picture(kind="JPEG"))
-    found = [sample.name for sample in stream(tmp_path, buffer=1, allowed_faults=0.2)]
-    assert found == [f"v1.0/{number}" for number in range(4)]
-    with pytest.raises(DataError, match=r"1 of 5 .*00000\.tar!/v1\.0/4: picture without a caption"):
-        list(stream(tmp_path, buffer=1))
-    with pytest.raises(UnknownName, match=r"(?s)no kind of shards called 'webdatset'.*'webdataset'"):
-        next(stream(tmp_path, kind="webdatset"))
-
-
-def test_a_stream_stops_before_its_end_where_too_much_is_lost(tmp_path, picture, monkeypatch):
-    monkeypatch.setattr("vlzoo.data.readers.shards.ENOUGH", 3)
-    with tarfile.open(tmp_path / "00000.tar", "w") as archive:
-        for number in range(9):
-            add(archive, f"{number}.jpg", picture(kind="JPEG"))
-            if number not in (1, 2):
-                add(archive, f"{number}.txt", b"both")
-    reader = stream(tmp_path, buffer=1, allowed_faults=0.3)
-    assert next(reader).name == "0"
-    with pytest.raises(DataError, match="2 of 4"):  # 2 of 9 are allowed, but that the others are good nobody knows yet
-        next(reader)
-
-
-def test_shards_without_a_pair(tmp_path):
-    with tarfile.open(tmp_path / "00000.tar", "w") as archive:
-        add(archive, "README", b"no record")
-    with pytest.raises(DataError, match="no pair of a picture and a caption"):
-        next(stream(tmp_path))
-
-
-def test_streaming(tmp_path, picture):
-    # `datasets` wants the same members for every key, as img2dataset writes them.
-    write_shards(root := tmp_path, picture, first_text=0)
-    plain = [sample.texts[0] for sample in stream(root, buffer=1)]
-    assert plain == [f"caption é {s:05d}{n:04d}" for s in range(2) for n in range(3)]
-    mixed = [sample.texts[0] for sample in stream(root, buffer=6, seed=1)]
-    assert sorted(mixed) == sorted(plain) and mixed == [s.texts[0] for s in stream(root, buffer=6, seed=1)]
-    assert next(stream(root, buffer=1)).images[0].open().size == (8, 6)
-    with pytest.raises(DataError, match=r"no \.parquet shards"):
-        next(stream(root / "none", kind="parquet"))
-
-
 @pytest.fixture
 def parquet(tmp_path, picture):
     data = [picture(8, 6, kind="JPEG"), None, picture(9, 6, kind="JPEG")]
@@ -141,10 +95,6 @@ def test_parquet_shards(parquet, monkeypatch, cache):
         len(ParquetShards(parquet, picture_column="png"))
 
 
-def test_parquet_streams(parquet):
-    assert [s.texts[0] for s in stream(parquet, kind="parquet", buffer=1)] == ["one", "three"]
-
-
 def write_parquet(folder, **columns) -> None:
     pq.write_table(pa.table(columns), folder / "00000.parquet")
 
@@ -162,8 +112,6 @@ def test_parquet_rows_that_lack_a_half(tmp_path, picture, monkeypatch, cache):
         "empty caption": 1,
         "key twice": 1,
     }
-    with pytest.raises(DataError, match="4 of 6"):
-        list(stream(tmp_path, kind="parquet", buffer=1))  # keys are not compared there
 
 
 def test_parquet_pictures_as_hugging_face_keeps_them(tmp_path, picture, monkeypatch, cache):
@@ -176,7 +124,6 @@ def test_parquet_pictures_as_hugging_face_keeps_them(tmp_path, picture, monkeypa
         Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "00000.parquet")
         source = ParquetShards(tmp_path, allowed_faults=0.5)
         assert [(s.texts[0], s.images[0].open().size) for s in source] == [("one", (8, 6))]
-        assert [s.texts[0] for s in stream(tmp_path, kind="parquet", buffer=1, allowed_faults=0.5)] == ["one"]
 
 
 def test_parquet_columns_of_another_type(tmp_path, monkeypatch, cache):
@@ -196,5 +143,3 @@ def test_a_damaged_parquet_shard_is_our_error(parquet, monkeypatch, cache):
         file.write_bytes(data)
         with pytest.raises(DataError, match="can't read the shards"):
             len(ParquetShards(parquet))
-        with pytest.raises(DataError, match="can't read the shards"):
-            list(stream(parquet, kind="parquet"))

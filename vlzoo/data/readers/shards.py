@@ -1,8 +1,8 @@
 """img2dataset's output: tar shards of `KEY.jpg`, `KEY.txt`, `KEY.json`, and parquet shards with the picture's bytes.
 
 Tar shards are indexed once: names, captions and offsets go into a memory-mapped table, and a picture is read by one
-seek. Parquet shards are opened through `datasets`, which maps them as Arrow. `stream` reads either kind in order with a
-shuffle buffer through `datasets`, for disks that seek slowly.
+seek. Parquet shards are opened through `datasets`, which maps them as Arrow. What lies behind a URL, or on a disk that
+seeks slowly, is read by `stream` (`vlzoo.data.readers.stream`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,13 @@ from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
 from vlzoo.data.images import BytesImage, TarImage
-from vlzoo.data.parquet import load_rows, repeating, undecoded, until_damage, without_bytes
+from vlzoo.data.parquet import load_rows, repeating, undecoded, without_bytes
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import Source
-from vlzoo.data.tar import PICTURES, checked_caption, read_pairs
-from vlzoo.errors import DataError, UnknownName, did_you_mean
+from vlzoo.data.tar import checked_caption, read_pairs
+from vlzoo.errors import DataError
 
-KINDS = ("webdataset", "parquet")
-ENOUGH = 1_000
-"""Records of a stream after which its share of unusable ones says something."""
 LAYOUT = (
     "00000.tar, 00001.tar, ...           KEY.jpg with KEY.txt or KEY.json (`caption`); or",
     "00000.parquet, 00001.parquet, ...   columns jpg (bytes), caption, key, status",
@@ -170,79 +167,6 @@ class ParquetShards(Source):
         data = data["bytes"] if isinstance(data, Mapping) else data
         text = clean_text(found[self.caption_column], name, Faults(self.name))
         return Sample(name, (BytesImage(f"{self.root}!/{name}", data),), (text or "",), name)
-
-
-def stream(
-    root: str | Path,
-    *,
-    split: str = "train",
-    kind: str = "webdataset",
-    buffer: int = 1000,
-    seed: int = 0,
-    allowed_faults: float = 0.01,
-) -> Iterator[Sample]:
-    """Samples of shards in the order of reading, shuffled through a buffer, by `datasets` streaming.
-
-    Args:
-        root: the folder with the shards.
-        split: the folder below it, where there is one.
-        kind: `webdataset` for tar shards, `parquet` for parquet shards.
-        buffer: how many samples the shuffle holds; 1 keeps the order.
-        seed: of the shuffle.
-        allowed_faults: the share of records that may be unusable, asked again with each such record once 1,000 were
-            read, and at the end.
-
-    Raises:
-        DataError: there are no shards, one is damaged, too many records are unusable, or there is none.
-        UnknownName: there is no such kind.
-    """
-    if kind not in KINDS:
-        raise UnknownName(f"no kind of shards called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
-    faults = Faults(str(root), allowed_faults)
-    rows = _tar_rows(root, split, faults) if kind == "webdataset" else _parquet_rows(root, split)
-    for row in until_damage(rows.shuffle(seed=seed, buffer_size=buffer) if buffer > 1 else rows, root):
-        found = row if kind == "webdataset" else _pair_of(row, str(root), faults)
-        if faults.skipped and sum(faults.skipped.values()) + faults.sizes["images"] >= ENOUGH:
-            faults.check()
-        if found is not None:
-            picture = BytesImage(f"{root}!/{found['name']}", found["data"])
-            yield Sample(found["name"], (picture,), (found["text"],), found["name"])
-    faults.check()
-    if not faults.sizes["images"]:
-        raise DataError("the shards hold no pair of a picture and a caption", where=str(root))
-
-
-def _tar_rows(root: str | Path, split: str, faults: Faults) -> Any:
-    from datasets import IterableDataset
-
-    def pairs(shards: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for shard in shards:
-            with Path(shard).open("rb") as file:
-                for pair in read_pairs(Path(shard), faults):
-                    file.seek(pair.place.offset)
-                    yield {"name": pair.key, "data": file.read(pair.place.size), "text": pair.text}
-
-    return IterableDataset.from_generator(pairs, gen_kwargs={"shards": _shards(root, split, ".tar")})
-
-
-def _parquet_rows(root: str | Path, split: str) -> Any:
-    rows = load_rows(_shards(root, split, ".parquet"), streaming=True)
-    features = rows.features or {}
-    picture = next((name for name in (*PICTURES, "image") if name in features), "jpg")
-    return undecoded(rows, picture, "caption", root).rename_column(picture, "picture")
-
-
-def _pair_of(row: Mapping[str, Any], root: str, faults: Faults) -> dict[str, Any] | None:
-    name = str(row.get("key"))
-    data = row["picture"]["bytes"] if isinstance(row["picture"], Mapping) else row["picture"]
-    if row.get("status") not in (None, "success"):
-        faults.count("not downloaded")
-    elif not data:
-        faults.skip("text without a picture", f"{root}!/{name}")
-    elif text := checked_caption(row["caption"], f"{root}!/{name}", faults):
-        faults.count("images")
-        return {"name": name, "data": data, "text": text}
-    return None
 
 
 def _shards(root: str | Path, split: str, ending: str) -> list[str]:

@@ -1,0 +1,226 @@
+"""Records a second of streamed shards, against torch's plain DataLoader on picture files.
+
+    python benchmarks/speed/data.py [--quick] [--json] [--write]
+
+Pictures and captions of Scenes, drawn at 256 px, are written as files and as shards: tar, parquet, Arrow, and jsonl
+beside the files. The plain side is a data set of twelve lines that opens a file and hands on its levels and caption,
+shuffled by torch's DataLoader. The other side is `stream` with its own order, through the loader that trainings use,
+with the same hand-over. Decoding is the same on both sides, so that the ratio says what finding and reading a record
+costs beside it. Sides take turns, with 0, 1 and 2 data workers; a figure is that of the quickest turn, as others on the
+machine only slow down, from the first batch asked for to the last of an epoch.
+The exit code is 1 where a kind of shards gives less than 0.9 of the plain side's records, for any number of workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import os
+import platform
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from vlzoo.data.blocks import blocks_of
+from vlzoo.data.loader import Order, endless
+from vlzoo.data.ranges import read_ahead
+from vlzoo.data.readers.scenes import Scenes
+from vlzoo.data.readers.stream import Stream
+from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.files import write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "benchmarks" / "results" / "data.json"
+KINDS = ("tar", "parquet", "arrow", "jsonl")
+SHARDS, GROUP, BATCH, BUFFER, SIDE = 8, 50, 32, 400, 256
+"""Shards, rows of a row group or record batch, records of a batch, of the shuffle buffer, and the pictures' side."""
+WORKERS = (0, 1, 2)
+FULL, QUICK = (800, 4), (160, 1)
+"""Pictures, and turns."""
+LEAST = 0.9
+Records = Sequence[tuple[bytes, str]]
+
+
+class Files(Dataset[tuple[torch.Tensor, str]]):
+    """The plain side: picture files and their captions."""
+
+    def __init__(self, folder: Path) -> None:
+        lines = (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()
+        self.rows = [(folder / row["file_name"], row["text"]) for row in map(json.loads, lines)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, str]:
+        path, text = self.rows[index]
+        with Image.open(path) as picture:
+            return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()), text
+
+
+class Shards:
+    """The streamed side, as the loader of trainings asks it for items."""
+
+    def __init__(self, source: Stream) -> None:
+        self.source = source
+        self.ahead: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read_ahead(self, places: Sequence[tuple[int, int]]) -> None:
+        """As trainings do: pictures behind a URL would be read at once here."""
+        found = read_ahead([self.source[index] for _, index in places])
+        self.ahead = dict(zip([index for _, index in places], found, strict=True))
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[torch.Tensor, str]:
+        sample = self.ahead.pop(place[1])
+        return torch.from_numpy(np.asarray(sample.images[0].open()).copy()), sample.texts[0]
+
+
+def together(items: Sequence[tuple[torch.Tensor, str]], _number: int = 0) -> tuple[torch.Tensor, list[str]]:
+    """The batch of some items."""
+    return torch.stack([levels for levels, _ in items]), [text for _, text in items]
+
+
+def write(folder: Path, records: Records) -> None:
+    """The records as files, and as shards of each kind."""
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    for shard in range(SHARDS):
+        rows = records[shard::SHARDS]
+        with tarfile.open(folder / "tar" / f"{shard}.tar", "w") as archive:
+            for number, (data, text) in enumerate(rows):
+                for ending, content in (("png", data), ("txt", text.encode())):
+                    info = tarfile.TarInfo(f"{number:06d}.{ending}")
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+        table = pa.table({"image": [data for data, _ in rows], "caption": [text for _, text in rows]})
+        pq.write_table(table, folder / "parquet" / f"{shard}.parquet", row_group_size=GROUP)
+        with pa.ipc.new_stream(folder / "arrow" / f"{shard}.arrow", table.schema) as sink:
+            sink.write_table(table, max_chunksize=GROUP)
+    for number, (data, _) in enumerate(records):
+        (folder / "jsonl" / f"{number}.png").write_bytes(data)
+    lines = [json.dumps({"file_name": f"{number}.png", "text": text}) for number, (_, text) in enumerate(records)]
+    (folder / "jsonl" / "all.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def scenes(folder: Path, pictures: int) -> list[tuple[bytes, str]]:
+    """Pictures of Scenes as their files hold them, with a caption each."""
+    make_scenes(folder, Sizes.split(pictures, 8, 8), side=SIDE, workers=2)
+    source = Scenes(folder, unit="image")
+    return [(Path(sample.images[0].name).read_bytes(), sample.texts[0]) for sample in source]
+
+
+def plain(folder: Path, workers: int, turn: int) -> float:
+    """Records a second of the plain side."""
+    data = Files(folder / "jsonl")
+    generator = torch.Generator().manual_seed(turn)
+    started = time.perf_counter()
+    loader = DataLoader(
+        data, BATCH, shuffle=True, num_workers=workers, drop_last=True, generator=generator, collate_fn=together
+    )
+    seen = sum(len(texts) for _, texts in loader)
+    return seen / (time.perf_counter() - started)
+
+
+def streamed(source: Stream, workers: int, turn: int) -> float:
+    """Records a second of streamed shards, indexed before."""
+    order = Order(len(source), BATCH, turn, blocks=lambda epoch: blocks_of(source, epoch))
+    started = time.perf_counter()
+    batches = endless(Shards(source), together, order, workers=workers)  # type: ignore[arg-type]
+    seen = sum(len(texts) for _, texts in itertools.islice(batches, order.per_epoch))  # type: ignore[misc]
+    passed = time.perf_counter() - started
+    batches.close()
+    return seen / passed
+
+
+def measured(folder: Path, turns: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Records a second of every side and number of workers; seconds that each kind's index took."""
+    sources = {kind: Stream(folder / kind, buffer=BUFFER, worker_lanes=2, process_lanes=1) for kind in KINDS}
+    indexed = {}
+    for kind, source in sources.items():
+        started = time.perf_counter()
+        len(source)
+        indexed[kind] = round(time.perf_counter() - started, 3)
+    sides: dict[str, Callable[[int, int], float]] = {"files": lambda workers, turn: plain(folder, workers, turn)}
+    for kind, source in sources.items():
+        sides[kind] = lambda workers, turn, source=source: streamed(source, workers, turn)  # type: ignore[misc]
+    found: dict[tuple[str, int], list[float]] = {}
+    for turn in range(turns + 1):
+        for workers in WORKERS:
+            for name, side in sides.items():
+                speed = side(workers, turn)
+                if turn or turns == 1:  # the first one fills the page cache
+                    found.setdefault((name, workers), []).append(speed)
+    by_side = {name: {str(workers): round(max(found[name, workers]), 1) for workers in WORKERS} for name in sides}
+    return by_side, indexed
+
+
+def result(pictures: int, turns: int) -> dict[str, Any]:
+    """All figures, and whether the target is met."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["VLZOO_CACHE_DIR"] = str(folder / "cache")
+        records = scenes(folder / "scenes", pictures)
+        write(folder, records)
+        speeds, indexed = measured(folder, turns)
+    ratios = {
+        kind: {workers: round(speeds[kind][workers] / speeds["files"][workers], 3) for workers in speeds["files"]}
+        for kind in KINDS
+    }
+    missed = [f"{kind}, {w} workers" for kind, row in ratios.items() for w, ratio in row.items() if ratio < LEAST]
+    about = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    return {
+        "name": "data",
+        "ratio": min(ratio for row in ratios.values() for ratio in row.values()),
+        "ratios": ratios,
+        "records_per_s": speeds,
+        "index_s": indexed,
+        "records": len(records),
+        "mean_bytes": round(sum(len(data) for data, _ in records) / len(records)),
+        "turns": turns,
+        "missed": missed,
+        "machine": about | {"load": os.getloadavg()[0], "torch": torch.__version__, "pyarrow": pa.__version__},
+        "note": "a machine shared with other work: figures vary by tens of percent from run to run",
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The figures as a terminal shows them."""
+    rows = [f"{found['records']:,} records of {found['mean_bytes']:,} bytes; records/s with 0, 1 and 2 workers"]
+    for name, speeds in found["records_per_s"].items():
+        against = "" if name == "files" else "   of plain: " + ", ".join(map(str, found["ratios"][name].values()))
+        rows.append(f"{name:>8}: " + " ".join(f"{speed:9,.1f}" for speed in speeds.values()) + against)
+    return [*rows, *(f"missed: {each}" for each in found["missed"])]
+
+
+def main() -> int:
+    """Print the figures; the exit code says whether the target is met."""
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("--quick", action="store_true", help="fewer pictures, one turn")
+    asked.add_argument("--json", action="store_true", help="print JSON alone")
+    asked.add_argument("--write", action="store_true", help="keep the figures in benchmarks/results")
+    given = asked.parse_args()
+    torch.set_num_threads(1)
+    found = result(*(QUICK if given.quick else FULL))
+    print(json.dumps(found, indent=1) if given.json else "\n".join(lines(found)))
+    if given.write:
+        write_text(RESULT, json.dumps(found, indent=1) + "\n")
+    return 1 if found["missed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
