@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+    from vlzoo.metrics.figures import Score
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
     from vlzoo.task import Task
     from vlzoo.text.tokenizer import Tokenizer
-    from vlzoo.types import KV, Fused, Loss, Score, Spec, Term, Tokens
+    from vlzoo.types import KV, Fused, Loss, Spec, Term, Tokens
     from vlzoo.weights.adapter import Adapter
 
 __version__ = "0.1.0"
@@ -97,7 +98,7 @@ _LAZY = {
     "Plan": "step.plan",
     "Rows": "data_parts",
     "Sample": "data.records",
-    "Score": "types",
+    "Score": "metrics.figures",
     "Shown": "data.records",
     "Source": "data.sources",
     "Spec": "types",

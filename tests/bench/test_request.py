@@ -9,8 +9,7 @@ from vlzoo.bench.model import family_of
 from vlzoo.bench.report import with_meta_sum
 from vlzoo.bench.shards import parse_share
 from vlzoo.errors import CheckpointError, UnknownName
-from vlzoo.metrics.figures import Scored
-from vlzoo.types import Score
+from vlzoo.metrics.figures import Score, Scored
 
 EIGHT = [
     ("retrieval", "coco/test", "TR R@1", 80.4),

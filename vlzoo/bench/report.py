@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlzoo.metrics.figures import Scored
+from vlzoo.metrics.figures import Score, Scored
 from vlzoo.metrics.metasum import META_SUM, meta_sum
-from vlzoo.types import Score
 
 HEAD = ["task", "protocol", "metric", "value", "95 % interval", "samples", "data"]
 
@@ -31,7 +30,7 @@ def as_values(scored: Sequence[Scored], of: Sequence[Mapping[str, Any]]) -> list
     """
     abouts = [*of, *({} for _ in scored[len(of) :])]
     return [
-        {**about, **vars(score), "notes": each.notes, "missing": each.missing}
+        {**about, **score.plain(), "notes": each.notes, "missing": each.missing}
         for each, about in zip(scored, abouts, strict=True)
         for score in each.scores
     ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened
 from vlzoo.bench.store import Store, key_of
 from vlzoo.data.held_out import Overlap
 from vlzoo.errors import DataError
-from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
 from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
+from vlzoo.runs.scores import keep
 from vlzoo.task import Effort, Task
 from vlzoo.types import Row
 
@@ -71,7 +70,7 @@ def measure(request: Request, say: Say = print) -> Measured:
     measured = measure_model(request, model, task, source, folder, trained)
     say(f"{task.name}: predictions and figures lie in {measured.folder}")
     if model.run is not None and measured.scored is not None:
-        scores = [asdict(score) for score in measured.scored.scores]
+        scores = [score.plain() for score in measured.scored.scores]
         Run(model.run).watch("score", {"task": task.name, "scores": scores})
     return measured
 
@@ -116,7 +115,7 @@ def measure_model(
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
     of = _of(request, model, task, scored)
-    _report(store, {**about, **of}, scored, task.protocol)
+    keep(store.folder, {**about, **of}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder, of)
 
 
@@ -203,11 +202,3 @@ def _predict(
             store.append(rows)
             count += len(rows)
             progress.update(count)
-
-
-def _report(store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
-    scores = [asdict(score) for score in scored.scores]
-    report = {**about, "notes": scored.notes, "missing": scored.missing, "scores": scores}
-    file = store.folder / f"score-{protocol.replace('/', '-')}.json"
-    with writing(file, "the figures"):
-        write_text(file, json.dumps(report, indent=1))
