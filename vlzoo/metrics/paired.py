@@ -15,7 +15,7 @@ single ones; where outcomes are right or wrong and each stands alone, that is Mc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -99,7 +99,7 @@ def estimate(parts: Sequence[Part], *, draws: int = DRAWS, seed: int = 0) -> Est
 def difference(
     row: Sequence[Part], baseline: Sequence[Part], *, draws: int = DRAWS, flips: int = DRAWS, seed: int = 0
 ) -> Estimate:
-    """The figure of `row` minus that of `baseline`: same seeds, same test samples.
+    """The figure of `row` minus that of `baseline`: same seeds, same test samples; the test flips signs.
 
     Args:
         row: the parts of one figure.
@@ -111,11 +111,24 @@ def difference(
     Raises:
         ValueError: they are not the same.
     """
-    gaps = [one.minus(other) for one, other in zip(row, baseline, strict=True)]
-    found = estimate(gaps, draws=draws, seed=seed)
-    # Each cluster's share of the figure; its sign is what the test flips.
-    shares_C = np.mean([gap.sums.mean(0) / gap.sizes.sum() for gap in gaps], axis=0)
-    return Estimate(found.mean, found.interval, found.seeds, sign_flips(shares_C, flips, seed))
+    apart = gaps(row, baseline)
+    p_value = sign_flips(shares(apart), flips, seed)
+    return replace(estimate(apart, draws=draws, seed=seed), p_value=p_value)
+
+
+def gaps(row: Sequence[Part], baseline: Sequence[Part]) -> list[Part]:
+    """The parts of a difference, of which `estimate` gives mean and interval.
+
+    Raises:
+        ValueError: other seeds or other test samples.
+    """
+    return [one.minus(other) for one, other in zip(row, baseline, strict=True)]
+
+
+def shares(apart: Sequence[Part]) -> Floats:
+    """What each cluster contributes to a difference, the mean over seeds, [C]."""
+    found: Floats = np.mean([gap.sums.mean(0) / gap.sizes.sum() for gap in apart], axis=0)
+    return found
 
 
 def sign_flips(shares_C: Floats, flips: int = DRAWS, seed: int = 0) -> float:

@@ -117,7 +117,7 @@ def read(run: Run, file: Path) -> Measurement:
     return Measurement(run, file, report, scores)
 
 
-def _arrays(scored: Scored) -> dict[str, np.ndarray]:
+def _arrays(scored: Scored) -> dict[str, Any]:
     """Of figure n and its part m: `n/m/values` and `n/m/clusters`."""
     return {
         f"{number}/{part}/{name}": array

@@ -188,9 +188,8 @@ class Retrieval(Task):
         whole = {"TR mean": len(text_ks) == len(KS), "IR mean": len(image_ks) == len(KS)}
         whole["mean recall"] = all(whole.values())
         samples, values = len(captions.names) + captions.texts, found.figures()
-        per = {"TR mean": (_per_query(found.text, np.arange(len(captions.names))),)}
-        per["IR mean"] = (_per_query(found.image, captions.owners),)
-        per["mean recall"] = (*per["TR mean"], *per["IR mean"])
+        text, image = _per_query(found.text, np.arange(len(captions.names))), _per_query(found.image, captions.owners)
+        per = {"TR mean": [text], "IR mean": [image], "mean recall": [text, image]}
         return (
             *scores,
             *(
