@@ -49,7 +49,7 @@ def differences(base: Measurement, other: Measurement) -> list[Differs]:
     if all(training) and training[0] != training[1]:
         found.append(Differs("training", *training))
     if all(checkpoint) and not checkpoint[0] & checkpoint[1]:
-        found.append(Differs("checkpoint", *(" and ".join(sorted(each)) for each in checkpoint)))
+        found.append(Differs("checkpoint", *(", ".join(sorted(each, reverse=True)) for each in checkpoint)))
     return found
 
 
