@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vlzoo.data_parts import Augmentation, DataSource, Detector, Mixer, Rows, Swap
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
+    from vlzoo.inference.loaded import LoadedModel, load
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
     from vlzoo.metrics.figures import Score
     from vlzoo.step.plan import Plan
@@ -46,6 +47,7 @@ __all__ = [
     "Fused",
     "Fusion",
     "ImageEncoder",
+    "LoadedModel",
     "Loss",
     "Mixer",
     "ModelFamily",
@@ -71,6 +73,7 @@ __all__ = [
     "Visit",
     "VlzooError",
     "hookimpl",
+    "load",
 ]
 
 _LAZY = {
@@ -89,6 +92,7 @@ _LAZY = {
     "Fusion": "interfaces",
     "ImageEncoder": "interfaces",
     "KV": "types",
+    "LoadedModel": "inference.loaded",
     "Loss": "types",
     "Mixer": "data_parts",
     "ModelFamily": "bench.model",
@@ -113,8 +117,9 @@ _LAZY = {
     "View": "batch",
     "Visit": "data.visit",
     "VlzooError": "errors",
+    "load": "inference.loaded",
 }
-"""Name -> the module that has it: the base class of each kind of part, and what those are given and give."""
+"""Name -> the module that has it: the base class of each kind of part, what those are given and give, and `load`."""
 
 
 def __getattr__(name: str) -> Any:

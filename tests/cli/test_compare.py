@@ -14,6 +14,7 @@ def benched(tuned):
     """Two runs, of which the second went on from other draws, measured on retrieval and one of them on VQA too."""
     made = type(tuned)(tuned.folder.with_name("benched"), tuned.corpus, tuned.server)
     shutil.copytree(tuned.folder, made.folder)
+    shutil.rmtree(made.folder / "run/finetune/retrieval")
     assert made.pretrain("other", "--set", "train.seed=9").code == 0
     for name in ("run", "other"):
         result = made.run("bench", "retrieval", "--run", name)

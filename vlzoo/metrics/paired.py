@@ -33,7 +33,7 @@ class Part:
     """Sums a cluster contributes to one ratio.
 
     >>> ours = Part.of([np.array([100.0, 0.0, 100.0])], np.array([0, 0, 1]), 2)
-    >>> float(estimate([ours]).mean.round(1))
+    >>> round(estimate([ours]).mean, 1)
     66.7
 
     Attributes:
