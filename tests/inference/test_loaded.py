@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,3 +126,17 @@ def test_mistakes_are_named(trained, model, ask, words):
     with pytest.raises(VlzooError) as caught:
         ask(trained, model)
     assert words in str(caught.value)
+
+
+def test_what_the_page_shows_works(trained, root, tmp_path, monkeypatch, capsys):
+    """docs/python.md, as written, with pictures and a run of the names that it uses."""
+    (block,) = re.findall(r"^```python\n(.*?)^```", (root / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for name, picture in zip(("cat", "dog"), trained.pictures, strict=False):
+        Image.open(picture).save(f"{name}.jpg")
+    Path("runs").mkdir()
+    Path("runs/albef").symlink_to(trained.run)
+    exec(compile(block, "docs/python.md", "exec"), {})
+    cosines, logits, answer, point, word = capsys.readouterr().out.strip().splitlines()[-5:]
+    assert cosines.startswith("[") and logits.startswith("[") and answer
+    assert point.startswith("(") and "('mat'," in word

@@ -19,9 +19,9 @@ def score(protocol="official"):
 @pytest.mark.parametrize(
     ("changed", "what", "fix"),
     [
-        ({"data": "scenes/val"}, "split scenes/val, not scenes/test", "on scenes/test of fingerprint f1"),
-        ({"data": "coco/test"}, "data coco/test, not scenes/test", "on scenes/test of fingerprint f1"),
-        ({"fingerprint": "f2"}, "fingerprint f2, not f1", "of fingerprint f1"),
+        ({"data": "scenes/val"}, "split scenes/val, not scenes/test", "on scenes/test with fingerprint f1"),
+        ({"data": "coco/test"}, "data coco/test, not scenes/test", "on scenes/test with fingerprint f1"),
+        ({"fingerprint": "f2"}, "fingerprint f2, not f1", "with fingerprint f1"),
         ({"k": 8}, "k 8, not 16", "vlzoo bench vqa --run b --k 16; or let it pass: --allow k"),
         ({"mode": "generate"}, "mode generate, not rank", "--mode rank; or let it pass: --allow mode"),
         ({"precision": "bf16"}, "precision bf16, not fp32", "--precision fp32; or let it pass: --allow precision"),

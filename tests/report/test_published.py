@@ -45,7 +45,7 @@ def test_a_record_of_ones_own(tmp_path):
     known = {**RECORD, "protocol": "retrieval/itm", "table": "table 3", "note": "a seed", "ocr": "suspect"}
     (found,) = read(written(tmp_path, {"results": [known]}), "vlzoo-mine 1.0")
     assert (found.value, found.protocol, found.source) == (50.0, "retrieval/itm", "a paper, table 3")
-    assert (found.note, found.owner) == ("suspect reading; a seed", "vlzoo-mine 1.0")
+    assert (found.note, found.owner) == ("the reading is unsure; a seed", "vlzoo-mine 1.0")
     head, row = in_rows([found])
     assert head == ["method", "setting", "pre-trained on", "TR R@1", "protocol", "source"]
     assert row == ["Mine", "", "", "50*", "retrieval/itm", "a paper, table 3 (vlzoo-mine 1.0)"]

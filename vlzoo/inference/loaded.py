@@ -69,7 +69,7 @@ class LoadedModel:
 
     >>> model = vlzoo.load(run)
     >>> model.encode(images=[picture, picture], texts="a red square").texts.shape
-    (8,)
+    (64,)
     >>> model.match(picture, ["a red square", "a blue circle"]).logits.shape
     (2,)
 

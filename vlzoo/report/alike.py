@@ -75,14 +75,15 @@ def remedy(base: Measurement, other: Measurement, name: str, found: list[Differs
     if "checkpoint" in what:
         words.append(f"--checkpoint {_checkpoint_option(base)}")
     if {"data", "split", "fingerprint"} & what.keys():
-        words.append(f"on {base.about.get('data')} of fingerprint {base.about.get('fingerprint')}")
+        words.append(f"on {base.about.get('data')} with fingerprint {base.about.get('fingerprint')}")
     if "missing" in what:
         words.append("with the same pictures there")
     able = [each for each in ALLOWED if each in what]
     let = f"; or let it pass: {' '.join(f'--allow {each}' for each in able)}" if len(able) == len(found) else ""
     if "training" in what:
         return f"compare runs that were trained alike: {what['training']}{let}"
-    return f"vlzoo bench {base.task} --run {name} {' '.join(words)}{let}"
+    of = f"--run {name}" if other.run.exists() else f"--model {other.about.get('model', 'MODEL')} --out {name}"
+    return f"vlzoo bench {base.task} {of} {' '.join(words)}{let}"
 
 
 def _of_data(base: Measurement, other: Measurement) -> list[Differs]:

@@ -12,7 +12,7 @@ from vlzoo.report.compare import Comparison, Entry, Figure, Table
 from vlzoo.report.published import Number, in_rows
 from vlzoo.report.words import alone, ends, explained, heading, metric_name, notes_of, p_text, where_none
 
-WIDTH, EDGE = 160, 6
+WIDTH, EDGE = 120, 6
 """Of a drawn interval in pixels, and what is left free at both sides."""
 
 

@@ -25,6 +25,9 @@ NOT_PRINTED = "not printed"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C where there is one: it is ten times as quick."""
 
+DOUBTS = {"corrected": "a digit is corrected", "suspect": "the reading is unsure"}
+"""What is said of numbers that were read from slides, where digits are in doubt."""
+
 METRICS = {"vqa-accuracy": "accuracy"}
 """What vlzoo calls figures that papers call otherwise."""
 
@@ -140,7 +143,7 @@ def _number(record: Any, owner: str, where: str) -> Number:
     text = {name: str(record[name]) for name in ("method", "dataset", "split", "metric")}
     text["metric"] = METRICS.get(text["metric"], text["metric"])
     table = f", {record['table']}" if "table" in record else ""
-    doubt = f"{record['ocr']} reading" if "ocr" in record else ""
+    doubt = DOUBTS.get(str(record.get("ocr")), "")
     return Number(
         **text,
         setting=str(record.get("setting", "")),

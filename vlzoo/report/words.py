@@ -40,9 +40,11 @@ def ends(interval: tuple[float, float] | None, sign: str = "") -> str:
 def p_text(value: float) -> str:
     """A p-value, never 0.
 
-    >>> p_text(0.0001), p_text(0.25)
-    ('0.0001', '0.250')
+    >>> p_text(0.25), p_text(0.0001), p_text(1e-9)
+    ('0.250', '0.0001', '< 0.0001')
     """
+    if value < 0.0001 - 1e-5:
+        return "< 0.0001"
     return f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
 
 
