@@ -26,6 +26,8 @@ from vlzoo.data.visit import Visit
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.teacher import Teacher
+from vlzoo.runs.checkpoint import tensors_of
+from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
@@ -59,6 +61,17 @@ class Source:
         return "two"
 
 
+def saved(folder: Path, tokenizer: Tokenizer) -> Path:
+    """A run of albef-tiny that was never trained."""
+    checked = load("albef-tiny")
+    system = build_system(checked.recipe, vocab=tokenizer.vocab, special=tokenizer.special)
+    run = Run(folder)
+    run.describe(checked, "resolved", {})
+    run.keep_tokenizer(tokenizer)
+    run.save(1, {"system": tensors_of(system)}, {"step": 1, "steps": 1, "scaler": {}}, keep=1)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def things(tmp_path_factory) -> dict[str, Any]:
     """What examples speak of without saying where it is from: albef-tiny and a batch of four pairs."""
@@ -86,6 +99,8 @@ def things(tmp_path_factory) -> dict[str, Any]:
         "step": Step(batch, system.model, teacher=Teacher(system), plan=plan, alpha=0.4),
         "decoder": CausalDecoder(width=96, layers=1, heads=4, intermediate=96, vocab=50, memory_width=96),
         "picture": Image.new("RGB", (8, 8)),
+        "run": saved(tmp_path_factory.mktemp("run") / "albef-tiny", tokenizer),
+        "vlzoo": vlzoo,
         "source": Source(),
         "Item": Item,
         "Visit": Visit,

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from vlzoo.data_parts import Augmentation, DataSource, Detector, Mixer, Rows, Swap
     from vlzoo.door.parts import Option
     from vlzoo.errors import DataError, VlzooError
+    from vlzoo.inference.loaded import LoadedModel, load
     from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, TextEncoder, TokenMask
+    from vlzoo.metrics.figures import Score
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
     from vlzoo.task import Task
     from vlzoo.text.tokenizer import Tokenizer
-    from vlzoo.types import KV, Fused, Loss, Score, Spec, Term, Tokens
+    from vlzoo.types import KV, Fused, Loss, Spec, Term, Tokens
     from vlzoo.weights.adapter import Adapter
 
 __version__ = "0.1.0"
@@ -45,6 +47,7 @@ __all__ = [
     "Fused",
     "Fusion",
     "ImageEncoder",
+    "LoadedModel",
     "Loss",
     "Mixer",
     "ModelFamily",
@@ -70,6 +73,7 @@ __all__ = [
     "Visit",
     "VlzooError",
     "hookimpl",
+    "load",
 ]
 
 _LAZY = {
@@ -88,6 +92,7 @@ _LAZY = {
     "Fusion": "interfaces",
     "ImageEncoder": "interfaces",
     "KV": "types",
+    "LoadedModel": "inference.loaded",
     "Loss": "types",
     "Mixer": "data_parts",
     "ModelFamily": "bench.model",
@@ -97,7 +102,7 @@ _LAZY = {
     "Plan": "step.plan",
     "Rows": "data_parts",
     "Sample": "data.records",
-    "Score": "types",
+    "Score": "metrics.figures",
     "Shown": "data.records",
     "Source": "data.sources",
     "Spec": "types",
@@ -112,8 +117,9 @@ _LAZY = {
     "View": "batch",
     "Visit": "data.visit",
     "VlzooError": "errors",
+    "load": "inference.loaded",
 }
-"""Name -> the module that has it: the base class of each kind of part, and what those are given and give."""
+"""Name -> the module that has it: the base class of each kind of part, what those are given and give, and `load`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -269,32 +269,3 @@ class Spec:
     words: Sequence[str] = ()
     temperature: Mapping[str, Any] = field(default_factory=dict)
     pooled_width: int = 0
-
-
-@dataclass(frozen=True)
-class Score:
-    """A measured figure with everything needed to read it.
-
-    Attributes:
-        task: task name, `vqa`.
-        protocol: how it was measured, `vqa/official`.
-        metric: what was measured, `accuracy`.
-        value: the mean over samples, in percent unless `unit` says otherwise.
-        interval: 95 % interval in the same unit; None where the sample cannot give one.
-        samples: how many samples were scored.
-        clusters: how many independent clusters the interval was drawn over.
-        data: the data source, its split and fingerprint.
-        detail: further figures (per answer type, subset), name -> value.
-        unit: unit of `value`.
-    """
-
-    task: str
-    protocol: str
-    metric: str
-    value: float
-    interval: tuple[float, float] | None
-    samples: int
-    clusters: int
-    data: str
-    detail: Mapping[str, float] = field(default_factory=dict)
-    unit: str = "%"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ablation.measure import FIGURES, PROTOCOLS
 from ablation.plan import BASELINE, Job, done_runs
-from ablation.statistics import Part, difference, estimate
 from ablation.words import KINDS
 from vlzoo.bench.baselines import chance_recall
+from vlzoo.metrics.paired import Part, difference, estimate
 from vlzoo.metrics.recall import KS
 from vlzoo.resources import published
 

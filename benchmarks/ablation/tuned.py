@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ablation.plan import Job, done_runs
-from ablation.statistics import Part, difference, estimate
+from vlzoo.metrics.paired import Part, difference, estimate
 from vlzoo.resources import published
 
 Arrays = Mapping[str, NDArray[Any]]

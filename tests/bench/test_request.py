@@ -12,8 +12,7 @@ from vlzoo.bench.shards import parse_share
 from vlzoo.config.compose import compose
 from vlzoo.config.finetune import task_recipe
 from vlzoo.errors import CheckpointError, UnknownName
-from vlzoo.metrics.figures import Scored
-from vlzoo.types import Score
+from vlzoo.metrics.figures import Score, Scored
 
 EIGHT = [
     ("retrieval", "coco/test", "TR R@1", 80.4),

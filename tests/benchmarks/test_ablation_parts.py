@@ -1,4 +1,4 @@
-"""Statistics and words of the ablation suite, against arithmetic by hand and the scenes' facts."""
+"""Words of the ablation suite, against arithmetic by hand and the scenes' facts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import re
 from random import Random
 from types import ModuleType
 
-import numpy as np
 import pytest
 
 from vlzoo.data.scenes.draw import draw
 from vlzoo.data.scenes.phrases import captions
 from vlzoo.data.scenes.scene import sample_scene
 from vlzoo.data.scenes.words import SHAPES, TRAIN_PAIRS
-from vlzoo.metrics.intervals import interval
 from vlzoo.text.cleaning import pre_caption
 
 
@@ -22,12 +20,6 @@ from vlzoo.text.cleaning import pre_caption
 def words(root, monkeypatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     return importlib.import_module("ablation.words")
-
-
-@pytest.fixture
-def statistics(root, monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return importlib.import_module("ablation.statistics")
 
 
 def thing(color, shape, box, size="small", texture="plain"):
@@ -99,57 +91,3 @@ def test_captions_as_they_are_generated(words):
                 axis, sign = {"left": ("x", 1), "right": ("x", -1), "above": ("y", 1)}.get(said[0], ("y", -1))
                 assert sign * one[axis] < sign * other[axis], clean
     assert relations > 50  # one caption of five states a relation where there are two objects
-
-
-def part(statistics, values, clusters, count):
-    return statistics.Part.of([np.asarray(value, float) for value in values], np.asarray(clusters), count)
-
-
-def test_means_and_differences_by_hand(statistics):
-    # Two seeds; three queries of two pictures.
-    row = part(statistics, [[1, 1, 0], [1, 0, 0]], [0, 0, 1], 2)
-    base = part(statistics, [[0, 1, 0], [0, 0, 0]], [0, 0, 1], 2)
-    found = statistics.difference([row], [base])
-    assert statistics.estimate([row]).mean == pytest.approx((2 / 3 + 1 / 3) / 2)
-    assert found.mean == pytest.approx(1 / 3)
-    assert found.seeds == pytest.approx((1 / 3, 1 / 3))
-    # Drawn pictures are (0,0), (0,1), (1,0), (1,1): differences 1/2, 1/3, 1/3, 0.
-    assert found.interval == pytest.approx((0, 1 / 2))
-    assert found.p_value == 1.0  # one picture differs: either sign is as far from zero
-
-
-def test_two_parts_count_alike(statistics):
-    text, image = part(statistics, [[1, 0]], [0, 1], 2), part(statistics, [[1, 1, 1, 1]], [0, 0, 1, 1], 2)
-    assert statistics.estimate([text, image]).mean == pytest.approx((0.5 + 1.0) / 2)
-
-
-def test_one_seed_gives_the_cluster_bootstrap_of_the_metrics(statistics):
-    rng = np.random.default_rng(5)
-    values, clusters = rng.random(900), np.repeat(np.arange(300), 3)
-    found = statistics.estimate([part(statistics, [values], clusters, 300)]).interval
-    expected = interval(values, clusters, draws=4000)
-    width = expected[1] - expected[0]
-    # Percentiles of 2,000 draws waver by a few per cent of the width.
-    assert found == pytest.approx(expected, abs=0.15 * width)
-
-
-def test_seeds_that_differ_widen_the_interval(statistics):
-    rng = np.random.default_rng(6)
-    noise, clusters = rng.random(400), np.arange(400)
-    alike = statistics.estimate([part(statistics, [noise] * 3, clusters, 400)]).interval
-    apart = statistics.estimate([part(statistics, [noise - 1, noise, noise + 1], clusters, 400)]).interval
-    assert apart[1] - apart[0] > 5 * (alike[1] - alike[0])
-
-
-def test_a_clear_difference_has_a_small_p_and_none_has_one(statistics):
-    rng = np.random.default_rng(7)
-    base, clusters = rng.random(200), np.arange(200)
-    one, other = part(statistics, [base + 0.5], clusters, 200), part(statistics, [base], clusters, 200)
-    assert statistics.difference([one], [other]).p_value < 0.001
-    same = statistics.difference([other], [other])
-    assert (same.mean, same.interval, same.p_value) == (0.0, (0.0, 0.0), 1.0)
-
-
-def test_other_samples_are_refused(statistics):
-    with pytest.raises(ValueError, match="same test samples"):
-        statistics.difference([part(statistics, [[1, 0]], [0, 1], 2)], [part(statistics, [[1, 0]], [0, 0], 2)])

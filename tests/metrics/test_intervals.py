@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from vlzoo.metrics.intervals import cluster_codes, interval, paired_difference
+from vlzoo.metrics.intervals import cluster_codes, interval
 
 
 def test_agrees_with_scipy_where_every_sample_stands_alone():
@@ -42,22 +42,6 @@ def test_clusters_of_unequal_size_average_over_samples():
     values, clusters = np.array([100.0] * 9 + [0.0]), np.array([0] * 9 + [1])
     low, high = interval(values, clusters)
     assert (low, high) == (0, 100)
-
-
-def test_paired_difference():
-    rng = np.random.default_rng(0)
-    a = rng.random(300)
-    better = paired_difference(a + 0.1 + 0.05 * rng.random(300), a, np.arange(300) // 3)
-    assert better.interval[0] > 0.1 and better.p_value < 0.01
-    same = paired_difference(a, a)
-    assert (same.mean, same.interval, same.p_value) == (0, (0, 0), 1)
-    with pytest.raises(ValueError, match="same samples"):
-        paired_difference([1.0], [1.0, 2.0])
-
-
-def test_sign_flip_of_few_clusters_is_the_exact_test():
-    # Three clusters all in favour: 2 of 8 sign patterns are as extreme.
-    assert paired_difference([1, 1, 1], [0, 0, 0], draws=20_000).p_value == pytest.approx(0.25, abs=0.02)
 
 
 def test_cluster_codes():

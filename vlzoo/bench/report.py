@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlzoo.metrics.figures import Scored
+from vlzoo.metrics.figures import Score, Scored
 from vlzoo.metrics.metasum import META_SUM, meta_sum
-from vlzoo.types import Score
+
+SPLITS = {
+    ("coco", "test"): "test-5k",
+    ("flickr30k", "test"): "test-1k",
+    ("gqa", "testdev"): "test-dev",
+    ("snli-ve", "dev"): "val",
+}
+"""Data and split as vlzoo names them -> the split as papers do."""
 
 HEAD = ["task", "protocol", "metric", "value", "95 % interval", "samples", "data"]
 
@@ -31,7 +38,7 @@ def as_values(scored: Sequence[Scored], of: Sequence[Mapping[str, Any]]) -> list
     """
     abouts = [*of, *({} for _ in scored[len(of) :])]
     return [
-        {**about, **vars(score), "notes": each.notes, "missing": each.missing}
+        {**about, **score.plain(), "notes": each.notes, "missing": each.missing}
         for each, about in zip(scored, abouts, strict=True)
         for score in each.scores
     ]
@@ -48,8 +55,18 @@ def with_meta_sum(scored: Sequence[Scored]) -> list[Scored]:
 
 def meta_name(score: Score) -> str:
     """What Meta-Sum calls a figure: `coco TR R@1`; empty where it does not count there."""
-    data, _, split = score.data.partition(" ")[0].partition("/")
-    name = {"vqa-v2": "vqa2", "refcoco-plus": "refcoco+"}.get(data.removesuffix("-albef"), data.removesuffix("-albef"))
-    split = {"test1": "test-P"}.get(split, split)
+    name, split = printed(score.data)
     found = (f"{name} {score.metric}", f"{name} {split} {score.metric}")
     return next((each for each in found if each in META_SUM), "")
+
+
+def printed(data: str) -> tuple[str, str]:
+    """What papers call some data and its split.
+
+    >>> printed("coco/test 3f2a"), printed("nlvr2-albef/test1 77b0")
+    (('coco', 'test-5k'), ('nlvr2', 'test-P'))
+    """
+    name, _, split = data.partition(" ")[0].partition("/")
+    name = name.removesuffix("-albef").removesuffix("-karpathy")
+    name = {"vqa-v2": "vqa2", "refcoco-plus": "refcoco+"}.get(name, name)
+    return name, SPLITS.get((name, split), {"test1": "test-P"}.get(split, split))

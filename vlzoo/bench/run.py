@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from vlzoo.bench.store import Store, key_of
 from vlzoo.config.schema import Recipe
 from vlzoo.data.held_out import Overlap
 from vlzoo.errors import DataError, PredictionError
-from vlzoo.files import write_text, writing
 from vlzoo.metrics.figures import Scored
 from vlzoo.models.precision import default_device
 from vlzoo.progress import Progress
 from vlzoo.runs.run import Run
+from vlzoo.runs.scores import keep
 from vlzoo.task import Effort, Task
 from vlzoo.train.engine import Engine
 from vlzoo.train.memory import held_at_most
@@ -96,7 +95,7 @@ def measure(request: Request, say: Say = print, engine: Engine | None = None) ->
         measured = measure_model(request, model, task, source, folder, trained, meet)
     say(f"{task.name}: predictions and figures lie in {measured.folder}")
     if model.run is not None and measured.scored is not None:
-        scores = [asdict(score) for score in measured.scored.scores]
+        scores = [score.plain() for score in measured.scored.scores]
         Run(model.run).watch("score", {"task": task.name, "scores": scores})
     return measured
 
@@ -164,7 +163,7 @@ def measure_model(
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
     of = _of(request, model, task, scored)
-    _report(store, {**about, **of}, scored, task.protocol)
+    keep(store.folder, {**about, **of}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder, of)
 
 
@@ -247,11 +246,3 @@ def _predict(model: BenchModel, task: Task, source: Any, effort: Effort, store: 
     spent = {"samples": count - before, "seconds": round(time.perf_counter() - started, 3)}
     at = {"process": effort.share[0], "processes": effort.share[1], "device": str(model.device)}
     store.note_cost({**spent, **held_at_most(model.device), **at})
-
-
-def _report(store: Store, about: Mapping[str, Any], scored: Scored, protocol: str) -> None:
-    scores = [asdict(score) for score in scored.scores]
-    report = {**about, "notes": scored.notes, "missing": scored.missing, "scores": scores}
-    file = store.folder / f"score-{protocol.replace('/', '-')}.json"
-    with writing(file, "the figures"):
-        write_text(file, json.dumps(report, indent=1))

@@ -18,10 +18,10 @@ from vlzoo.data.records import Fields, Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import DataError, did_you_mean
 from vlzoo.metrics.classification import SNLI_VE_CLASSES, SNLI_VE_LABELS, accuracy_by_class, correct
-from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.figures import Figures, Score, Scored
 from vlzoo.metrics.nlvr import judge, nlvr_picture
 from vlzoo.task import Effort, Task, in_order
-from vlzoo.types import Row, Score
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

@@ -26,6 +26,7 @@ COMMANDS = {
     "finetune": "train a downstream task from a run",
     "bench": "measure a run on downstream tasks",
     "score": "score predictions made by anybody",
+    "compare": "compare what was measured of runs, with each other and with published numbers",
     "agree": "compare with values from official code",
     "weights": "convert and inspect checkpoints",
     "explain": "draw word-conditional Grad-CAM maps",

@@ -12,8 +12,7 @@ from vlzoo.cli.output import as_json, table
 from vlzoo.cli.task_options import TaskCommand
 
 if TYPE_CHECKING:
-    from vlzoo.metrics.figures import Scored
-    from vlzoo.types import Score
+    from vlzoo.metrics.figures import Score, Scored
 
 _FILE = click.Path(path_type=Path)
 

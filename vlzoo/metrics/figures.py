@@ -1,4 +1,4 @@
-"""Figures of one task: shares and means in percent, with their intervals.
+"""Figures of one task: shares and means in percent, with their intervals and the values that they are means of.
 
 Legend: N samples.
 """
@@ -10,10 +10,58 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vlzoo.metrics.intervals import cluster_codes, interval
-from vlzoo.types import Score
+
+
+@dataclass(frozen=True)
+class PerSample:
+    """What a figure is the mean of; what two models are compared by, sample by sample.
+
+    Attributes:
+        values: one number a sample, in the figure's unit, [N].
+        clusters: number of the cluster that each sample stands in (its picture, its sentence), [N].
+    """
+
+    values: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured figure with everything needed to read it.
+
+    Attributes:
+        task: task name, `vqa`.
+        protocol: how it was measured, `vqa/official`.
+        metric: what was measured, `accuracy`.
+        value: the mean over samples, in percent unless `unit` says otherwise.
+        interval: 95 % interval in the same unit; None where the sample cannot give one.
+        samples: how many samples were scored.
+        clusters: how many independent clusters the interval was drawn over.
+        data: the data source, its split and fingerprint.
+        detail: further figures (per answer type, subset), name -> value.
+        unit: unit of `value`.
+        per_sample: the values that it is the mean of; of several, it is the mean of their means, and their clusters
+            are the same ones; empty: it is no mean over samples.
+    """
+
+    task: str
+    protocol: str
+    metric: str
+    value: float
+    interval: tuple[float, float] | None
+    samples: int
+    clusters: int
+    data: str
+    detail: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "%"
+    per_sample: tuple[PerSample, ...] = field(default=(), repr=False, compare=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for JSON: all but the values of samples."""
+        return {name: value for name, value in vars(self).items() if name != "per_sample"}
 
 
 @dataclass(frozen=True)
@@ -84,9 +132,21 @@ class Figures:
         values_N = np.asarray(values, dtype=np.float64)
         return self._score(metric, float(values_N.sum()) / len(values_N), values_N, clusters, None, detail or {})
 
-    def derived(self, metric: str, value: float, samples: int, unit: str = "%") -> Score:
-        """A figure made of other figures, without an interval of its own."""
-        return Score(self.task, self.protocol, metric, value, None, samples, 0, "", unit=unit)
+    def derived(
+        self, metric: str, value: float, samples: int, unit: str = "%", *, per_sample: Sequence[PerSample] = ()
+    ) -> Score:
+        """A figure made of other figures, without an interval of its own.
+
+        Args:
+            metric: its name.
+            value: of the figure.
+            samples: how many samples they count.
+            unit: of the value.
+            per_sample: what two models are compared by, where it is the mean of means over samples.
+        """
+        return Score(
+            self.task, self.protocol, metric, value, None, samples, 0, "", unit=unit, per_sample=tuple(per_sample)
+        )
 
     def _score(
         self,
@@ -100,4 +160,6 @@ class Figures:
         codes = cluster_codes(clusters) if clusters is not None else np.arange(len(values_N))
         ends = interval(values_N, codes)
         groups = len(np.unique(codes))
-        return Score(self.task, protocol or self.protocol, metric, value, ends, len(values_N), groups, "", dict(detail))
+        kept = (PerSample(values_N, codes),)
+        about = (self.task, protocol or self.protocol, metric)
+        return Score(*about, value, ends, len(values_N), groups, "", dict(detail), per_sample=kept)

@@ -1,6 +1,6 @@
-"""95 % intervals and paired tests that respect clusters: all captions of an image rise and fall together.
+"""95 % intervals that respect clusters: all captions of an image rise and fall together.
 
-Legend: N samples, M figures, C clusters, B bootstrap draws.
+Legend: N samples, C clusters, B bootstrap draws.
 
 The cluster bootstrap draws whole clusters with replacement (Davison and Hinkley 1997, section 3.8) and takes
 percentiles; `scipy.stats.bootstrap` draws single samples and so gives intervals that are too narrow here.
@@ -9,7 +9,6 @@ percentiles; `scipy.stats.bootstrap` draws single samples and so gives intervals
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,53 +58,6 @@ def interval(
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How far a stands above b on the same samples.
-
-    Attributes:
-        mean: mean of a - b.
-        interval: its interval; None with fewer than two clusters.
-        p_value: two-sided, by flipping the sign of whole clusters; 1.0 where a and b never differ.
-    """
-
-    mean: float
-    interval: tuple[float, float] | None
-    p_value: float
-
-
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None = None, *, draws: int = DRAWS, seed: int = 0
-) -> Difference:
-    """The difference of two systems scored on the same samples, [N] each.
-
-    Raises:
-        ValueError: a and b have different lengths.
-    """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"paired systems need the same samples, got {first.shape} and {second.shape}")
-    gap = first - second
-    sums_C = _by_cluster(gap, clusters)[0]
-    return Difference(
-        float(gap.mean()), interval(gap, clusters, draws=draws, seed=seed), _sign_flip(sums_C, draws, seed)
-    )
-
-
-def _sign_flip(sums_C: Floats, draws: int, seed: int) -> float:
-    """Share of sign patterns whose sum is at least as far from zero as the one observed (which is counted, too)."""
-    sums_C = sums_C[sums_C != 0]
-    observed = abs(sums_C.sum())
-    rng = np.random.default_rng(seed)
-    # Rounding may put a pattern equal to the observed one just below it.
-    threshold = observed - 1e-9 * np.abs(sums_C).sum()
-    hits = 0
-    for rows in _chunks(draws, max(len(sums_C), 1)):
-        signs = rng.integers(0, 2, size=(rows, len(sums_C)), dtype=np.int8) * 2.0 - 1
-        hits += int((np.abs(signs @ sums_C) >= threshold).sum())
-    return (hits + 1) / (draws + 1)
-
-
 def _by_cluster(values: ArrayLike, clusters: ArrayLike | None) -> tuple[Floats, Floats]:
     """Sum and size of each cluster, [C] each; numbers that no sample has are left out."""
     values_N = np.asarray(values, dtype=np.float64)
@@ -120,14 +72,18 @@ def _bootstrap_means(sums_C: Floats, sizes_C: Floats, draws: int, seed: int) -> 
     """The mean over samples in each draw of C clusters, [B]."""
     rng = np.random.default_rng(seed)
     means = []
-    for rows in _chunks(draws, len(sums_C)):
+    for rows in chunks(draws, len(sums_C)):
         drawn_RC = rng.integers(0, len(sums_C), size=(rows, len(sums_C)))
         means.append(sums_C[drawn_RC].sum(1) / sizes_C[drawn_RC].sum(1))
     return np.concatenate(means)
 
 
-def _chunks(draws: int, width: int) -> Iterator[int]:
-    """Numbers of draws to make at a time, so that no more than `_CELLS` numbers are held."""
+def chunks(draws: int, width: int) -> Iterator[int]:
+    """Numbers of draws of `width` numbers each to make at a time, so that no more than 4 million are held.
+
+    >>> list(chunks(2000, 2_500_000))[:2]
+    [1, 1]
+    """
     step = max(1, _CELLS // width)
     for done in range(0, draws, step):
         yield min(step, draws - done)

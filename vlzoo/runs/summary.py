@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from vlzoo.config.references import references
 from vlzoo.config.tree import Tree
 from vlzoo.door.parts import CORE
 from vlzoo.door.plugins import door
+from vlzoo.errors import PredictionError
 from vlzoo.runs.run import Run
+from vlzoo.runs.scores import read
 from vlzoo.runs.selection import best_of
 
 NOTED = ("recipe", "vlzoo", "started", "command", "seed", "parameters", "steps")
@@ -70,15 +72,10 @@ def _plugins(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _figures(run: Run) -> Iterator[dict[str, Any]]:
     """The figures of bench that lie in a run, those of a task together; what can't be read is left out."""
+    kept = ("task", "protocol", "metric", "value", "interval", "unit", "samples", "data")
     for file in sorted(run.bench_folder().glob("*/*/score-*.json")):
-        try:
-            report = json.loads(file.read_text(encoding="utf-8"))
-            for score in report["scores"]:
-                kept = ("task", "protocol", "metric", "value", "interval", "unit", "samples", "data")
-                yield {
-                    **{name: score.get(name) for name in kept},
-                    "weights": report.get("weights"),
-                    "run": str(run.folder),
-                }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
+        with suppress(PredictionError):
+            found = read(run, file)
+            for score in found.scores:
+                about = {"weights": found.about.get("weights"), "run": str(run.folder)}
+                yield {**{name: getattr(score, name) for name in kept}, **about}

@@ -18,10 +18,10 @@ from vlzoo.data.readers.refcoco_boxes import annotated, are_numbers
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import CheckpointError, DataError, did_you_mean
-from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.figures import Figures, Score, Scored
 from vlzoo.metrics.grounding import IOU_AT, RULES, best_box, energy_in_box, iou, pointing_hit, points_in_boxes
 from vlzoo.task import Effort, Task, in_order
-from vlzoo.types import Row, Score
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vlzoo.bench.pictures import pictures
 from vlzoo.bench.retrieval.matrices import Captions, depth, matrices, require_captions, split_of, unreached
 from vlzoo.data.predictions import Files
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
-from vlzoo.metrics.figures import Figures, Scored
-from vlzoo.metrics.recall import KS, TIES, Recall, check_karpathy, recall
+from vlzoo.metrics.figures import Figures, PerSample, Scored
+from vlzoo.metrics.recall import KS, TIES, Ranks, Recall, check_karpathy, recall
 from vlzoo.task import Effort, Task
 from vlzoo.types import Row
 
@@ -189,7 +192,16 @@ class Retrieval(Task):
         whole = {"TR mean": len(text_ks) == len(KS), "IR mean": len(image_ks) == len(KS)}
         whole["mean recall"] = all(whole.values())
         samples, values = len(captions.names) + captions.texts, found.figures()
-        return (*scores, *(figures.derived(name, values[name], samples) for name, known in whole.items() if known))
+        text, image = _per_query(found.text, np.arange(len(captions.names))), _per_query(found.image, captions.owners)
+        per = {"TR mean": [text], "IR mean": [image], "mean recall": [text, image]}
+        return (
+            *scores,
+            *(
+                figures.derived(name, values[name], samples, per_sample=per[name])
+                for name, known in whole.items()
+                if known
+            ),
+        )
 
     def _notes(self, found: Recall, captions: Captions, known: str, left_out: tuple[int, int]) -> tuple[str, ...]:
         karpathy = f", the Karpathy test split of {known}" if known else ""
@@ -200,3 +212,8 @@ class Retrieval(Task):
         missed = f"; the first stage missed {sum(left_out)} right answers" if "itm" in self.how else ""
         without = (f"{captions.bare} pictures have no text and count as misses",) if captions.bare else ()
         return (f"{len(captions.names)} pictures, {captions.texts} texts{karpathy}", said + missed, *without)
+
+
+def _per_query(ranks: Ranks, owners: NDArray[np.int64]) -> PerSample:
+    """What each query adds to the mean of the recalls, in percent, with the picture that it stands with."""
+    return PerSample(100.0 * np.mean([ranks.hits(k) for k in KS], axis=0), owners)

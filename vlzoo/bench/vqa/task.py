@@ -21,10 +21,10 @@ from vlzoo.data.predictions import Refused, row_id
 from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
-from vlzoo.metrics.figures import Figures, Scored
+from vlzoo.metrics.figures import Figures, Score, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
 from vlzoo.task import Effort, Task, in_order
-from vlzoo.types import Row, Score
+from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel

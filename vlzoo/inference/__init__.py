@@ -1,0 +1,1 @@
+"""A trained model at hand, in Python and notebooks: `vlzoo.load`."""
