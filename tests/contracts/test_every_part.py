@@ -19,7 +19,7 @@ from vlzoo.door.parts import KINDS
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import Model, System
 from vlzoo.testing.case import Case
-from vlzoo.testing.imports import WATCHED, modules_of
+from vlzoo.testing.imports import watch
 from vlzoo.testing.samples import COLOURS, SHAPES, WORDS, Drawn, shown
 
 VIT = {
@@ -182,10 +182,7 @@ def timm_weights() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def watched():
     """All modules of all parts, imported in two processes: a part's own check finds what was seen."""
-    cases = [Case.of(part.kind, part.qualified) for part in TRIED]
-    light, heavy = modules_of(cases)
-    WATCHED.of(light, light=True)
-    WATCHED.of(heavy)
+    watch([Case.of(part.kind, part.qualified) for part in TRIED])
 
 
 def test_there_is_a_check_for_every_kind():
