@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -122,11 +121,9 @@ def world(tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
-    """tests/toy.py: a small model and batches for it. Loaded by its place, as tests are no package."""
-    spec = importlib.util.spec_from_file_location("vlzoo_toy", ROOT / "tests" / "toy.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """A small model and batches for it."""
+    from vlzoo.testing import toy as module  # here: most tests need no torch
+
     return module
 
 

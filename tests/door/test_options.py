@@ -316,3 +316,32 @@ def test_an_inherited_option_passes_the_check_of_a_recipe(world):
     assert (done.returncode, done.stderr) == (0, "")
     world.write("r.yaml", "# mine\nobjectives: {mine: {quee: 24}}\n")
     assert "takes no option 'quee'\n  -> did you mean 'queue'?" in world.run("check", "r.yaml").stderr
+
+
+def test_what_a_class_does_not_tell_of_an_option_its_base_does(world):
+    world.write(
+        "told.py",
+        """
+        class Base:
+            \"\"\"A base.
+
+            Args:
+                root: where it lies.
+                width: of the base.
+            \"\"\"
+            def __init__(self, root, *, width=1): ...
+
+        class Own(Base):
+            \"\"\"Its own.
+
+            Args:
+                width: of its own.
+            \"\"\"
+            def __init__(self, root, *, width=2): ...
+        """,
+    )
+    code = "from vlzoo.door.options import schema_of; from vlzoo.door.parts import Owner, Part\n"
+    code += "found = schema_of(Part('data', 'x', 'told:Own', 'x', Owner('', '', '')))\n"
+    code += "print([(o.name, o.default, o.about) for o in found.options])"
+    done = world.python("-c", code)
+    assert done.stdout == "[('root', None, 'where it lies.'), ('width', '2', 'of its own.')]\n", done.stderr

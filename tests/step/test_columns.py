@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,9 +17,9 @@ from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.objectives.text_assignment import TextAssignment
 from vlzoo.step.columns import Columns, columns_of
+from vlzoo.testing import toy
 from vlzoo.types import Loss, Term
 
-TOY = Path(__file__).resolve().parent.parent / "toy.py"
 ROWS = 6
 SPLITS = {"even": (3, 3), "uneven": (5, 1)}
 OBJECTIVES = {
@@ -34,14 +31,6 @@ OBJECTIVES = {
     "answer": lambda: {"answer": Answer()},
     "all": lambda: {"itc": ITC(queue=8), "itm": ITM(), "mlm": MLM(probability=0.4)},
 }
-
-
-def toy_module():
-    spec = importlib.util.spec_from_file_location("vlzoo_toy", TOY)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["vlzoo_toy"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def rows_of(toy, batch, rows):
@@ -107,7 +96,7 @@ def drawn_near(toy, rows: list[int]) -> dict[str, torch.Tensor]:
 def process(rank: int, split: tuple[int, ...], folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(split))
-    start, toy = sum(split[:rank]), toy_module()
+    start = sum(split[:rank])
     rows = list(range(start, start + split[rank]))
     found = {name: measured(toy, name, rows) for name in OBJECTIVES}
     found["positions"] = positions(toy, rows)

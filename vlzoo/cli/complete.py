@@ -45,6 +45,13 @@ def kinds() -> Found:
     yield from KINDS.items()
 
 
+def templates() -> Found:
+    """The kinds of parts that `vlzoo new` writes."""
+    from vlzoo.scaffold.package import kinds as written
+
+    yield from ((kind, KINDS[kind]) for kind in written())
+
+
 def parts(*wanted: str) -> Callable[[], Found]:
     """The parts of some kinds, or of all."""
 

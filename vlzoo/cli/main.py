@@ -30,6 +30,7 @@ COMMANDS = {
     "agree": "compare with values from official code",
     "weights": "convert and inspect checkpoints",
     "explain": "draw word-conditional Grad-CAM maps",
+    "new": "write a plugin of your own: a package that works, with its test",
 }
 """Sub-command -> one line about it; its code is `vlzoo/cli/NAME.py`, its click command `command`."""
 

@@ -47,7 +47,17 @@ def _met(model: dict[str, Any]) -> set[str]:
             met.add("pooled_text")
     if "fusion" in met and _facts("fusion", _name(model["fusion"])).get("gives_images") is True:
         met.add("image_states")
+    if "fusion" in met and _pictures(model["fusion"]) > 1:
+        met.add("two_pictures")
     return met
+
+
+def _pictures(fusion: Any) -> int:
+    """How many pictures a fusion reads beside a text, as the recipe says or its source; 1 where neither tells."""
+    facts = _facts("fusion", _name(fusion))
+    found = fusion.get("images") if isinstance(fusion, dict) else None
+    found = facts.get("images") if found is None else found
+    return found if isinstance(found, int) else 1
 
 
 def _name(ref: Any) -> str:

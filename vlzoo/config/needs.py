@@ -19,6 +19,10 @@ NEEDS = {
         "reads image states, and this fusion gives text states alone",
         "name one that gives both: `model.fusion: merged`",
     ),
+    "two_pictures": (
+        "reads two pictures beside a text, and this fusion reads one",
+        "say so in the recipe: `model.fusion: {images: 2}`",
+    ),
     "decoder": (
         "writes text word by word, and the recipe names no decoder",
         "add `model.decoder: causal`; `vlzoo list decoder` shows what there is",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlzoo.door.parts import FUNCTIONS, Option, Part
@@ -104,7 +104,16 @@ def _signature(found: Definition) -> tuple[Options, bool]:
         options |= {option.name: option for option in new if option.name not in options}
         if constructor is None or not is_open:  # `**kwargs` are handed on to the next constructor
             break
-    return tuple(options.values()), is_open
+    return _told(options.values(), ancestors), is_open
+
+
+def _told(options: Iterable[Option], ancestors: Iterable[Ancestor]) -> Options:
+    """Options with what a base says of them where the class itself says nothing."""
+    about: dict[str, str] = {}
+    for each in ancestors:
+        if isinstance(each, Definition):
+            about = {**_documented(each.node), **about}
+    return tuple(option if option.about else replace(option, about=about.get(option.name, "")) for option in options)
 
 
 def _facts(found: Definition) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class Registrar:
         """
         if kind not in KINDS:
             raise PluginError(f"no kind of part called {kind!r}", fix=did_you_mean(str(kind), KINDS, what="kinds"))
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not is_name(name):
             raise PluginError(f"{name!r} can't be the name of a part", fix="use lower-case words joined by '-' or '_'")
         wanted = _RECIPE_TARGET if kind == "method" else _TARGET
         if not isinstance(target, str) or not wanted.fullmatch(target):
@@ -231,6 +231,15 @@ class Registrar:
             if kind not in KINDS:
                 raise PluginError(f"no kind of part called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
             return partial(self.part, kind)
+
+
+def is_name(text: str) -> bool:
+    """Whether a part can be called so.
+
+    >>> is_name("trimmed-itc"), is_name("Trimmed ITC")
+    (True, False)
+    """
+    return _NAME.fullmatch(text) is not None
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -122,6 +122,8 @@ class Model(nn.Module):
             met.add("pooled_text")
         if self.has("fusion") and self.fusion.gives_images:
             met.add("image_states")
+        if self.has("fusion") and self.fusion.images > 1:
+            met.add("two_pictures")
         return met | ({"joint"} if self.joint else set()) | ({"teacher"} if teacher else set())
 
     def spec(

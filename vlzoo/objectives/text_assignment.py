@@ -46,7 +46,7 @@ class TextAssignment(Objective):
         temperature: of the softmax over pictures that negatives are drawn by.
     """
 
-    needs = ("text_encoder", "joint", "fusion")
+    needs = ("text_encoder", "joint", "fusion", "two_pictures")
 
     def __init__(self, *, temperature: float = 0.07) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memo import Memo
 from vlzoo.step.negatives import Negatives, Similarity
 from vlzoo.step.passes import Passes
-from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.plan import MASKED, PassKey, Plan
 from vlzoo.text.masking import Drawing, drawing_name
 
 if TYPE_CHECKING:
@@ -120,6 +120,11 @@ class Step:
         if self._teacher is None:
             return None
         return Passes(self, self._by_teacher, in_parts(self._teacher.model, self.parts), teacher=self._teacher)
+
+    @property
+    def made(self) -> tuple[PassKey, ...]:
+        """The fusion passes that the student has made so far, in their order."""
+        return tuple(dict.fromkeys(kept[1] for kept in self._by_student.values if kept[0] == "fused"))
 
     @property
     def similarity(self) -> Similarity:

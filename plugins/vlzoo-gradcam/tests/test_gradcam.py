@@ -200,6 +200,7 @@ def test_a_mask_depends_on_its_sample_alone(toy, order, pad, number):
 SCRIPT = """
 import importlib.util, json, sys
 import torch
+from vlzoo.testing import toy
 from vlzoo_gradcam.gradcam import GradCam
 
 def module(name, file):
@@ -209,19 +210,19 @@ def module(name, file):
     return made
 
 torch.set_num_threads(1)
-toy, own = module("toy", sys.argv[1]), module("own", sys.argv[2])
+own = module("own", sys.argv[1])
 made, _ = own.masked(toy, GradCam())
-rows = [int(row) for row in sys.argv[3].split(",")]
+rows = [int(row) for row in sys.argv[2].split(",")]
 step = toy.step(made, own.double(toy.taken(toy.batch(6), rows)), number=3)
 print(json.dumps(step.view("soft").weights.tolist()))
 """
 
 
-def test_one_process_and_two_draw_the_same_masks(toy, root):
+def test_one_process_and_two_draw_the_same_masks(toy):
     """Six samples in this process, and three in each of two others."""
 
     def started(rows: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SCRIPT, str(root / "tests" / "toy.py"), str(Path(__file__)), rows]
+        command = [sys.executable, "-c", SCRIPT, str(Path(__file__)), rows]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     made, _ = masked(toy, GradCam())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import pytest
@@ -16,6 +14,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.step.columns import columns_of
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.testing import toy
 
 SPLITS = {"even": (3, 3), "uneven": (4, 2)}
 
@@ -47,12 +46,8 @@ def measured(toy, rows: list[int]) -> dict[str, torch.Tensor]:
     return {"total": losses.total.detach(), **gradients, "queue": itc.queue.image}
 
 
-def process(rank: int, split: tuple[int, ...], folder: str, toy_file: str) -> None:
+def process(rank: int, split: tuple[int, ...], folder: str) -> None:
     torch.set_num_threads(1)
-    spec = importlib.util.spec_from_file_location("vlzoo_toy", toy_file)
-    toy = importlib.util.module_from_spec(spec)
-    sys.modules["vlzoo_toy"] = toy
-    spec.loader.exec_module(toy)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(split))
     start = sum(split[:rank])
     torch.save(measured(toy, list(range(start, start + split[rank]))), f"{folder}/{rank}.pt")
@@ -62,7 +57,7 @@ def process(rank: int, split: tuple[int, ...], folder: str, toy_file: str) -> No
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
 def test_two_processes_and_one_make_the_same_update(toy, tmp_path, split):
     """Local features of other processes are negatives too; their texts may be longer."""
-    torch.multiprocessing.spawn(process, (split, str(tmp_path), toy.__file__), nprocs=len(split))
+    torch.multiprocessing.spawn(process, (split, str(tmp_path)), nprocs=len(split))
     parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(split))]
     alone = measured(toy, list(range(6)))
     assert alone.keys() == parts[0].keys() == parts[1].keys()

@@ -1,4 +1,4 @@
-"""A small model, batches for it, and steps: what the tests of Step, objectives and training share.
+"""A small model, batches for it, and steps: what contract checks show a part, and the tests of training share.
 
 Legend: B batch rows, L text tokens, V vocabulary.
 """
@@ -6,12 +6,14 @@ Legend: B batch rows, L text tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 
-from vlzoo.batch import Batch, Text
+from vlzoo.batch import Batch, Text, View
 from vlzoo.data_parts import Augmentation
-from vlzoo.draws import Draws
+from vlzoo.draws import IGNORED, Draws
 from vlzoo.interfaces import TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder
@@ -24,14 +26,14 @@ from vlzoo.step.columns import Negatives, columns_of
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 
-WIDTH, VOCAB, SIDE, JOINT = 16, 40, 16, 8
+WIDTH, VOCAB, SIDE, JOINT, CLASSES = 16, 40, 16, 8, 3
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
 def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, merged: bool = False) -> Model:
     """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
     torch.manual_seed(0)
-    sizes = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
+    sizes: dict[str, Any] = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
     made = Model(
         PatchEncoder(width=WIDTH, patch=8, image_size=SIDE, dropout=dropout),
         BertEncoder(layers=1, vocab=VOCAB, max_length=16, **sizes),
@@ -47,14 +49,14 @@ def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, merge
 
 
 def system(
-    objectives: Mapping[str, object],
+    objectives: Mapping[str, Any],
     *,
     classes: int = 0,
     teacher: bool = False,
     token_mask: TokenMask | None = None,
     words: Sequence[str] = (),
     temperature: float = 0.07,
-    **options: object,
+    **options: Any,
 ) -> System:
     """A model with objectives that have made their heads, and a token mask."""
     base = model(**options)
@@ -93,12 +95,34 @@ def batch(rows: int = 4, *, seed: int = 0, views: int = 1, pad: int = 0, classes
 
 def answers(made: Batch) -> Batch:
     """The batch with one answer to the first question, and two to each other one."""
-    from dataclasses import replace
-
     rows = [row for row in range(len(made)) for _ in range(1 if row == 0 else 2)]
     ids = [[5 + row, 6 + n, 3] if n % 2 else [5 + row, 3] for n, row in enumerate(rows)]
     extra = {"answer_row": torch.tensor(rows), "answer_weight": torch.tensor([1.0 if r == 0 else 0.5 for r in rows])}
     return replace(made, texts={**made.texts, "answer": text(ids)}, extra=extra)
+
+
+def full(rows: int = 4, *, seed: int = 0, pad: int = 0) -> Batch:
+    """A batch with all that rows and tasks of the core give: a second picture, boxes, tags, mixed texts, answers.
+
+    Labels are of `CLASSES` classes; the view `whole` is the picture as it is.
+    """
+    made = answers(batch(rows, seed=seed, views=2, pad=pad, classes=CLASSES))
+    text_ = made.texts["text"]
+    numbers = torch.arange(text_.ids.shape[1]).expand_as(text_.ids)
+    numbered = replace(text_, word=numbers.masked_fill(text_.special, -1))
+    more = {
+        "box": torch.tensor([[0.4, 0.5, 0.3, 0.2]] * rows),
+        "is_region": torch.ones(rows, dtype=torch.bool),
+        "patch_label": torch.tensor([[7, 7, 8, IGNORED]] * rows),
+        "patch_share": torch.tensor([[0.5, 0.5, 1, 0]] * rows),
+    }
+    return replace(
+        made,
+        images={**made.images, "patches": made.images["image"].clone()},
+        texts={**made.texts, **{name: replace(numbered) for name in ("text", "mixed", "tags")}},
+        views={"whole": View()},
+        extra={**made.extra, **more},
+    )
 
 
 def taken(made: Batch, rows: Sequence[int]) -> Batch:

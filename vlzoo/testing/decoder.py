@@ -1,0 +1,113 @@
+"""What every decoder keeps to.
+
+Legend: P texts, L text tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vlzoo.interfaces import Decoder
+from vlzoo.testing import toy
+from vlzoo.testing.case import Case, Check, is_a, is_described, run
+from vlzoo.testing.fusion import ROWS, tokens
+from vlzoo.testing.imports import does_no_work_at_import
+from vlzoo.testing.modules import (
+    built,
+    check_input_stays,
+    check_numbers,
+    check_precision,
+    check_same_again,
+    check_state,
+)
+from vlzoo.testing.values import near
+from vlzoo.types import Tokens
+
+
+def _written(case: Case, decoder: Any, text: Any, memory: Tokens, rows: Any = None) -> Any:
+    fix = "return logits [P, L, V]"
+    with case.blamed("fails on texts with a memory", fix, "forward"):
+        return decoder(text.ids, text.mask, decoder.prepare(memory), rows)
+
+
+def is_a_decoder(case: Case) -> None:
+    """It is a Decoder whose logits are one for each id at each place."""
+    is_a(case, Decoder)
+    decoder, text = built(case), toy.batch(ROWS).texts["text"]
+    logits = _written(case, decoder, text, tokens())
+    shape = [*text.ids.shape, decoder.vocab]
+    case.demand(
+        list(logits.shape) == shape, f"gives logits {list(logits.shape)}, not {shape}", "see Decoder", "forward"
+    )
+
+
+def written_numbers_are_sound(case: Case) -> None:
+    """Finite numbers and gradients, the same again, near under bf16, in its state; the memory stays."""
+    text, memory = toy.batch(ROWS).texts["text"], tokens()
+
+    def read(decoder: Any) -> Any:
+        return _written(case, decoder, text, memory)[text.mask]
+
+    check_numbers(case, read)
+    check_same_again(case, read)
+    check_precision(case, read)
+    check_state(case, read)
+    decoder = built(case)
+    check_input_stays(case, decoder, (text, memory), lambda: _written(case, decoder, text, memory))
+
+
+def reads_no_later_word(case: Case) -> None:
+    """A later word changes no earlier logit; the memory changes all."""
+    decoder, text, memory = built(case).eval(), toy.batch(ROWS).texts["text"], tokens()
+    later = replace(text, ids=torch.cat([text.ids[:, :2], text.ids[:, 2:].flip(1)], dim=1))
+    with torch.no_grad():
+        plain, other_words = (_written(case, decoder, each, memory) for each in (text, later))
+        other = _written(case, decoder, text, replace(memory, x=memory.x.flip(2)))
+    fix = "a word reads itself and those before it: mask the attention with `torch.ones(L, L).tril()`"
+    case.demand(near(plain[:, :2], other_words[:, :2]), "reads words that come later", fix, "forward")
+    fix = "attend to what `prepare` made of the memory"
+    case.demand(not near(plain, other), "gives the same logits for another memory", fix, "forward")
+
+
+def decoding_picks_rows(case: Case) -> None:
+    """`row_of_memory` names the memory that a text reads; padding of the memory is not read."""
+    decoder, text = built(case).eval(), toy.batch(ROWS).texts["text"]
+    rows = torch.tensor([2, 0, 0])
+    with torch.no_grad():
+        wanted = _written(case, decoder, text, tokens().gather(rows))
+        named = _written(case, decoder, text, tokens(), rows)
+        padded = _written(case, decoder, text, tokens(pad=3), rows)
+    fix = "text p reads row `row_of_memory[p]` of the memory"
+    real = text.mask
+    case.demand(near(named[real], wanted[real]), "reads other memories than row_of_memory says", fix, "forward")
+    fix = "hide what the memory's mask calls padding: True is real"
+    case.demand(near(padded[real], named[real]), "reads padding of the memory", fix, "forward")
+
+
+CHECKS: tuple[Check, ...] = (
+    is_described,
+    is_a_decoder,
+    written_numbers_are_sound,
+    reads_no_later_word,
+    decoding_picks_rows,
+    does_no_work_at_import,
+)
+
+
+def check_decoder(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
+    """Check a decoder against all that decoders promise.
+
+    >>> check_decoder("causal")
+
+    Args:
+        part: its registered name, or its class.
+        options: for its constructor; usual ones (`width`, `layers`, `heads`) are small where none are given.
+
+    Raises:
+        ContractError: the first promise that it breaks, and what to do.
+    """
+    run(CHECKS, Case.of("decoder", part, options))
