@@ -2,11 +2,13 @@
 
     python benchmarks/kill.py [--kills 30] [--seed 0] [--processes 1,2] [--write]
 
-A tiny recipe is trained to the end once in one process, and once in two. Then, for each kill, a training starts in a
-new folder and is killed (SIGKILL) after a random share of the time that the whole one took: the process, or one of two,
-or both. It goes on with --resume, is killed again with a chance of a half, and at last is left to end. Checkpoints are
-written every fifth step and measured now and then, so moments fall into steps, writing and measuring. Exit code 1 where
-weights differ in one bit. --write keeps the table as benchmarks/results/kill.json and .md.
+A tiny recipe is trained to the end once in one process, and once in two; a checkpoint is written and measured every
+fifth step. Then, for each kill, a training starts in a new folder and is killed (SIGKILL) where the run folder shows
+what is aimed at, by turns a step, the writing of a checkpoint and its measuring: at a random step, after a random share
+of the time that such a thing takes. Of two processes both are killed, or one of them, and then the other must end by
+itself. It goes on with --resume, is killed again with a chance of a half, and at last is left to end. What is told is
+what was found right after the kill, aimed at or not. Exit code 1 where weights differ in one bit, or where a
+process that was left alone did not end. --write keeps the table as benchmarks/results/kill.json and .md.
 """
 
 from __future__ import annotations
@@ -15,16 +17,17 @@ import argparse
 import json
 import os
 import random
-import shutil
-import signal
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import psutil
 import torch
 
 from vlzoo.data.scenes.make import Sizes, make_scenes
@@ -32,89 +35,172 @@ from vlzoo.files import write_text
 from vlzoo.runs.run import Run
 
 RESULTS = Path(__file__).resolve().parent / "results"
-STEPS, BATCH = 60, 8
+STEPS, BATCH, EVERY = 60, 8, 5
 VALIDATION = '{every: 0.5, task: retrieval, data: {part: scenes, split: val}, k: 4, metric: "TR R@1"}'
+AIMS = ("step", "writing", "measuring")
+LOOK_S, LONELY_S = 0.001, 120.0
+"""Seconds between two looks at a run folder; and within which a process must end whose other one was killed."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill.
+    """What one kill met, and what became of it.
 
     Attributes:
         processes: how many trained.
-        killed: which of them: `all`, or a rank; empty: it had ended.
-        after_s: seconds after the start of the command.
-        doing: what the run had done by then: `starting`, or its last logged step.
-        resumed: the step of the checkpoint that was there.
-        again: what was killed once more on its way; empty: nothing.
+        killed: which of them: `all`, or `rank 1`; empty: it had ended before.
+        during: what the run folder showed right after it: `starting`, `step`, `writing`, `measuring`.
+        step: the step that it did that at.
+        resumed: the step of the newest checkpoint that was there.
+        others_s: seconds until the other process had ended by itself; None: none was left; -1: it did not.
+        again: what was killed on its way to the end; None: nothing.
         same: whether all weights have the same bits at the end.
     """
 
     processes: int
     killed: str
-    after_s: float
-    doing: str
+    during: str
+    step: int
     resumed: int
-    again: str
-    same: bool
+    others_s: float | None = None
+    again: Kill | None = None
+    same: bool = True
+
+    @property
+    def good(self) -> bool:
+        """Whether all went as promised."""
+        return self.same and self.others_s != -1 and (self.again is None or self.again.good)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where a kill is to fall.
+
+    Attributes:
+        during: `step`, `writing` or `measuring`.
+        step: this step or the first such thing after it.
+        share: of the time that such a thing takes.
+        rank: the process to kill; None: all.
+    """
+
+    during: str
+    step: int
+    share: float
+    rank: int | None
+
+
+def half_written(run: Path) -> list[Path]:
+    """Checkpoints that are being written, or were when their process was killed."""
+    return sorted((run / "checkpoints").glob(".step-*.tmp"))
+
+
+def does(run: Path, old: Collection[Path] = ()) -> tuple[str, int]:
+    """What a run's folder shows that its training does, and at which step; `old` halves are an earlier process's."""
+    try:
+        lines = (run / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+    except OSError:
+        lines = []
+    if not lines:
+        return "starting", 0
+    row = json.loads(lines[-1])
+    step, measured = row["step"], any(name.startswith("validation/") for name in row)
+    if any(each not in old for each in half_written(run)):
+        return "writing", step
+    if step % EVERY == 0 and not measured and (run / "checkpoints" / f"step-{step:09d}" / "state.json").is_file():
+        return "measuring", step
+    return "step", step
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with data, in which trainings run."""
+    """A folder with data, in which trainings run.
+
+    Attributes:
+        folder: where.
+        takes: by the number of processes and what is done: the seconds it takes, in the median.
+    """
 
     folder: Path
+    takes: dict[tuple[int, str], float] = field(default_factory=dict)
 
-    def start(self, run: str, processes: int) -> subprocess.Popen[bytes]:
-        """A training at work, in a group of its own."""
-        sets = {"samples": BATCH * STEPS, "batch": BATCH, "warmup_samples": 40, "workers": 1, "save_every": 5}
+    def start(self, run: str, processes: int) -> psutil.Popen:
+        """A training at work."""
+        sets = {"samples": BATCH * STEPS, "batch": BATCH, "warmup_samples": 40, "workers": 1, "save_every": EVERY}
         changes = [f"train.{key}={value}" for key, value in {**sets, "log_every": 1, "keep": 2}.items()]
         words = [word for change in [*changes, f"validation={VALIDATION}"] for word in ("--set", change)]
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [sys.executable, *(several if processes > 1 else ()), "-m", "vlzoo", "pretrain", "albef-tiny", *words]
         place = ["--data-root", str(self.folder), "--out", str(self.folder / run), "--resume"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        log = (self.folder / f"{run}.log").open("ab")
-        return subprocess.Popen([*command, *place], env=environment, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / f"{run}.log").open("ab") as log:
+            return psutil.Popen([*command, *place], env=environment, stdout=log, stderr=log)
 
-    def finish(self, run: str, processes: int) -> float:
-        """Train to the end; gives the seconds that took.
+    def whole(self, run: str, processes: int) -> None:
+        """Train to the end undisturbed, and learn how long the things take that are done on the way."""
+        process, began, spent = self.start(run, processes), time.monotonic(), defaultdict[str, list[float]](list)
+        before = ("starting", 0)
+        while process.poll() is None:
+            if (now := does(self.folder / run)) != before:
+                spent[before[0]].append(time.monotonic() - began)
+                before, began = now, time.monotonic()
+            time.sleep(LOOK_S)
+        self._expect(process.wait(), run)
+        self.takes.update({(processes, what): statistics.median(seconds) for what, seconds in spent.items()})
+
+    def finish(self, run: str, processes: int) -> None:
+        """Train to the end.
 
         Raises:
             SystemExit: it failed; its words are printed.
         """
-        began, process = time.monotonic(), self.start(run, processes)
-        if process.wait() != 0:
+        self._expect(self.start(run, processes).wait(), run)
+
+    def _expect(self, code: int, run: str) -> None:
+        if code != 0:
             sys.exit((self.folder / f"{run}.log").read_text(encoding="utf-8", errors="replace"))
-        return time.monotonic() - began
 
-    def kill(self, run: str, processes: int, after_s: float, rank: int | None) -> str:
-        """Start a training and kill it, or one of its processes; says which: `all`, `rank 1`; empty: it had ended."""
-        shutil.rmtree(self.folder / run / "processes", ignore_errors=True)  # of a kill before
-        process, killed = self.start(run, processes), ""
-        try:
-            process.wait(after_s)
-        except subprocess.TimeoutExpired:
-            killed = self._strike(run, process, rank)
-        process.wait()
-        return killed
+    def kill(self, run: str, processes: int, aim: Aim) -> Kill:
+        """Start a training, or go on with one, and kill it."""
+        folder = self.folder / run
+        old, process = half_written(folder), self.start(run, processes)
+        while process.poll() is None:
+            during, step = does(folder, old)
+            if during == aim.during and step >= aim.step:
+                time.sleep(aim.share * self.takes.get((processes, during), 0.0))
+                break
+            time.sleep(LOOK_S)
+        killed = self._strike(run, process, aim.rank)
+        during, step = does(folder, old)
+        others_s = self._end(run, process, killed)
+        return Kill(processes, killed, during, step, max(Run(folder).saved_steps(), default=0), others_s)
 
-    def _strike(self, run: str, process: subprocess.Popen[bytes], rank: int | None) -> str:
-        sign, killed = self.folder / run / "processes" / f"{rank}.json", "all"
-        if rank is not None and sign.is_file():
-            try:
-                os.kill(json.loads(sign.read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
-                killed = f"rank {rank}"
-                process.wait(60)
-            except (OSError, ValueError, subprocess.TimeoutExpired):
-                killed = "all"  # gone already, or the others do not notice: then all are killed
+    def _strike(self, run: str, process: psutil.Popen, rank: int | None) -> str:
+        """Kill all or one; says whom, empty where they had ended."""
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return killed
-        time.sleep(1.0)  # torchrun's children are groups of their own; they end when it does not answer
-        subprocess.run(["pkill", "-KILL", "-f", f"{self.folder / run} "], check=False)
-        return killed
+            family = [*process.children(recursive=True), process]
+        except psutil.NoSuchProcess:
+            return ""
+        if rank is not None:
+            sign = json.loads((self.folder / run / "processes" / f"{rank}.json").read_text(encoding="utf-8"))
+            family = [each for each in family if each.pid == sign["pid"]]
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        return ("all" if rank is None else f"rank {rank}") * bool(family)
+
+    def _end(self, run: str, process: psutil.Popen, killed: str) -> float | None:
+        """Wait for all to end; gives the seconds that took where one of several was killed, -1 where it did not."""
+        if not killed.startswith("rank"):
+            process.wait()
+            return None
+        began = time.monotonic()
+        try:
+            process.wait(LONELY_S)
+            return round(time.monotonic() - began, 1)
+        except psutil.TimeoutExpired:
+            self._strike(run, process, None)
+            process.wait()
+            return -1.0
 
     def weights(self, run: str) -> dict[str, torch.Tensor]:
         """Model, objectives, teacher and optimiser at the end."""
@@ -124,39 +210,51 @@ class Bench:
         return {f"{name}.{key}": tensor for name in names for key, tensor in last.tensors(name).items()}
 
 
-def one_kill(bench: Bench, name: str, processes: int, whole_s: float, rng: random.Random) -> Kill:
+def aims(number: int, processes: int, rng: random.Random) -> tuple[Aim, Aim | None]:
+    """Where the kill of a number is to fall, and where one more on the way from there, if any."""
+    ranks = [None, *range(processes)] if processes > 1 else [None]
+    first = Aim(AIMS[number % len(AIMS)], rng.randint(3, STEPS - 20), rng.random(), ranks[number // 2 % len(ranks)])
+    again = Aim(rng.choice(AIMS), first.step + rng.randint(1, 12), rng.random(), rng.choice(ranks))
+    return first, again if rng.random() < 0.5 else None
+
+
+def one_kill(bench: Bench, number: int, processes: int, rng: random.Random) -> Kill:
     """Kill a training once or twice, let it end, and compare it with the run that nobody disturbed."""
-    rank = rng.choice([None, *range(processes)]) if processes > 1 else None
-    after_s, twice, again = whole_s * rng.uniform(0.15, 0.95), rng.random() < 0.5, ""
-    killed = bench.kill(name, processes, after_s, rank)
-    run = Run(bench.folder / name)
-    rows = run.metrics() if run.exists() else []
-    steps = run.saved_steps() if run.exists() else []
-    if twice:
-        again = bench.kill(name, processes, whole_s * rng.uniform(0.2, 0.6), rank)
+    (first, second), name = aims(number, processes, rng), f"killed-{number}"
+    kill = bench.kill(name, processes, first)
+    again = bench.kill(name, processes, second) if second else None
     bench.finish(name, processes)
     ours, theirs = bench.weights(name), bench.weights(f"whole-{processes}")
     same = ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
-    doing = f"step {rows[-1]['step']}" if rows else "starting"
-    return Kill(processes, killed, round(after_s, 2), doing, max(steps, default=0), again, same)
+    return replace(kill, again=again, same=same)
+
+
+def told(kill: Kill) -> str:
+    """What was killed, and when."""
+    return f"{kill.killed}, {kill.during} {kill.step}" if kill.killed else "had ended"
 
 
 def table(kills: Sequence[Kill], about: dict[str, object]) -> str:
     """The table as Markdown."""
+    met = Counter(kill.during for each in kills for kill in (each, each.again) if kill and kill.killed)
+    lonely = [kill.others_s for each in kills for kill in (each, each.again) if kill and kill.others_s is not None]
     lines = [
         "# Killed and resumed",
         "",
-        f"`{about['command']}`, torch {about['torch']}: albef-tiny, {STEPS} steps of {BATCH}, a checkpoint every fifth "
-        "step, measured now and then. Weights of model, objectives, teacher and optimiser, bit for bit.",
+        f"`{about['command']}`, torch {about['torch']}: albef-tiny, {STEPS} steps of {BATCH}; every {EVERY}th step is "
+        "saved and measured. Weights of model, objectives, teacher and optimiser, bit for bit.",
         "",
-        f"**{sum(kill.same for kill in kills)} of {len(kills)} the same.**",
+        f"**{sum(kill.same for kill in kills)} of {len(kills)} the same.** Kills by what they met: "
+        f"{', '.join(f'{what} {count}' for what, count in met.most_common())}; {len(lonely)} of them killed one of two "
+        f"processes, and the other ended within {max(lonely, default=0.0):.1f} s.",
         "",
-        "| processes | killed | after | last logged | went on from | killed again | same bits |",
-        "|---|---|---|---|---|---|---|",
+        "| processes | killed | during | at step | went on from | the other ended after | killed again | same bits |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for kill in kills:
-        cells = (kill.processes, kill.killed, f"{kill.after_s:.1f} s", kill.doing, f"step {kill.resumed}")
-        said = [str(cell) for cell in (*cells, kill.again, "yes" if kill.same else "NO")]
+        others = "" if kill.others_s is None else f"{kill.others_s:.1f} s" if kill.others_s >= 0 else "NOT"
+        cells = (kill.processes, kill.killed, kill.during, kill.step, f"step {kill.resumed}", others)
+        said = [str(cell) for cell in (*cells, told(kill.again) if kill.again else "", "yes" if kill.same else "NO")]
         lines.append(f"| {' | '.join(said)} |")
     return "\n".join(lines) + "\n"
 
@@ -167,28 +265,25 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", default="1,2", help="taken by turns")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     given = parser.parse_args()
     sizes, rng, kills = [int(each) for each in given.processes.split(",")], random.Random(given.seed), list[Kill]()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         make_scenes(bench.folder / "scenes", Sizes.split(80, 16, 8), seed=3, workers=1)
-        whole_s = {processes: bench.finish(f"whole-{processes}", processes) for processes in sizes}
+        for processes in sizes:
+            bench.whole(f"whole-{processes}", processes)
         for number in range(given.kills):
-            processes = sizes[number % len(sizes)]
-            kills.append(one_kill(bench, f"killed-{number}", processes, whole_s[processes], rng))
+            kills.append(one_kill(bench, number, sizes[number % len(sizes)], rng))
             print(kills[-1], flush=True)
-    about = {
-        "command": f"python benchmarks/kill.py --kills {given.kills} --seed {given.seed}",
-        "torch": torch.__version__,
-    }
+    command = f"python benchmarks/kill.py --kills {given.kills} --seed {given.seed}"
+    about = {"command": command, "torch": torch.__version__}
     if given.write:
-        write_text(
-            RESULTS / "kill.json", json.dumps({**about, "kills": [asdict(kill) for kill in kills]}, indent=1) + "\n"
-        )
+        held = json.dumps({**about, "kills": [asdict(kill) for kill in kills]}, indent=1)
+        write_text(RESULTS / "kill.json", held + "\n")
         write_text(RESULTS / "kill.md", table(kills, about))
     print(f"{sum(kill.same for kill in kills)} of {len(kills)} have the same bits")
-    return 0 if all(kill.same for kill in kills) else 1
+    return 0 if all(kill.good for kill in kills) else 1
 
 
 if __name__ == "__main__":
