@@ -21,6 +21,7 @@ def held_at_most(device: torch.device) -> dict[str, float]:
     most = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else most_memory()
     return {} if most is None else {"memory_gb": round(most / 1e9, 6)}
 
+
 LESS = (
     "compute the batch in parts, --set train.accumulate=4, or layers again, --set train.checkpointing=true; or make "
     "train.batch, the pictures or the model smaller"
