@@ -158,5 +158,13 @@ def step(
     """A step of a system on a batch."""
     asked = plan(made, augmentation=augmentation, start=start)
     columns = columns_of(len(of), of.key.device, negatives)
-    more = {"teacher": teacher, "draws": Draws(7, number), "alpha": alpha, "columns": columns, "parts": parts}
-    return Step(of, made.model, plan=asked, **more)
+    return Step(
+        of,
+        made.model,
+        teacher=teacher,
+        draws=Draws(7, number),
+        plan=asked,
+        alpha=alpha,
+        columns=columns,
+        parts=parts,
+    )
