@@ -85,8 +85,8 @@ class Sharded(Several):
         for layer in layers_of(whole):
             fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
         fully_shard(whole, mesh=mesh, reshard_after_forward=False, ignored_params=scalars)
-        # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
         self._wrapped = whole
+        # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
         self._wrapped.set_reshard_after_backward(False, recurse=False)
         self._alone = {name: p for name, p in trained(system).items() if p in scalars}
         self._stand_ins = {name: _replicated(p, mesh) for name, p in self._alone.items()}
