@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from safetensors.torch import load_file
 
 from vlzoo.bench.engine import load_run
@@ -24,6 +28,9 @@ from vlzoo.runs.run import Run
 from vlzoo.runs.seal import seal
 from vlzoo.train.sharded import Sharded, layers_of
 from vlzoo.weights.merge import merge
+
+if not hasattr(dcp, "HuggingFaceStorageWriter"):
+    pytest.skip("this torch has no shards", allow_module_level=True)
 
 HERE = Path(__file__).resolve().parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -80,7 +87,7 @@ streams:
 train: {epoch_of: pairs}
 """
 WRITTEN = {"bare": BARE, "small": SMALL, "summed": SUMMED, "regions": REGIONS}
-RECIPES = {"small": {}, "summed": {}, "regions": {"samples": BATCH * 8}}
+RECIPES = {"small": {}, "summed": {"samples": (BATCH + 3) * STEPS}, "regions": {"samples": BATCH * 8}}
 """With what they are trained: the last is slow."""
 SHARD = {"shard": "true"}
 
@@ -135,6 +142,16 @@ def place(tmp_path_factory):
     jobs = [made.words(name, f"two-{name}", **SHARD, **sets) for name, sets in RECIPES.items()]
     made.said = made.train([*jobs, made.words("small", "full", **SHARD, save_async="true")])
     return made
+
+
+@contextmanager
+def fake_group() -> Iterator[None]:
+    """This process alone, as if there were others."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def rows_of(run: Run) -> list[dict]:
@@ -297,6 +314,22 @@ def test_what_is_a_layer():
     assert sorted(names[each] for each in layers_of(whole)) == [
         *("lists.0.0", "lists.1.0", "one.0", "stack.0", "stack.1", "twice.0")
     ]
+
+
+def test_weights_that_are_read_beside_a_layers_call_are_told():
+    """A shard meets a whole tensor; one process is enough to see what torch says."""
+    from torch.distributed.fsdp import fully_shard
+
+    engine, shard = Sharded.__new__(Sharded), torch.nn.Linear(2, 2)
+    with fake_group():
+        fully_shard(shard)
+        with pytest.raises(RuntimeError) as caught:
+            torch.ones(1, 2) @ shard.weight
+    told = engine.explained(caught.value)
+    assert isinstance(told, TrainingError)
+    assert "reads weights of a layer without calling the layer" in str(told) and "train.shard=false" in str(told)
+    other = ValueError("no")
+    assert engine.explained(other) is other
 
 
 def test_an_older_torch_is_told(monkeypatch):
