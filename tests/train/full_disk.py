@@ -9,23 +9,23 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from torch.distributed.checkpoint import HuggingFaceStorageWriter as Writer
+
 from vlzoo.cli.main import run
 from vlzoo.processes import here
-from vlzoo.train import saving
 
-numbers, write = count(1), saving.write_shards
+numbers, write = count(1), Writer.write_data
 
 
-def write_or_not(folder: Path, *args: Any, **kwargs: Any) -> Any:
-    """As `write_shards`, but once."""
-    made = write(folder, *args, **kwargs)  # which all processes do together
-    if folder.parts[-3] == "full" and next(numbers) == 2 and here().number == 1:
+def write_or_not(writer: Writer, plan: Any, planner: Any) -> Any:
+    """As `Writer.write_data`, but once."""
+    if "full" in Path(writer.path).parts and next(numbers) == 2 and here().number == 1:
         raise OSError(errno.ENOSPC, "No space left on device")
-    return made
+    return write(writer, plan, planner)
 
 
 if __name__ == "__main__":
-    saving.write_shards = write_or_not
+    Writer.write_data = write_or_not
     for words in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         if code := run(words):
             sys.exit(code)

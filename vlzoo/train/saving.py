@@ -177,7 +177,8 @@ class _Shards:
                 self._writes.result()
             sums.update({file.name: sha256_of(file) for file in files_of(self.fresh, self.engine.share)})
 
-        failed = self._failed or self._any(self._mine or _failure(finish))
+        mine = _failure(finish)  # also where this one could not write: what was begun ends before others are asked
+        failed = self._failed or self._any(self._mine or mine)
         if not failed:
             whole = {name: value for each in self._gathered(sums) for name, value in each.items()}
             failed = self._agreed(lambda: self._name(state, whole) if self.engine.share.leads else None)
