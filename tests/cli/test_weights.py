@@ -21,7 +21,7 @@ def other(world):
 def test_help_names_the_sub_commands(world):
     done = world.run("weights", "--help")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("convert", "show", "fetch"))
+    assert all(name in done.stdout for name in ("convert", "merge", "show", "fetch"))
 
 
 def test_a_file_is_shown(world, other):
@@ -47,6 +47,7 @@ def test_a_misspelt_sub_command_is_named(world):
         (("convert", "albef", "other.safetensors", "--out", "run", "--option", "heads"), "write KEY=VALUE"),
         (("fetch", "hf:owner/name/model.pth@main"), "'main' is no commit"),
         (("show", "nothing.pth"), "no weights file"),
+        (("merge", "nothing"), "there is no such folder"),
     ],
 )
 def test_a_mistake_is_one_message(world, other, args, words):

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from vlzoo.models.local_weights import read_shapes, refuse_nonfinite
 from vlzoo.models.safe_torch import unreadable
 from vlzoo.runs.complete import complete
 from vlzoo.runs.seal import DAMAGED, FIX, check_file, check_files, seal, state_of, sums_of
-from vlzoo.runs.shards import is_shard, own, read_shards, shapes_of, sharded_as
+from vlzoo.runs.shards import Like, is_shard, own, part_here, read_shards, shapes_of, sharded_as
 
 SHARDS = "shards"
 """Under this name state.json says of shards which parts they have, and which torch wrote them."""
+
+
+STEP = "step"
+"""What AdamW calls its number of updates."""
 
 
 class NoRoom(TrainingError):
@@ -44,15 +49,19 @@ class Checkpoint:
     folder: Path
     step: int
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """The whole tensors of a part: `system`, `teacher` or `optimizer`.
+    def tensors(self, name: str, like: Like = lambda _: None) -> dict[str, Tensor]:
+        """The tensors of a part, whole.
+
+        Args:
+            name: `system`, `teacher` or `optimizer`.
+            like: a tensor's name to one that is cut as it is to be; of shards no more than that part is read then.
 
         Raises:
             CheckpointError: missing or damaged, or shards that another version of torch wrote.
         """
         if self.in_shards:
-            self.check()
-            return read_shards(self.folder, name, str(self.state()[SHARDS]["torch"]))
+            self._is_checked  # noqa: B018  (once, not for each part)
+            return read_shards(self.folder, name, str(self.state()[SHARDS]["torch"]), like)
         file = self.folder / f"{name}.safetensors"
         try:
             if (noted := sums_of(self.folder).get(file.name)) is not None:
@@ -61,6 +70,11 @@ class Checkpoint:
         except (OSError, ValueError, SafetensorError) as error:
             raise CheckpointError(unreadable(file, error).what, where=str(file), fix=FIX) from error
 
+    @cached_property
+    def _is_checked(self) -> bool:
+        self.check()
+        return True
+
     @property
     def in_shards(self) -> bool:
         """Whether several processes have written it."""
@@ -68,7 +82,7 @@ class Checkpoint:
 
     def parts(self) -> list[str]:
         """The parts that it has, by name."""
-        return list(self.state()[SHARDS]["parts"]) if self.in_shards else [file.stem for file in self.files()]
+        return sorted(self.state()[SHARDS]["parts"]) if self.in_shards else [file.stem for file in self.files()]
 
     def state(self) -> dict[str, Any]:
         """What is kept beside the tensors.
@@ -226,7 +240,11 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, a
             "made for another recipe: " + "; ".join(said), where=where, fix="use the recipe it was trained with"
         )
     if not allow_nonfinite:
-        refuse_nonfinite(tensors, where, "the weights are ruined: take another checkpoint, or train again")
+        refuse_nonfinite(
+            {name: part_here(each) for name, each in tensors.items()},
+            where,
+            "the weights are ruined: take another checkpoint, or train again",
+        )
     with torch.no_grad():
         for name, tensor in tensors.items():
             wanted[name].copy_(sharded_as(wanted[name], tensor))
@@ -259,13 +277,17 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]
     return made
 
 
+def like_moment(row: str, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    """What a row of `optimizer_tensors` is cut as: its parameter; a number of updates is none's part."""
+    name, _, key = row.rpartition("|")
+    return None if key == STEP else parameters.get(name)
+
+
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], names: Mapping[int, str]) -> None:
     """Put back what `optimizer_tensors` gave."""
     parameters = {names[id(p)]: p for group in optimizer.param_groups for p in group["params"]}
     for full, value in _of_contrast(tensors, parameters).items():
         name, _, key = full.rpartition("|")
         if name in parameters:
-            parameter = parameters[name]
-            there = value.to(parameter.device, copy=True)
-            # A step is a number of its own, also where the parameter is a shard.
-            optimizer.state[parameter][key] = there if key == "step" else sharded_as(parameter, there)
+            there = value.to(parameters[name].device, copy=True)
+            optimizer.state[parameters[name]][key] = there if key == STEP else sharded_as(parameters[name], there)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -17,6 +16,9 @@ from vlzoo.errors import CheckpointError
 from vlzoo.models.safe_torch import unreadable
 from vlzoo.processes import Share
 from vlzoo.runs.seal import FIX
+
+Like = Callable[[str], Tensor | None]
+"""A tensor's name to one that is cut as it is to be."""
 
 
 def torch_version() -> str:
@@ -44,6 +46,8 @@ def write_shards(
     Raises:
         torch.distributed.checkpoint.CheckpointException: a process could not write.
     """
+    import torch.distributed.checkpoint as dcp  # takes long, and most runs have no shards
+
     flat = {
         f"{part}/{name}": tensor
         for part, tensors in parts.items()
@@ -63,33 +67,42 @@ def files_of(folder: Path, share: Share) -> list[Path]:
     return sorted(folder.glob(f"shard-{share.number + 1:05d}-*.safetensors"))
 
 
-def read_shards(folder: Path, part: str, written_by: str) -> dict[str, Tensor]:
-    """The whole tensors of a part that several processes have written.
+def read_shards(folder: Path, part: str, written_by: str, like: Like) -> dict[str, Tensor]:
+    """The tensors of a part that several processes have written: whole, or cut as others are, of which no more is read.
 
     Args:
         folder: where.
         part: `system`, `teacher` or `optimizer`.
         written_by: the version of torch that wrote them.
+        like: a tensor's name to one of its shape that is cut as it is to be; None: it is to be whole.
 
     Raises:
         CheckpointError: another version of torch wrote them, or they are missing or damaged.
     """
+    import torch.distributed.checkpoint as dcp
+
     if written_by != torch_version():
         what = f"the shards were written by torch {written_by}, and here is {torch_version()}"
         why = "torch does not promise to read those of another version"
         fix = f"install torch=={written_by}, and write plain files with it: `vlzoo weights merge RUN`"
         raise CheckpointError(f"{what}: {why}", where=str(folder), fix=fix)
-    reader = dcp.HuggingFaceStorageReader(str(folder))
     known = _known(folder, part)
     try:
-        whole = {name: torch.empty(each.size, dtype=each.properties.dtype) for name, each in known.items()}
+        whole = {name: _empty(each, like(name.removeprefix(f"{part}/"))) for name, each in known.items()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-            dcp.load(whole, storage_reader=reader, no_dist=True)
+            dcp.load(whole, storage_reader=_reader(folder), no_dist=True)
     except dcp.CheckpointException as error:  # of no class that stands for an error
         cause = next((each for each, _ in error.failures.values() if isinstance(each, Exception)), None)
         raise CheckpointError(unreadable(folder, cause).what, where=str(folder), fix=FIX) from error
     return {name.removeprefix(f"{part}/"): tensor for name, tensor in whole.items()}
+
+
+def _empty(about: Any, like: Tensor | None) -> Tensor:
+    """Room for a tensor of which a header tells, or for this process's part of it."""
+    if like is not None and is_shard(like) and like.shape == about.size:
+        return torch.empty_like(like, dtype=about.properties.dtype)
+    return torch.empty(about.size, dtype=about.properties.dtype)
 
 
 def shapes_of(folder: Path, part: str) -> dict[str, tuple[int, ...]]:
@@ -98,16 +111,25 @@ def shapes_of(folder: Path, part: str) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: they are missing or damaged.
     """
-    return {name.removeprefix(f"{part}/"): tuple(each.size) for name, each in _known(folder, part).items()}
+    return {name.removeprefix(f"{part}/"): tuple(each.size) for name, each in sorted(_known(folder, part).items())}
 
 
 def _known(folder: Path, part: str) -> dict[str, Any]:
     """What the headers say of a part's tensors, by their full names."""
     try:
-        known: Mapping[str, Any] = dcp.HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+        known: Mapping[str, Any] = _reader(folder).read_metadata().state_dict_metadata
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(unreadable(folder, error).what, where=str(folder), fix=FIX) from error
     return {name: each for name, each in known.items() if name.startswith(f"{part}/")}
+
+
+def _reader(folder: Path) -> Any:
+    try:
+        from torch.distributed.checkpoint import HuggingFaceStorageReader
+    except ImportError:
+        what = f"torch {torch_version()} can't read shards"
+        raise CheckpointError(what, where=str(folder), fix="install the version of torch that wrote them") from None
+    return HuggingFaceStorageReader(str(folder))
 
 
 def is_shard(tensor: Tensor) -> bool:
@@ -123,7 +145,7 @@ def own(tensor: Tensor) -> Tensor:
 
 def sharded_as(like: Tensor, whole: Tensor) -> Tensor:
     """This process's part of a whole tensor, cut as `like` is; the whole where that is no shard. Nothing is sent."""
-    if not is_shard(like):
+    if not is_shard(like) or is_shard(whole):
         return whole
     from torch.distributed.tensor import distribute_tensor
 

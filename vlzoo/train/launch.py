@@ -251,16 +251,15 @@ def make_trainer(job: Job, run: Run, data: Data, engine: Engine) -> Trainer:
     """The trainer with its model: fresh, started from a run, or where the run was stopped."""
     recipe, device, stopped = job.checked.recipe, engine.device, run.checkpoints()
     torch.manual_seed(recipe.train.seed)
-    words = data.tokenizer
-    classes = len(data.task.classes()) if data.task else 0
+    words, classes = data.tokenizer, len(data.task.classes()) if data.task else 0
     system = build_system(recipe, vocab=words.vocab, special=words.special, classes=classes, words=words.words)
     early = None
     if recipe.teacher is not None and recipe.teacher.start == "fresh":
         # ALBEF's NLVR.py copies the teacher before it loads the weights (docs/quirks.md).
         early = Teacher(system, recipe.teacher.momentum).to(device)
     fresh = still_fresh(job, run, system) if stopped else fill_from(job, run, system)
-    per_epoch = steps_an_epoch(recipe, [len(source) for source in data.sources])
-    length = length_of(recipe.train, per_epoch, samples_a_step(recipe))
+    sizes = [len(source) for source in data.sources]
+    length = length_of(recipe.train, steps_an_epoch(recipe, sizes), samples_a_step(recipe))
     validator = None
     if recipe.validation is not None and job.measure is not None:
         validator = Validator(recipe.validation, run, length, recipe.train.keep, job.measure, job.say)

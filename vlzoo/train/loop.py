@@ -20,7 +20,7 @@ from vlzoo.models.compiling import backend_of, compile_layers
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
-from vlzoo.runs.checkpoint import Checkpoint, load_into, load_optimizer, optimizer_tensors, tensors_of
+from vlzoo.runs.checkpoint import Checkpoint, like_moment, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
 from vlzoo.runs.shards import part_here
 from vlzoo.signals import answered
@@ -283,11 +283,13 @@ class Trainer:
         Raises:
             CheckpointError: it was made for another recipe.
         """
-        load_into(self.system, checkpoint.tensors("system"), where=str(checkpoint.folder))
+        where = str(checkpoint.folder)
+        load_into(self.system, checkpoint.tensors("system", self.system.state_dict().get), where=where)
         if self.teacher is not None:
-            load_into(self.teacher, checkpoint.tensors("teacher"), where=str(checkpoint.folder))
+            load_into(self.teacher, checkpoint.tensors("teacher", self.teacher.state_dict().get), where=where)
         names = {id(p): name for name, p in self.learned.items()}
-        load_optimizer(self.optimizer, checkpoint.tensors("optimizer"), names)
+        moments = checkpoint.tensors("optimizer", lambda row: like_moment(row, self.learned))
+        load_optimizer(self.optimizer, moments, names)
         self.scaler.load_state_dict(checkpoint.state()["scaler"])
         self.step, self.seen = checkpoint.step, samples_seen(self.recipe, checkpoint.step)
         self.spikes.recall(row for row in self.run.metrics() if row.get("step", 0) <= self.step)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -47,6 +48,7 @@ class Saver:
     engine: Engine
     keep: int
     later: bool
+    _step: int = field(default=0, init=False)
     _writing: Thread | None = field(default=None, init=False)
     _failed: Exception | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
@@ -69,12 +71,12 @@ class Saver:
         """
         self.finish()
         later = self.later and not (must or now)
-        end = self._begin(step, parts, state, spare, later)
+        self._step, end = step, self._begin(step, parts, state, spare, later)
         if later:
-            self._writing = Thread(target=self._end, args=(step, end), name="saving", daemon=True)
+            self._writing = Thread(target=self._end, args=(end,), name="saving", daemon=True)
             self._writing.start()
         else:
-            self._end(step, end)
+            self._end(end)
             self._report(must=must)
 
     def finish(self, *, must: bool = False) -> None:
@@ -106,21 +108,23 @@ class Saver:
             about = "training goes on, and what was saved before stays"
             logger.warning("WARNING: %s: %s; %s", failed.where, failed.what, about)
         self._told = failed is not None
+        if failed is None:
+            place = folder_of(self.run.checkpoint_folder, self._step)
+            self.run.watch("checkpoint", {"step": self._step, "folder": str(place)})
 
-    def _end(self, step: int, end: Callable[[], None]) -> None:
+    def _end(self, end: Callable[[], object]) -> None:
         try:
             end()
-            self.run.watch("checkpoint", {"step": step, "folder": str(folder_of(self.run.checkpoint_folder, step))})
-        except Exception as error:  # of another thread: it is raised where training goes on
+        except Exception as error:  # perhaps of another thread: it is raised where training goes on
             self._failed = error
 
     def _begin(
         self, step: int, parts: Parts, state: Mapping[str, Any], spare: int | None, later: bool
-    ) -> Callable[[], None]:
+    ) -> Callable[[], object]:
         """What must be done before training goes on; gives what may be done later."""
         folder = self.run.checkpoint_folder
         if self.engine.savers is None:
-            return lambda: _done(save(folder, step, parts, state, self.keep, spare))
+            return partial(save, folder, step, parts, state, self.keep, spare)
         shards = _Shards(self.engine, folder_of(folder, step))
         shards.begin(parts, later=later)
         about = {**state, SHARDS: {"torch": torch_version(), "parts": list(parts), "processes": self.engine.share.of}}
@@ -131,10 +135,6 @@ class Saver:
                 remove_older(checkpoints(folder), self.keep, spare)
 
         return end
-
-
-def _done(_result: object) -> None:
-    """Forget what was given."""
 
 
 class _Shards:
@@ -149,13 +149,13 @@ class _Shards:
         self.engine, self.target = engine, target
         self.fresh = target.with_name(f".{target.name}.shards.tmp")
         self._writes: Future[Any] | None = None
-        self._failed = ""
+        self._failed = self._mine = ""  # what failed for any, and what for this one, which the others do not know yet
 
     def begin(self, parts: Parts, *, later: bool) -> None:
         """Make the folder, and write into it, or have it written."""
         self._failed = self._agreed(self._make if self.engine.share.leads else lambda: None)
         if not self._failed:
-            self._failed = _failure(lambda: self._write(parts, later))
+            self._mine = _failure(lambda: self._write(parts, later))
 
     def _make(self) -> None:
         clear_left(self.target.parent)
@@ -177,7 +177,8 @@ class _Shards:
                 self._writes.result()
             sums.update({file.name: sha256_of(file) for file in files_of(self.fresh, self.engine.share)})
 
-        failed = self._failed or self._agreed(finish)
+        mine = _failure(finish)  # also where this one could not write: what was begun ends before others are asked
+        failed = self._failed or self._any(self._mine or mine)
         if not failed:
             whole = {name: value for each in self._gathered(sums) for name, value in each.items()}
             failed = self._agreed(lambda: self._name(state, whole) if self.engine.share.leads else None)
@@ -197,7 +198,10 @@ class _Shards:
 
     def _agreed(self, work: Callable[[], None]) -> str:
         """Do something in each process, and give the first failure of any; empty where there is none."""
-        return next(filter(None, self._gathered(_failure(work))), "")
+        return self._any(_failure(work))
+
+    def _any(self, mine: str) -> str:
+        return next(filter(None, self._gathered(mine)), "")
 
     def _gathered(self, mine: Any) -> list[Any]:
         all_of_them = [None] * self.engine.share.of

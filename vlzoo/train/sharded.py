@@ -20,9 +20,12 @@ from vlzoo.models.assemble import System
 from vlzoo.models.teacher import Teacher
 from vlzoo.processes import Share
 from vlzoo.train.engine import Forward, Several
-from vlzoo.train.meeting import LONG
+from vlzoo.train.meeting import LONG, first_line
 from vlzoo.train.optim import trained
 from vlzoo.types import Losses
+
+MIXED = "torch.Tensor and DTensor"
+"""In what torch says where a shard meets a whole tensor."""
 
 
 class Whole(nn.Module):
@@ -85,8 +88,8 @@ class Sharded(Several):
         for layer in layers_of(whole):
             fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
         fully_shard(whole, mesh=mesh, reshard_after_forward=False, ignored_params=scalars)
-        # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
         self._wrapped = whole
+        # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
         self._wrapped.set_reshard_after_backward(False, recurse=False)
         self._alone = {name: p for name, p in trained(system).items() if p in scalars}
         self._stand_ins = {name: _replicated(p, mesh) for name, p in self._alone.items()}
@@ -95,6 +98,13 @@ class Sharded(Several):
             return cast(Losses, whole(*args, **kwargs)[1])
 
         return forward
+
+    def explained(self, error: BaseException) -> BaseException:
+        """As `Engine.explained`; and that a part reads a layer's weights where they are not gathered."""
+        if isinstance(error, RuntimeError) and MIXED in str(error):
+            what = f"a part reads weights of a layer without calling the layer: {first_line(error)}"
+            return TrainingError(what, fix="set train.shard=false, or have the part call the layer")
+        return super().explained(error)
 
     def parameters(self, system: System) -> Mapping[str, nn.Parameter]:
         """As `Engine.parameters`: shards, and what is no shard as if it were one, so that all are of one kind."""
