@@ -138,9 +138,12 @@ def test_who_was_asked_to_end_has_not_failed(tmp_path, signs):
     assert f"process 2 (pid {ended.pid}" in pulse_of(tmp_path).failed()
 
 
-def test_an_error_that_the_leading_process_has_too_is_shared(tmp_path, signs):
+def test_what_the_leading_process_ends_by_it_tells(tmp_path, signs):
+    """An error of one's own only where it has the same; that another is gone in any case."""
     signs(0, doing="ended", why="DataError: no such picture")
     pulse = Pulse(tmp_path, Share(1, 2), patience=10)
-    assert pulse.shared(DataError("no such picture"))
+    assert pulse.told() and pulse.told(DataError("no such picture"))
     began = time.monotonic()
-    assert not pulse.shared(DataError("another one")) and time.monotonic() - began < 10
+    assert not pulse.told(DataError("another one")) and time.monotonic() - began < 10
+    signs(0)
+    assert not pulse.told()

@@ -59,8 +59,8 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
     RUN is a fine-tuned run, or a pre-trained one with its fine-tunings in RUN/finetune/TASK. Predictions are kept
     as they come: an interrupted bench goes on where it stopped.
 
-    `torchrun --standalone --nproc-per-node N -m vlzoo bench ...` shares the work among N GPUs (or processes, with
-    --device cpu): the same predictions and figures, bit for bit.
+    `torchrun --standalone --nproc-per-node N -m vlzoo bench TASK --model run:RUN` shares the work among N GPUs (or
+    processes, with --device cpu): the same predictions and figures, bit for bit. (torchrun takes --run for its own.)
     """
     with one_voice():
         measure_all(tasks, given)

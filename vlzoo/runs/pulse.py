@@ -122,10 +122,14 @@ class Pulse:
         asked = KeyboardInterrupt.__name__
         return self._lost(lambda each: each.doing == "ended" and (not each.why or each.why.startswith(asked)))
 
-    def shared(self, error: BaseException) -> bool:
-        """Whether the process that leads ends by the same error as this one, or will within seconds."""
-        why, until = _why(error), time.time() + 2 * BEAT_S
-        while not any(each.rank == 0 and each.why == why for each in self.others()):
+    def told(self, error: BaseException | None = None) -> bool:
+        """Whether the process that leads has ended by an error, or will within seconds: then it tells what is wrong.
+
+        Args:
+            error: this process's own, which the other must have, too; None: any.
+        """
+        until = time.time() + 2 * BEAT_S
+        while not any(each.why == _why(error) if error else each.why for each in self.others() if each.rank == 0):
             if time.time() > until:
                 return False
             time.sleep(BEAT_S / 10)

@@ -218,7 +218,8 @@ class Several(Engine):
         except (RuntimeError, VlzooError, KeyboardInterrupt) as error:
             told = self.explained(error)
             alone = isinstance(told, Exception) and (self._pulse is not None or told is error)
-            alone = alone and not (self._pulse and told is error and self._pulse.shared(error))
+            if alone and not self.share.leads and self._pulse is not None:
+                alone = not self._pulse.told(error if told is error else None)
             if alone and not self.share.leads:  # only this one knows; the command tells what the leading one says
                 print(f"vlzoo: process {self.share.number}: {told}", file=sys.stderr, flush=True)
             if told is error:
