@@ -29,6 +29,8 @@ COMMANDS = {
     "compare": "compare what was measured of runs, with each other and with published numbers",
     "agree": "compare with values from official code",
     "weights": "convert and inspect checkpoints",
+    "ask": "ask a model about a picture",
+    "search": "find the pictures of a folder that fit a text",
     "explain": "draw word-conditional Grad-CAM maps",
 }
 """Sub-command -> one line about it; its code is `vlzoo/cli/NAME.py`, its click command `command`."""
