@@ -146,3 +146,28 @@ def test_same_seed_same_numbers():
     rng = np.random.default_rng(5)
     a, b = rng.random((2, 50))
     assert alone(a, b, seed=4) == alone(a, b, seed=4) != alone(a, b, seed=5)
+
+
+def test_clusters_that_are_alike_are_drawn_together_with_the_same_outcome(monkeypatch):
+    """Hits of 1 to 3 captions a picture, once picture by picture and once kind by kind: equal but for the draws."""
+    rng = np.random.default_rng(8)
+    clusters = np.repeat(np.arange(400), rng.integers(1, 4, 400))
+    a, b = 100.0 * (rng.random((2, len(clusters))) < [[0.55], [0.5]])
+    parts = [[part([each], clusters, 400)] for each in (a, b)]
+    plain = difference(*parts, draws=4000, flips=20_000)
+    monkeypatch.setattr("vlzoo.metrics.paired.MANY", 100)
+    together = difference(*parts, draws=4000, flips=20_000)
+    width = plain.interval[1] - plain.interval[0]
+    assert together.mean == plain.mean
+    assert together.interval == pytest.approx(plain.interval, abs=0.1 * width)
+    assert together.p_value == pytest.approx(plain.p_value, abs=0.02)
+    assert together != plain  # other draws: the other way was taken
+
+
+def test_values_that_are_all_different_are_not_drawn_together(monkeypatch):
+    rng = np.random.default_rng(9)
+    a, b = rng.random((2, 300))
+    plain = alone(a, b)
+    monkeypatch.setattr("vlzoo.metrics.paired.MANY", 100)
+    assert alone(a, b).p_value == plain.p_value
+    assert alone(a, b).interval == pytest.approx(plain.interval, abs=0.02)

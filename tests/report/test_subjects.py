@@ -32,9 +32,10 @@ def test_a_folder_of_predictions_that_is_no_run(measured):
         (["runs/one", "runs/onee"], ["'runs/onee': there is no such folder", "did you mean 'runs/one'"]),
         (["runs/one", "runs/one"], ["'runs/one' is named twice", "name each run once"]),
         (["runs/one", "runs/../runs/one"], ["'runs/one' and 'runs/../runs/one' are one folder"]),
-        (["runs/one", "runs"], ["'runs' is no run", "runs there: runs/new, runs/one"]),
+        (["runs/one", "runs"], ["'runs' is no run", "runs there: runs/begun, runs/new, runs/one"]),
         (["runs/one", "file"], ["a file is there, and a run is a folder"]),
         (["runs/one", "runs/new"], ["'runs/new' was never measured", "vlzoo bench TASK --run runs/new"]),
+        (["runs/one", "runs/begun"], ["its bench on vqa did not come to its end", "it goes on where it stopped"]),
         (["runs/one", "hf:clip"], ["figures of a model lie in bench-MODEL"]),
     ],
 )
@@ -43,6 +44,9 @@ def test_mistakes_are_named_with_what_to_do(measured, tmp_path, names, words):
     (tmp_path / "runs/new").mkdir()
     (tmp_path / "runs/new/recipe.yaml").write_text("task: null\n")
     (tmp_path / "file").write_text("x")
+    begun = tmp_path / "runs/begun/bench/vqa/key"
+    begun.mkdir(parents=True)
+    (begun / "shard-000.jsonl").write_text("{}")
     with pytest.raises(VlzooError) as caught:
         subjects(names)
     assert all(word in str(caught.value) for word in words), str(caught.value)

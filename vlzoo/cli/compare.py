@@ -60,7 +60,7 @@ def command(
         check_place(html, "the page")
     found = compare(subjects(runs), task, allow)
     beside = [_beside(each) for each in found.tables] if published else [[] for _ in found.tables]
-    if html is not None:
+    if html is not None and found.tables:
         _write(html, found, beside, published)
     if json_:
         as_json(values(found, beside))

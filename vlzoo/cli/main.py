@@ -29,6 +29,8 @@ COMMANDS = {
     "compare": "compare what was measured of runs, with each other and with published numbers",
     "agree": "compare with values from official code",
     "weights": "convert and inspect checkpoints",
+    "ask": "ask a model about a picture",
+    "search": "find the pictures of a folder that fit a text",
     "explain": "draw word-conditional Grad-CAM maps",
     "new": "write a plugin of your own: a package that works, with its test",
 }

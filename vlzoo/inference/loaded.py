@@ -5,7 +5,7 @@ Legend: N image tokens, P pairs, L text tokens, W numbers a token, H and W rows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,17 @@ class LoadedModel:
         left_out = (0 if is_one(images) else slice(None), 0 if is_one(texts) else slice(None))
         return Matched(*(None if each is None else each[left_out] for each in (logits, cosines)))
 
+    def fitting(self, text: str) -> Callable[[Sequence[Picture]], Floats]:
+        """How well pictures fit a text, for many of them: from a list to [I], by cosines, else by the matching head.
+
+        Raises:
+            CheckpointError: the model encodes no pictures and texts.
+        """
+        if not pair_model(self._on("retrieval")[0]).contrasts:
+            return lambda pictures: _known(self.match(pictures, text).logits)
+        vector_E = _known(self.encode(texts=text).texts)
+        return lambda pictures: _known(self.encode(images=pictures).images) @ vector_E
+
     def answer(
         self, image: Picture | Sequence[Picture], question: str | Sequence[str], **options: Any
     ) -> Answer | list[Answer]:
@@ -228,6 +239,11 @@ def _parts(things: list[Any], encode: Any) -> list[Any]:
 def _vectors(parts: Sequence[Any], one: bool = False) -> Floats:
     made: Floats = torch.cat([part.embed.float().cpu() for part in parts]).numpy()
     return made[0] if one else made
+
+
+def _known(values: Floats | None) -> Floats:
+    assert values is not None
+    return values
 
 
 def _logits(pairs: PairModel, image_NW: torch.Tensor, texts: Sequence[Any]) -> Floats:

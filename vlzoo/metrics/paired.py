@@ -27,6 +27,9 @@ from vlzoo.metrics.intervals import DRAWS, chunks
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+MANY = 2_000
+"""With more clusters than this, those that are alike are drawn together: the same distribution, by other draws."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -146,10 +149,15 @@ def sign_flips(shares_C: Floats, flips: int = DRAWS, seed: int = 0) -> float:
     # Rounding may put a pattern equal to the observed one just below it.
     threshold = abs(shares_C.sum()) - 1e-9 * np.abs(shares_C).sum()
     rng = np.random.default_rng(seed)
+    size_K, count_K = np.unique(np.abs(shares_C).round(12), return_counts=True)
+    alike = len(shares_C) > MANY and 2 * len(size_K) < len(shares_C)
     hits = 0
-    for rows in chunks(flips, max(len(shares_C), 1)):
-        signs = rng.integers(0, 2, size=(rows, len(shares_C)), dtype=np.int8) * 2.0 - 1
-        hits += int((np.abs(signs @ shares_C) >= threshold).sum())
+    for rows in chunks(flips, max(len(size_K) if alike else len(shares_C), 1)):
+        if alike:  # of n clusters of one size, how many signs are positive is binomial
+            sums = (2.0 * rng.binomial(count_K, 0.5, size=(rows, len(size_K))) - count_K) @ size_K
+        else:
+            sums = (rng.integers(0, 2, size=(rows, len(shares_C)), dtype=np.int8) * 2.0 - 1) @ shares_C
+        hits += int((np.abs(sums) >= threshold).sum())
     return (hits + 1) / (flips + 1)
 
 
@@ -185,13 +193,23 @@ def _interval(parts: Sequence[Part], draws: int, seed: int) -> tuple[float, floa
     seeds, clusters = parts[0].sums.shape
     if clusters < 2:
         return None
-    weight_BS, times_BC = _draws(seeds, clusters, draws, seed)
+    counts = None
+    if clusters > MANY:
+        parts, counts = _alike(parts)
+    weight_BS, times_BC = _draws(seeds, clusters, draws, seed, counts)
     ratios = [_ratios(part, weight_BS, times_BC) for part in parts]
     low, high = np.quantile(np.mean(ratios, axis=0), [0.025, 0.975])
     return float(low), float(high)
 
 
-def _ratios(part: Part, weight_BS: Floats, times_BC: NDArray[np.uint16]) -> Floats:
+def _alike(parts: Sequence[Part]) -> tuple[list[Part], tuple[int, ...]]:
+    """One cluster for all that contribute the same to every part, and how many these are."""
+    columns = [column for part in parts for column in (*part.sums, part.sizes)]
+    _, first, counts = np.unique(np.stack(columns, axis=1).round(9), axis=0, return_index=True, return_counts=True)
+    return [Part(part.sums[:, first], part.sizes[first]) for part in parts], tuple(counts.tolist())
+
+
+def _ratios(part: Part, weight_BS: Floats, times_BC: NDArray[np.uint32]) -> Floats:
     """The ratio in each draw, [B]; 0 where a draw holds none of its samples."""
     made, start = [], 0
     for rows in chunks(len(times_BC), times_BC.shape[1]):
@@ -205,11 +223,15 @@ def _ratios(part: Part, weight_BS: Floats, times_BC: NDArray[np.uint16]) -> Floa
 
 
 @lru_cache(maxsize=2)
-def _draws(seeds: int, clusters: int, draws: int, seed: int) -> tuple[Floats, NDArray[np.uint16]]:
-    """How often each seed (as a share) and each cluster is drawn, [B, S] and [B, C]; the same for every figure."""
+def _draws(
+    seeds: int, clusters: int, draws: int, seed: int, counts: tuple[int, ...] | None = None
+) -> tuple[Floats, NDArray[np.uint32]]:
+    """How often each seed (as a share) and each cluster is drawn, [B, S] and [B, C]; the same for every figure.
+
+    With `counts` how often one of each kind of clusters is, [B, K].
+    """
     rng = np.random.default_rng(seed)
     weight_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    even = np.full(clusters, 1 / clusters)
-    # A cluster that is drawn more often than 65,535 times of its expected once is not to be met.
-    times = [rng.multinomial(clusters, even, size=rows).astype(np.uint16) for rows in chunks(draws, clusters)]
+    chance = np.full(clusters, 1 / clusters) if counts is None else np.asarray(counts) / clusters
+    times = [rng.multinomial(clusters, chance, size=rows).astype(np.uint32) for rows in chunks(draws, len(chance))]
     return weight_BS, np.concatenate(times)

@@ -60,7 +60,7 @@ def shared(base: Measurement, other: Measurement) -> set[tuple[str, str]]:
 
 def options_that_differ(base: Measurement, other: Measurement) -> list[Differs]:
     """Options of the task, apart from mode and k, that predictions were made with; said beside a comparison."""
-    ours, theirs = base.about.get("options") or {}, other.about.get("options") or {}
+    ours, theirs = (each if isinstance(each := of.about.get("options"), dict) else {} for of in (base, other))
     names = sorted((ours.keys() | theirs.keys()) - {"mode", "k"})
     return [Differs(n, _said(ours.get(n)), _said(theirs.get(n))) for n in names if ours.get(n) != theirs.get(n)]
 

@@ -31,7 +31,7 @@ def page(found: Comparison, beside: Sequence[Sequence[Number]], published: bool)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(
+    made = environment.get_template("page.html").render(
         title=" and ".join(found.runs) if len(found.runs) < 3 else f"{found.runs[0]} and {len(found.runs) - 1} others",
         version=__version__,
         runs=found.runs,
@@ -39,6 +39,7 @@ def page(found: Comparison, beside: Sequence[Sequence[Number]], published: bool)
         tables=[_table(each, numbers, published) for each, numbers in zip(found.tables, beside, strict=True)],
         below=[*alone(found), *explained(found)],
     )
+    return made.encode("utf-8", "replace").decode("utf-8")  # a name may hold half a surrogate pair
 
 
 def _table(table: Table, numbers: Sequence[Number], published: bool) -> dict[str, Any]:

@@ -81,10 +81,18 @@ def _measured(name: str) -> Iterator[Measurement]:
         raise CheckpointError(what, fix=_near(folder))
     found = [measured for each in (run, *run.finetunings()) for measured in measurements(each)]
     if not found:
+        begun = sorted({file.parts[-3] for each in (run, *run.finetunings()) for file in _predictions(each)})
+        if begun:
+            what = f"{name!r}: its bench on {', '.join(begun)} did not come to its end: predictions, and no figures"
+            raise PredictionError(what, fix=f"bench {', '.join(begun)} again; it goes on where it stopped")
         how = f"--run {name}" if run.exists() else "--model MODEL --out " + name
         fix = f"vlzoo bench TASK {how}; `vlzoo list task` names the tasks"
         raise PredictionError(f"{name!r} was never measured: no figures of `vlzoo bench` lie in it", fix=fix)
     yield from found
+
+
+def _predictions(run: Run) -> Iterator[Path]:
+    return run.bench_folder().glob("*/*/shard-*.jsonl")
 
 
 def _absent(folder: Path) -> str:

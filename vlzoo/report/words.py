@@ -49,8 +49,12 @@ def p_text(value: float) -> str:
 
 
 def notes_of(numbers: Sequence[Number]) -> list[str]:
-    """What must be known of published numbers, each with whose it is about."""
-    return sorted({f"* {each.method}, {each.metric}: {each.note}" for each in numbers if each.note})
+    """What must be known of published numbers: each note once, with the methods that it is about."""
+    about: dict[str, list[str]] = {}
+    for each in numbers:
+        if each.note:
+            about.setdefault(each.note, []).append(each.method)
+    return [f"* {', '.join(dict.fromkeys(methods))}: {note}" for note, methods in about.items()]
 
 
 def _clustered(table: Table) -> bool:

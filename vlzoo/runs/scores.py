@@ -109,12 +109,20 @@ def read(run: Run, file: Path) -> Measurement:
         report = json.loads(file.read_text(encoding="utf-8"))
         rows = [{name: value for name, value in row.items() if name in known} for row in report.pop("scores")]
         scores = tuple(Score(**{**row, "interval": row["interval"] and tuple(row["interval"])}) for row in rows)
-        if not scores or not all(isinstance(score.value, int | float) for score in scores):
-            raise ValueError("it holds no figures")
+        if not scores or not all(map(_is_whole, scores)):
+            raise ValueError("it holds no figures, or figures of other types")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"the figures can't be read: {type(error).__name__}: {error}"
         raise PredictionError(what, where=str(file), fix=AGAIN) from None
     return Measurement(run, file, report, scores)
+
+
+def _is_whole(score: Score) -> bool:
+    """Whether what was read has the types that were written."""
+    numbers = [score.value, score.samples, score.clusters, *(score.interval or (0.0, 0.0))]
+    texts = (score.task, score.protocol, score.metric, score.data, score.unit)
+    types = all(isinstance(each, int | float) for each in numbers) and all(isinstance(each, str) for each in texts)
+    return types and len(numbers) == 5
 
 
 def _arrays(scored: Scored) -> dict[str, Any]:
