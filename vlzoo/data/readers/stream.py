@@ -195,4 +195,8 @@ class Stream(Source):
 
 def _names(folder: Any, pattern: str) -> list[str]:
     """The files below a folder that a pattern names: paths below it, in order."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    if isinstance(folder, Path):
+        return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    found = folder.fs.glob(f"{folder.path.rstrip('/')}/{pattern}", detail=True)  # one listing, no look at each file
+    base = folder.path.strip("/") + "/"
+    return sorted(name.strip("/").removeprefix(base) for name, about in found.items() if about["type"] == "file")
