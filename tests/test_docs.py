@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pydantic import BaseModel
 
 from vlzoo.cli.main import COMMANDS
 from vlzoo.config import schema
+from vlzoo.data.mixture_file import read_mixture
+from vlzoo.data.readers.stream import Stream
 from vlzoo.door.load import HOOKS
 from vlzoo.door.parts import KINDS
 from vlzoo.door.plugins import door
@@ -49,7 +52,12 @@ def test_every_key_of_a_recipe_is_documented():
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("docs/recipes.md", "yaml") if block.startswith("#")])
+RECIPES = [
+    each for page in ("docs/recipes.md", "docs/data.md") for each in blocks(page, "yaml") if each.startswith("#")
+]
+
+
+@pytest.mark.parametrize("block", RECIPES)
 def test_every_recipe_of_the_documentation_passes_check(world, block):
     world.write("documented.yaml", block)
     done = world.run("check", "documented.yaml")
@@ -58,7 +66,15 @@ def test_every_recipe_of_the_documentation_passes_check(world, block):
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/recipes.md", "docs/stability.md", "docs/own-pictures.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/data.md",
+        "docs/plugins.md",
+        "docs/recipes.md",
+        "docs/stability.md",
+        "docs/own-pictures.md",
+    ],
 )
 def test_commands_and_links_of_a_page_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -66,6 +82,24 @@ def test_commands_and_links_of_a_page_exist(name):
     assert used <= {*COMMANDS, *door().commands(), "hello"}
     for link in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert ((ROOT / name).parent / link).exists(), link
+
+
+def test_the_page_of_data_makes_shards_and_a_mixture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VLZOO_CACHE_DIR", str(tmp_path / "cache"))
+    Image.new("RGB", (8, 8)).save("x.png")
+    Path("data/shards").mkdir(parents=True)
+    (made,) = blocks("docs/data.md", "python")
+    captions = [f"caption {number}" for number in range(440)]
+    exec(made, {"files": ["x.png"] * 440, "captions": captions})
+    source = Stream("data/shards")
+    assert [sample.texts[0] for sample in source] == captions
+    assert source.blocks().ends.tolist()[:4] == [100, 110, 210, 220]
+    (mixture,) = (block for block in blocks("docs/data.md", "yaml") if block.startswith("name:"))
+    Path("mixture.yaml").write_text(mixture)
+    name, parts = read_mixture("mixture.yaml")
+    assert name == "web-and-coco"
+    assert [part.below("data") for part in parts] == ["s3://bucket/cc12m", "data/coco"]
 
 
 SHOWN = [block for block in blocks("README.md", "console") if block.startswith("$ vlzoo ")]

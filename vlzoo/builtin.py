@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
-READERS = "vlzoo.data.readers"
-AGREE = "vlzoo.agree"
+READERS, AGREE = "vlzoo.data.readers", "vlzoo.agree"
 
 PARTS = {
     "image_encoder": (

@@ -193,3 +193,25 @@ class Sized:
     def missing(self):
         return [f"size is {self.size!r}"]
 """
+
+
+def test_streams_are_checked_by_folder_and_by_url(vlzoo, tmp_path):
+    root = tmp_path / "shards"
+    root.mkdir()
+    Image.new("RGB", (4, 4)).save(root / "a.png")
+    (root / "b.png").write_bytes((root / "a.png").read_bytes()[:30])
+    lines = [{"file_name": f"{name}.png", "text": f"a {name}"} for name in "ab"]
+    (root / "0.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ("check", "stream", "--split", "train", "--images", "--faults", str(tmp_path / "faults"), "--root")
+    here, there = vlzoo(*words, str(root)), vlzoo(*words, f"file://{root}")
+    assert here.returncode == there.returncode == 1
+    assert here.stdout.splitlines()[:2] == there.stdout.splitlines()[:2]
+    assert "stream/train: 2 images, 2 captions (no official size); 2 samples" in here.stdout
+    assert "1 of 2 pictures can't be read" in here.stdout
+    skipped = vlzoo("check", "stream", "--split", "train", "--root", str(root), "--set", f"skip={tmp_path / 'faults'}")
+    assert (skipped.returncode, "; 1 samples;" in skipped.stdout) == (0, True)
+    wrong = vlzoo("check", "stream", "--root", str(root), "--set", "bufer=3")
+    assert wrong.returncode == 2 and "did you mean 'buffer'?" in wrong.stderr
+    for url, said in {"memorie://x": "did you mean 'memory'?", "memory://x": "missing (the root)"}.items():
+        run = vlzoo("check", "stream", "--root", url, "--split", "train")
+        assert run.returncode == 1 and said in run.stdout and "Traceback" not in run.stderr

@@ -50,16 +50,19 @@ def inside(root: str | Path, path: str) -> Path:
         real = os.path.realpath(found)
     except ValueError as error:  # lone surrogates, which no file system takes
         raise DataError(f"{path!r} is no name of a file", where=str(root)) from error
-    bases = [os.path.realpath(root)]
-    if len(parts.parts) > 1:
-        bases.append(os.path.realpath(Path(root, parts.parts[0])))
-    if not any(real == base or real.startswith(base.rstrip(os.sep) + os.sep) for base in bases):
+    linked = len(parts.parts) > 1 and parts.parts[0]
+    if not _below(real, root) and not (linked and _below(real, Path(root, linked))):
         raise DataError(
             f"the link {path!r} leads out of its folder, to {real}",
             where=str(root),
             fix="copy the file below the root, or make the root's own sub-folder the link",
         )
     return found
+
+
+def _below(real: str, folder: str | Path) -> bool:
+    base = os.path.realpath(folder)
+    return real == base or real.startswith(base.rstrip(os.sep) + os.sep)
 
 
 def matching(root: str | Path, pattern: str) -> list[str]:

@@ -20,6 +20,15 @@ def is_url(text: object) -> bool:
     return isinstance(text, str) and _URL.match(text) is not None
 
 
+def without_file(root: str) -> str:
+    """A place as it is told of this machine: without `file://`.
+
+    >>> without_file("file:///data/shards"), without_file("s3://bucket")
+    ('/data/shards', 's3://bucket')
+    """
+    return root[len("file://") :] if root.lower().startswith("file://") else root
+
+
 def place(root: str) -> Any:
     """A folder or file: a `Path` of this machine, or a `UPath`, which answers to the same names.
 
@@ -33,10 +42,8 @@ def place(root: str) -> Any:
     Raises:
         DataError: fsspec does not know the protocol, or lacks the package for it.
     """
-    if not is_url(root):
+    if not is_url(root := without_file(root)):
         return Path(root)
-    if root.lower().startswith("file://"):
-        return Path(root[len("file://") :])
     from fsspec import available_protocols
     from upath import UPath
 

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vlzoo.data import places
 from vlzoo.data.blocks import Blocks, checked
 from vlzoo.data.cards import Card
 from vlzoo.data.columns import RowImage
@@ -26,7 +25,7 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.images import FileImage, TarImage
 from vlzoo.data.indexing import ENDINGS, Columns, index_rows
 from vlzoo.data.paths import leaves, url_inside
-from vlzoo.data.places import is_url
+from vlzoo.data.places import is_url, place, without_file
 from vlzoo.data.ranges import RangeImage
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.data.sources import SizeWarning, Source
@@ -89,7 +88,7 @@ class Stream(Source):
         process_lanes: int = 8,
         **options: Any,
     ) -> None:
-        super().__init__(root, **options)
+        super().__init__(without_file(str(root)), **options)
         if kind not in ("auto", *ENDINGS):
             raise UnknownName(f"no kind of shards called {kind!r}", fix=did_you_mean(kind, ("auto", *ENDINGS)))
         if files and leaves(files):
@@ -103,7 +102,7 @@ class Stream(Source):
     @property
     def root_folder(self) -> Any:
         """The root as a place to look in: a path, or what answers to the same names behind a URL."""
-        return places.place(self.root)
+        return place(self.root)
 
     def files(self) -> Sequence[Expected]:
         """The shards; they count by name and size in the fingerprint.
@@ -195,4 +194,8 @@ class Stream(Source):
 
 def _names(folder: Any, pattern: str) -> list[str]:
     """The files below a folder that a pattern names: paths below it, in order."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    if isinstance(folder, Path):
+        return sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    found = folder.fs.glob(f"{folder.path.rstrip('/')}/{pattern}", detail=True)  # one listing, no look at each file
+    base = folder.path.strip("/") + "/"
+    return sorted(name.strip("/").removeprefix(base) for name, about in found.items() if about["type"] == "file")
