@@ -60,8 +60,8 @@ class Inputs:
     between: float = 25e9
     machine: int = 8
     cores: float = 12
-    pictures: float = 70
-    picture_bytes: float = 157e3
+    pictures: float = 150
+    picture_bytes: float = 152e3
     number_bytes: float = 4
     price: float = 2.5
 

@@ -12,8 +12,8 @@ import pytest
 @pytest.fixture(scope="module")
 def ran(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("speed")
-    command = [sys.executable, str(root / "benchmarks" / "speed"), "--quick", "--only", "startup,xvlm"]
-    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, str(root / "benchmarks" / "speed"), "--quick", "--only", "overhead,xvlm"]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, out
 
@@ -22,14 +22,11 @@ def test_ratios_are_printed_and_kept_with_the_machine(ran):
     said, out = ran
     held = json.loads((out / "speed.json").read_text())
     assert held["quick"] and {"cores", "load", "torch"} <= set(held["machine"])
-    # The ratio is that of the script's own figures: `vlzoo list` over `import torch`.
-    found = held["results"]["startup"]["found"]
-    assert (
-        held["ratios"]["startup/ratio"]
-        == found["ratio"]
-        == pytest.approx(found["ours_s"] / found["reference_s"], abs=1e-3)
-    )
-    assert f"{found['ratio']:.3f}  ratio" in said
+    (row,) = held["results"]["overhead"]["found"]["recipes"]  # a quick run's one
+    assert held["ratios"] == {"overhead/ratio": row["ratio"], "overhead/recipes/albef-tiny/ratio": row["ratio"]} | {
+        "overhead/recipes/albef-tiny/wall_ratio": row["wall_ratio"]
+    }
+    assert f"{row['ratio']:.3f}  recipes/albef-tiny/ratio" in said
 
 
 def test_what_a_quick_run_leaves_out_is_told(ran):
@@ -43,5 +40,5 @@ def test_the_figure_is_a_drawing_of_the_ratios(ran):
 
 def test_an_unknown_name_is_told(root):
     command = [sys.executable, str(root / "benchmarks" / "speed"), "--only", "stepp"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 2 and "'stepp'" in done.stderr and "overhead" in done.stderr
