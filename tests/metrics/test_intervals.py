@@ -7,7 +7,7 @@ from vlzoo.metrics.intervals import cluster_codes, interval
 
 def test_agrees_with_scipy_where_every_sample_stands_alone():
     values = np.random.default_rng(0).random(200)
-    theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
     low, high = interval(values, draws=4000)
     assert low == pytest.approx(theirs.low, abs=0.005)
     assert high == pytest.approx(theirs.high, abs=0.005)

@@ -1,0 +1,44 @@
+"""`python benchmarks/speed`: all benchmarks at once, run as a user runs it, by the one that takes the least."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def ran(root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("speed")
+    command = [sys.executable, str(root / "benchmarks" / "speed"), "--quick", "--only", "overhead,xvlm"]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, out
+
+
+def test_ratios_are_printed_and_kept_with_the_machine(ran):
+    said, out = ran
+    held = json.loads((out / "speed.json").read_text())
+    assert held["quick"] and {"cores", "load", "torch"} <= set(held["machine"])
+    (row,) = held["results"]["overhead"]["found"]["recipes"]  # a quick run's one
+    assert held["ratios"] == {"overhead/ratio": row["ratio"], "overhead/recipes/albef-tiny/ratio": row["ratio"]} | {
+        "overhead/recipes/albef-tiny/wall_ratio": row["wall_ratio"]
+    }
+    assert f"{row['ratio']:.3f}  recipes/albef-tiny/ratio" in said
+
+
+def test_what_a_quick_run_leaves_out_is_told(ran):
+    assert "left out by --quick: xvlm" in ran[0]
+
+
+def test_the_figure_is_a_drawing_of_the_ratios(ran):
+    drawn = (ran[1] / "speed.svg").read_text()
+    assert "<svg" in drawn and drawn.count("<path") > 1
+
+
+def test_an_unknown_name_is_told(root):
+    command = [sys.executable, str(root / "benchmarks" / "speed"), "--only", "stepp"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 2 and "'stepp'" in done.stderr and "overhead" in done.stderr
