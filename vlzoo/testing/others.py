@@ -60,8 +60,6 @@ METHOD: tuple[Check, ...] = (is_a_recipe, names_its_packages, fits_together, doe
 def check_method(name: str) -> None:
     """Check a method's recipe: it composes, its parts fit, and it says what it needs.
 
-    >>> check_method("albef-tiny")
-
     Args:
         name: its registered name.
 
@@ -92,8 +90,6 @@ SCHEDULE: tuple[Check, ...] = (gives_a_rate, does_no_work_at_import)
 def check_schedule(part: Any) -> None:
     """Check a schedule of learning rates.
 
-    >>> check_schedule("cosine")
-
     Args:
         part: its registered name, or the function.
 
@@ -118,8 +114,6 @@ DECAY: tuple[Check, ...] = (says_yes_or_no, does_no_work_at_import)
 
 def check_decay(part: Any) -> None:
     """Check a rule of weight decay.
-
-    >>> check_decay("matrices")
 
     Args:
         part: its registered name, or the function.
