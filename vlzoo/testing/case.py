@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from vlzoo.door.options import Schema, schema_of
 from vlzoo.door.parts import FUNCTIONS, Owner, Part
 from vlzoo.door.plugins import registry
-from vlzoo.errors import VlzooError, raised_in
+from vlzoo.errors import RecipeError, VlzooError, raised_in
 
 Check = Callable[[Any], None]
 """One thing that every part of a kind keeps to: it is given a case, and refuses what breaks it."""
@@ -132,7 +132,8 @@ class Case:
             raise
         except VlzooError as error:
             place = error.where or self.where(method) or None
-            raise ContractError(f"{self.called} {what}: {error.what}", where=place, fix=error.fix or fix) from error
+            said = str(error) if isinstance(error, RecipeError) else error.what
+            raise ContractError(f"{self.called} {what}: {said}", where=place, fix=error.fix or fix) from error
         except Exception as error:
             place = raised_in(error, self.part.package) or self.where(method)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
