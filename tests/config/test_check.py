@@ -218,6 +218,11 @@ FITS = {
         "objectives.tcl: objective tcl compares with a momentum teacher, and the recipe has none\n"
         "  -> give it one: `teacher: {momentum: 0.995, alpha: 0.4}`",
     ),
+    "a fusion of one picture": (
+        {"sets": ("model.fusion=cross_attention", "objectives.text_assignment={}")},
+        "objective text_assignment reads two pictures beside a text, and this fusion reads one\n"
+        "  -> say so in the recipe: `model.fusion: {images: 2}`",
+    ),
     "no texts": ({"sets": ("model.text_encoder=null",)}, "objectives.itc: objective itc reads texts"),
     "a fusion without texts": (
         {"sets": ("model={image_encoder: timm, text_encoder: null, fusion: merged}",)},
@@ -236,6 +241,11 @@ def test_what_an_objective_needs_of_the_model_is_looked_up_in_its_source(problem
 
 def test_a_teacher_that_is_there_is_enough(problems):
     assert problems(CLIP, sets=("objectives.itc.part=tcl", "teacher={}")) == []
+
+
+def test_a_fusion_of_two_pictures_is_enough(problems):
+    two = ("model.fusion={part: cross_attention, images: 2}", "objectives.text_assignment={}")
+    assert problems(CLIP, sets=two) == []
 
 
 def test_a_tasks_recipe_leaves_the_model_to_its_run(problems):

@@ -189,6 +189,8 @@ def test_there_is_a_check_for_every_kind():
     """A new kind needs a check: `vlzoo.testing.check_KIND`."""
     assert {f"check_{kind}" for kind in KINDS} == set(vlzoo.testing.__all__) - {"ContractError"}
     assert all(callable(getattr(vlzoo.testing, name)) for name in vlzoo.testing.__all__)
+    documented = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert all(f"`check_{kind}`" in documented for kind in KINDS)
 
 
 @pytest.mark.parametrize("part", TRIED, ids=[f"{part.kind}/{part.name}" for part in TRIED])

@@ -108,6 +108,11 @@ def test_the_temperature_is_the_contrasts_alone():
         ),
         ({"fusion": None}, "classify", "objective classify reads fused states"),
         ({"decoder": None}, "answer", "objective answer writes text word by word, and the recipe names no decoder"),
+        (
+            {},
+            "text_assignment",
+            "objective text_assignment reads two pictures beside a text, and this fusion reads one",
+        ),
         ({"text_encoder": None}, "itc", "names a fusion and no text encoder"),
         ({"text_encoder": None, "fusion": None}, "itc", "objective itc reads texts, and the recipe names no text enc"),
         ({"joint": None}, "itc", "objective itc compares embeddings.*no joint space\n  -> .*`model.joint: 256`"),

@@ -75,6 +75,18 @@ def test_each_pass_runs_once_however_many_objectives_ask(toy, monkeypatch):
     assert rows["teacher", "fusion", "fuse"] == [4]
 
 
+def test_a_step_tells_the_passes_that_were_made(toy):
+    made = toy.system({"itm": ITM(), "mlm": MLM()})
+    step = toy.step(made, toy.batch(3))
+    assert step.made == ()
+    run(made, step)
+    assert [(key.pairs, key.text) for key in step.made] == [
+        ("positive", "text"),
+        ("negative", "text"),
+        ("positive", MASKED),
+    ]
+
+
 def test_masking_everywhere_makes_one_pass_of_two(toy, monkeypatch):
     class Everywhere(MLM):
         def plan(self, plan):

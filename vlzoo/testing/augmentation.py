@@ -112,8 +112,6 @@ CHECKS: tuple[Check, ...] = (
 def check_augmentation(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
     """Check an augmentation against all that augmentations promise.
 
-    >>> check_augmentation("weak")
-
     Args:
         part: its registered name, or its class.
         options: for its constructor; `size` is small where none is given.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 from vlzoo.door.options import Schema, schema_of
 from vlzoo.door.parts import FUNCTIONS, Owner, Part
 from vlzoo.door.plugins import registry
-from vlzoo.errors import VlzooError, raised_in
+from vlzoo.errors import RecipeError, VlzooError, raised_in
 
 Check = Callable[[Any], None]
 """One thing that every part of a kind keeps to: it is given a case, and refuses what breaks it."""
@@ -132,7 +131,9 @@ class Case:
         except ContractError:
             raise
         except VlzooError as error:
-            raise ContractError(f"{self.called} {what}: {error.what}", where=error.where, fix=error.fix) from error
+            place = error.where or self.where(method) or None
+            said = str(error) if isinstance(error, RecipeError) else error.what
+            raise ContractError(f"{self.called} {what}: {said}", where=place, fix=error.fix or fix) from error
         except Exception as error:
             place = raised_in(error, self.part.package) or self.where(method)
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -154,14 +155,14 @@ def is_described(case: Case) -> None:
     if case.kind in (*FUNCTIONS, "method"):
         return
     fix = 'write what it does in a line: """..."""; `vlzoo show` prints it'
-    case.demand(bool(inspect.getdoc(case.code)), "has no docstring", fix)
+    case.demand(bool((case.code.__doc__ or "").strip()), "has no docstring", fix)
     for option in case.schema.options:
         fix = f"add `{option.name}: ...` under `Args:` of its docstring; `vlzoo show` prints it"
         case.demand(bool(option.about), f"says nothing of its option {option.name!r}", fix)
 
 
 def is_a(case: Case, base: type) -> None:
-    """A class of it is made from the base class of its kind."""
-    made = case.build()
+    """It is made from the base class of its kind."""
+    made = case.code if isinstance(case.code, type) else type(case.build())
     fix = f"derive its class from `vlzoo.{base.__name__}`"
-    case.demand(isinstance(made, base), f"builds a {type(made).__name__}, which is no {base.__name__}", fix)
+    case.demand(issubclass(made, base), f"builds a {made.__name__}, which is no {base.__name__}", fix)

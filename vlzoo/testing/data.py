@@ -190,8 +190,6 @@ TOKENIZER: tuple[Check, ...] = (
 def check_tokenizer(part: Any, *, options: Mapping[str, Any] | None = None, texts: Sequence[str] | None = None) -> None:
     """Check a tokenizer against all that tokenizers promise.
 
-    >>> check_tokenizer("wordpiece", options={"texts": ["a red ball"]})
-
     Args:
         part: its registered name, or a function that makes one.
         options: for it: `vocab`, `texts`.

@@ -57,7 +57,7 @@ def written_numbers_are_sound(case: Case) -> None:
     check_precision(case, read)
     check_state(case, read)
     decoder = built(case)
-    check_input_stays(case, decoder, (text, memory), lambda: _written(case, decoder, text, memory))
+    check_input_stays(case, (text, memory), lambda: _written(case, decoder, text, memory))
 
 
 def reads_no_later_word(case: Case) -> None:
@@ -100,8 +100,6 @@ CHECKS: tuple[Check, ...] = (
 
 def check_decoder(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
     """Check a decoder against all that decoders promise.
-
-    >>> check_decoder("causal")
 
     Args:
         part: its registered name, or its class.

@@ -92,13 +92,13 @@ def image_numbers_are_sound(case: Case) -> None:
     def read(encoder: Any) -> Tokens:
         return _seen(case, encoder, pictures(case, encoder))
 
+    encoder = built(case)
+    given = pictures(case, encoder)
+    check_input_stays(case, given, lambda: encoder(given))
     check_numbers(case, read)
     check_same_again(case, read)
     check_precision(case, read)
     check_state(case, read)
-    encoder = built(case)
-    given = pictures(case, encoder)
-    check_input_stays(case, encoder, given, lambda: encoder(given))
 
 
 def sees_each_picture_by_itself(case: Case) -> None:
@@ -146,8 +146,6 @@ IMAGE: tuple[Check, ...] = (
 def check_image_encoder(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
     """Check an image encoder against all that image encoders promise.
 
-    >>> check_image_encoder("patch")
-
     Args:
         part: its registered name, or its class.
         options: for its constructor; usual ones (`width`, `patch`, `image_size`) are small where none are given.
@@ -191,12 +189,12 @@ def text_numbers_are_sound(case: Case) -> None:
         tokens = _said(case, encoder, text)
         return torch.cat([tokens.x[text.mask], tokens.pooled])
 
+    encoder = built(case)
+    check_input_stays(case, text, lambda: encoder(text.ids, text.mask))
     check_numbers(case, read)
     check_same_again(case, read)
     check_precision(case, read)
     check_state(case, read)
-    encoder = built(case)
-    check_input_stays(case, encoder, text, lambda: encoder(text.ids, text.mask))
 
 
 def reads_no_padding(case: Case) -> None:
@@ -250,8 +248,6 @@ TEXT: tuple[Check, ...] = (
 
 def check_text_encoder(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
     """Check a text encoder against all that text encoders promise.
-
-    >>> check_text_encoder("embedding")
 
     Args:
         part: its registered name, or its class.

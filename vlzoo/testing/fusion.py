@@ -107,7 +107,7 @@ def fused_numbers_are_sound(case: Case) -> None:
     check_state(case, read)
     fusion = built(case)
     text, images = _text(case), _images(case, fusion)
-    check_input_stays(case, fusion, (text, images), lambda: _fused(case, fusion, text, images), "fuse")
+    check_input_stays(case, (text, images), lambda: _fused(case, fusion, text, images), "fuse")
 
 
 def reads_the_picture(case: Case) -> None:
@@ -207,8 +207,6 @@ CHECKS: tuple[Check, ...] = (
 
 def check_fusion(part: Any, *, options: Mapping[str, Any] | None = None) -> None:
     """Check a fusion against all that fusions promise.
-
-    >>> check_fusion("merged")
 
     Args:
         part: its registered name, or its class.

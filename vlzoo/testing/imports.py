@@ -16,13 +16,24 @@ LIGHT = ("data", "task", "agreement")
 """Kinds whose modules are imported by commands that need no torch: `vlzoo list`, `vlzoo score`, `vlzoo agree`."""
 
 WATCH = """
-import contextlib, importlib, io, json, os, random, sys, threading
+import contextlib, importlib, inspect, io, json, os, random, sys, threading
 import numpy
 light, modules = sys.argv[1] == "light", sys.argv[2:]
 if not light:
     import torch
-seen = []
+seen, watched = [], ""
+def is_own():
+    # Of what a library does while the module imports it, the module is not guilty.
+    frame = inspect.currentframe()
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name == "importlib._bootstrap" or name.partition(".")[0] == watched:
+            return name != "importlib._bootstrap"
+        frame = frame.f_back
+    return False
 def audit(event, args):
+    if event.partition(".")[0] not in ("open", "socket", "subprocess", "os") or not is_own():
+        return
     if event == "open" and isinstance(args[0], str) and isinstance(args[1], str) and set(args[1]) & set("wax+"):
         if not args[0].startswith(("/dev/", "/proc/")) and not args[0].endswith(".pyc"):
             seen.append("writes the file " + args[0])
@@ -52,6 +63,7 @@ for module in modules:
             importlib.import_module(".".join(parts[:end]))
     for known in {"vlzoo"}:
         importlib.import_module(known)
+    watched = parts[0]
     seen.clear()
     before, threads, out, had_torch = state(), threading.active_count(), io.StringIO(), "torch" in sys.modules
     failed = ""

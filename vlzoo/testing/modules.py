@@ -64,7 +64,8 @@ def check_numbers(case: Case, read: Callable[[Any], Any], method: str = "forward
         return
     fix = "compute with its parameters, without `.detach()` or torch.no_grad()"
     case.demand(total.requires_grad, "gives nothing that has a gradient", fix, method)
-    total.backward()
+    with case.blamed("gives what no gradient can be taken of", "change no tensor in place", method):
+        total.backward()
     grads = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
     case.demand(any(bool(g.any()) for g in grads.values()), "gives its weights no gradient", fix, method)
     finite = all(bool(g.isfinite().all()) for g in grads.values())
@@ -84,7 +85,7 @@ def check_same_again(case: Case, read: Callable[[Any], Any], method: str = "forw
     case.demand(same, "gives different numbers for the same input in evaluation", fix, method)
 
 
-def check_input_stays(case: Case, module: Any, given: Any, read: Callable[[], Any], method: str = "forward") -> None:
+def check_input_stays(case: Case, given: Any, read: Callable[[], Any], method: str = "forward") -> None:
     """It changes nothing that it is given: others read it too."""
     before = snapshot(given)
     with torch.no_grad():

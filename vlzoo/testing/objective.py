@@ -19,7 +19,7 @@ from vlzoo.step.plan import PassKey
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
 from vlzoo.testing.imports import does_no_work_at_import
 from vlzoo.testing.trial import Trial
-from vlzoo.testing.values import changed, furthest, near, snapshot
+from vlzoo.testing.values import changed, furthest, near, number, snapshot
 
 
 def is_an_objective(case: Case) -> None:
@@ -35,18 +35,21 @@ def gives_a_finite_loss(case: Case) -> None:
     trial = Trial.of(case)
     loss = trial.loss(trial.step())
     fix = "look for a logarithm or a division by zero, and for a mean over nothing: `.clamp(min=...)`"
-    case.demand(bool(torch.isfinite(loss.total)), f"gives a loss of {float(loss.total)}", fix, "forward")
+    case.demand(bool(torch.isfinite(loss.total)), f"gives a loss of {number(loss.total)}", fix, "forward")
     for name, value in loss.parts.items():
         attached = isinstance(value, Tensor) and value.requires_grad
         case.demand(not attached, f"logs {name!r} with its history", f"log `{name}.detach()`", "forward")
-        number = float(value)
-        case.demand(math.isfinite(number), f"logs {name!r} as {number}", "log finite numbers alone", "forward")
+        case.demand(
+            math.isfinite(number(value)), f"logs {name!r} as {number(value)}", "log finite numbers alone", "forward"
+        )
 
 
 def trains_the_model(case: Case) -> None:
     """Its gradient is finite and reaches the model; all that it made itself learns."""
     trial = Trial.of(case)
-    trial.loss(trial.step()).total.backward()
+    loss = trial.loss(trial.step())
+    with case.blamed("has a loss that no gradient can be taken of", "change no tensor in place", "forward"):
+        loss.total.backward()
     grads = {name: p.grad for name, p in trial.system.model.named_parameters() if p.grad is not None}
     for name, grad in grads.items():
         fix = "a square root or a norm of zero has no gradient: add a small number"
@@ -78,9 +81,8 @@ def reads_what_it_said(case: Case) -> None:
         fix = "say so in `plan(plan)`: plan.read(...), with the same names; else it costs a pass of its own"
         case.demand(key in planned, f"reads {_shown(key)} and did not plan it", fix, "forward")
     wide = trial.loss(trial.step(plan=trial.plan(made))).total
-    what = (
-        f"gives another loss ({float(wide):.6g}, not {float(narrow):.6g}) where somebody else reads more of its passes"
-    )
+    both = f"{number(wide):.6g}, not {number(narrow):.6g}"
+    what = f"gives another loss ({both}) where somebody else reads more of its passes"
     fix = 'read no more than `reads` says: with reads="cls" that is `.cls`, and of `.x` only the rows in `.positions`'
     case.demand(near(wide, narrow), what, fix, "forward")
 
@@ -100,7 +102,7 @@ def leaves_the_step_alone(case: Case) -> None:
     if trial.system.model.joint:
         shared |= {"image_embed": step.image_embed, "text_embed": step.text_embed}
     kept = {name: snapshot(read()) for name, read in shared.items()}
-    trial.loss(step).total.backward()
+    trial.loss(step)
     trial.objective.after_step(step)
     fix = "work on a copy: no method that ends in `_`, no assignment into a tensor of the step; `x = x.clone()` first"
     for path in changed(before, batch):
@@ -118,7 +120,7 @@ def draws_by_the_step(case: Case) -> None:
         step = trial.step(number=5)
         torch.manual_seed(seed)
         losses.append(trial.loss(step).total)
-    what = f"gives {float(losses[1]):.6g} and {float(losses[0]):.6g} for one step"
+    what = f"gives {number(losses[1]):.6g} and {number(losses[0]):.6g} for one step"
     fix = "draw by `step.draws.uniform(purpose, step.batch.key, count)`: keyed by seed, step and sample"
     case.demand(torch.equal(losses[0], losses[1]), what, fix, "forward")
 
@@ -129,7 +131,7 @@ def bears_a_batch_of_one(case: Case) -> None:
     step = trial.step(trial.batch(rows=1))
     loss = trial.loss(step)
     fix = "with nobody to compare with the loss is zero, with history: `(x * 0).sum()`"
-    case.demand(bool(torch.isfinite(loss.total)), f"gives {float(loss.total)} for a batch of one row", fix, "forward")
+    case.demand(bool(torch.isfinite(loss.total)), f"gives {number(loss.total)} for a batch of one row", fix, "forward")
     loss.total.backward()
     grads = [p.grad for p in trial.system.parameters() if p.grad is not None]
     what = "gives a gradient that is not finite for a batch of one row"
@@ -141,7 +143,7 @@ def ignores_padding(case: Case) -> None:
     """Texts padded further, as beside a longer one, have the same loss."""
     trial = Trial.of(case)
     plain, padded = (trial.loss(trial.step(trial.batch(pad=pad))).total for pad in (0, 3))
-    what = f"gives {float(padded):.6g} where texts are padded by 3 more, not {float(plain):.6g}"
+    what = f"gives {number(padded):.6g} where texts are padded by 3 more, not {number(plain):.6g}"
     fix = "leave out padding: `text.mask` is True at real tokens; divide by their number, not by the length"
     case.demand(near(padded, plain, rtol=2e-3), what, fix, "forward")
 
@@ -153,8 +155,8 @@ def bears_bf16(case: Case) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         loss = trial.loss(trial.step())
     fix = "sum, exponentiate and divide in float32: `x.float()`; under autocast what `step` gives may be bfloat16"
-    case.demand(bool(torch.isfinite(loss.total)), f"gives {float(loss.total)} under bf16", fix, "forward")
-    what = f"gives {float(loss.total):.4g} under bf16, and {float(plain):.4g} in float32"
+    case.demand(bool(torch.isfinite(loss.total)), f"gives {number(loss.total)} under bf16", fix, "forward")
+    what = f"gives {number(loss.total):.4g} under bf16, and {number(plain):.4g} in float32"
     case.demand(near(loss.total, plain, rtol=0.2, atol=0.1), what, fix, "forward")
     with case.blamed("has no gradient under bf16", fix, "forward"):
         loss.total.backward()
@@ -207,8 +209,6 @@ def check_objective(
     part: Any, *, options: Mapping[str, Any] | None = None, adds: Callable[[Batch], Batch] | None = None
 ) -> None:
     """Check an objective against all that objectives promise.
-
-    >>> check_objective("itm")
 
     Args:
         part: its registered name, or its class.

@@ -181,8 +181,6 @@ def check_rows(
 ) -> None:
     """Check rows against all that rows promise.
 
-    >>> check_rows("pairs")
-
     Args:
         part: their registered name, or their class.
         options: for the constructor; pictures are 16 pixels wide, patches 8.

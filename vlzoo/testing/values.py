@@ -59,6 +59,11 @@ def near(one: Tensor, other: Tensor, *, rtol: float = NEAR["rtol"], atol: float 
     return one.shape == other.shape and torch.allclose(one.float(), other.float(), rtol=rtol, atol=atol)
 
 
+def number(value: Tensor | float) -> float:
+    """One number, for messages."""
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
+
+
 def furthest(one: Tensor, other: Tensor) -> str:
     """How far two tensors are from each other, for messages."""
     if one.shape != other.shape:
