@@ -91,6 +91,19 @@ def test_an_objective_draws_the_same_again(toy, name):
     assert torch.equal(first, second)
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_gives_the_same_of_a_batch_in_parts(toy, name):
+    """`train.accumulate`: the model is called with some rows after the others, and again for the gradients."""
+    made = system(toy, name)
+    objective, found = made.named_objectives()[name], []
+    for parts in (1, 3):
+        made.zero_grad()
+        total = objective(step_of(toy, made, name, parts=parts)).total
+        total.backward()
+        found.append([total.detach(), *(p.grad for p in made.parameters() if p.grad is not None)])
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
+
+
 def weights(toy, mask, rows=None, *, number=0, pad=0):
     """A mask's weights, with the passes it asks for."""
     made = toy.system({"itm": ITM()}, token_mask=mask)
