@@ -130,6 +130,13 @@ def test_parts_and_the_whole_train_alike(place, name, request):
     assert_same_losses(Run(Path(run)), Run(Path(f"{run}-again")), 2)
 
 
+def test_more_parts_than_samples_are_refused(place, capsys):
+    assert vlzoo(place.words("pretrain albef-tiny", str(place.folder / "many"), accumulate=6)) == 2
+    said = capsys.readouterr().err
+    assert "6 parts (train.accumulate) can't be made of a batch of 5" in said and "to 5 or less" in said
+    assert not (place.folder / "many").exists()
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_fine_tunings_too(place, task):
     start = place.folder / "albef-tiny"

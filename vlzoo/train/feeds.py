@@ -71,7 +71,7 @@ def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
 
     Raises:
         DataError: data that hold no sample.
-        TrainingError: a batch is larger than its data; of several streams, names which.
+        TrainingError: a batch is larger than its data, of several streams names which; or has fewer rows than parts.
     """
     for source in sources:
         require_samples(source)
@@ -81,6 +81,11 @@ def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
             what = f"a batch of {batch} is larger than the data of stream {name!r}: {len(source)} samples"
             raise TrainingError(what, fix=f"set the stream's `batch` to {max(len(source), 1)} or less")
         Order(len(source), batch, recipe.train.seed, share=share)
+        parts, least = recipe.train.accumulate, batch // share.of
+        if parts > least:
+            each = f" {least} samples of a process" if share.of > 1 else ""
+            what = f"{parts} parts (train.accumulate) can't be made of{each or f' a batch of {batch}'}"
+            raise TrainingError(what, fix=f"set train.accumulate to {least} or less")
 
 
 def check_sides(recipe: Recipe, sources: Sequence[Any], rows: Sequence[Rows]) -> None:
