@@ -31,7 +31,7 @@ def backend_of(wanted: bool | str) -> str:
     backend = USUAL if wanted is True else wanted or ""
     if not backend:
         return ""
-    known = torch.compiler.list_backends(exclude_tags=())  # type: ignore[arg-type]
+    known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:
         fix = did_you_mean(backend, known, what="backends")
         raise TrainingError(f"train.compile: torch has no backend {backend!r}", fix=fix)
@@ -53,7 +53,7 @@ def compile_layers(model: Model, backend: str, device: torch.device) -> None:
         TrainingError: nothing can be compiled on this machine, or the model has no layers.
     """
     _try(backend, device)
-    settings = getattr(torch.compiler, "config", None)
+    settings: Any = getattr(torch.compiler, "config", None)
     if hasattr(settings, "recompile_limit"):
         settings.recompile_limit = max(settings.recompile_limit, PROGRAMS)
     layers = [layer for part in model.parts() for layer in _layers(part)]

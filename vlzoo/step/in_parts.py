@@ -57,7 +57,7 @@ class _InParts:
         return getattr(self._whole, name)
 
     # Who asks what sort of fusion this is, and errors that name a part, mean the other object.
-    __class__ = property(lambda self: self._whole.__class__)  # type: ignore[assignment]
+    __class__ = property(lambda self: self._whole.__class__)
 
     def _parts(self, rows: int) -> list[slice]:
         """The parts of so many rows; one where there are none."""

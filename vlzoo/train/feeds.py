@@ -73,7 +73,7 @@ def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
 
     Raises:
         DataError: data that hold no sample.
-        TrainingError: a batch is larger than its data; of several streams, names which.
+        TrainingError: a batch is larger than its data, of several streams names which; or has fewer rows than parts.
     """
     for source in sources:
         require_samples(source)
@@ -88,6 +88,11 @@ def check_batches(recipe: Recipe, sources: Sequence[Any], share: Share) -> None:
             raise TrainingError(
                 what, fix=f"set train.batch (or the stream's) to {2 * share.of} or more, or start fewer"
             )
+        parts, least = recipe.train.accumulate, batch // share.of
+        if parts > least:
+            each = f" {least} samples of a process" if share.of > 1 else ""
+            what = f"{parts} parts (train.accumulate) can't be made of{each or f' a batch of {batch}'}"
+            raise TrainingError(what, fix=f"set train.accumulate to {least} or less")
 
 
 def check_sides(recipe: Recipe, sources: Sequence[Any], rows: Sequence[Rows]) -> None:
