@@ -154,6 +154,21 @@ class Coarse(Good):
         return self.loss(((state + 3000) - 3000).square().mean())
 
 
+class Counting(Good):
+    """Adds how often the text encoder was called."""
+
+    def meet(self, model):
+        self.calls = 0
+        model.text_encoder.register_forward_hook(self.count)
+
+    def count(self, *_):
+        self.calls += 1
+
+    def forward(self, step):
+        state = step.fused(reads="cls").cls
+        return self.loss(state.square().mean() + self.calls)
+
+
 class Forgetful(Good):
     """Remembers what no state holds."""
 
@@ -195,6 +210,7 @@ BROKEN = {
     objective.bears_a_batch_of_one: [(Lonely, "gives nan for a batch of one row")],
     objective.ignores_padding: [(Padded, "where texts are padded by 3 more")],
     objective.bears_bf16: [(Coarse, "under bf16, and")],
+    objective.bears_batches_in_parts: [(Counting, "where the model computes a batch in parts, not")],
     objective.goes_on_from_a_checkpoint: [(Forgetful, "gives another loss after a checkpoint")],
     objective.can_be_copied: [(Unmirrored, "mirrors 'head', and has no such sub-module")],
 }

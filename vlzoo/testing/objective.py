@@ -162,6 +162,19 @@ def bears_bf16(case: Case) -> None:
         loss.total.backward()
 
 
+def bears_batches_in_parts(case: Case) -> None:
+    """Under `train.accumulate` the model is called for some rows after the others: the loss is that of one call."""
+    losses, fix = [], "read states by `step`, and let no hook or counter on the model's parts decide"
+    for parts in (1, 3):
+        trial = Trial.of(case)
+        loss = trial.loss(trial.step(parts=parts))
+        with case.blamed("has no gradient where the model computes a batch in parts", fix, "forward"):
+            loss.total.backward()
+        losses.append(loss.total)
+    what = f"gives {number(losses[1]):.6g} where the model computes a batch in parts, not {number(losses[0]):.6g}"
+    case.demand(near(losses[1], losses[0]), what, fix, "forward")
+
+
 def goes_on_from_a_checkpoint(case: Case) -> None:
     """What it learned and remembers is in its state: a run that goes on has the losses of one that never stopped."""
     first = Trial.of(case)
@@ -199,6 +212,7 @@ CHECKS: tuple[Check, ...] = (
     bears_a_batch_of_one,
     ignores_padding,
     bears_bf16,
+    bears_batches_in_parts,
     goes_on_from_a_checkpoint,
     can_be_copied,
     does_no_work_at_import,

@@ -106,8 +106,8 @@ class Trial:
         made = toy.full(rows, pad=pad)
         return made if self.adds is None else self.adds(made)
 
-    def step(self, batch: Batch | None = None, *, plan: Plan | None = None, number: int = 0) -> Step:
-        """A step; everything is drawn for its number."""
+    def step(self, batch: Batch | None = None, *, plan: Plan | None = None, number: int = 0, parts: int = 1) -> Step:
+        """A step; everything is drawn for its number. The model computes it in so many parts."""
         of = self.batch() if batch is None else batch
         self.system.before_step()
         return Step(
@@ -118,6 +118,7 @@ class Trial:
             plan=plan or self.plan(),
             alpha=0.4 if self.teacher else 0.0,
             columns=columns_of(len(of), of.key.device),
+            parts=parts,
         )
 
     def loss(self, step: Step) -> Loss:
