@@ -89,7 +89,7 @@ def gallery(place):
 
 
 def rows_of(run: Run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s")} for row in run.metrics()]
+    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "memory_gb")} for row in run.metrics()]
 
 
 def assert_same_losses(one: Run, two: Run, least_rows: int) -> None:

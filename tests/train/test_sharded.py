@@ -155,7 +155,7 @@ def fake_group() -> Iterator[None]:
 
 
 def rows_of(run: Run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s")} for row in run.metrics()]
+    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "memory_gb")} for row in run.metrics()]
 
 
 def assert_same(one: Run, two: Run) -> None:
