@@ -20,6 +20,7 @@ from vlzoo.data import columns
 from vlzoo.data.blocks import blocks_of
 from vlzoo.data.collate import Reader
 from vlzoo.data.loader import Order, endless
+from vlzoo.data.mixture import open_mixture
 from vlzoo.data.places import place
 from vlzoo.data.readers.stream import Stream
 from vlzoo.data.roots import open_source
@@ -321,3 +322,33 @@ def test_a_recipe_names_a_url(tmp_path, picture):
     source = open_source(PartRef.model_validate({"part": "stream", "root": root, "buffer": 5}), tmp_path)
     assert len(source) == 20
     assert source.buffer == 5
+
+
+def test_a_mixture_of_streams(tmp_path, picture):
+    """One part behind a URL, half of it an epoch; the other in a folder. The batches do not ask who reads them."""
+    url = f"memory://{tmp_path.name}/mixed"
+    write(place(url), "webdataset", picture)
+    write(tmp_path / "near", "parquet", picture, shards=2)
+    (tmp_path / "both.yaml").write_text(
+        "name: both\npairing: pair\nparts:\n"
+        f"  far: {{part: stream, root: '{url}', weight: 0.5, buffer: 12, worker_lanes: 1, process_lanes: 2}}\n"
+        "  near: {part: stream, buffer: 8, worker_lanes: 1, process_lanes: 2}\n"
+    )
+    mixture = open_mixture(str(tmp_path), file=str(tmp_path / "both.yaml"))
+    assert mixture.counts == {"far": 30, "near": 40}
+
+    def batches(workers):
+        order = Order(70, 10, 1, blocks=lambda epoch: blocks_of(mixture, epoch))
+        found = endless(Reader(mixture, Plain(size=16)), collate, order, workers=workers)
+        made = list(itertools.islice(found, 14))
+        found.close()
+        return made
+
+    alone = batches(0)
+    assert batches(2) == alone
+    names = [[name for batch in part for name, _, _ in batch] for part in (alone[:7], alone[7:])]
+    far, near = ([[n for n in epoch if n.startswith(part)] for epoch in names] for part in ("far/", "near/"))
+    assert len(set(far[0])) == 30
+    assert len(set(far[0]) | set(far[1])) == 60  # the other half in the second epoch
+    assert len(set(near[0])) == len(set(near[1])) == 40
+    assert near[0] != near[1]
