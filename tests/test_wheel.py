@@ -109,6 +109,8 @@ def test_the_wheel_holds_the_recipes_and_the_published_numbers(wheel, root):
     recipes = {f"vlzoo/shipped/{file.relative_to(root)}" for file in (root / "zoo_configs").rglob("*.yaml")}
     assert recipes <= names
     assert "vlzoo/shipped/published.yaml" in names
+    templates = {f"vlzoo/scaffold/templates/{file.name}" for file in (root / "vlzoo/scaffold/templates").iterdir()}
+    assert templates <= names and len(templates) > 10
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "zoo_configs/"))]
 
 

@@ -250,18 +250,6 @@ def test_a_good_one_passes_and_may_have_fields_of_its_own_rows():
     check_objective(Weighed, adds=lambda batch: replace(batch, extra={**batch.extra, "weight": torch.ones(len(batch))}))
 
 
-def test_an_option_without_a_default_must_be_given():
-    class Needy(Good):
-        """Takes a word."""
-
-        def __init__(self, word):
-            super().__init__()
-
-    with pytest.raises(ContractError, match=r"needy' can't be built|missing 1 required positional argument"):
-        check_objective(Needy)
-    check_objective(Needy, options={"word": "x"})
-
-
 class Weights(TokenMask):
     """A half everywhere."""
 
