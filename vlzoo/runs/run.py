@@ -116,8 +116,7 @@ class Run:
     def _require(self) -> None:
         if not self.exists():
             what = "there is no such folder" if not self.folder.exists() else "is not a run: it has no recipe.yaml"
-            fix = "give the folder that `vlzoo pretrain --out` made"
-            raise CheckpointError(f"{str(self.folder)!r}: {what}", fix=fix)
+            raise CheckpointError(f"{str(self.folder)!r}: {what}", fix="give what `vlzoo pretrain --out` made")
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with.

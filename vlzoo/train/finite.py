@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vlzoo.errors import TrainingError
+from vlzoo.runs.shards import part_here
 from vlzoo.types import Losses
 
 SHOWN = 8
@@ -84,4 +85,22 @@ class FiniteLosses:
             f"the loss of objective {name!r}{of} is {float(values[name])} at step {step}",
             where=f"samples {shown}",
             fix="lower train.lr, set train.clip, or look at these samples; checkpoints before this are whole",
+        )
+
+
+def refuse_ruined(weights: Mapping[str, Tensor], step: int) -> None:
+    """Refuse weights that a gradient has ruined, before they are saved.
+
+    Args:
+        weights: by name; of shards those that are here.
+        step: how many steps have changed them.
+
+    Raises:
+        TrainingError: some are not finite; names the first.
+    """
+    ruined = [name for name, weight in weights.items() if not torch.isfinite(part_here(weight)).all()]
+    if ruined:
+        raise TrainingError(
+            f"{len(ruined)} weights are not finite after step {step - 1}, the first is {ruined[0]}",
+            fix="lower train.lr or set train.clip; checkpoints before this are whole",
         )

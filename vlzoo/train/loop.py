@@ -22,13 +22,12 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress
 from vlzoo.runs.checkpoint import Checkpoint, like_moment, load_into, load_optimizer, optimizer_tensors, tensors_of
 from vlzoo.runs.run import Run
-from vlzoo.runs.shards import part_here
 from vlzoo.signals import answered
 from vlzoo.step.columns import columns_of
 from vlzoo.step.step import Step
 from vlzoo.train.engine import Engine
 from vlzoo.train.feed import Feed
-from vlzoo.train.finite import FiniteLosses
+from vlzoo.train.finite import FiniteLosses, refuse_ruined
 from vlzoo.train.memory import held_at_most
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.saving import Saver
@@ -79,7 +78,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
-        self.spikes = Spikes(recipe.train.spikes)
+        self.spikes = Spikes(recipe.train.spikes, self.engine.share)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._told, self._measuring = "", "", False
@@ -243,10 +242,8 @@ class Trainer:
 
     def _note_spikes(self) -> None:
         """Every process notes those that all have found, with its own samples."""
-        share = self.engine.share
-        who = {"process": share.number} if share.of > 1 else {}
         for spike in self.spikes.look(self.engine.mean):
-            self.run.spikes.append({**spike, **who})
+            self.run.spikes.append(spike)
 
     def save(self, *, must: bool = True, now: bool = True) -> None:
         """Write a checkpoint.
@@ -263,12 +260,7 @@ class Trainer:
         if not (self.engine.share.leads or self.engine.savers):
             return
         self.engine.does("saving", self.step)
-        ruined = [name for name, p in trained(self.system).items() if not torch.isfinite(part_here(p)).all()]
-        if ruined:
-            raise TrainingError(
-                f"{len(ruined)} weights are not finite after step {self.step - 1}, the first is {ruined[0]}",
-                fix="lower train.lr or set train.clip; checkpoints before this are whole",
-            )
+        refuse_ruined(trained(self.system), self.step)
         names = {id(p): name for name, p in self.learned.items()}
         files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}
         if self.teacher is not None:

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlzoo.processes import Share
+
+ALONE = Share()
 WINDOW = 100
 """Logged values that a mean is over."""
 LEAST = 20
@@ -36,9 +39,11 @@ class Spikes:
 
     Attributes:
         times: deviations above the mean that are a spike; None: none is looked for.
+        share: this process among those that train together; of several, rows say which process's samples they name.
     """
 
     times: float | None
+    share: Share = ALONE
     _noted: list[tuple[int, str, Tensor, Sequence[str]]] = field(default_factory=list)
     _logged: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=WINDOW)))
 
@@ -62,6 +67,7 @@ class Spikes:
             mean: of values over all processes (`Engine.mean`), each of which calls this.
         """
         noted, self._noted = self._noted, []
+        who = {"process": self.share.number} if self.share.of > 1 else {}
         if not noted:
             return []
         means = mean({str(number): each[2].float() for number, each in enumerate(noted)})
@@ -70,7 +76,7 @@ class Spikes:
             center, deviation, bound = self._expected(name)
             if bound < value < math.inf:  # what is not finite ends the run
                 about = {"value": value, "expected": center, "deviation": deviation, "samples": list(samples)}
-                found.append({"step": step, "objective": name, **about})
+                found.append({"step": step, "objective": name, **about, **who})
         return found
 
     def enter(self, values: Mapping[str, float]) -> None:
