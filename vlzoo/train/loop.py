@@ -12,7 +12,6 @@ from torch import Tensor
 from vlzoo.batch import Batch
 from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws
-from vlzoo.errors import TrainingError
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
 from vlzoo.models.checkpointing import spare_memory
