@@ -219,6 +219,21 @@ def test_stopped_and_resumed_gives_equal_weights(zoo, signal, code, saved):
     assert leftovers(zoo.folder / "broken") == []
 
 
+def test_a_damaged_checkpoint_is_left_for_the_one_before_it(zoo):
+    assert zoo.pretrain("whole", "--set", "train.keep=2").code == 0
+    shutil.copytree(zoo.folder / "whole", zoo.folder / "broken")
+    file = zoo.folder / "broken/checkpoints/step-000000010/optimizer.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    resumed = zoo.pretrain("broken", "--resume", "--set", "train.keep=2")
+    assert resumed.code == 0, resumed.err
+    assert "optimizer.safetensors: can't be read: its" in resumed.err
+    assert "going on from the checkpoint before it, of step 8" in resumed.err
+    assert_equal_runs(zoo.folder / "whole", zoo.folder / "broken")
+    assert leftovers(zoo.folder / "broken") == []
+
+
 @pytest.mark.parametrize(
     ("sent", "rows"),
     [(["SIGTERM"] * 2, 1), (["SIGTERM"], 2), (["SIGTERM"], 5), (["SIGINT"], 3), (["SIGHUP"], 1), (["SIGUSR1"], 2)],
