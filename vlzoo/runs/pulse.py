@@ -128,7 +128,7 @@ class Pulse:
         Args:
             error: this process's own, which the other must have, too; None: any.
         """
-        until = time.time() + 2 * BEAT_S
+        until = time.time() + FOUND_S
         while not any(each.why == _why(error) if error else each.why for each in self.others() if each.rank == 0):
             if time.time() > until:
                 return False
