@@ -31,6 +31,7 @@ def complete(world, line: str) -> list[str]:
         ("vlzoo data show flickr30k-a", ["plain,flickr30k-albef"]),
         ("vlzoo weights convert al", ["plain,albef"]),
         ("vlzoo explain a.png --lay", ["plain,--layer"]),
+        ("vlzoo new text", ["plain,text_encoder"]),
         ("vlzoo nonsense x", []),
     ],
 )

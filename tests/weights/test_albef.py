@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vlzoo.errors import CheckpointError
+from vlzoo.testing import check_adapter
 from vlzoo.weights.albef import AlbefAdapter
 from vlzoo.weights.build import complete
 
@@ -29,6 +30,11 @@ def test_every_name_of_a_checkpoint_has_a_place(official, kind):
     assert made.kind == kind
     assert made.unexpected == ()
     assert set(made.places) | set(made.repeated) == set(state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_adapter_keeps_to_what_adapters_promise(official, kind):
+    check_adapter("albef", official().of(kind), options={"heads": 4, "image_heads": 4})
 
 
 @pytest.mark.parametrize("kind", KINDS)
