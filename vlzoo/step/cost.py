@@ -60,8 +60,8 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
+    system = sketch(recipe).eval()
     with torch.device("meta"), torch.no_grad():
-        system = sketch(recipe).eval()
         _plan(recipe, system)
         rows = _parts(recipe, system.model)
     rows += [
@@ -78,6 +78,10 @@ def sketch(recipe: Recipe) -> System:
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
+    for kind in ("image_encoder", "text_encoder", "fusion", "decoder"):
+        ref = getattr(recipe.model, kind)
+        if ref is not None and ref.part:
+            registry().find(kind, ref.part).load()  # outside: what a library computes when imported needs numbers
     with warnings.catch_warnings(), torch.device("meta"):
         # torch says of every weight of a BERT's file that a meta tensor takes none of it in, which is the point.
         warnings.filterwarnings("ignore", message=".*non-meta parameter")
