@@ -90,6 +90,7 @@ WRITTEN = {"bare": BARE, "small": SMALL, "summed": SUMMED, "regions": REGIONS}
 RECIPES = {"small": {}, "summed": {"samples": (BATCH + 3) * STEPS}, "regions": {"samples": BATCH * 8}}
 """With what they are trained: the last is slow."""
 SHARD = {"shard": "true"}
+BRIEF = {"samples": BATCH * 6}
 
 
 @dataclass
@@ -140,6 +141,8 @@ def place(tmp_path_factory):
     made = Place(folder)
     assert all(vlzoo(made.words(name, f"one-{name}", **sets)) == 0 for name, sets in RECIPES.items())
     jobs = [made.words(name, f"two-{name}", **SHARD, **sets) for name, sets in RECIPES.items()]
+    assert vlzoo(made.words("small", "one-brief", **BRIEF)) == 0
+    jobs.append(made.words("small", "two-sparing", **SHARD, **BRIEF, accumulate=2, checkpointing="true"))
     made.said = made.train([*jobs, made.words("small", "full", **SHARD, save_async="true")])
     return made
 
@@ -187,6 +190,11 @@ def test_in_shards_and_whole_train_alike(place, name):
     two = Run(place.folder / f"two-{name}")
     assert two.latest().in_shards and len(two.latest().files()) == 2
     assert_same(Run(place.folder / f"one-{name}"), two)
+
+
+def test_in_shards_in_parts_and_computed_again_too(place):
+    """A layer is called, and gathered, once a part and again on the way back, equally often by all processes."""
+    assert_same(Run(place.folder / "one-brief"), Run(place.folder / "two-sparing"))
 
 
 def test_each_process_holds_and_writes_half_of_what_can_be_cut(place):

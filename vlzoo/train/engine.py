@@ -134,6 +134,8 @@ class Several(Engine):
         share: this process among them.
     """
 
+    _pulse: Pulse | None = None
+
     def __init__(self, device: torch.device | None, share: Share) -> None:
         from accelerate import Accelerator, DistributedType
         from accelerate.utils import DistributedDataParallelKwargs
@@ -154,7 +156,6 @@ class Several(Engine):
             raise TrainingError(what, fix="start them by torchrun, without FSDP or DeepSpeed")
         super().__init__(self.accelerator.device)
         self.share, self._wrapped = share, cast(Any, None)
-        self._pulse: Pulse | None = None
         # Of its own, on the host: what is agreed on keeps no device waiting.
         self._hosts: Any = dist.new_group(backend="gloo", timeout=LONG)
 
