@@ -73,7 +73,8 @@ class Model:
     Attributes:
         flops: floating-point operations of a step for a pair, backward and teacher included.
         parameters: numbers that are trained.
-        tokens: numbers of a picture's tokens, which negatives from other GPUs bring along.
+        tokens: numbers of a picture's tokens, which a negative from another GPU brings along. Those of a text, a tenth
+            of it, are left out.
         features: numbers of a pair's two embeddings; the teacher has as many.
     """
 
@@ -146,8 +147,10 @@ def exchanged(made: Model, given: Inputs, gpus: int, batch: int, local: bool) ->
     others = (gpus - 1) / gpus
     gradients = 2 * 4 * made.parameters * others
     # Gathered once, and of what the student made the gradients come back summed, in a ring: twice as much.
-    numbers = made.features * (1 + 3) + (0 if local else 3 * made.tokens)
-    return gradients + batch * others * numbers * given.number_bytes
+    numbers = batch * made.features * (1 + 3)
+    # Of each pair one picture that was mined comes, and the gradient of one that was sent comes back.
+    numbers += 0 if local else batch / gpus * 2 * made.tokens
+    return gradients + others * numbers * given.number_bytes
 
 
 def forecast(made: Model, given: Inputs, pairs: float, gpus: int, batch: int, share: float, local: bool) -> Forecast:

@@ -50,8 +50,9 @@ def test_a_forecast_is_what_its_inputs_give(scaling):
     # 64 pairs on each GPU, 5e14 operations a second; 1,000 pictures a second.
     assert row["compute_s"] == pytest.approx(64 * model["flops"] / 5e14)
     assert row["read_s"] == pytest.approx(0.064) and row["bound"] == "reading"
-    # Gradients of 4 bytes in a ring; of each pair two embeddings of 256 (the teacher's too) and 257 tokens of 768.
-    numbers = 512 * (4 * 2 * 256 + 3 * 257 * 768)
+    # Gradients of 4 bytes in a ring; two embeddings of 256 of all pairs (the teacher's too); for each of the GPU's own
+    # pairs 257 tokens of 768 come, and as many gradients.
+    numbers = 512 * 4 * 2 * 256 + 64 * 2 * 257 * 768
     assert row["exchange_s"] == pytest.approx((8 * model["parameters"] + 4 * numbers) * 7 / 8 / 1e11)
     step_s = 0.064 + row["exchange_s"]
     assert row["gpu_hours"] == pytest.approx(30 * 5.1e6 / 512 * step_s / 3600 * 8)
