@@ -6,9 +6,8 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
 RECIPES := $(shell find zoo_configs plugins -name '*.yaml' -not -path '*/tests/*' -not -path 'zoo_configs/data/*')
-# What calls the libraries that have lower bounds, and takes below four minutes on one core. Losses of tests/golden are
-# the bits of one torch.
-FAST := $(addprefix tests/,metrics text augment models objectives step weights train/test_loop.py train/test_optim.py test_doctests.py test_vlzoo.py)
+# What calls the libraries that have lower bounds, and takes below four minutes on one core.
+FAST := $(addprefix tests/,metrics text augment models objectives step golden weights train/test_loop.py train/test_optim.py test_doctests.py test_vlzoo.py)
 
 .PHONY: bench test oldest format
 
