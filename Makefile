@@ -27,7 +27,7 @@ oldest: export OMP_NUM_THREADS = 1
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
 	$(VENV)/bin/uv venv --quiet --python $(PY) $(OLDEST)
-	$(VENV)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[dev]" $(foreach file,$(PLUGINS),-e ./$(dir $(file)))
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[dev]" $(foreach file,$(PLUGINS),-e ./$(dir $(file)))
 	$(OLDEST)/bin/vlzoo list > $(OLDEST)/said || { cat $(OLDEST)/said; exit 1; }
 	$(OLDEST)/bin/vlzoo check $(RECIPES) > $(OLDEST)/said 2>&1 || { cat $(OLDEST)/said; exit 1; }
 	$(OLDEST)/bin/python -m pytest -n 2 -p no:cacheprovider $(FAST)
