@@ -108,7 +108,7 @@ class World:
             env={**clean, **known, "COLUMNS": "160", **self.env, **env},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
