@@ -126,7 +126,6 @@ def test_no_two_files_import_each_other():
 LONE = {
     "vlzoo.metrics.metasum": "a published figure with a source of its own",
     "vlzoo.bench.score": "the scoring of files, which imports no torch",
-    "vlzoo.train.engines": "the one place that knows every engine; each of them knows only what it is made of",
     "vlzoo.weights.merge": "the work of a sub-command, which imports torch when it is called",
 }
 """Files of one function that one other file imports and that are an idea of their own, each with its reason."""

@@ -86,7 +86,7 @@ class Step:
         columns: Columns | None = None,
         parts: int = 1,
     ) -> None:
-        self.batch, self.host, self.alpha, self.parts = batch, host or batch, alpha, parts
+        self.batch, self.host, self.alpha, self._parts = batch, host or batch, alpha, parts
         self.model = in_parts(model, parts)
         self.draws, self.plan = draws or Draws(), plan or Plan()
         self.columns = columns or Columns(len(batch))
@@ -119,7 +119,7 @@ class Step:
         """The passes of the momentum teacher, without history; None where the recipe has none."""
         if self._teacher is None:
             return None
-        return Passes(self, self._by_teacher, in_parts(self._teacher.model, self.parts), teacher=self._teacher)
+        return Passes(self, self._by_teacher, in_parts(self._teacher.model, self._parts), teacher=self._teacher)
 
     @property
     def made(self) -> tuple[PassKey, ...]:
