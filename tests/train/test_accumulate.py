@@ -125,7 +125,7 @@ def test_parts_and_the_whole_train_alike(place, name, request):
     assert vlzoo(place.words(command, run, **sets)) == 0
     assert vlzoo(place.words(command, f"{run}-parts", accumulate=PARTS, **sets)) == 0
     assert_same(Run(Path(run)), Run(Path(f"{run}-parts")), steps // 2)
-    sets = {"samples": BATCH * 3, "checkpointing": "true"}
+    sets = {"samples": BATCH * 4, "checkpointing": "true"}
     assert vlzoo(place.words(command, f"{run}-again", **sets)) == 0
     assert_same_losses(Run(Path(run)), Run(Path(f"{run}-again")), 2)
 
