@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.runs.run import Run
 
+_spec = importlib.util.spec_from_file_location("alike", Path(__file__).resolve().with_name("alike.py"))
+assert _spec and _spec.loader
+alike = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(alike)
+assert_same, assert_same_losses = alike.assert_same, alike.assert_same_losses
+
 HERE = Path(__file__).resolve().parent
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 BATCH, STEPS, FEW, PARTS = 5, 20, 5, 3
 """Uneven parts: of one row, two and two."""
-SAME = 1e-5
-XVLM = """\
-extends: xvlm-tiny
-streams:
-  - name: regions
-    data: {part: scenes-regions, root: scenes, split: train}
-    rows: {part: regions, patch: 16}  # with the cap and the repeats that two processes would draw otherwise
-    augment: {part: around_box, size: 64, flip: 0.0, randaugment: false}
-    probability: 0.5
-    batch: 4
-  - name: pairs
-    data: {part: scenes, split: train}
-    objectives: [itc, itm, mlm]
-"""
-SUMMED = """\
-extends: albef-tiny
-data: null
-streams:
-  - {name: pairs, data: {part: scenes, split: train}, objectives: [itc, itm]}
-  - {name: texts, data: {part: scenes, split: train}, objectives: [mlm], batch: 4}
-train: {update: sum, epoch_of: pairs}
-"""
-RECIPES = (
-    *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
-    *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
-)
 LONG = ("albef-tiny", "xvlm")
 TASKS = ("vqa", "nlvr2")
-ENCODER = (
-    "{part: timm, name: test_resnet, "
-    "arguments: {output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
-)
-"""Features of the gallery that vlmixer-tiny reads; 96 numbers."""
 
 
 @dataclass
@@ -65,56 +36,25 @@ class Place:
 
     def words(self, command: str, out: str = "", **sets: object) -> list[str]:
         """The command line of a training."""
-        given = {"samples": BATCH * STEPS, "batch": BATCH, "workers": 0, "log_every": 1, "lr": 3e-4}
-        given |= {"schedule": "constant", "warmup_samples": 0, **sets}
-        changes = [word for key, value in given.items() for word in ("--set", f"train.{key}={value}")]
-        return [*command.split(), "--data-root", str(self.folder), *changes, *(["--out", out] if out else [])]
+        given = {"samples": BATCH * STEPS, "batch": BATCH, "schedule": "constant", "warmup_samples": 0, **sets}
+        return alike.words_of(self.folder, command, out, **given)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
     make_scenes(folder / "scenes", Sizes.split(60, 4, 4), seed=3, workers=1)
-    for name, text in {"xvlm": XVLM, "summed": SUMMED}.items():
-        (folder / f"{name}.yaml").write_text(text)
+    # With the cap and the repeats that two processes would draw otherwise.
+    alike.write_recipes(folder, batch=4, rows="patch: 16")
     return Place(folder)
 
 
 @pytest.fixture(scope="module")
 def gallery(place):
-    out = ["--out", str(place.folder / "galleries" / "scenes-half"), "--data-root", str(place.folder)]
-    wanted = ["data.file=scenes-half-objects", "detector.size=64", f"detector.encoder={ENCODER}"]
-    sets = [word for each in wanted for word in ("--set", each)]
-    assert vlzoo(["detect", "--images", "mixture", "--detector", "annotations", *out, *sets]) == 0
+    alike.make_gallery(place.folder)
 
 
-def rows_of(run: Run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "memory_gb")} for row in run.metrics()]
-
-
-def assert_same_losses(one: Run, two: Run, least_rows: int) -> None:
-    """Losses within 1e-5, their parts within 1e-4, for all steps that the second run made."""
-    recipe, rows, others = one.recipe(), rows_of(one), rows_of(two)
-    assert len(rows) >= len(others) >= least_rows
-    for row, other in zip(rows, others, strict=False):
-        assert row.keys() == other.keys()
-        for name, value in row.items():
-            close = SAME if name.rpartition("/")[2] in recipe.active else 10 * SAME
-            assert other[name] == pytest.approx(value, abs=close, rel=close), (row["step"], name)
-
-
-def assert_same(one: Run, two: Run, least_rows: int) -> None:
-    """As in `test_engine.py`: weights within half a step of Adam, but for biases of attention's keys, whose true
-    gradient is zero."""
-    assert_same_losses(one, two, least_rows)
-    ours, theirs = (load_file(run.latest().folder / "system.safetensors") for run in (one, two))
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        if not name.endswith("key.bias"):
-            torch.testing.assert_close(theirs[name], tensor, atol=one.recipe().train.lr / 2, rtol=1e-4, msg=name)
-
-
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", alike.RECIPES)
 def test_parts_and_the_whole_train_alike(place, name, request):
     if name == "vlmixer-tiny":
         request.getfixturevalue("gallery")
@@ -156,9 +96,8 @@ def test_parts_in_several_processes_and_a_resume_in_one(place, capsys):
     assert vlzoo(place.words("pretrain albef-tiny", str(whole), **sets)) == 0
     jobs = [place.words("pretrain albef-tiny", str(run), accumulate=2, **sets)]
     (place.folder / "jobs.json").write_text(json.dumps(jobs))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    words = [*TORCHRUN, str(HERE / "together.py"), "jobs.json"]
-    done = subprocess.run(words, cwd=place.folder, env=environment, capture_output=True, text=True, timeout=300)
+    words = [*alike.TORCHRUN, str(HERE / "together.py"), "jobs.json"]
+    done = subprocess.run(words, cwd=place.folder, env=alike.environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same(Run(whole), Run(run), 12)
     shutil.rmtree(Run(run).latest().folder)

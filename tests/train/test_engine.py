@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,9 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from vlzoo.cli.main import run as vlzoo
 from vlzoo.config.check import load
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import TrainingError
@@ -28,41 +27,14 @@ from vlzoo.train.engines import make_engine
 from vlzoo.train.feeds import check_batches
 from vlzoo.train.meeting import is_lost
 
-HERE = Path(__file__).resolve().parent
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-STEPS = 20
-SAME = 1e-5
+_spec = importlib.util.spec_from_file_location("alike", Path(__file__).resolve().with_name("alike.py"))
+assert _spec and _spec.loader
+alike = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(alike)
+assert_same = alike.assert_same
 
-XVLM = """\
-extends: xvlm-tiny
-streams:
-  - name: regions
-    data: {part: scenes-regions, root: scenes, split: train}
-    rows: {part: regions, patch: 16, each: 3, rows: 64, repeats: none}  # as many as there are: no cap, no repeats
-    augment: {part: around_box, size: 64, flip: 0.0, randaugment: false}
-    probability: 0.5
-    batch: 6
-  - name: pairs
-    data: {part: scenes, split: train}
-    objectives: [itc, itm, mlm]
-"""
-SUMMED = """\
-extends: albef-tiny
-data: null
-streams:
-  - {name: pairs, data: {part: scenes, split: train}, objectives: [itc, itm]}
-  - {name: texts, data: {part: scenes, split: train}, objectives: [mlm], batch: 6}
-train: {update: sum, epoch_of: pairs}
-"""
-RECIPES = (
-    *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
-    *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
-)
-ENCODER = (
-    "{part: timm, name: test_resnet, "
-    "arguments: {output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
-)
-"""Features of the gallery that vlmixer-tiny reads; 96 numbers."""
+HERE = Path(__file__).resolve().parent
+STEPS = 20
 TASKS = ("retrieval", "vqa", "nlvr2", "snli-ve")
 
 
@@ -75,49 +47,33 @@ class Place:
 
     def words(self, command: str, out: str, **sets: object) -> list[str]:
         """The command line of a training; `command` may hold options."""
-        given = {
-            "samples": 8 * STEPS,
-            "batch": 8,
-            "warmup_samples": 40,
-            "workers": 0,
-            "log_every": 1,
-            "lr": 3e-4,
-            **sets,
-        }
-        changes = [word for key, value in given.items() for word in ("--set", f"train.{key}={value}")]
-        return [*command.split(), "--data-root", str(self.folder), *changes, *(["--out", out] if out else [])]
-
-    def environment(self) -> dict[str, str]:
-        """Of child processes."""
-        return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        given = {"samples": 8 * STEPS, "batch": 8, "warmup_samples": 40, **sets}
+        return alike.words_of(self.folder, command, out, **given)
 
     def train(self, jobs: list[list[str]], folder: str, *, several: bool) -> None:
         """Run trainings in a folder of their own."""
         place = self.folder / folder
         place.mkdir()
         (place / "jobs.json").write_text(json.dumps(jobs))
-        start = TORCHRUN if several else [sys.executable]
+        start = alike.TORCHRUN if several else [sys.executable]
         words = [*start, str(HERE / "together.py"), "jobs.json"]
-        done = subprocess.run(words, cwd=place, env=self.environment(), capture_output=True, text=True, timeout=600)
+        done = subprocess.run(words, cwd=place, env=alike.environment(), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, words: list[str], *options: str) -> subprocess.Popen[str]:
         """Two processes of one training, at work."""
-        command = [*TORCHRUN, *options, "-m", "vlzoo", *words]
+        command = [*alike.TORCHRUN, *options, "-m", "vlzoo", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment(), **pipes)
+        return subprocess.Popen(command, cwd=self.folder, env=alike.environment(), **pipes)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     make_scenes(folder / "scenes", Sizes.split(120, 8, 8), seed=3, workers=1)
-    for name, text in {"xvlm": XVLM, "summed": SUMMED}.items():
-        (folder / f"{name}.yaml").write_text(text)
-    gallery = ["--out", str(folder / "galleries" / "scenes-half"), "--data-root", str(folder)]
-    wanted = ["data.file=scenes-half-objects", "detector.size=64", f"detector.encoder={ENCODER}"]
-    sets = [word for each in wanted for word in ("--set", each)]
-    assert vlzoo(["detect", "--images", "mixture", "--detector", "annotations", *gallery, *sets]) == 0
+    # As many regions as there are: no cap, no repeats.
+    alike.write_recipes(folder, batch=6, rows="patch: 16, each: 3, rows: 64, repeats: none")
+    alike.make_gallery(folder)
     return Place(folder)
 
 
@@ -125,8 +81,8 @@ def place(tmp_path_factory):
 def trained(place):
     """Every tiny recipe, and tasks of the first, trained by one process and by two."""
     own = {name: f"{place.folder / name}.yaml" for name in ("xvlm", "summed")}
-    jobs = [place.words(f"pretrain {own.get(name, name)}", name) for name in RECIPES]
-    # Validated, too: the process that leads measures while the others wait.
+    jobs = [place.words(f"pretrain {own.get(name, name)}", name) for name in alike.RECIPES]
+    # Validated, too: both measure.
     measured = "--set validation={every:0.2}"
     jobs += [place.words(f"finetune {task} --from albef-tiny {measured}", "") for task in TASKS]
     for folder, several in {"one": False, "two": True}.items():
@@ -134,30 +90,7 @@ def trained(place):
     return place
 
 
-def rows_of(run: Run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "memory_gb")} for row in run.metrics()]
-
-
-def assert_same(one: Run, two: Run, least_rows: int) -> None:
-    """Losses within 1e-5, their parts within 1e-4; weights within half a step of Adam, whose steps rounding may turn.
-
-    Not compared are biases of attention's keys: softmax ignores them, so their true gradient is zero.
-    """
-    recipe, rows, others = one.recipe(), rows_of(one), rows_of(two)
-    assert len(rows) == len(others) >= least_rows
-    for row, other in zip(rows, others, strict=True):
-        assert row.keys() == other.keys()
-        for name, value in row.items():
-            close = SAME if name.rpartition("/")[2] in recipe.active else 10 * SAME
-            assert other[name] == pytest.approx(value, abs=close, rel=close), (row["step"], name)
-    ours, theirs = (load_file(run.latest().folder / "system.safetensors") for run in (one, two))
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        if not name.endswith("key.bias"):
-            torch.testing.assert_close(theirs[name], tensor, atol=recipe.train.lr / 2, rtol=1e-4, msg=name)
-
-
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", alike.RECIPES)
 def test_two_processes_and_one_train_alike(trained, name):
     # A step draws xvlm's regions or not; both processes draw the same.
     assert_same(Run(trained.folder / "one" / name), Run(trained.folder / "two" / name), 10)
@@ -183,7 +116,7 @@ def test_a_run_of_two_processes_goes_on_in_one(trained):
     assert process.wait(300) == 0, process.communicate()
     shutil.rmtree(run / "checkpoints" / f"step-{STEPS:09d}")
     alone = [sys.executable, "-m", "vlzoo", *words, "--resume"]
-    done = subprocess.run(alone, cwd=place.folder, env=place.environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(alone, cwd=place.folder, env=alike.environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "going on from step 10 of 20" in done.stderr, done.stderr
     assert_same(Run(place.folder / "one" / "albef-tiny"), Run(run), STEPS)
 
@@ -250,8 +183,8 @@ def test_what_data_lack_is_told_once(place):
 
 
 def test_processes_meet_where_others_were_and_compare_their_steps(place):
-    words = [*TORCHRUN, str(HERE / "meeting.py")]
-    done = subprocess.run(words, env=place.environment(), capture_output=True, text=True, timeout=120, check=False)
+    words = [*alike.TORCHRUN, str(HERE / "meeting.py")]
+    done = subprocess.run(words, env=alike.environment(), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0 and "met 0" in done.stdout and "met 1" in done.stdout, done.stdout + done.stderr
 
 

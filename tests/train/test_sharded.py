@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,10 +31,14 @@ from vlzoo.weights.merge import merge
 if not hasattr(dcp, "HuggingFaceStorageWriter"):
     pytest.skip("this torch has no shards", allow_module_level=True)
 
+_spec = importlib.util.spec_from_file_location("alike", Path(__file__).resolve().with_name("alike.py"))
+assert _spec and _spec.loader
+alike = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(alike)
+assert_same = alike.assert_same
+
 HERE = Path(__file__).resolve().parent
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 STEPS, BATCH = 20, 4
-SAME = 1e-5
 
 BARE = """\
 extends: softmaskpp-tiny
@@ -102,24 +105,15 @@ class Place:
 
     def words(self, recipe: str, out: str, **sets: object) -> list[str]:
         """The command line of a training."""
-        about = {
-            "samples": BATCH * STEPS,
-            "batch": BATCH,
-            "warmup_samples": 20,
-            "workers": 0,
-            "log_every": 1,
-            "lr": 3e-4,
-        }
-        given = {**about, "save_every": 5, "keep": 4, **sets}
-        changes = [word for key, value in given.items() for word in ("--set", f"train.{key}={value}")]
-        file = str(self.folder / f"{recipe}.yaml")
-        return ["pretrain", file, "--data-root", str(self.folder), *changes, "--out", str(self.folder / out)]
+        given = {"samples": BATCH * STEPS, "batch": BATCH, "warmup_samples": 20, "save_every": 5, "keep": 4, **sets}
+        command = f"pretrain {self.folder / recipe}.yaml"
+        return alike.words_of(self.folder, command, str(self.folder / out), **given)
 
     def train(self, jobs: list[list[str]]) -> str:
         """Run trainings by two processes, one after the other; gives what was said."""
         (self.folder / "jobs.json").write_text(json.dumps(jobs))
-        words = [*TORCHRUN, str(HERE / "full_disk.py"), "jobs.json"]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        words = [*alike.TORCHRUN, str(HERE / "full_disk.py"), "jobs.json"]
+        env = alike.environment()
         done = subprocess.run(words, cwd=self.folder, env=env, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stderr
@@ -157,26 +151,6 @@ def fake_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def rows_of(run: Run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "memory_gb")} for row in run.metrics()]
-
-
-def assert_same(one: Run, two: Run) -> None:
-    """As in test_engine.py: losses within 1e-5, parts within 1e-4, weights within half a step of Adam."""
-    rows, others = rows_of(one), rows_of(two)
-    assert len(rows) == len(others) > 3
-    for row, other in zip(rows, others, strict=True):
-        assert row.keys() == other.keys()
-        for name, value in row.items():
-            assert other[name] == pytest.approx(value, abs=10 * SAME, rel=10 * SAME), (row["step"], name)
-    for part in ("system", "teacher") if one.recipe().teacher else ("system",):
-        ours, theirs = (run.latest().tensors(part) for run in (one, two))
-        assert ours.keys() == theirs.keys()
-        for name, tensor in ours.items():
-            if not name.endswith("key.bias"):
-                torch.testing.assert_close(theirs[name], tensor, atol=1.5e-4, rtol=1e-4, msg=name)
-
-
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
     """Bit for bit, the optimiser's state too."""
     assert sorted(one.parts()) == sorted(other.parts()) == ["optimizer", "system", "teacher"]
@@ -189,12 +163,12 @@ def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
 def test_in_shards_and_whole_train_alike(place, name):
     two = Run(place.folder / f"two-{name}")
     assert two.latest().in_shards and len(two.latest().files()) == 2
-    assert_same(Run(place.folder / f"one-{name}"), two)
+    assert_same(Run(place.folder / f"one-{name}"), two, 4)
 
 
 def test_in_shards_in_parts_and_computed_again_too(place):
     """A layer is called, and gathered, once a part and again on the way back, equally often by all processes."""
-    assert_same(Run(place.folder / "one-brief"), Run(place.folder / "two-sparing"))
+    assert_same(Run(place.folder / "one-brief"), Run(place.folder / "two-sparing"), 4)
 
 
 def test_each_process_holds_and_writes_half_of_what_can_be_cut(place):
@@ -233,7 +207,7 @@ def test_shards_are_taken_up_by_one_process_and_plain_files_by_shards(place):
     one, two = Run(place.folder / "one-small"), Run(place.folder / "two-small")
     assert not half.latest().in_shards and back.latest().in_shards
     for run in (half, back):
-        assert_same(one, run)
+        assert_same(one, run, 4)
     assert_equal(again.latest(), two.latest())
 
 
@@ -297,7 +271,7 @@ def test_a_damaged_shard_is_told_and_the_checkpoint_before_it_is_used(place):
         run.latest().tensors("system")
     assert caught.value.where == str(file)
     assert vlzoo([*place.words("small", "damaged"), "--resume"]) == 0
-    assert_same(Run(place.folder / "one-small"), run)
+    assert_same(Run(place.folder / "one-small"), run, 4)
 
 
 def test_what_is_a_layer():
