@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_figures_are_what_the_command_prints(place, trained, capsys):
         (score.task, score.metric, score.value) for score in ours
     ]
     assert list(measured) == ["retrieval", "vqa"]
+
+
+def test_what_the_page_shows_works(place, root, capsys):
+    """The second block of docs/python.md, with less to train."""
+    _, block = re.findall(r"^```python\n(.*?)^```", (root / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
+    block = block.replace('{"train.samples": 6400}', repr(SHORT)).replace('("vqa", run', f'("vqa", run, sets={SHORT}')
+    exec(compile(block, "docs/python.md", "exec"), {"vlzoo": vlzoo})
+    first, *scores = capsys.readouterr().out.strip().splitlines()
+    assert first.startswith("2 ") and len(scores) == 7 and scores[0].startswith("retrieval/itm TR R@1 ")
 
 
 def test_a_run_validates_and_says_which_checkpoint_is_the_best(place):
