@@ -59,7 +59,7 @@ def test_what_the_page_shows_works(place, root, capsys):
     block = block.replace('{"train.samples": 6400}', repr(SHORT)).replace('("vqa", run', f'("vqa", run, sets={SHORT}')
     exec(compile(block, "docs/python.md", "exec"), {"vlzoo": vlzoo})
     first, *scores = capsys.readouterr().out.strip().splitlines()
-    assert first.startswith("2 ") and len(scores) == 7 and scores[0].startswith("retrieval/itm TR R@1 ")
+    assert first.startswith("2 ") and len(scores) == 9 and scores[0].startswith("retrieval/itm TR R@1 ")
 
 
 def test_a_run_validates_and_says_which_checkpoint_is_the_best(place):
