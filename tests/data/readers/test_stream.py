@@ -106,6 +106,16 @@ def test_every_kind_gives_the_same_records(root, kind, picture):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_shards_of_two_folders_may_be_called_alike(root, kind, picture):
+    for folder in ("a", "b"):
+        write(place(root) / folder, kind, picture, shards=1)
+    samples = list(Stream(root, files="*/00000.*"))
+    assert len({sample.name for sample in samples}) == len({sample.image_id for sample in samples}) == 2 * EACH
+    assert [samples[number].name.rpartition("/")[0] for number in (0, EACH)] == ["a/00000", "b/00000"]
+    assert len({sample.images[0].name for sample in samples}) == 2 * EACH
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_index_is_made_once_and_made_anew_where_a_shard_changes(root, kind, picture, monkeypatch):
     write(place(root), kind, picture)
     first = Stream(root)

@@ -134,7 +134,8 @@ class Stream(Source):
         columns, block, last = Columns(self.picture_column, self.caption_column), -1, ("", -1)
         with closing(Progress("indexing", len(shards), unit="shards", brief=True)) as progress:
             for done, shard in enumerate(shards, start=1):
-                for row in index_rows(self.root_folder / shard, columns, faults):
+                name = str(PurePosixPath(shard).with_suffix(""))
+                for row in index_rows(self.root_folder / shard, name, columns, faults):
                     block, last = block + ((shard, row["group"]) != last), (shard, row["group"])
                     yield {**row, "archive": shard, "block": block}
                 progress.update(done)
