@@ -228,6 +228,7 @@ def test_what_is_lost_is_counted_and_bounded(root, picture, tmp_path):
     source = Stream(root, allowed_faults=0.5)
     assert [sample.texts for sample in source] == [("a cat",), ("no picture",)]
     assert source.faults.skipped == {"empty caption": 1, "picture without a caption": 1}
+    assert [sample.images[0].due for sample in source] == [2, 2]  # rows of the group of four that are read
     with pytest.raises(DataError, match="2 of 4 records are unusable"):
         len(Stream(root))
     with pytest.raises(DataError, match=r"a\.parquet!/2: the row holds no picture"):
