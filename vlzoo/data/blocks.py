@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from vlzoo.errors import DataError
 from vlzoo.processes import Share
 
+RUN = 256
+"""Records that make a block where each can be read by itself: members of a tar shard, lines of a jsonl."""
 LEAST_BLOCKS = 8
 """Blocks that each lane has in an epoch, at the least."""
 MOST_BUFFERS = 2

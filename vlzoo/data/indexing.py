@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vlzoo.data.blocks import RUN
 from vlzoo.data.columns import groups, schema_of
 from vlzoo.data.faults import Faults
 from vlzoo.data.fields import short
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ENDINGS = {"webdataset": ".tar", "parquet": ".parquet", "arrow": ".arrow", "jsonl": ".jsonl"}
 """Kinds of shards, and how their files end."""
-RUN = 256
-"""Members of a tar shard, or lines of a jsonl, that make a block."""
 PICTURE_COLUMNS = ("image", "picture", *PICTURES, "file_name", "img", "image_path")
 CAPTION_COLUMNS = ("caption", "text", "txt", "captions", "texts", "sentence", "sentences")
 
