@@ -20,7 +20,7 @@ test: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # The oldest versions that the lower bounds allow, found by uv; 6 GB, removed at the end. A failure leaves them there.
 oldest: export OMP_NUM_THREADS = 1
@@ -30,7 +30,7 @@ oldest: $(STAMP)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[dev]" $(foreach file,$(PLUGINS),-e ./$(dir $(file)))
 	$(OLDEST)/bin/vlzoo list > $(OLDEST)/said || { cat $(OLDEST)/said; exit 1; }
 	$(OLDEST)/bin/vlzoo check $(RECIPES) > $(OLDEST)/said 2>&1 || { cat $(OLDEST)/said; exit 1; }
-	$(OLDEST)/bin/python -m pytest -n 2 -p no:cacheprovider $(FAST)
+	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(FAST)
 	rm -rf $(OLDEST)
 
 format: $(STAMP)

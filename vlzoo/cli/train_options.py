@@ -105,7 +105,7 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
         raise
     if not leads:
         return
-    if spikes := {(row.get("step"), row.get("objective")) for row in run.spikes.rows()}:
+    if spikes := run.spikes.rows():
         say(f"{out}: {len(spikes)} losses stood far above their running mean: {run.spikes.file} says which")
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}
