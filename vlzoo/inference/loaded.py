@@ -24,13 +24,13 @@ from vlzoo.bench.vqa.answers import answerer
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
 from vlzoo.explain.explain import Explained, Explainer
+from vlzoo.explain.subject import BATCH
 from vlzoo.inference.given import Picture, is_one, picture_of, pictures_of, samples_of, words_of
 from vlzoo.inference.outputs import Answer, Embedded, Floats, Grounded, Matched
 from vlzoo.models.precision import PRECISIONS, default_device, device_of
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import chosen
 
-BATCH = 32
 QUESTIONS = ("vqa", "gqa")
 
 
