@@ -9,7 +9,7 @@ RECIPES := $(shell find zoo_configs plugins -name '*.yaml' -not -path '*/tests/*
 # What calls the libraries that have lower bounds, and takes below four minutes on one core.
 FAST := $(addprefix tests/,metrics text augment models objectives step golden weights train/test_loop.py train/test_optim.py test_doctests.py test_vlzoo.py)
 
-.PHONY: bench test oldest format
+.PHONY: bench test oldest format site
 
 bench: $(STAMP)
 	$(PY) benchmarks/main_job.py --out runs/main
@@ -32,6 +32,11 @@ oldest: $(STAMP)
 	$(OLDEST)/bin/vlzoo check $(RECIPES) > $(OLDEST)/said 2>&1 || { cat $(OLDEST)/said; exit 1; }
 	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(FAST)
 	rm -rf $(OLDEST)
+
+# The documentation as a site, in build/site; a link that leads nowhere is a failure.
+site: $(STAMP)
+	$(PY) docs/site/pages.py
+	$(VENV)/bin/zensical build --strict
 
 format: $(STAMP)
 	$(PY) -m ruff format .
