@@ -46,7 +46,9 @@ def test_the_page_is_followed_from_an_idea_to_a_number_beside_another(zoo, monke
     assert "retrieval/itc" in compared and "sign flips" in compared.lower()
     (ranked,) = (text for command, text in said.items() if "bench retrieval --run runs/ranked" in command)
     assert "retrieval/itm" in ranked
-    losses = [json.loads(line)["sigmoid-contrast"] for line in Path("runs/sigmoid/metrics.jsonl").open()]
+    losses = [
+        json.loads(line)["sigmoid-contrast"] for line in Path("runs/sigmoid/metrics.jsonl").read_text().splitlines()
+    ]
     assert losses[-1] < losses[0]
     with Image.open("look.png") as drawn:
         assert min(drawn.size) > 64
