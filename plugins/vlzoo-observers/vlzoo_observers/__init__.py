@@ -1,0 +1,1 @@
+"""Observers of runs. Each is asked for by name: `VLZOO_OBSERVERS=tensorboard,wandb`."""
