@@ -129,6 +129,13 @@ class Gambler(Good):
         return self.loss(step.fused(reads="cls").cls.mean() * torch.rand(()))
 
 
+class Trainer(Good):
+    """Draws by torch's generator, while it trains alone."""
+
+    def forward(self, step):
+        return self.loss(step.fused(reads="cls").cls.mean() * (torch.rand(()) if self.training else 1))
+
+
 class Lonely(Good):
     """A deviation over rows: of one row there is none."""
 
@@ -206,7 +213,10 @@ BROKEN = {
         (Vandal, "changes the batch: images['image']"),
         (Meddler, "changes step.image_embed() in place"),
     ],
-    objective.draws_by_the_step: [(Gambler, "for one step\n  -> draw by `step.draws.uniform(")],
+    objective.draws_by_the_step: [
+        (Gambler, "for one step\n  -> draw by `step.draws.uniform("),
+        (Trainer, "keyed by seed, step and sample; dropout is a sub-module: nn.Dropout"),
+    ],
     objective.bears_a_batch_of_one: [(Lonely, "gives nan for a batch of one row")],
     objective.ignores_padding: [(Padded, "where texts are padded by 3 more")],
     objective.bears_bf16: [(Coarse, "under bf16, and")],
@@ -248,6 +258,26 @@ def test_a_good_one_passes_and_may_have_fields_of_its_own_rows():
     with pytest.raises(ContractError, match=r"KeyError: 'weight'\n  -> .* add by `adds=`"):
         check_objective(Weighed)
     check_objective(Weighed, adds=lambda batch: replace(batch, extra={**batch.extra, "weight": torch.ones(len(batch))}))
+
+
+class Dropping(Good):
+    """Dropout of its own, over words and padding, with layers that have some."""
+
+    def build(self, spec):
+        sizes = {"d_model": spec.fused_width, "nhead": 2, "dim_feedforward": 24, "dropout": 0.2}
+        self.dropout, self.layer = nn.Dropout(0.3), nn.TransformerEncoderLayer(**sizes, batch_first=True)
+
+    def plan(self, plan):
+        plan.read("all")
+
+    def forward(self, step):
+        fused = step.fused()
+        return self.loss(self.layer(self.dropout(fused.x), src_key_padding_mask=~fused.mask)[:, 0].square().mean())
+
+
+def test_dropout_of_its_own_breaks_no_promise():
+    check_objective(Dropping)
+    check_objective("classify", options={"dropout": 0.1})
 
 
 class Weights(TokenMask):

@@ -66,7 +66,7 @@ def trains_the_model(case: Case) -> None:
 
 def reads_what_it_said(case: Case) -> None:
     """What it plans it reads, no other objective's plan changes its loss, and its maskings go to data workers."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plan = trial.plan()
     with case.blamed("masks words by a rule that data workers can't be sent", "make the rule a frozen dataclass"):
         pickle.loads(pickle.dumps(plan.maskings))
@@ -115,13 +115,13 @@ def draws_by_the_step(case: Case) -> None:
     """The same step gives the same loss, whatever torch's own generator did before."""
     losses = []
     for seed in (1, 2):
-        trial = Trial.of(case)
-        trial.objective.eval()  # its own dropout rests: that is torch's, seeded by the run at each step
-        step = trial.step(number=5)
-        torch.manual_seed(seed)
-        losses.append(trial.loss(step).total)
+        trial = Trial.of(case).at_rest()  # dropout of its own modules is torch's, seeded by the run at each step
+        losses.append(trial.loss(trial.step(number=5), seed=seed).total)
     what = f"gives {number(losses[1]):.6g} and {number(losses[0]):.6g} for one step"
-    fix = "draw by `step.draws.uniform(purpose, step.batch.key, count)`: keyed by seed, step and sample"
+    fix = (
+        "draw by `step.draws.uniform(purpose, step.batch.key, count)`: keyed by seed, step and sample; "
+        "dropout is a sub-module: nn.Dropout"
+    )
     case.demand(torch.equal(losses[0], losses[1]), what, fix, "forward")
 
 
@@ -141,7 +141,7 @@ def bears_a_batch_of_one(case: Case) -> None:
 
 def ignores_padding(case: Case) -> None:
     """Texts padded further, as beside a longer one, have the same loss."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plain, padded = (trial.loss(trial.step(trial.batch(pad=pad))).total for pad in (0, 3))
     what = f"gives {number(padded):.6g} where texts are padded by 3 more, not {number(plain):.6g}"
     fix = "leave out padding: `text.mask` is True at real tokens; divide by their number, not by the length"
@@ -150,7 +150,7 @@ def ignores_padding(case: Case) -> None:
 
 def bears_bf16(case: Case) -> None:
     """Under bf16 its loss is finite and near what it is in float32."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plain = trial.loss(trial.step()).total
     with torch.autocast("cpu", torch.bfloat16):
         loss = trial.loss(trial.step())
