@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,9 @@ class Whole(Detector):
     """The whole picture, with its mean colour."""
 
     def detect(self, pictures):
-        return [self.one(np.asarray(each.image.open(), np.float32).mean((0, 1)) / 255) for each in pictures]
+        opened = [each.image.open() for each in pictures]
+        found = [self.one(np.asarray(picture, np.float32).mean((0, 1)) / 255) for picture in opened]
+        return [replace(each, size=picture.size) for each, picture in zip(found, opened, strict=True)]
 
     def one(self, colour):
         return Features(colour[None], np.array([[0, 0, 1, 1]], np.float32), ("it",), np.ones(1, np.float32))
@@ -203,12 +206,69 @@ class Few(Whole):
         return super().detect(pictures)[1:]
 
 
+class Flat(Whole):
+    """One number a region."""
+
+    def one(self, colour):
+        return replace(super().one(colour), features=colour[:1])
+
+
+class Unnamed(Whole):
+    """Regions without a label."""
+
+    def one(self, colour):
+        return replace(super().one(colour), labels=())
+
+
+class Sizeless(Whole):
+    """Says no size."""
+
+    def detect(self, pictures):
+        return [replace(each, size=None) for each in super().detect(pictures)]
+
+
+class Resized(Whole):
+    """Says the size of what it was given first."""
+
+    def detect(self, pictures):
+        found = super().detect(pictures)
+        return [replace(each, size=found[0].size) for each in found]
+
+
+class Unsettled(Whole):
+    """Another one each time it is built, by a little."""
+
+    built = count()
+
+    def __init__(self):
+        self.drift = np.float32(next(self.built) * 1e-6)
+
+    def one(self, colour):
+        return super().one(colour + self.drift)
+
+
+class Seeded(Whole):
+    """Weights drawn by numpy's own generator."""
+
+    def __init__(self):
+        self.drift = np.random.rand()
+
+    def one(self, colour):
+        return super().one((colour + self.drift).astype(np.float32))
+
+
 DETECTOR = [
     (is_described, type("Bare", (Whole,), {"__doc__": None}), "has no docstring"),
     (detector.is_a_detector, Other, "which is no Detector"),
     (detector.finds_regions_as_promised, Pixels, "gives boxes beyond the picture of picture-0"),
     (detector.finds_regions_as_promised, Double, "gives features [1, 3] of float64"),
     (detector.finds_regions_as_promised, Few, "gives 2 results for 3 pictures"),
+    (detector.finds_regions_as_promised, Flat, "gives features of shapes [[1], [1], [1]]"),
+    (detector.finds_regions_as_promised, Unnamed, "gives 0 labels for 1 regions"),
+    (detector.finds_regions_as_promised, Sizeless, "says None of a picture of (48, 40)"),
+    (detector.finds_regions_as_promised, Resized, "says (48, 40) of a picture of (40, 48)"),
+    (detector.finds_the_same_whatever_else_there_is, Seeded, "finds other regions in picture-0 alone"),
+    (detector.finds_the_same_whatever_else_there_is, Unsettled, "finds other regions in picture-0 when it is built"),
     (detector.finds_the_same_whatever_else_there_is, Relative, "finds other regions in picture-0 alone than among 3"),
 ]
 
