@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from itertools import count
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vlzoo import Augmentation, Detector, Features, Mixer, Pairs, Sample, Source, Swap, Tokenizer
 from vlzoo.data.cards import Card
 from vlzoo.data.expected import Expected
 from vlzoo.data.images import FileImage
-from vlzoo.testing import augmentation, data, detector, rows
+from vlzoo.testing import augmentation, check_augmentation, data, detector, rows
 from vlzoo.testing.case import is_described
 from vlzoo.testing.imports import does_no_work_at_import
 from vlzoo.testing.samples import WORDS, Drawn, picture
@@ -44,6 +46,32 @@ def drawn(self, shown, texts, rng, boxes=()):
     return shown.rotate(int(np.random.randint(360))), tuple(texts), tuple(boxes)
 
 
+def painted_alone(self, shown, rng):
+    shown.paste((0, 0, 0), (0, 0, 5, 5))
+    return shown
+
+
+def drawn_alone(self, shown, rng):
+    return shown.rotate(random.randrange(360))
+
+
+def as_it_is_alone(self, shown, rng):
+    return shown
+
+
+def as_it_is(self, shown, texts, rng, boxes=()):
+    return shown, tuple(texts), tuple(boxes)
+
+
+def cropped(self, shown, texts, rng, boxes=()):
+    return shown.crop((20, 20, shown.width, shown.height)), tuple(texts), tuple(boxes)
+
+
+def blinds(self, plan):
+    plan.main_image = ("dark",)
+    plan.add_view("dark", lambda step: replace(step.view("image"), weights=torch.full((4, 4), math.nan)))
+
+
 def masks_nothing(self, plan):
     plan.mask_text(0.3, of="caption")
 
@@ -69,7 +97,19 @@ AUGMENTATION = [
     ),
     (augmentation.leaves_its_picture_alone, augments(pair=painted), "changes the picture that it is given"),
     (augmentation.draws_by_its_generator, augments(pair=drawn), "gives another picture under the same generator"),
+    (augmentation.gives_a_picture, augments(image=as_it_is_alone, pair=cropped), "fails on a picture of 33x20 pixels"),
+    (
+        augmentation.leaves_its_picture_alone,
+        augments(image=painted_alone, pair=as_it_is),
+        "changes the picture that it is given",
+    ),
+    (
+        augmentation.draws_by_its_generator,
+        augments(image=drawn_alone, pair=as_it_is),
+        "gives another picture under the same generator",
+    ),
     (augmentation.asks_for_what_can_be_done, augments(plan=masks_nothing), "asks for what a step can't do"),
+    (augmentation.asks_for_what_can_be_done, augments(plan=blinds), "asks for what makes the loss itm nan"),
 ]
 
 
@@ -79,6 +119,13 @@ def test_a_broken_augmentation_is_refused(refused, check, part, said, monkeypatc
         monkeypatch.setitem(globals(), "Broken", part)
         part.__qualname__ = "Broken"
     assert said in refused(check, "augmentation", part)
+
+
+def test_an_augmentation_may_change_the_picture_and_leave_boxes_to_be_refused(monkeypatch):
+    part = augments(image=lambda self, shown, rng: shown.rotate(90 * int(rng.integers(4)), expand=True))
+    monkeypatch.setitem(globals(), "Broken", part)
+    part.__qualname__ = "Broken"
+    check_augmentation(part)
 
 
 def makes(doc="Breaks one promise.", **methods):

@@ -87,8 +87,8 @@ def opens_its_pictures(case: Case) -> None:
 def goes_to_data_workers(case: Case) -> None:
     """It pickles, small, and is the same there."""
     source = opened(case)
-    with case.blamed("can't be sent to a data worker", "keep no open files: open them when first read"):
-        there, size = pickle.loads(pickle.dumps(source)), len(pickle.dumps(source))
+    there = case.sent(source, "keep no open files: open them when first read")
+    size = len(pickle.dumps(source))
     what = f"takes {size:,} bytes on its way to each data worker"
     fix = "leave rows out of `__getstate__`, as `vlzoo.Source` does: workers read them again"
     case.demand(size < SMALL_PICKLE, what, fix)
@@ -171,8 +171,7 @@ def gives_ids(case: Case) -> None:
 def goes_on_with_a_run(case: Case) -> None:
     """It pickles for data workers, and the same texts have the same ids there."""
     made = case.build()
-    with case.blamed("can't be sent to a data worker", "keep no open files"):
-        there = pickle.loads(pickle.dumps(made))
+    there = case.sent(made, "keep no open files")
     for each in texts(case):
         case.demand(there.encode(each) == made.encode(each), f"reads {each!r} otherwise in a data worker", "pickle all")
 

@@ -5,7 +5,6 @@ Legend: R regions or patches, F width of a feature.
 
 from __future__ import annotations
 
-import pickle
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -127,6 +126,9 @@ def check_detector(
     run(DETECTOR, Case.of("detector", part, options, pictures=pictures))
 
 
+_UNSENT = "keep no open files: open them when first read"
+
+
 def sentences(case: Case) -> Sequence[str]:
     """What a mixer is given."""
     usual = ("a red ball and a blue box", "the box on the left is green", "yes", "")
@@ -146,8 +148,7 @@ def is_a_mixer(case: Case) -> None:
     with case.blamed("can't open what its options name", "say in a DataError what is missing", "open"):
         made.open(None, None)
     case.demand(isinstance(made.width, int), f"has the width {made.width!r}", "set `width`: F of its patches")
-    with case.blamed("can't be sent to a data worker", "keep no open files: open them when first read"):
-        pickle.loads(pickle.dumps(made))
+    case.sent(made, _UNSENT)
 
 
 def swaps_words_of_the_sentence(case: Case) -> None:
@@ -173,7 +174,7 @@ def mixes_by_its_generator(case: Case) -> None:
     """The same generator gives the same patches, in a data worker too."""
     mixer = case.build()
     mixer.open(None, None)
-    sent = pickle.loads(pickle.dumps(mixer))
+    sent = case.sent(mixer, _UNSENT)
     for text in sentences(case):
         np.random.seed(len(WORDS))
         one = mixed(case, mixer, text)
