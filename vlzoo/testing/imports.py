@@ -61,8 +61,8 @@ for module in modules:
     for end in range(1, len(parts)):
         with contextlib.suppress(Exception):
             importlib.import_module(".".join(parts[:end]))
-    for known in {"vlzoo"}:
-        importlib.import_module(known)
+    if module != "vlzoo":
+        importlib.import_module("vlzoo")
     watched = parts[0]
     seen.clear()
     before, threads, out, had_torch = state(), threading.active_count(), io.StringIO(), "torch" in sys.modules
@@ -133,17 +133,26 @@ WATCHED = Watched()
 
 
 def modules_of(cases: Iterable[Case]) -> tuple[list[str], list[str]]:
-    """The modules of some parts that must be light, and the others: those that hold hooks, and those of the parts."""
+    """The modules of some parts that must be light, and the others: those that hold hooks, and those of the parts.
+
+    The packages that a module lies in come before it: they are imported with it.
+    """
     light: list[str] = []
     heavy: list[str] = []
     installed = {each.owner: each.loaded.module for each in door().plugins if each.loaded and not each.candidate.file}
     for case in cases:
         if case.part.owner not in installed:  # a class by itself, or a single file: nothing imports it by a name
             continue
-        light.append(installed[case.part.owner].__name__)
+        light += _with_packages(installed[case.part.owner].__name__)
         if case.kind != "method":
-            (light if case.kind in LIGHT else heavy).append(case.part.target.partition(":")[0])
+            of_kind = light if case.kind in LIGHT else heavy
+            of_kind += _with_packages(case.part.target.partition(":")[0])
     return light, heavy
+
+
+def _with_packages(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
 def watch(cases: Iterable[Case]) -> None:
