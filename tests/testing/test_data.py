@@ -456,7 +456,7 @@ SOURCE = [
     (is_described, type("Bare", (Folder,), {"__doc__": None}), "has no docstring"),
     (data.is_a_source, Unlicensed, "has no licence"),
     (data.gives_samples, Nameless, "gives two samples the name 'it'"),
-    (data.gives_samples, Silent, "gives 'a.png' no text"),
+    (data.gives_samples, Silent, "gives none of its first 3 samples a text"),
     (data.opens_its_pictures, Gone, "can't open"),
     (data.goes_to_data_workers, Fat, "bytes on its way to each data worker"),
     (data.knows_itself, Restless, "for the same data"),

@@ -304,6 +304,13 @@ class Greedy(Sums):
     pattern = "*"
 
 
+class Worded(Sums):
+    """Knows its goldens by a word in them, whatever they are called."""
+
+    pattern = "*.json"
+    holds = '"sums"'
+
+
 class Twice(Sums):
     """Names one quantity twice."""
 
@@ -332,6 +339,11 @@ def test_a_broken_agreement_is_refused(refused, check, part, said, tmp_path):
     (tmp_path / "sums_a.json").write_text("{}")
     assert said in refused(check, "agreement", part, goldens=[tmp_path / "sums_a.json"])
     check_agreement(Sums, [tmp_path / "sums_a.json"])
+
+
+def test_an_agreement_may_know_its_goldens_by_what_they_hold(tmp_path):
+    (tmp_path / "any.json").write_text('{"sums": 1}')
+    check_agreement(Worded, [tmp_path / "any.json"])
 
 
 def test_every_check_is_shown_to_fail():

@@ -58,11 +58,12 @@ def gives_samples(case: Case) -> None:
     fix = "give each a name of its own, stable over versions: predictions are kept by it"
     case.demand(twice is None, f"gives two samples the name {twice!r}", fix, "sample")
     sides = SIDES[source.pairing]
+    fix = f"its pairing is {source.pairing!r}: fill `images` and `texts` (regions: `regions`) accordingly"
     for each in listed:
-        fix = f"its pairing is {source.pairing!r}: fill `images` and `texts` (regions: `regions`) accordingly"
         case.demand(("image" in sides) <= bool(each.images), f"gives {each.name!r} no picture", fix, "sample")
-        said = each.texts or each.regions or each.answers or source.pairing == "region"
-        case.demand(("text" in sides) <= bool(said), f"gives {each.name!r} no text", fix, "sample")
+    # Some may have none: a picture that nobody wrote a caption of stays in the gallery.
+    said = any(each.texts or each.regions or each.answers for each in listed) or source.pairing == "region"
+    case.demand(("text" in sides) <= said, f"gives none of its first {len(listed)} samples a text", fix, "sample")
 
 
 def opens_its_pictures(case: Case) -> None:

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -268,8 +269,11 @@ def compares_its_goldens(case: Case) -> None:
             case.demand(right, f"gives a {type(each).__name__} of {golden.name}", fix, "compare")
         names = [each.quantity for each in found]
         case.demand(len(set(names)) == len(names), f"names a quantity of {golden.name} twice", fix, "compare")
-    other = Path("no-golden-of-anybody.json")
-    case.demand(not agreement.reads(other), f"reads {other}", "narrow `pattern`", "reads")
+    with TemporaryDirectory() as folder:
+        other = Path(folder, "no-golden-of-anybody.json")
+        other.write_text('{"made by": "nobody"}', encoding="utf-8")
+        fix = "narrow `pattern`, or set `holds` to a word that your goldens hold"
+        case.demand(not agreement.reads(other), f"reads {other.name}", fix, "reads")
 
 
 AGREEMENT: tuple[Check, ...] = (is_described, compares_its_goldens, does_no_work_at_import)

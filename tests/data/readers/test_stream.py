@@ -105,6 +105,11 @@ def test_every_kind_gives_the_same_records(root, kind, picture):
     )
 
 
+def test_it_keeps_what_sources_promise(root, picture, check_data):
+    write(place(root), "webdataset", picture)
+    check_data("stream", root)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_index_is_made_once_and_made_anew_where_a_shard_changes(root, kind, picture, monkeypatch):
     write(place(root), kind, picture)
