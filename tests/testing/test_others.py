@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +99,41 @@ def always_right(self, samples, rows):
     return Scored((Figures(self.name, "near/cosine").hits("near", [True] * len(rows)),))
 
 
+def unmasked(self, samples, tokenizer):
+    text = tokenizer([sample.texts[0] for sample in samples])
+    return Fields(texts={"said": replace(text, mask=text.mask[:, :-1])})
+
+
+def anew(self, model, source, done, effort):
+    yield from Near.predict(self, model, source, frozenset(), effort)
+
+
+def two_figures(self, samples, rows):
+    """One of them above 0, whatever was predicted, and not the first."""
+    near = [row["cosine"] >= 0 for _, row in in_order(samples, rows)]
+    figures = Figures(self.name, "near/cosine")
+    return Scored((figures.hits("near", near), figures.hits("far", [not each for each in near])))
+
+
+def below_zero(self, samples, rows):
+    near = [row["cosine"] >= 0 for _, row in in_order(samples, rows)]
+    figures = Figures(self.name, "near/cosine")
+    return Scored((figures.hits("near", near), figures.mean("loss", [-1.0] * len(near))))
+
+
+def no_figure_of_blanks(self, samples, rows):
+    scored = Near.score(self, samples, rows)
+    return Scored(()) if all(row["cosine"] == -1 for row in rows.values()) else scored
+
+
+def blank(self, sample):
+    return {"cosine": -1.0}
+
+
+def blank_of_some(self, sample):
+    return None if sample.name == "sample-1" else {"cosine": -1.0}
+
+
 TASK = [
     (is_described, breaks(None), "has no docstring"),
     (task.is_a_task, Other, "which is no Task"),
@@ -109,16 +145,22 @@ TASK = [
         breaks(fields=lambda self, samples, tokenizer: Fields(labels=torch.zeros(3))),
         "adds tensors",
     ),
+    (task.adds_fields_that_fit, breaks(fields=unmasked), "adds the text 'said' with ids ["),
     (task.predicts_every_sample, breaks(predict=twice), "predicts 'sample-0' twice"),
+    (task.predicts_every_sample, breaks(predict=anew), "predicts samples that are done"),
     (task.predicts_every_sample, breaks(predict=tensors), "predicts what is no JSON"),
     (task.predicts_every_sample, breaks(predict=some), "predicts other samples, or another order"),
     (task.scores_what_it_predicted, breaks(score=nowhere), "scores 'near' by 'elsewhere/cosine'"),
     (task.scores_what_it_predicted, breaks(score=last_first), "gives other figures in another order"),
     (task.refuses_a_missing_prediction, breaks(score=in_any_order), "scores though a prediction is missing"),
+    (task.counts_a_blank_as_wrong, breaks(score=always_right, blank=blank), "gives near 100.0 for blanks alone"),
+    (task.counts_a_blank_as_wrong, breaks(score=two_figures, blank=blank), "gives far 100.0 for blanks alone"),
+    (task.counts_a_blank_as_wrong, breaks(score=below_zero, blank=blank), "gives loss -1.0 for blanks alone"),
+    (task.counts_a_blank_as_wrong, breaks(score=no_figure_of_blanks, blank=blank), "gives no figure for blanks alone"),
     (
         task.counts_a_blank_as_wrong,
-        breaks(score=always_right, blank=lambda self, sample: {"cosine": -1.0}),
-        "gives 100.0 for blanks alone",
+        breaks(blank=blank_of_some),
+        "gives a blank of some samples, and none of ['sample-1']",
     ),
 ]
 
