@@ -101,7 +101,7 @@ def knows_itself(case: Case) -> None:
     """Equal annotations have an equal fingerprint."""
     found = [opened(case).fingerprint() for _ in range(2)]
     right = all(isinstance(each, str) and each for each in found) and found[0] == found[1]
-    fix = "hash its annotations in `fingerprint()`, no path, time or `hash()`: runs are compared by it"
+    fix = "hash its annotations by hashlib in `fingerprint()`, no path or time: runs are compared by it"
     case.demand(right, f"has the fingerprints {found[0]!r} and {found[1]!r} for the same data", fix, "fingerprint")
 
 
