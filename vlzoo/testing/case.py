@@ -27,8 +27,8 @@ class Case:
     """One part with its options.
 
     >>> case = Case.of("objective", "itm")
-    >>> case.called, type(case.build()).__name__
-    ("objective 'itm' (vlzoo 0.1.0)", 'ITM')
+    >>> case.part.name, type(case.build()).__name__
+    ('itm', 'ITM')
 
     Attributes:
         kind: of the part.
