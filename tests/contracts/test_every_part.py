@@ -24,6 +24,7 @@ from vlzoo.models.assemble import Model, System
 from vlzoo.testing.case import Case
 from vlzoo.testing.imports import watch
 from vlzoo.testing.samples import COLOURS, SHAPES, WORDS, Drawn, shown
+from vlzoo.testing.trial import Trial
 
 VIT = {
     "name": "vit_tiny_patch16_224",
@@ -212,6 +213,13 @@ def test_a_part_keeps_to_what_its_kind_promises(part, at, watched, request):
     if part.kind == "agreement":
         given = {"goldens": [golden(part.qualified, request.getfixturevalue("shared"))]}
     getattr(vlzoo.testing, f"check_{part.kind}")(part.qualified, **given)
+
+
+@pytest.mark.parametrize("part", registry().of("objective"), ids=lambda part: part.name)
+def test_an_objective_says_what_its_loss_is_made_of(part):
+    """A stranger's may log nothing; of ours the curves show the parts."""
+    trial = Trial.of(Case.of("objective", part.qualified))
+    assert trial.loss(trial.step()).parts
 
 
 def test_what_is_not_tried_here_is_tried_where_its_files_are(root):

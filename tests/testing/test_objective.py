@@ -58,6 +58,14 @@ class Attached(Good):
         return Loss(total, {"attached": total})
 
 
+class Listed(Good):
+    """Logs a list of one."""
+
+    def forward(self, step):
+        total = step.fused(reads="cls").cls.mean()
+        return Loss(total, {"listed": total.detach()[None]})
+
+
 class Detached(Good):
     """Trains its own head alone."""
 
@@ -136,6 +144,17 @@ class Trainer(Good):
         return self.loss(step.fused(reads="cls").cls.mean() * (torch.rand(()) if self.training else 1))
 
 
+class Growing(Good):
+    """Remembers while it computes."""
+
+    def build(self, spec):
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, step):
+        self.seen += 1
+        return self.loss(step.fused(reads="cls").cls.mean() * self.seen)
+
+
 class Lonely(Good):
     """A deviation over rows: of one row there is none."""
 
@@ -201,7 +220,11 @@ BROKEN = {
         (Greedy, "needs 'gpu' of a model"),
         (NotOne, "builds a NotOne, which is no Objective\n  -> derive its class from `vlzoo.Objective`"),
     ],
-    objective.gives_a_finite_loss: [(Infinite, "gives a loss of -inf"), (Attached, "logs 'attached' with its history")],
+    objective.gives_a_finite_loss: [
+        (Infinite, "gives a loss of -inf"),
+        (Attached, "logs 'attached' with its history"),
+        (Listed, "logs 'listed' of shape [1]"),
+    ],
     objective.trains_the_model: [(Detached, "gives the model no gradient"), (Idle, "never trains its own head.weight")],
     objective.reads_what_it_said: [
         (Overreading, "where somebody else reads more of its passes\n  -> read no more than `reads` says"),
@@ -216,6 +239,7 @@ BROKEN = {
     objective.draws_by_the_step: [
         (Gambler, "for one step\n  -> draw by `step.draws.uniform("),
         (Trainer, "keyed by seed, step and sample; dropout is a sub-module: nn.Dropout"),
+        (Growing, "the second time by the same objective\n  -> remember in `after_step` alone"),
     ],
     objective.bears_a_batch_of_one: [(Lonely, "gives nan for a batch of one row")],
     objective.ignores_padding: [(Padded, "where texts are padded by 3 more")],

@@ -38,6 +38,8 @@ def gives_a_finite_loss(case: Case) -> None:
     for name, value in loss.parts.items():
         attached = isinstance(value, Tensor) and value.requires_grad
         case.demand(not attached, f"logs {name!r} with its history", f"log `{name}.detach()`", "forward")
+        shape = list(value.shape) if isinstance(value, Tensor) else []
+        case.demand(not shape, f"logs {name!r} of shape {shape}", f"log one number: `{name}.mean()`", "forward")
         case.demand(
             math.isfinite(number(value)), f"logs {name!r} as {number(value)}", "log finite numbers alone", "forward"
         )
@@ -111,7 +113,7 @@ def leaves_the_step_alone(case: Case) -> None:
 
 
 def draws_by_the_step(case: Case) -> None:
-    """The same step gives the same loss, whatever torch's own generator did before."""
+    """The same step gives the same loss, whatever torch's own generator did before, and by one that gave it before."""
     losses = []
     for seed in (1, 2):
         trial = Trial.of(case).at_rest()  # dropout of its own modules is torch's, seeded by the run at each step
@@ -122,6 +124,9 @@ def draws_by_the_step(case: Case) -> None:
         "dropout is a sub-module: nn.Dropout"
     )
     case.demand(torch.equal(losses[0], losses[1]), what, fix, "forward")
+    again = trial.loss(trial.step(number=5)).total
+    what = f"gives {number(again):.6g} and {number(losses[1]):.6g} for one step, the second time by the same objective"
+    case.demand(torch.equal(again, losses[1]), what, "remember in `after_step` alone, not in `forward`", "forward")
 
 
 def bears_a_batch_of_one(case: Case) -> None:
