@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from vlzoo import Fields, Task
+from vlzoo.door.parts import Owner, Part
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.task import in_order
 from vlzoo.testing import (
     check_task,
     task,
 )
-from vlzoo.testing.case import is_described
+from vlzoo.testing.case import Case, ContractError, is_described
 from vlzoo.testing.imports import does_no_work_at_import
 
 
@@ -159,6 +160,29 @@ def test_a_good_task_passes():
     check_task(Near)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", None),
+        ("import torch", "imports torch while it is built\n  -> import torch in `predict`"),
+        ("raise SystemExit(3)", "can't be built in a process of its own (exit code 3)"),
+    ],
+)
+def test_a_task_that_is_built_with_torch_is_refused(tmp_path, monkeypatch, text, said):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(task, "hooks_of", lambda case: "watched_task")
+    (tmp_path / "watched_task.py").write_text(f"def make(bound: float = 0.5):\n    {text or 'return bound'}\n")
+    part = Part("task", "mine", "watched_task:make", "", Owner("watched", "1", ""))
+    case = Case("task", part, None, {"bound": 0.1})
+    if said is None:
+        task.is_built_without_torch(case)
+        return
+    with pytest.raises(ContractError) as error:
+        task.is_built_without_torch(case)
+    assert said in str(error.value)
+
+
 def test_every_check_is_shown_to_fail():
-    tried = {check for check, *_ in TASK} | {does_no_work_at_import}  # the last: test_imports.py
+    tried = {check for check, *_ in TASK} | {task.is_built_without_torch}
+    tried |= {does_no_work_at_import}  # test_imports.py
     assert tried == {*task.CHECKS}

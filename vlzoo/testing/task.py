@@ -19,7 +19,7 @@ from vlzoo.metrics.figures import Scored
 from vlzoo.models.assemble import build_system
 from vlzoo.task import Effort, Task
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
-from vlzoo.testing.imports import does_no_work_at_import
+from vlzoo.testing.imports import does_no_work_at_import, hooks_of, in_a_process_of_its_own
 from vlzoo.testing.samples import Drawn
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
@@ -208,9 +208,30 @@ def counts_a_blank_as_wrong(case: Case) -> None:
         case.demand(score.value == 0, f"gives {score.metric} {score.value} for blanks alone", fix, "blank")
 
 
+def is_built_without_torch(case: Case) -> None:
+    """Whoever scores or lists needs none. Built in a process of its own, where its plugin is installed."""
+    if hooks_of(case) is None:
+        return
+    done = in_a_process_of_its_own(BUILD, case.part.target, json.dumps(dict(case.options), default=str))
+    fix = "import torch in `predict`: `vlzoo score` builds the task, and needs none"
+    case.demand(done.returncode != _WITH_TORCH, "imports torch while it is built", fix, "__init__")
+    ended = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    case.demand(done.returncode == 0, f"can't be built in a process of its own ({ended[0]})", fix, "__init__")
+
+
+_WITH_TORCH = 42
+BUILD = f"""
+import importlib, json, sys
+module, _, name = sys.argv[1].partition(":")
+getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2]))
+sys.exit({_WITH_TORCH} if "torch" in sys.modules else 0)
+"""
+"""Builds a task by its target with its options."""
+
 CHECKS: tuple[Check, ...] = (
     is_described,
     is_a_task,
+    is_built_without_torch,
     learns_and_remembers,
     adds_fields_that_fit,
     predicts_every_sample,
