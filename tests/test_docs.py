@@ -84,6 +84,12 @@ def test_commands_and_links_of_a_page_exist(name):
         assert ((ROOT / name).parent / link).exists(), link
 
 
+def test_the_readme_names_every_page():
+    read_on = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Read on")[2]
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages == set(re.findall(r"\((docs/[a-z-]+\.md)\)", read_on))
+
+
 def test_the_page_of_data_makes_shards_and_a_mixture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLZOO_CACHE_DIR", str(tmp_path / "cache"))

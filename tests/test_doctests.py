@@ -22,6 +22,7 @@ from vlzoo.data.features import Features
 from vlzoo.data.images import BytesImage
 from vlzoo.data.pairs import Item
 from vlzoo.data.records import Sample, Shown
+from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.data.visit import Visit
 from vlzoo.models.assemble import SPECIAL, build_system
 from vlzoo.models.decoder import CausalDecoder
@@ -85,9 +86,12 @@ def things(tmp_path_factory) -> dict[str, Any]:
     images = {"image": torch.randn(4, 3, 64, 64)}
     batch = Batch(torch.arange(4), [f"sample {row}" for row in range(4)], images, texts, image_id=torch.arange(4))
     plan = Plan().gather(system.named_objectives())
+    data_root = tmp_path_factory.mktemp("data")
+    make_scenes(data_root / "scenes", Sizes.split(12, 4, 4), seed=3, workers=1)
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "square", "blue", "circle"])
     return {
         "folder": tmp_path_factory.mktemp("examples"),
+        "data_root": data_root,
         "recipe": recipe,
         "tokenizer": tokenizer,
         "labeller": labeller,

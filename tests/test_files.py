@@ -35,6 +35,15 @@ def test_a_file_is_not_seen_before_it_is_whole(tmp_path):
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.bin", b"whole")]
 
 
+def test_processes_of_one_number_on_two_machines_do_not_meet(tmp_path, monkeypatch):
+    with replacing(tmp_path / "key.json") as here:
+        here.write_text("here")
+        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        with replacing(tmp_path / "key.json") as there:
+            there.write_text("there")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("key.json", "here")]
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(UnicodeEncodeError), new_folder(tmp_path / "made", flush=True) as fresh:
         write_text(fresh / "a.txt", "half \ud800")

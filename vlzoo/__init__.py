@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vlzoo.agree.agreement import Agreement
     from vlzoo.batch import Batch, View
     from vlzoo.bench.model import BenchModel, ModelFamily
+    from vlzoo.calls import Trained, finetune, measure, pretrain
     from vlzoo.data.features import Features
     from vlzoo.data.pairs import Pairs
     from vlzoo.data.records import Fields, Sample, Shown
@@ -69,11 +70,15 @@ __all__ = [
     "TokenMask",
     "Tokenizer",
     "Tokens",
+    "Trained",
     "View",
     "Visit",
     "VlzooError",
+    "finetune",
     "hookimpl",
     "load",
+    "measure",
+    "pretrain",
 ]
 
 _LAZY = {
@@ -114,12 +119,16 @@ _LAZY = {
     "TokenMask": "interfaces",
     "Tokenizer": "text.tokenizer",
     "Tokens": "types",
+    "Trained": "calls",
     "View": "batch",
     "Visit": "data.visit",
     "VlzooError": "errors",
+    "finetune": "calls",
     "load": "inference.loaded",
+    "measure": "calls",
+    "pretrain": "calls",
 }
-"""Name -> the module that has it: the base class of each kind of part, what those are given and give, and `load`."""
+"""Name -> the module that has it: the base class of each kind of part, what those are given and give, and the calls."""
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring import machine
+from telling import machine
 
 from vlzoo.files import replacing, write_text
 

@@ -15,10 +15,6 @@ cache.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -27,14 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from telling import flags, machine, told
 from vlzoo_vlmixer.gallery import Gallery
 from vlzoo_vlmixer.shards import Found, Header, write_shard
 
 from vlzoo.data.features import Features
-from vlzoo.files import write_text
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "cmc.json"
 PATCHES = (10_000, 100_000, 1_000_000)
 WIDTH, LABELS, A_PICTURE, A_SHARD = 256, 1600, 20, 500
 """Numbers of a patch, labels, patches of a picture, pictures of a shard."""
@@ -159,11 +153,6 @@ def result(turns: int, count: int) -> dict[str, Any]:
         if each[f"choose_per_s_r_ctx_{r}"] < TARGETS[r]
     ]
     missed = slow + ["ratio"] * (ratio > RATIO) + ["memory"] * (rows[-1]["memory"] > MEMORY)
-    about = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
     return {
         "name": "cmc",
         "ratio": round(ratio, 3),
@@ -174,23 +163,15 @@ def result(turns: int, count: int) -> dict[str, Any]:
         "turns": turns,
         "sentences": count,
         "missed": missed,
-        "machine": about | {"numpy": np.__version__, "python": platform.python_version()},
+        "machine": machine() | {"numpy": np.__version__},
     }
 
 
 def main() -> int:
     """Print the figures; the exit code says whether the targets are met."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--quick", action="store_true", help="fewer turns and sentences")
-    asked.add_argument("--json", action="store_true", help="print JSON alone")
-    asked.add_argument("--write", action="store_true", help="keep the figures in benchmarks/results")
-    given = asked.parse_args()
+    given = flags(__doc__, "fewer turns and sentences").parse_args()
     found = result(*(QUICK if given.quick else FULL))
-    text = json.dumps(found, indent=1)
-    if given.write:
-        write_text(RESULT, text + "\n")
-    print(text if given.json else "\n".join(lines(found)))
-    return 1 if found["missed"] else 0
+    return told(found, lines(found), given)
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -15,12 +15,10 @@ The exit code is 1 where a kind of shards gives less than 0.8 of the plain side'
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 import json
 import os
-import platform
 import sys
 import tarfile
 import tempfile
@@ -35,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
+from telling import flags, machine, told
 from torch.utils.data import DataLoader, Dataset
 
 from vlzoo.data.blocks import blocks_of
@@ -43,10 +42,7 @@ from vlzoo.data.ranges import read_ahead
 from vlzoo.data.readers.scenes import Scenes
 from vlzoo.data.readers.stream import Stream
 from vlzoo.data.scenes.make import Sizes, make_scenes
-from vlzoo.files import write_text
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "data.json"
 KINDS = ("tar", "parquet", "arrow", "jsonl")
 SHARDS, GROUP, BATCH, BUFFER, SIDE = 8, 50, 32, 400, 256
 """Shards, rows of a row group or record batch, records of a batch, of the shuffle buffer, and the pictures' side."""
@@ -192,7 +188,6 @@ def result(pictures: int, turns: int) -> dict[str, Any]:
         for kind in KINDS
     }
     missed = [f"{kind}, {w} workers" for kind, row in ratios.items() for w, ratio in row.items() if ratio < LEAST]
-    about = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     return {
         "name": "data",
         "ratio": min(ratio for row in ratios.values() for ratio in row.values()),
@@ -202,7 +197,7 @@ def result(pictures: int, turns: int) -> dict[str, Any]:
         "mean_bytes": round(sum(len(data) for data, _ in records) / len(records)),
         "turns": turns,
         "missed": missed,
-        "machine": about | {"load": os.getloadavg()[0], "torch": torch.__version__, "pyarrow": pa.__version__},
+        "machine": machine() | {"pyarrow": pa.__version__},
         "note": "a machine shared with other work: `wall_per_s` says little of it",
     }
 
@@ -218,17 +213,10 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Print the figures; the exit code says whether the target is met."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--quick", action="store_true", help="fewer pictures, one turn")
-    asked.add_argument("--json", action="store_true", help="print JSON alone")
-    asked.add_argument("--write", action="store_true", help="keep the figures in benchmarks/results")
-    given = asked.parse_args()
+    given = flags(__doc__, "fewer pictures, one turn").parse_args()
     torch.set_num_threads(1)
     found = result(*(QUICK if given.quick else FULL))
-    print(json.dumps(found, indent=1) if given.json else "\n".join(lines(found)))
-    if given.write:
-        write_text(RESULT, json.dumps(found, indent=1) + "\n")
-    return 1 if found["missed"] else 0
+    return told(found, lines(found), given)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ Legend: B batch rows, L text tokens.
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -150,16 +148,3 @@ def batch_of(sizes: Sizes) -> Batch:
     image = torch.randn(sizes.batch, 3, sizes.pixels, sizes.pixels, generator=generator)
     key = torch.arange(sizes.batch)
     return Batch(key=key, images={"image": image}, texts={"text": Text(ids_BL, mask_BL, special_BL)})
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": load_average,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import SAME, Side, batch_of, machine, recipe_of
+from measuring import SAME, Side, batch_of, recipe_of
 from reference.albef_layers import Sizes
+from telling import RESULTS, machine
 
 from vlzoo.files import write_text
 from vlzoo.models.assemble import build_system
@@ -34,7 +35,6 @@ from vlzoo.train.feed import Feed
 from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 WAYS: dict[str, dict[str, Any]] = {
     "whole batch": {},
     "accumulate: 2": {"accumulate": 2},

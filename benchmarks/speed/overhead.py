@@ -18,7 +18,6 @@ functions of vlzoo the trainer spends time that the plain loop does not.
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import json
 import pstats
@@ -33,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import machine
+from telling import RESULTS, flags, machine
 
 from vlzoo.batch import Batch
 from vlzoo.config.check import load
@@ -53,7 +52,6 @@ from vlzoo.train.launch import Job, kept_task, kept_tokenizer, make_trainer, tex
 from vlzoo.train.loop import Trainer
 from vlzoo.train.optim import make_optimizer
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 RECIPES, STEPS, WARM, BATCHES, LIMIT = ("albef-tiny", "clip-tiny", "vilt-tiny"), 40, 3, 8, 1.02
 """What is measured; steps that count; steps before them; batches that are gone through; the ratio that is wished."""
 
@@ -184,12 +182,9 @@ def told(profile: cProfile.Profile, steps: int) -> list[str]:
 
 def main() -> int:
     """Measure and print a table or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "the first recipe and 15 steps")
     parser.add_argument("--recipes", default=",".join(RECIPES), help="names, with commas; of one stream each")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--quick", action="store_true", help="the first recipe and 15 steps")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", action="store_true", help="also write the figures into benchmarks/results")
     parser.add_argument("--profile", action="store_true", help="where the trainer's time goes, instead of the table")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -13,7 +13,6 @@ Legend: I images, T texts, K candidates, P pairs, N image tokens, L text tokens,
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -26,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import machine
 from reference.albef_rerank import Given, literal_image, literal_text
 from reference.base_size import PADDED, build, lengths
+from telling import RESULTS, flags, machine
 from torch import Tensor
 
 from vlzoo.bench.retrieval.candidates import candidates
@@ -41,8 +40,6 @@ from vlzoo.objectives.itm import ITM
 from vlzoo.task import Effort
 from vlzoo.types import Tokens
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "rerank.json"
 TARGETS = {384: 4.0, 128: 3.0}
 FULL, QUICK = {384: 6, 128: 12}, {384: 4, 128: 6}
 """Pictures, with five captions each; k is their number, so that text and image queries stand 5 to 1 as on COCO."""
@@ -237,10 +234,7 @@ def met(found: dict[str, Any]) -> bool:
 
 def main() -> int:
     """Measure both sizes and print a table or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer pictures, within 50 seconds")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", action="store_true", help="also write benchmarks/results/rerank.json")
+    parser = flags(__doc__, "fewer pictures, within 50 seconds")
     given = parser.parse_args()
     sizes = [judged(pixels, images) for pixels, images in (QUICK if given.quick else FULL).items()]
     main_size = {name: sizes[0][name] for name in ("ours_s", "reference_s", "ratio", "max_difference")}
@@ -249,7 +243,7 @@ def main() -> int:
     if torch.cuda.is_available():
         whole["coco_slice_bf16"] = coco_slice(torch.device("cuda"))
     if given.write:
-        write_text(RESULT, json.dumps(whole, indent=1) + "\n")
+        write_text(RESULTS / "rerank.json", json.dumps(whole, indent=1) + "\n")
     if given.json:
         print(json.dumps(whole))
     else:

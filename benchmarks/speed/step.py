@@ -19,7 +19,6 @@ Legend: B batch rows, L text tokens.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -29,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import FULL, LR, QUICK, THREADS, WEIGHT_DECAY, Side, batch_of, by_turns, figures, machine, recipe_of
+from measuring import FULL, LR, QUICK, THREADS, WEIGHT_DECAY, Side, batch_of, by_turns, figures, recipe_of
 from reference.albef_layers import Sizes
 from reference.albef_step import MASK_ID, Albef, Literal
 from softmask_step import TURNS, Where, compare_methods, methods_met, show_methods
+from telling import RESULTS, flags, machine
 from torch import nn
 
 from vlzoo.draws import Draws
@@ -45,7 +45,6 @@ from vlzoo.train.loop import Trainer
 from vlzoo.train.schedule import Length
 from vlzoo.weights.albef_names import Layout, is_repeated, place
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 TIME_TARGET, SAVED_TARGET = 0.80, 0.80
 
 
@@ -129,10 +128,7 @@ def show(found: dict[str, Any]) -> None:
 
 def main() -> int:
     """Measure and print lines or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, within a minute on an idle machine")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", action="store_true", help="also write the figures into benchmarks/results")
+    parser = flags(__doc__, "fewer repetitions, within a minute on an idle machine")
     parser.add_argument("--softmask", action="store_true", help="our ALBEF, SoftMask++ without soft masks, SoftMask++")
     parser.add_argument("--xvlm", action="store_true", help="an image and a region update of X-VLM")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (with --softmask)")

@@ -11,11 +11,7 @@ The exit code is 1 where computing is less than 90 % of the time with the recipe
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -23,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from telling import flags, machine, told
 
 from vlzoo.config.check import load
 from vlzoo.data.scenes.make import Sizes, make_scenes
-from vlzoo.files import write_text
 from vlzoo.train.engine import Engine
 from vlzoo.train.launch import Job, train_with
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "waiting.json"
 WORKERS = (0, 1, 2)
 FULL, QUICK = 40, 12
 """Steps of a training."""
@@ -85,7 +79,6 @@ def result(recipe: str, steps: int) -> dict[str, Any]:
         make_scenes(folder / "scenes", Sizes.split(1000, 8, 8), workers=2)
         by_workers = {str(workers): measured(recipe, folder, steps, workers) for workers in WORKERS}
     asked = by_workers[str(min(max(WORKERS), own))]
-    about = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     return {
         "name": "waiting",
         "recipe": recipe,
@@ -94,7 +87,7 @@ def result(recipe: str, steps: int) -> dict[str, Any]:
         "workers": own,
         "steps": steps - FIRST,
         "missed": ["computing"] if asked["computing"] < LEAST else [],
-        "machine": about | {"threads": torch.get_num_threads(), "load": os.getloadavg()[0], "torch": torch.__version__},
+        "machine": machine(),
         "note": "a machine shared with other work: where its cores are taken, workers read no sooner than the loop",
     }
 
@@ -110,18 +103,12 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Print the figures; the exit code says whether the target is met."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("recipe", nargs="?", default="albef-tiny")
-    asked.add_argument("--quick", action="store_true", help="fewer steps")
-    asked.add_argument("--json", action="store_true", help="print JSON alone")
-    asked.add_argument("--write", action="store_true", help="keep the figures in benchmarks/results")
-    given = asked.parse_args()
+    parser = flags(__doc__, "fewer steps")
+    parser.add_argument("recipe", nargs="?", default="albef-tiny")
+    given = parser.parse_args()
     torch.set_num_threads(1)
     found = result(given.recipe, QUICK if given.quick else FULL)
-    print(json.dumps(found, indent=1) if given.json else "\n".join(lines(found)))
-    if given.write:
-        write_text(RESULT, json.dumps(found, indent=1) + "\n")
-    return 1 if found["missed"] else 0
+    return told(found, lines(found), given)
 
 
 if __name__ == "__main__":

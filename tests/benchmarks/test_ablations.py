@@ -77,6 +77,14 @@ def wait_for(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def worker_of(pid: int) -> int:
+    """The process that trains for another; 0: there is none yet, or it is still a copy of the one that starts it."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split():
+        if b"one.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return int(child)
+    return 0
+
+
 def gone(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
@@ -111,9 +119,8 @@ def test_stopped_killed_resumed_and_cached(suite):
 
     # Killed outright: the run at work must not live on beside the one that goes on with it.
     process = suite.start("--resume")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    wait_for(lambda: children.is_file() and children.read_text(encoding="utf-8").split())
-    worker = int(children.read_text(encoding="utf-8").split()[0])
+    wait_for(lambda: worker_of(process.pid))
+    worker = worker_of(process.pid)
     os.kill(worker, signal.SIGSTOP)  # or so short a run might be done before its parent is gone
     process.kill()
     process.communicate(timeout=WAIT_S)

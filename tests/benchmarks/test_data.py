@@ -76,3 +76,13 @@ def test_waiting_is_told_from_computing(root, monkeypatch):
     # From 100 to 121 s, of which three seconds waited.
     assert found["computing"] == pytest.approx(1 - 3 / 21, abs=1e-4)
     assert found["waiting_ms"] == pytest.approx(1000 * 3 / 2)
+
+
+def test_figures_are_kept_where_that_is_asked_for(root, monkeypatch, tmp_path, capsys):
+    telling = module(root, monkeypatch, "telling")
+    monkeypatch.setattr(telling, "RESULTS", tmp_path)
+    given = telling.flags("about", "less").parse_args(["--write"])
+    found = {"name": "speed", "missed": ["ratio"], "machine": telling.machine()}
+    assert telling.told(found, ["one", "two"], given) == 1
+    assert capsys.readouterr().out == "one\ntwo\n"
+    assert json.loads((tmp_path / "speed.json").read_text()) == found

@@ -640,7 +640,16 @@ def test_resume_refuses_another_recipe_and_other_data(zoo, trained, tmp_path):
 def test_resume_may_change_workers_logging_and_words(zoo, trained):
     shutil.copytree(trained.folder / "run", zoo.folder / "run")
     result = zoo.pretrain(
-        "run", "--resume", "--set", "train.workers=1", "--set", "train.log_every=1", "--set", "about=new"
+        "run",
+        "--resume",
+        "--set",
+        "train.workers=1",
+        "--set",
+        "train.log_every=1",
+        "--set",
+        "train.spikes=null",
+        "--set",
+        "about=new",
     )
     assert result.code == 0, result.err
     assert "trained to step 10" in result.out

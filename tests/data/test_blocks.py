@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlzoo.data import columns
 from vlzoo.data.blocks import Blocks, blocks_of, checked
 from vlzoo.data.derived import Half, OfPictures
 from vlzoo.data.loader import Order, endless
 from vlzoo.data.mixture import Mixture
+from vlzoo.data.readers.stream import Stream
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.processes import Share
@@ -92,6 +96,78 @@ def test_where_lanes_divide_evenly_nobody_shares_a_block(workers, processes):
                 read.setdefault(place.sample // 20, set()).add((number, k % workers))
     assert len(read) > 0.85 * samples / 20
     assert {len(readers) for readers in read.values()} == {1}
+
+
+DEFAULTS = {name: each.default for name, each in inspect.signature(Stream).parameters.items()}
+LANES = (DEFAULTS["worker_lanes"], DEFAULTS["process_lanes"])
+
+
+class Groups:
+    """Groups of rows that are read from nowhere: pictures of 100 kB each."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.column = pa.chunked_array([pa.array([b""] * rows)])
+
+    nbytes = property(lambda self: 100_000 * self.rows)
+
+    def __getitem__(self, row):
+        return self.column[row]
+
+
+def reads_of(blocks: Blocks, records: int, rows: int, workers: int, monkeypatch) -> float:
+    """How often a row group is read in an epoch by all workers of one process, in the mean."""
+    monkeypatch.setattr(columns, "_read", lambda *_: Groups(rows))
+    places = list(itertools.islice(Order(records, 256, 0, blocks=lambda epoch: blocks), records // 256))
+    reads = 0
+    for worker in range(workers):
+        held = columns.Held(most=2**32)
+        for place in itertools.chain.from_iterable(places[worker::workers]):
+            group, row = divmod(place.sample, rows)
+            held.value(columns.RowImage("a.parquet", group, -1, rows, row, "image", ""))
+        reads += held.reads
+        assert sum(kept.column.nbytes for kept in held._kept.values()) <= 2**32
+    return reads * rows / records
+
+
+@pytest.mark.parametrize("rows", [100, 1000])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_row_group_is_read_about_once_at_the_defaults(rows, workers, monkeypatch):
+    """40,000 pictures of 100 kB: more than is held at any time."""
+    records = 40_000
+    blocks = Blocks(np.arange(rows, records + 1, rows), DEFAULTS["buffer"], *LANES)
+    assert 1 <= reads_of(blocks, records, rows, workers, monkeypatch) < 1.5
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 20, 40, 100, 1000])
+def test_little_is_left_for_the_end_of_an_epoch_however_few_the_blocks(count):
+    blocks = Blocks(np.arange(1000, 1000 * count + 1, 1000), min(DEFAULTS["buffer"], 500 * count), *LANES)
+    groups, slices = blocks.lanes(64)
+    assert LANES[0] % groups == LANES[1] % slices == 0
+    order = blocks.order(np.random.default_rng(0), 64)
+    # As long as the lanes of two groups and slices are apart, no block is in both.
+    seen: dict[int, set[tuple[int, int]]] = {}
+    within = int(0.85 * len(order)) // (64 * groups) * groups
+    for number, batch in enumerate(order[: within * 64].reshape(within, 64)):
+        for place, record in enumerate(batch):
+            seen.setdefault(record // 1000, set()).add((number % groups, place * slices // 64))
+    assert {len(lanes) for lanes in seen.values()} == {1}
+
+
+@settings(deadline=None, max_examples=60)
+@given(lengths, st.integers(1, 200), lanes, st.integers(1, 40))
+def test_there_are_as_many_lanes_as_asked_for_or_a_divisor(lengths, buffer, lanes, batch):
+    blocks = Blocks(np.cumsum(lengths), buffer, *lanes)
+    groups, slices = blocks.lanes(batch)
+    assert lanes[0] % groups == 0
+    assert slices <= min(lanes[1], batch)
+    if groups * slices > 1:
+        assert groups * slices * max(lengths) * 8 <= sum(lengths)
+        assert groups * slices * max(lengths) <= 2 * buffer
+
+
+def test_many_small_blocks_have_all_the_lanes():
+    assert Blocks(np.arange(100, 1_000_001, 100), DEFAULTS["buffer"], *LANES).lanes(256) == LANES
 
 
 def test_a_buffer_that_holds_all_shuffles_all():

@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlzoo.augment.plain import Plain
+from vlzoo.data.collate import Reader as SourceReader
 from vlzoo.data.loader import Order, Place, endless
-from vlzoo.errors import DataError, TrainingError
+from vlzoo.data.records import Sample
+from vlzoo.errors import DataError, TrainingError, VlzooError
 from vlzoo.processes import Share
 
 
@@ -95,6 +98,32 @@ def test_a_workers_mistake_is_the_same_error_here(workers):
     with pytest.raises(DataError) as caught:
         next(batches)
     assert str(caught.value) == "x.png: the picture is damaged\n  -> download it again"
+
+
+class Refusing(list):
+    """A source that says no where it is asked for its third sample."""
+
+    def __getitem__(self, index):
+        if index == 2:
+            raise VlzooError("the service is closed today", where="sample 2", fix="come back tomorrow")
+        return Sample(str(index))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_of_another_kind_met_while_reading_ahead_is_one_too(workers):
+    reader = SourceReader(Refusing(range(4)), Plain(size=8), Numbers())
+    batches = endless(reader, collate, Order(4, 4, 0), workers=workers)
+    with pytest.raises(VlzooError) as caught:
+        next(batches)
+    assert str(caught.value) == "sample 2: the service is closed today\n  -> come back tomorrow"
+    assert type(caught.value) is VlzooError
+
+
+class Numbers:
+    """Items that are what the source gave."""
+
+    def make(self, sample, visit):
+        return sample
 
 
 def workers() -> set[int]:

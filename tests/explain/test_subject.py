@@ -12,7 +12,7 @@ from PIL import Image
 from vlzoo.data.images import BytesImage
 from vlzoo.data.records import Region, Sample
 from vlzoo.errors import DataError, UnknownName, VlzooError
-from vlzoo.explain.subject import MOST_TEXTS, box_of, check_inside, of_sample, open_picture
+from vlzoo.explain.subject import MOST_TEXTS, box_of, check_inside, load_picture, of_sample
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def pictures(tmp_path) -> Path:
 @pytest.mark.parametrize("name", ["snapshot/cat.png", os.fsdecode(b"caf\xe9.png"), "snapshot/../blobs/0a1b"])
 def test_what_the_user_names_is_read(pictures, name):
     """Wherever a link leads: the guard against paths that leave their folder is for those written in data."""
-    assert open_picture(pictures / name).open().size == (60, 40)
+    assert load_picture(pictures / name).open().size == (60, 40)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_the_user_names_is_read(pictures, name):
 )
 def test_each_picture_that_can_not_be_read_has_its_own_message(pictures, name, what, fix):
     with pytest.raises(DataError) as caught:
-        open_picture(pictures / name)
+        load_picture(pictures / name)
     assert what in caught.value.what and fix in (caught.value.fix or "") and caught.value.where == str(pictures / name)
 
 

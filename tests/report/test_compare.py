@@ -136,6 +136,16 @@ def test_why_there_is_no_test_is_said(measured):
     assert compare(subjects(["a", "b"])).tables[0].figures[0].entries[1].why_not == NO_VALUES
 
 
+@pytest.mark.parametrize("older", ["a", "b"])
+def test_a_figure_made_of_others_lacks_its_samples_values_where_a_run_is_older(measured, per_sample, older):
+    for name, right in (("a", [0, 100]), ("b", [100, 100])):
+        score = figures.derived("mean recall", np.mean(right), 2, per_sample=[per_sample(right, [0, 1])])
+        file = measured(name, score).file
+        if name == older:
+            file.with_suffix(".npz").unlink()
+    assert only(compare(subjects(["a", "b"]))).why_not == NO_VALUES
+
+
 def test_values_that_are_not_those_of_the_figures_are_refused(measured):
     ours = measured("a", figures.hits("accuracy", WORSE))
     theirs = measured("b", figures.hits("accuracy", BETTER))

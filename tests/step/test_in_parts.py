@@ -130,6 +130,7 @@ def test_rows_go_with_the_pictures_that_they_look_at(toy):
         "some": View(rows=torch.tensor([3, 0, 3, 1, 0, 4]), cells=cells, weights=torch.rand(6, 4)),
         "one": View(rows=torch.tensor([4]), cells=cells[:1]),
         "own": View(cells=cells[:ROWS]),
+        "none": View(rows=torch.tensor([], dtype=torch.long), cells=cells[:0]),
     }
     image = toy.batch(ROWS).images["image"]
     whole, own = look(image, views)

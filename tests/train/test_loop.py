@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from itertools import count, repeat
 from pathlib import Path
 from threading import Event
@@ -20,6 +21,7 @@ from vlzoo.models.embedding import EmbeddingEncoder
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
+from vlzoo.runs.checkpoint import tensors_of
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -276,8 +278,36 @@ def test_what_is_written_later_is_what_was_there_when_it_was_saved(toy, tmp_path
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_error_waits_for_what_is_being_written(toy, tmp_path):
-    made, feeds = trainer(toy, tmp_path, {"itc": ITC(), "breaks": Breaks()}, steps=8, save_every=2, save_async=True)
-    with pytest.raises(TrainingError, match="'breaks' is nan"):
+@pytest.mark.parametrize("kind", [TrainingError, RuntimeError])
+def test_an_error_waits_for_what_is_being_written(toy, tmp_path, monkeypatch, kind):
+    """One that a user can mend, as a loss that is no number, and any other, as of memory that runs out."""
+    write = safetensors.torch.save_file
+
+    def slow(tensors, file):
+        time.sleep(0.3)
+        write(tensors, file)
+
+    def fails(step):
+        if step == 3:
+            raise kind("out of memory")
+
+    monkeypatch.setattr("vlzoo.runs.checkpoint.save_file", slow)
+    made, feeds = trainer(toy, tmp_path, {"itm": ITM()}, steps=8, save_every=2, save_async=True)
+    made.engine.does = lambda what, step: fails(step) if what == "step" else None
+    with pytest.raises(kind, match="out of memory"):
         made.fit(feeds)
     assert made.run.saved_steps() == [2]
+
+
+def test_a_copy_waits_for_the_one_before_it(toy, tmp_path, monkeypatch):
+    """Two would take room at once."""
+    made, feeds = trainer(toy, tmp_path, {"itm": ITM()}, steps=6, save_every=1, save_async=True)
+    writing, copy = [], tensors_of
+
+    def noted(module):
+        writing.append(made.saver._writing)
+        return copy(module)
+
+    monkeypatch.setattr("vlzoo.train.loop.tensors_of", noted)
+    made.fit(feeds)
+    assert len(writing) >= 6 and set(writing) == {None}

@@ -154,6 +154,34 @@ def test_a_request_to_stop_reaches_all_where_they_meet(toy, tmp_path, here):
     assert [row["step"] for row in made.run.metrics() if "validation/accuracy" in row] == [3]
 
 
+class Paired(Engine):
+    """One of several, all of which are asked to stop while they tell each other whether they were; counts meetings."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(torch.device("cpu"))
+        self.at, self.met = at, []
+
+    def agree(self, stop: str) -> str:
+        self.met.append("agree")
+        if len(self.met) == self.at:
+            signal.raise_signal(signal.SIGTERM)
+            return "SIGTERM"
+        return stop
+
+    def wait(self) -> None:
+        self.met.append("wait")
+
+
+def test_a_signal_in_the_middle_of_a_meeting_is_not_met_with_another(toy, tmp_path):
+    """The others were told, and wait: who asked them once more would wait for ever."""
+    finds = Finds(3, lambda: setattr(engine, "at", len(engine.met) + 1))
+    engine = Paired(0)
+    made, feeds = trainer(toy, tmp_path / "run", finds, engine=engine)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM: saved at step 3"):
+        made.fit(feeds)
+    assert engine.met[engine.at - 1 :] == ["agree", "wait"]
+
+
 def test_who_does_not_lead_notes_nothing(toy, tmp_path):
     class Follows(Finds):
         def __call__(self, run, step, meet):

@@ -9,6 +9,7 @@ family answers what it can.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -150,6 +151,12 @@ class ModelFamily:
     def bench(self, place: str, task: Task) -> Any:
         """The recipe's section `bench` that holds for the model; None where there is no recipe."""
         return None
+
+
+def reference_of(model: str | os.PathLike[str]) -> str:
+    """A model as `NAME:PLACE`: what names no family is a run's folder, and so is a folder whose name holds a colon."""
+    text = os.fspath(model)
+    return text if ":" in text and not Path(text).exists() else f"run:{text}"
 
 
 def family_of(reference: str) -> tuple[ModelFamily, str]:

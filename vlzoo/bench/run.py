@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -138,7 +138,7 @@ def measure_model(
     about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
     store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
     names = [source[row].name for row in range(len(source))]
-    _predict(model, task, source, effort, store, [name for name in names if name not in absent])
+    _predict(model, task, source, effort, store, names, absent)
     if meet is not None:
         meet()
         if effort.share[0]:
@@ -228,18 +228,26 @@ def _about(request: Request, model: BenchModel, source: Any) -> dict[str, Any]:
     }
 
 
-def _predict(model: BenchModel, task: Task, source: Any, effort: Effort, store: Store, names: Sequence[str]) -> None:
-    """Predict this process's share of what is not predicted yet; `names` are those of all samples with a picture."""
+def _predict(
+    model: BenchModel,
+    task: Task,
+    source: Any,
+    effort: Effort,
+    store: Store,
+    names: Sequence[str],
+    absent: Collection[str],
+) -> None:
+    """Predict this process's share of what is not predicted yet; `names` are those of all samples."""
     done = frozenset(store.rows())
-    mine = left_of(effort.share, names, task.together(effort), done)
-    others = {source[row].name for row in range(len(source))} - set(mine)
-    count = len(done - set(mine))
+    there = [name for name in names if name not in absent]
+    mine = left_of(effort.share, there, task.together(effort), done)
+    others, count = frozenset(names).difference(mine), len(done.difference(mine))
     if not mine:
         model.say(f"{task.name}: {count} predictions of these weights are there already")
         return
     started, before = time.perf_counter(), count
     with closing(Progress(task.name, count + len(mine), done=count, unit="samples", forecast=model.say)) as progress:
-        for rows in task.predict(model, source, frozenset(others), effort):
+        for rows in task.predict(model, source, others, effort):
             store.append([row for row in rows if row["name"] not in done])
             count += len(rows)
             progress.update(count)

@@ -61,17 +61,17 @@ class Store:
         Raises:
             PredictionError: the disk refuses.
         """
-        found = {row["name"]: line for line in self._lines() if (row := _row(line)) is not None}
+        found = {row["name"]: (row, line) for line in self._lines() if (row := _row(line)) is not None}
         order = [*filter(found.__contains__, names)]
         order += sorted(found.keys() - set(order))  # of samples that the data do not have: scoring names them
-        text, files = "".join(found[name] + "\n" for name in order), self._files()
+        text, files = "".join(found[name][1] + "\n" for name in order), self._files()
         first = self.folder / _SHARD.format(0)
         if files != [first] or first.read_text(encoding="utf-8") != text:
             with writing(first, "predictions", PredictionError, _FIX):
                 write_text(first, text)
                 for file in set(files) - {first}:
                     file.unlink(missing_ok=True)
-        return {name: json.loads(found[name]) for name in order}
+        return {name: found[name][0] for name in order}
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("shard-*.jsonl"))

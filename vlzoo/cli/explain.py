@@ -97,11 +97,11 @@ def subject_of(wanted: ExplainOptions) -> Subject:
     Raises:
         VlzooError: there is none such, or a true box lies outside the picture.
     """
-    from vlzoo.explain.subject import Said, Subject, check_inside, of_sample, open_picture
+    from vlzoo.explain.subject import Said, Subject, check_inside, load_picture, of_sample
 
     if wanted.data is not None:
         return of_sample(source_of(wanted.data, wanted.split, wanted.data_root), str(wanted.sample))
-    picture, true = open_picture(Path(str(wanted.image))), wanted.true_boxes()
+    picture, true = load_picture(Path(str(wanted.image))), wanted.true_boxes()
     check_inside(true, picture.open().size)
     return Subject(str(wanted.image), picture, (Said(str(wanted.caption), true),))
 

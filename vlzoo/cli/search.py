@@ -14,8 +14,6 @@ from vlzoo.cli.output import as_json, table
 if TYPE_CHECKING:
     from vlzoo.inference.loaded import LoadedModel
 
-BATCH = 32
-
 
 @click.command("search")
 @click.argument("text")
@@ -66,7 +64,7 @@ def _scored(model: LoadedModel, text: str, files: list[Path]) -> list[tuple[Path
         DataError: none of them can be read.
     """
     from vlzoo.errors import DataError
-    from vlzoo.explain.subject import open_picture
+    from vlzoo.explain.subject import BATCH, load_picture
     from vlzoo.progress import Progress
 
     found: list[tuple[Path, float]] = []
@@ -76,7 +74,7 @@ def _scored(model: LoadedModel, text: str, files: list[Path]) -> list[tuple[Path
             read = {}
             for file in files[start : start + BATCH]:
                 try:
-                    read[file] = open_picture(file).open()
+                    read[file] = load_picture(file).open()
                 except DataError as error:
                     _say(f"left out: {error.where}: {error.what}")
             found += zip(read, map(float, fits(list(read.values()))) if read else (), strict=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vlzoo.cli.complete import OBJECTIVES
-from vlzoo.errors import VlzooError
 from vlzoo.processes import here
 
 if TYPE_CHECKING:
@@ -72,16 +71,13 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
     Raises:
         VlzooError: what was given does not go together, or anything that `train` refuses.
     """
-    if given.resume and given.overwrite:
-        raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
     if here().of > 1:
         # Or each process is told at its first step that the search for unused weights might be left out.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from vlzoo.calls import job_of
     from vlzoo.models.precision import device_of
-
-    device = device_of(given.device)
     from vlzoo.runs.run import Run
-    from vlzoo.train.launch import Job, train
+    from vlzoo.train.launch import train
 
     leads = here().leads
 
@@ -89,15 +85,10 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
         if leads:
             click.echo(line, err=True)
 
-    measure = None
-    if checked.recipe.validation is not None:
-        from vlzoo.bench.validate import Measuring
-
-        measure = Measuring(checked.recipe, given.data_root, device, say)
+    device, again = device_of(given.device), {"resume": given.resume, "overwrite": given.overwrite}
+    job = job_of(checked, out, given.data_root, given.start, **again, device=device, say=say)
     try:
-        run = train(
-            Job(checked, out, given.data_root, given.start, given.resume, given.overwrite, device, say, measure)
-        )
+        run = train(job)
     except KeyboardInterrupt as stopped:
         if stopped.args:
             then = "go on with --resume" if Run(out).checkpoints() else "nothing was saved yet"
@@ -105,7 +96,7 @@ def train_checked(checked: Checked, out: Path, given: TrainOptions) -> None:
         raise
     if not leads:
         return
-    if spikes := {(row.get("step"), row.get("objective")) for row in run.spikes.rows()}:
+    if spikes := run.spikes.rows():
         say(f"{out}: {len(spikes)} losses stood far above their running mean: {run.spikes.file} says which")
     rows = [row for row in run.metrics() if "lr" in row]
     last = {name: value for name, value in (rows[-1] if rows else {}).items() if isinstance(value, float)}

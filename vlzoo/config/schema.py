@@ -179,6 +179,8 @@ class Train(Strict):
     draw: Literal["each", "one"] = "each"
     update: Literal["each", "sum"] = "each"
     lr: Positive = 1e-4
+    lr_batch: Count | None = None
+    lr_scaling: Literal["linear", "sqrt"] = "linear"
     fresh_factor: Positive = 1.0
     weight_decay: NotNegative = 0.02
     betas: tuple[Beta, Beta] = (0.9, 0.999)

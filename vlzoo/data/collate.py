@@ -26,7 +26,7 @@ from vlzoo.data.tolerance import Tolerance
 from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.draws import Draws
-from vlzoo.errors import DataError
+from vlzoo.errors import DataError, VlzooError
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.masking import Drawing, Masking, drawing_name
 from vlzoo.text.tokenizer import Tokenizer
@@ -58,9 +58,10 @@ class Reader:
         self._ahead.clear()
         found = {}
         for place in places:
-            with suppress(DataError):  # who asks for it is told
+            with suppress(VlzooError):  # who asks for it is told
                 found[place] = self._sample(*place)
-        self._ahead.update(zip(found, read_ahead(list(found.values())), strict=True))
+        with suppress(VlzooError):
+            self._ahead.update(zip(found, read_ahead(list(found.values())), strict=True))
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, index = place

@@ -1,7 +1,7 @@
 """Pictures in the rows of parquet and Arrow files, here or behind a URL: read by groups of rows. No torch here.
 
-A group is what such a file can be read by: a row group of parquet, a record batch of Arrow. What was read is kept, up
-to a bound, because the rows of a group are asked for near each other (`vlzoo.data.blocks`).
+A group is what such a file can be read by: a row group of parquet, a record batch of Arrow. What was read is kept while
+rows of it are due, because they are asked for near each other (`vlzoo.data.blocks`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
 
-HELD = 2**29
-"""Bytes of groups that a process keeps, at least the one that was read last."""
+HELD = min(2**32, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
+"""Bytes of groups that a process keeps, at least the one that was read last: others keep as much beside it."""
+SPARE = 2**29
+"""Bytes to which groups go whose rows were all read."""
 LARGEST = 2**32
 """Bytes of a group; a larger one would not fit in memory beside those of other workers."""
 ARROW_FILE = b"ARROW1"
@@ -46,6 +48,7 @@ class RowImage:
         file: its path or URL.
         group: the number of the group of rows, and `offset` as `Group` has it.
         offset: likewise.
+        due: how many rows of the group a source reads: once all were, it may be forgotten; 0: nobody knows.
         row: the row in the group.
         column: which holds pictures: bytes, or a struct with `bytes`.
         key: the row's name, for messages.
@@ -55,6 +58,7 @@ class RowImage:
     file: str
     group: int
     offset: int
+    due: int
     row: int
     column: str
     key: str
@@ -74,7 +78,7 @@ class RowImage:
         return open_picture(self.name, self._stream, self.max_pixels)
 
     def _stream(self) -> IO[bytes]:
-        value = _HELD.column(self.file, Group(0, self.offset), self.group, self.column)[self.row].as_py()
+        value = _HELD.value(self).as_py()
         data = value["bytes"] if isinstance(value, dict) else value
         if not data:
             raise DataError("the row holds no picture", where=self.name)
@@ -82,22 +86,52 @@ class RowImage:
         return io.BytesIO(data)
 
 
+@dataclass
+class Kept:
+    """A column of a group, how many of its rows a source reads, and which of them were asked for."""
+
+    column: pa.ChunkedArray
+    due: int
+    asked: set[int] = field(default_factory=set)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether every row that is due was asked for."""
+        return len(self.asked) >= self.due
+
+
 class Held:
-    """The columns that were read last, up to a bound in bytes."""
+    """The columns that were read last: those with rows still due up to one bound in bytes, with others up to a lower.
 
-    def __init__(self, most: int = HELD) -> None:
-        self.most, self.reads, self._columns = most, 0, OrderedDict[tuple[str, int, str], Any]()
+    Args:
+        most: the bound.
+        spare: the lower one.
+    """
 
-    def column(self, file: str, at: Group, number: int, name: str) -> pa.ChunkedArray:
-        """A column of a group of rows."""
-        key = (file, number, name)
-        if key not in self._columns:
+    def __init__(self, most: int = HELD, spare: int = SPARE) -> None:
+        self.most, self.spare, self.reads = most, spare, 0
+        self._kept = OrderedDict[tuple[str, int, str], Kept]()
+
+    def value(self, of: RowImage) -> Any:
+        """What a row's column holds, as Arrow's scalar."""
+        key = (of.file, of.group, of.column)
+        if key not in self._kept:
             self.reads += 1
-            self._columns[key] = _read(file, at, number, name)
-            while len(self._columns) > 1 and sum(each.nbytes for each in self._columns.values()) > self.most:
-                self._columns.popitem(last=False)
-        self._columns.move_to_end(key)
-        return self._columns[key]
+            self._kept[key] = Kept(_read(of.file, Group(0, of.offset), of.group, of.column), of.due)
+            self._forget(key)
+        kept = self._kept[key]
+        self._kept.move_to_end(key)
+        kept.asked.add(of.row)
+        return kept.column[of.row]
+
+    def _forget(self, newest: tuple[str, int, str]) -> None:
+        held = sum(kept.column.nbytes for kept in self._kept.values())
+        by_need = sorted(self._kept, key=lambda key: not self._kept[key].used_up)  # of equal need the longest unasked
+        for key in by_need:
+            kept = self._kept[key]
+            if key != newest and held > (self.spare if kept.used_up else self.most):
+                held -= kept.column.nbytes
+                del self._kept[key]
 
 
 _HELD = Held()

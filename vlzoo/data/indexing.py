@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vlzoo.data.blocks import RUN
 from vlzoo.data.columns import groups, schema_of
 from vlzoo.data.faults import Faults
 from vlzoo.data.fields import short
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ENDINGS = {"webdataset": ".tar", "parquet": ".parquet", "arrow": ".arrow", "jsonl": ".jsonl"}
 """Kinds of shards, and how their files end."""
-RUN = 256
-"""Members of a tar shard, or lines of a jsonl, that make a block."""
 PICTURE_COLUMNS = ("image", "picture", *PICTURES, "file_name", "img", "image_path")
 CAPTION_COLUMNS = ("caption", "text", "txt", "captions", "texts", "sentence", "sentences")
 
@@ -59,11 +58,12 @@ class Columns:
         return found[0], found[1]
 
 
-def index_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
+def index_rows(shard: Any, name: str, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
     """The rows of a shard: `name`, `image`, `texts`, `offset`, `size`, `group`, `row`.
 
     Args:
         shard: the file, a place.
+        name: what the names of its records begin with: shards of two folders may be called alike.
         columns: which hold pictures and captions; a tar shard has none.
         faults: counts `images` and `captions`; takes what is left out.
 
@@ -71,24 +71,24 @@ def index_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[st
         DataError: it is damaged, or a column is missing or of another type.
     """
     if shard.suffix == ".tar":
-        return _tar_rows(shard, faults)
+        return _tar_rows(shard, name, faults)
     if shard.suffix == ".jsonl":
-        return _jsonl_rows(shard, columns, faults)
-    return _table_rows(shard, columns, faults)
+        return _jsonl_rows(shard, name, columns, faults)
+    return _table_rows(shard, name, columns, faults)
 
 
-def _row(shard: Any, key: str, image: str, texts: Sequence[str], **at: int) -> dict[str, Any]:
+def _row(shard: str, key: str, image: str, texts: Sequence[str], **at: int) -> dict[str, Any]:
     place = {"offset": -1, "size": -1, "group": 0, "row": 0, **at}
-    return {"name": f"{shard.name.removesuffix(shard.suffix)}/{key}", "image": image, "texts": list(texts), **place}
+    return {"name": f"{shard}/{key}", "image": image, "texts": list(texts), **place}
 
 
-def _tar_rows(shard: Any, faults: Faults) -> Iterator[dict[str, Any]]:
+def _tar_rows(shard: Any, name: str, faults: Faults) -> Iterator[dict[str, Any]]:
     for number, pair in enumerate(read_pairs(shard, faults)):
         at = {**pair.place._asdict(), "group": number // RUN, "row": number}
-        yield _row(shard, pair.key, f"{pair.key}.{pair.ending}", [pair.text], **at)
+        yield _row(name, pair.key, f"{pair.key}.{pair.ending}", [pair.text], **at)
 
 
-def _jsonl_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
+def _jsonl_rows(shard: Any, name: str, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
     # Not through `datasets`: Arrow's JSON reader ends the process on some damaged lines.
     for number, (where, row) in enumerate(read_jsonl(shard)):
         picture, caption = columns.among(list(row), where)
@@ -98,10 +98,10 @@ def _jsonl_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[s
         elif leaves(path):
             faults.skip("path that leaves its folder", where, path)
         elif texts := _captions(row[caption], where, faults):
-            yield _row(shard, str(number), path, texts, group=number // RUN, row=number)
+            yield _row(name, str(number), path, texts, group=number // RUN, row=number)
 
 
-def _table_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
+def _table_rows(shard: Any, name: str, columns: Columns, faults: Faults) -> Iterator[dict[str, Any]]:
     file = str(shard)
     schema = schema_of(file)
     picture, caption = columns.among(schema.names, file)
@@ -120,7 +120,7 @@ def _table_rows(shard: Any, columns: Columns, faults: Faults) -> Iterator[dict[s
             if held.get("status") not in (None, "success"):
                 faults.count("not downloaded")
             elif texts := _captions(held[caption], f"{file}!/{key}", faults):
-                yield _row(shard, key, picture, texts, offset=offset, group=group, row=row)
+                yield _row(name, key, picture, texts, offset=offset, group=group, row=row)
 
 
 def _captions(value: Any, where: str, faults: Faults) -> list[str]:

@@ -9,12 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlzoo.data.blocks import Blocks
+from vlzoo.data.blocks import RUN, Blocks
 from vlzoo.data.permute import Permutation
 from vlzoo.hashing import name_word
-
-RUN = 256
-"""Records, in an order that is random already, that count as a block beside parts that are read in blocks."""
 
 
 class Turn(NamedTuple):

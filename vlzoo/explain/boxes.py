@@ -15,12 +15,11 @@ from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError
 from vlzoo.explain.draw import fit, outlined
 from vlzoo.explain.figure import Cell, Sheet
-from vlzoo.explain.subject import Said, Subject
+from vlzoo.explain.subject import BATCH, Said, Subject
 from vlzoo.metrics.grounding import IOU_AT, RULES, iou
 from vlzoo.runs.run import Run
 from vlzoo.types import Box
 
-BATCH = 32
 COLUMNS, WIDTH = 4, 3.2
 """Most cells in a row of a sheet, and their width in inches: phrases are longer than words."""
 FOUND, TRUE = (213, 94, 0), (86, 180, 233)

@@ -17,7 +17,7 @@ from vlzoo.data_parts import Mixer, Swap
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.explain.draw import Levels
 from vlzoo.explain.figure import Cell, Sheet
-from vlzoo.explain.subject import open_picture
+from vlzoo.explain.subject import load_picture
 from vlzoo.text.cleaning import pre_caption
 
 SIDE = 160
@@ -86,7 +86,7 @@ def thumbnail(picture: str, box_4: np.ndarray) -> Levels:
         box_4: left, top, right, bottom as shares of it.
     """
     try:
-        whole = open_picture(Path(picture)).open()
+        whole = load_picture(Path(picture)).open()
     except DataError:
         return np.full((SIDE, SIDE, 3), 200, np.uint8)
     left, top, right, bottom = np.asarray(box_4) * np.tile(whole.size, 2)

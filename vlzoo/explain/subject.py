@@ -20,6 +20,9 @@ MOST_BYTES = 512_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 """Of the files that a message names as pictures."""
 
+BATCH = 32
+"""Pictures or texts that are computed together where somebody waits for the answer."""
+
 MOST_TEXTS = 23
 """Most texts of a sample that are drawn: with the picture itself six rows of four."""
 
@@ -108,7 +111,7 @@ def check_inside(boxes: Sequence[Box], size: tuple[int, int]) -> None:
             raise VlzooError(f"the box {shown} is in shares, not in pixels", where="--true", fix=fix)
 
 
-def open_picture(image: Path) -> ImageRef:
+def load_picture(image: Path) -> ImageRef:
     """The picture, which has been read once. What the user named is read, wherever links lead.
 
     Raises:

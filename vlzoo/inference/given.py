@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from vlzoo.data.records import ImageRef, Sample
 from vlzoo.errors import DataError
-from vlzoo.explain.subject import open_picture
+from vlzoo.explain.subject import load_picture
 
 Picture: TypeAlias = str | Path | Image
 """What is taken for a picture: the path of a file, or a picture that Pillow has opened."""
@@ -86,7 +86,7 @@ def picture_of(given: Picture) -> ImageRef:
     if isinstance(given, Image):
         return Opened(given, str(getattr(given, "filename", "")) or "picture")
     if isinstance(given, str | Path):
-        return open_picture(Path(given))
+        return load_picture(Path(given))
     what = f"{type(given).__name__} is no picture"
     raise DataError(what, fix="give the path of a file, or PIL.Image.fromarray(array) of an array of bytes")
 

@@ -5,6 +5,7 @@ Legend: N image tokens, P pairs, L text tokens, W numbers a token, H and W rows 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,24 +17,26 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.grounding.maps import box_predictor, mapper
-from vlzoo.bench.model import BenchModel, family_of
+from vlzoo.bench.model import BenchModel, family_of, reference_of
 from vlzoo.bench.request import Request, task_of
 from vlzoo.bench.retrieval.pairs import PairModel, pair_model
 from vlzoo.bench.vqa.answers import answerer
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
 from vlzoo.explain.explain import Explained, Explainer
+from vlzoo.explain.subject import BATCH
 from vlzoo.inference.given import Picture, is_one, picture_of, pictures_of, samples_of, words_of
 from vlzoo.inference.outputs import Answer, Embedded, Floats, Grounded, Matched
 from vlzoo.models.precision import PRECISIONS, default_device, device_of
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import chosen
 
-BATCH = 32
 QUESTIONS = ("vqa", "gqa")
 
 
-def load(model: str | Path, *, checkpoint: str = "", precision: str = "fp32", device: str | None = None) -> LoadedModel:
+def load(
+    model: str | os.PathLike[str], *, checkpoint: str = "", precision: str = "fp32", device: str | None = None
+) -> LoadedModel:
     """A trained model, ready to be asked.
 
     Args:
@@ -48,7 +51,7 @@ def load(model: str | Path, *, checkpoint: str = "", precision: str = "fp32", de
     """
     if precision not in PRECISIONS:
         raise UnknownName(f"no precision called {precision!r}", fix=did_you_mean(precision, PRECISIONS))
-    reference = str(model) if _names_family(str(model)) else f"run:{model}"
+    reference = reference_of(model)
     place = Path(reference.partition(":")[2])
     if place.is_file():
         fix = "make a run of it first: vlzoo weights convert ADAPTER FILE --out RUN (`vlzoo list adapter`)"
@@ -56,11 +59,6 @@ def load(model: str | Path, *, checkpoint: str = "", precision: str = "fp32", de
     made = LoadedModel(reference, checkpoint, precision, device_of(device))
     made.check()
     return made
-
-
-def _names_family(text: str) -> bool:
-    """Whether a reference names its family; a folder whose name holds a colon is a run."""
-    return ":" in text and not Path(text).exists()
 
 
 @dataclass

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from vlzoo.errors import TrainingError
+from vlzoo.models.compiling import as_now
 
 if TYPE_CHECKING:
     from vlzoo.config.schema import Train
@@ -31,7 +32,7 @@ def again(run: Callable[..., T], *given: Any) -> T:
     """
     if not torch.is_grad_enabled():
         return run(*given)
-    return checkpoint(run, *given, use_reentrant=False)  # type: ignore[no-any-return, unused-ignore]
+    return checkpoint(as_now(run), *given, use_reentrant=False)  # type: ignore[no-any-return, unused-ignore]
 
 
 def spare_memory(system: System, train: Train) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from vlzoo.errors import TrainingError, did_you_mean
 if TYPE_CHECKING:
     from vlzoo.models.assemble import Model
 
+P = ParamSpec("P")
+T = TypeVar("T")
+_WRITTEN: ContextVar[bool] = ContextVar("written", default=False)
 USUAL = "inductor"
 """The backend of `train.compile: true`."""
 
@@ -41,32 +45,56 @@ def backend_of(wanted: bool | str) -> str:
     return backend
 
 
-def compile_layers(model: Model, backend: str, device: torch.device) -> None:
-    """Compile the layers of a model's parts: what follows each other in a list of modules, as blocks of a ViT do.
+def compile_layers(models: Iterable[Model], backend: str, device: torch.device) -> None:
+    """Compile the layers of models' parts: what follows each other in a list of modules, as blocks of a ViT do.
 
     Args:
-        model: the model.
-        backend: of `backend_of`.
+        models: the models.
+        backend: of `backend_of`; empty: nothing is compiled.
         device: where it computes.
 
     Raises:
         TrainingError: nothing can be compiled on this machine, or the model has no layers.
     """
+    if not backend:
+        return
     _try(backend, device)
     settings: Any = getattr(torch.compiler, "config", None)
     if hasattr(settings, "recompile_limit"):
         settings.recompile_limit = max(settings.recompile_limit, PROGRAMS)
-    layers = [layer for part in model.parts() for layer in _layers(part)]
-    if not layers:
-        raise TrainingError("train.compile: no part of this model has a list of layers", fix="leave it out")
-    for layer in layers:
-        layer.compile(backend=backend)
-    model.compiled = True
+    for model in models:
+        layers = [layer for part in model.parts() for layer in _layers(part)]
+        if not layers:
+            raise TrainingError("train.compile: no part of this model has a list of layers", fix="leave it out")
+        for layer in layers:
+            layer.compile(backend=backend)
+        model.compiled = True
 
 
-def as_written(model: Model, needed: bool) -> AbstractContextManager[Any]:
+@contextmanager
+def as_written(model: Model, needed: bool) -> Iterator[None]:
     """Within it, where needed, nothing of a compiled model is: a gradient by what lies within a layer can be taken."""
-    return torch.compiler.set_stance("force_eager") if needed and model.compiled else nullcontext()
+    if not (needed and model.compiled):
+        yield
+        return
+    before = _WRITTEN.set(True)
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        _WRITTEN.reset(before)
+
+
+def as_now(run: Callable[P, T]) -> Callable[P, T]:
+    """`run`; within `as_written` one that runs so outside of it, too: what is made again on the way back."""
+    if not _WRITTEN.get():
+        return run
+
+    def written(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.compiler.set_stance("force_eager"):
+            return run(*args, **kwargs)
+
+    return written
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:

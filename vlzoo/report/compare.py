@@ -192,8 +192,9 @@ def _table(task: str, measured: Sequence[tuple[str, Measurement]]) -> Table:
     names, found = zip(*measured, strict=True)
     base = found[0]
     scores = [{(score.protocol, score.metric): score for score in each.whole()} for each in found]
+    kept = [each.values.is_file() for each in found]
     figures = tuple(
-        Figure(*key, score.unit, tuple(_entries(names, [each.get(key) for each in scores])))
+        Figure(*key, score.unit, tuple(_entries(names, [each.get(key) for each in scores], kept)))
         for key, score in scores[0].items()
     )
     training = (base.about.get("recipe") or {}).get("task") if isinstance(base.about.get("recipe"), dict) else None
@@ -214,7 +215,8 @@ def _notes(names: Sequence[str], found: Sequence[Measurement]) -> Iterator[str]:
         yield f"{missing} samples without a prediction count as wrong"
 
 
-def _entries(names: Sequence[str], scores: Sequence[Score | None]) -> Iterator[Entry]:
+def _entries(names: Sequence[str], scores: Sequence[Score | None], kept: Sequence[bool]) -> Iterator[Entry]:
+    """One figure of every run that has it; `kept`: whether the values of a run's samples were."""
     base = scores[0]
     assert base is not None
     for number, (name, score) in enumerate(zip(names, scores, strict=True)):
@@ -222,13 +224,18 @@ def _entries(names: Sequence[str], scores: Sequence[Score | None]) -> Iterator[E
             continue
         ends = (score.interval[0], score.interval[1]) if score.interval else None
         entry = Entry(name, score.value, ends, score.samples, score.clusters)
-        yield entry if number == 0 else _tested(entry, score, base)
+        if number == 0:
+            yield entry
+        elif kept[0] and kept[number]:
+            yield _tested(entry, score, base)
+        else:
+            yield replace(entry, why_not=NO_VALUES)
 
 
 def _tested(entry: Entry, score: Score, base: Score) -> Entry:
     """An entry with its difference from the first run's, or with the reason why there is none."""
     if not (score.per_sample and base.per_sample):
-        return replace(entry, why_not=NO_MEAN if score.interval is None else NO_VALUES)
+        return replace(entry, why_not=NO_MEAN)
     if not _same_samples(score.per_sample, base.per_sample):
         return replace(entry, why_not=OTHER_SAMPLES)
     apart = gaps(_as_parts(score.per_sample), _as_parts(base.per_sample))

@@ -44,26 +44,31 @@ class Measurement:
         """The task's name."""
         return self.scores[0].task
 
+    @property
+    def values(self) -> Path:
+        """The file with the values of samples; an older vlzoo wrote none."""
+        return self.file.with_suffix(".npz")
+
     def whole(self) -> tuple[Score, ...]:
         """The figures with the values of samples, as far as they were kept.
 
         Raises:
             PredictionError: the values can't be read, or are not those of the figures.
         """
-        file = self.file.with_suffix(".npz")
-        if not file.is_file():
+        if not self.values.is_file():
             return self.scores
+        where = str(self.values)
         try:
-            with np.load(file) as held:
+            with np.load(self.values) as held:
                 arrays = dict(held)
             found = tuple(replace(each, per_sample=_parts(arrays, n)) for n, each in enumerate(self.scores))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise PredictionError(f"the values of samples can't be read: {error}", where=str(file), fix=AGAIN) from None
+            raise PredictionError(f"the values of samples can't be read: {error}", where=where, fix=AGAIN) from None
         for score in found:
             mean = np.mean([part.values.mean() for part in score.per_sample]) if score.per_sample else score.value
             if not abs(mean - score.value) < 1e-6:
                 what = f"{score.metric} is {score.value:.2f}, and the mean of its samples' values {mean:.2f}"
-                raise PredictionError(what, where=str(file), fix=AGAIN)
+                raise PredictionError(what, where=where, fix=AGAIN)
         return found
 
 

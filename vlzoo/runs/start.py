@@ -121,7 +121,7 @@ def same_recipe(run: Run, recipe: Recipe) -> None:
     old, new = (dict(leaves(whole(each))) for each in (run.recipe(), recipe))
     # What moves no weight: how a run is kept and measured, and what is said about it. Or no more than rounding does:
     # how a batch fits the memory that there is.
-    kept = ("workers", "log_every", "save_every", "keep", "patience", "save_async")
+    kept = ("workers", "log_every", "save_every", "keep", "patience", "save_async", "spikes")
     fits = ("accumulate", "checkpointing", "compile", "shard")
     free = {("train", name) for name in (*kept, *fits)}
     said = ("about", "paper", "needs", "bench", "validation")

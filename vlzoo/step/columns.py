@@ -81,6 +81,7 @@ class GatheredColumns(Columns):
         dist.all_gather(counts, torch.tensor(rows, device=device))
         self.counts = [int(count) for count in counts]
         self.offset = sum(self.counts[: self.rank])
+        self._routes: list[Route] = []
 
     @property
     def count(self) -> int:
@@ -94,22 +95,23 @@ class GatheredColumns(Columns):
 
     def gather(self, x_R: Tensor) -> Tensor:
         """A value of every row, by its column, [C, ...]; where texts are longer elsewhere, padded with zeros."""
-        parts = cast(Sequence[Tensor], _AllGather.apply(_level(x_R)))
+        (level,) = _level([x_R])
+        parts = cast(Sequence[Tensor], _AllGather.apply(level))
         return torch.cat([part[:count] for part, count in zip(parts, self.counts, strict=True)])
 
     def fetch(self, value: T, columns_P: Tensor) -> T:
         """Rows of a value at columns [P] int64; every process must ask. Only what is asked for travels."""
-        return self._fetch(value, self._route(columns_P))
-
-    def _fetch(self, value: T, route: Route) -> T:
-        if isinstance(value, Tensor):
-            sent_S = _level(value, rows=False)[route.asked]
-            return cast(Tensor, _Exchange.apply(sent_S, route.sent, route.taken))[route.back]
-        x, mask, pooled = (self._fetch(each, route) for each in (value.x, value.mask, value.pooled))
-        return replace(value, x=x, mask=mask, pooled=pooled)
+        route = self._route(columns_P)
+        parts = [value] if isinstance(value, Tensor) else [value.x, value.mask, value.pooled]
+        sent = [each[route.asked] for each in _level(parts)]
+        found = [cast(Tensor, _Exchange.apply(each, route.sent, route.taken))[route.back] for each in sent]
+        return found[0] if isinstance(value, Tensor) else replace(value, x=found[0], mask=found[1], pooled=found[2])
 
     def _route(self, columns_P: Tensor) -> Route:
-        """Ask each process for the rows at those of the columns that are its own."""
+        """Ask each process for the rows at those of the columns that are its own; for the same columns once."""
+        known = next((route for route in self._routes if route.columns is columns_P), None)
+        if known is not None:
+            return known
         ends_W = torch.tensor(self.counts, device=columns_P.device).cumsum(0)
         owner_P = torch.bucketize(columns_P, ends_W, right=True)
         order_P = owner_P.argsort(stable=True)
@@ -121,7 +123,8 @@ class GatheredColumns(Columns):
         asked_P = (columns_P - starts_W[owner_P])[order_P]
         rows_S = asked_P.new_empty(sum(sent))
         dist.all_to_all_single(rows_S, asked_P, sent, taken)
-        return Route(rows_S, sent, taken, order_P.argsort())
+        self._routes.append(Route(columns_P, rows_S, sent, taken, order_P.argsort()))
+        return self._routes[-1]
 
     def weigh(self, loss: Loss) -> Loss:
         """As `Columns.weigh`: each term by its share of what all processes counted, other parts by the first one's."""
@@ -141,12 +144,14 @@ class Route(NamedTuple):
     """Which rows go from process to process.
 
     Attributes:
+        columns: what was asked for.
         asked: this process's rows that are asked of it, by who asks.
         sent: how many each process is sent.
         taken: how many come from each.
         back: of what has come, in the order of processes, the places in the order it was asked for.
     """
 
+    columns: Tensor
     asked: Tensor
     sent: list[int]
     taken: list[int]
@@ -190,11 +195,13 @@ class _Exchange(torch.autograd.Function):
         return back_S, None, None
 
 
-def _level(x_R: Tensor, *, rows: bool = True) -> Tensor:
-    """A value padded with zeros to the size that it has in any process, in its `rows` too."""
-    shape = torch.tensor(x_R.shape, device=x_R.device)
-    dist.all_reduce(shape, dist.ReduceOp.MAX)
-    return _pad(x_R, shape.tolist() if rows else [len(x_R), *shape.tolist()[1:]]).contiguous()
+def _level(values: Sequence[Tensor]) -> list[Tensor]:
+    """Values padded with zeros to the sizes that they have in any process, in their rows too."""
+    sizes = [torch.tensor(each.shape, device=each.device) for each in values]
+    most = torch.cat(sizes)
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    shapes = torch.split(most.cpu(), [len(each) for each in sizes])
+    return [_pad(each, shape.tolist()).contiguous() for each, shape in zip(values, shapes, strict=True)]
 
 
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:

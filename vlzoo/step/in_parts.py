@@ -107,7 +107,8 @@ class _ImageEncoder(_InParts):
 
         for rows in self._parts(len(first)):
             inside = {name: ((at_R >= rows.start) & (at_R < rows.stop)).nonzero()[:, 0] for name, at_R in at.items()}
-            mine = {name: place for name, place in inside.items() if len(place)}
+            # One that no row reads is given by every part, as the encoder gives it: without rows.
+            mine = {name: place for name, place in inside.items() if len(place) or not len(at[name])}
             made.append(_again(partial(some, rows, mine), first))
             for name, place in mine.items():
                 places[name].append(place)

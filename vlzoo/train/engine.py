@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from shutil import rmtree
@@ -81,6 +81,10 @@ class Engine:
     def mean(self, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The mean over all processes of values that each of them has, [] each."""
         return values
+
+    def join(self, names: Sequence[str]) -> list[str]:
+        """The names that all processes give, in their order."""
+        return list(names)
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -185,6 +189,12 @@ class Several(Engine):
         held = torch.stack([value.detach().to(self.device, torch.float32) for value in values.values()])
         dist.all_reduce(held)
         return dict(zip(values, held / self.share.of, strict=True))
+
+    def join(self, names: Sequence[str]) -> list[str]:
+        """As `Engine.join`."""
+        parts: list[Any] = [None] * self.share.of
+        dist.all_gather_object(parts, list(names), group=self._hosts)
+        return [name for part in parts for name in part]
 
     def wait(self) -> None:
         """As `Engine.wait`."""

@@ -267,7 +267,7 @@ def make_trainer(job: Job, run: Run, data: Data, engine: Engine) -> Trainer:
         recipe, run, system.to(device), length, teacher=early, fresh=fresh, validator=validator, engine=engine
     )
     if stopped:
-        trainer.restore(stopped[-1])
+        trainer.restore(replace(stopped[-1], checked=True))  # by `begin`, before the others came so far
         job.say(f"going on from step {trainer.step} of {trainer.length.steps}")
     return trainer
 

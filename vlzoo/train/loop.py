@@ -68,16 +68,15 @@ class Trainer:
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
         spare_memory(system, recipe.train)
-        if backend := backend_of(recipe.train.compile):
-            for model in [system.model, *([self.teacher.model] if self.teacher else [])]:
-                compile_layers(model, backend, self.device)
+        models = [each.model for each in (system, self.teacher) if each is not None]
+        compile_layers(models, backend_of(recipe.train.compile), self.device)
         self.forward = self.engine.wrap(system, self.teacher)
         self.learned = self.engine.parameters(system)
         self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
         self.finite = FiniteLosses(self.device)
         self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
-        self.spikes = Spikes(recipe.train.spikes, self.engine.share)
+        self.spikes = Spikes(recipe.train.spikes)
         self._shown: dict[str, float] = {}
         self.step = self.seen = 0
         self._stop, self._told, self._measuring = "", "", False
@@ -108,8 +107,7 @@ class Trainer:
                 self.step += 1
                 self._report(values, progress)
                 pauses = self.validator is not None and self.validator.due(self.step)
-                # Read once: what is asked for after the save must not be taken for saved.
-                stop = self.engine.agree(self._stop)
+                stop = self.engine.agree(self._stop)  # once: what is asked for after the save is not taken for saved
                 if self._due(self.recipe.train.save_every) or stop or pauses:
                     self.save(must=bool(stop) or self.step == self.length.steps, now=pauses)
                 if stop:
@@ -134,11 +132,12 @@ class Trainer:
 
     def _meet(self) -> None:
         """Wait until every process has predicted its share; who was asked to stop meets the others here, too."""
-        self._measuring = self.engine.share.leads  # it scores what all have predicted
-        self.engine.does("measuring" if self._measuring else "waiting", self.step)
+        self._measuring = False  # a signal now is heard after the others: what they are told here must not be lost
+        self.engine.does("measuring" if self.engine.share.leads else "waiting", self.step)
         self._told = self.engine.agree(self._stop)
         if self._told:
             raise KeyboardInterrupt(self._told)
+        self._measuring = self.engine.share.leads  # it scores what all have predicted
 
     def _end_together(self, stop: str) -> None:
         self.engine.does("waiting", self.step)
@@ -240,8 +239,9 @@ class Trainer:
             self.run.watch("step", row)
 
     def _note_spikes(self) -> None:
-        """Every process notes those that all have found, with its own samples."""
-        for spike in self.spikes.look(self.engine.mean):
+        """Note what all have found, with everybody's samples."""
+        found = self.spikes.look(self.engine.mean, self.engine.join)
+        for spike in found if self.engine.share.leads else ():
             self.run.spikes.append(spike)
 
     def save(self, *, must: bool = True, now: bool = True) -> None:
@@ -259,6 +259,7 @@ class Trainer:
         if not (self.engine.share.leads or self.engine.savers):
             return
         self.engine.does("saving", self.step)
+        self.saver.finish()  # or the copies of two checkpoints would take room at once
         refuse_ruined(trained(self.system), self.step)
         names = {id(p): name for name, p in self.learned.items()}
         files = {"system": tensors_of(self.system), "optimizer": optimizer_tensors(self.optimizer, names)}

@@ -17,13 +17,13 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor
 
-from vlzoo.errors import VlzooError
 from vlzoo.files import is_full, new_folder, sha256_of
 from vlzoo.runs.checkpoint import SHARDS, NoRoom, checkpoints, clear_left, folder_of, remove_older, save, unwritable
 from vlzoo.runs.run import Run
 from vlzoo.runs.seal import seal
 from vlzoo.runs.shards import files_of, torch_version, write_shards
 from vlzoo.train.engine import Engine
+from vlzoo.train.meeting import is_lost
 
 logger = logging.getLogger("vlzoo.train")
 
@@ -92,12 +92,13 @@ class Saver:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Around training: an error that a user can mend waits for a checkpoint that is being written."""
+        """Around training: an error, but that another process is gone, waits for a checkpoint that is being written."""
         try:
             yield
-        except VlzooError:
-            with suppress(VlzooError):
-                self.finish()
+        except Exception as error:
+            if not is_lost(error):
+                with suppress(Exception):  # what ended training is told, not what came of it
+                    self.finish()
             raise
 
     def _report(self, *, must: bool) -> None:

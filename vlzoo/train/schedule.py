@@ -49,7 +49,7 @@ def length_of(train: Train, per_epoch: int, samples: float | None = None) -> Len
 
 
 def learning_rate(train: Train, step: int, length: Length) -> float:
-    """The learning rate of update `step`, counted from 0, by the schedule that the recipe names.
+    """The learning rate of update `step`, counted from 0, by the schedule that the recipe names, for its batch.
 
     >>> learning_rate(Train(schedule="linear", lr=1.0, min_lr=0.0), 5, Length(steps=10, per_epoch=10, batch=64))
     0.5
@@ -58,7 +58,20 @@ def learning_rate(train: Train, step: int, length: Length) -> float:
         UnknownName: there is no such schedule.
     """
     schedule: Schedule = registry().find("schedule", train.schedule).load()
-    return schedule(train, step, length)
+    return schedule(train, step, length) * scale_of(train)
+
+
+def scale_of(train: Train) -> float:
+    """What a recipe's batch makes of rates that are meant for another one.
+
+    In proportion to the batch (Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1), or to its square root
+    (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms").
+
+    >>> scale_of(Train(batch=4096, lr_batch=1024)), scale_of(Train(batch=4096, lr_batch=1024, lr_scaling="sqrt"))
+    (4.0, 2.0)
+    """
+    scale = train.batch / (train.lr_batch or train.batch)
+    return math.sqrt(scale) if train.lr_scaling == "sqrt" else scale
 
 
 def cosine(train: Train, step: int, length: Length) -> float:

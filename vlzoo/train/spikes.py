@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlzoo.processes import Share
-
-ALONE = Share()
 WINDOW = 100
 """Logged values that a mean is over."""
 LEAST = 20
@@ -39,11 +36,9 @@ class Spikes:
 
     Attributes:
         times: deviations above the mean that are a spike; None: none is looked for.
-        share: this process among those that train together; of several, rows say which process's samples they name.
     """
 
     times: float | None
-    share: Share = ALONE
     _noted: list[tuple[int, str, Tensor, Sequence[str]]] = field(default_factory=list)
     _logged: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=WINDOW)))
 
@@ -59,15 +54,17 @@ class Spikes:
             self._noted += [(step, name, loss.detach().clone(), samples) for name, loss in losses.items()]
 
     def look(
-        self, mean: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda values: values
+        self,
+        mean: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda values: values,
+        join: Callable[[Sequence[str]], list[str]] = list,
     ) -> list[dict[str, Any]]:
         """The spikes among the updates noted since the last look, as rows; waits for the device.
 
         Args:
             mean: of values over all processes (`Engine.mean`), each of which calls this.
+            join: the names of samples that all processes give (`Engine.join`).
         """
         noted, self._noted = self._noted, []
-        who = {"process": self.share.number} if self.share.of > 1 else {}
         if not noted:
             return []
         means = mean({str(number): each[2].float() for number, each in enumerate(noted)})
@@ -75,8 +72,8 @@ class Spikes:
         for (step, name, _, samples), value in zip(noted, torch.stack(list(means.values())).tolist(), strict=True):
             center, deviation, bound = self._expected(name)
             if bound < value < math.inf:  # what is not finite ends the run
-                about = {"value": value, "expected": center, "deviation": deviation, "samples": list(samples)}
-                found.append({"step": step, "objective": name, **about, **who})
+                about = {"value": value, "expected": center, "deviation": deviation, "samples": join(samples)}
+                found.append({"step": step, "objective": name, **about})
         return found
 
     def enter(self, values: Mapping[str, float]) -> None:

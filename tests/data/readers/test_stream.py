@@ -111,6 +111,16 @@ def test_it_keeps_what_sources_promise(root, picture, check_data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_shards_of_two_folders_may_be_called_alike(root, kind, picture):
+    for folder in ("a", "b"):
+        write(place(root) / folder, kind, picture, shards=1)
+    samples = list(Stream(root, files="*/00000.*"))
+    assert len({sample.name for sample in samples}) == len({sample.image_id for sample in samples}) == 2 * EACH
+    assert [samples[number].name.rpartition("/")[0] for number in (0, EACH)] == ["a/00000", "b/00000"]
+    assert len({sample.images[0].name for sample in samples}) == 2 * EACH
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_index_is_made_once_and_made_anew_where_a_shard_changes(root, kind, picture, monkeypatch):
     write(place(root), kind, picture)
     first = Stream(root)
@@ -223,6 +233,7 @@ def test_what_is_lost_is_counted_and_bounded(root, picture, tmp_path):
     source = Stream(root, allowed_faults=0.5)
     assert [sample.texts for sample in source] == [("a cat",), ("no picture",)]
     assert source.faults.skipped == {"empty caption": 1, "picture without a caption": 1}
+    assert [sample.images[0].due for sample in source] == [2, 2]  # rows of the group of four that are read
     with pytest.raises(DataError, match="2 of 4 records are unusable"):
         len(Stream(root))
     with pytest.raises(DataError, match=r"a\.parquet!/2: the row holds no picture"):

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlzoo.data.blocks import Blocks, checked
 from vlzoo.data.cards import Card
@@ -98,6 +99,7 @@ class Stream(Source):
         self.picture_column, self.caption_column = picture_column, caption_column
         self.buffer, self.worker_lanes, self.process_lanes = buffer, worker_lanes, process_lanes
         self._shards: list[str] | None = None
+        self._due: Sequence[int] = ()
 
     @property
     def root_folder(self) -> Any:
@@ -134,7 +136,8 @@ class Stream(Source):
         columns, block, last = Columns(self.picture_column, self.caption_column), -1, ("", -1)
         with closing(Progress("indexing", len(shards), unit="shards", brief=True)) as progress:
             for done, shard in enumerate(shards, start=1):
-                for row in index_rows(self.root_folder / shard, columns, faults):
+                name = str(PurePosixPath(shard).with_suffix(""))
+                for row in index_rows(self.root_folder / shard, name, columns, faults):
                     block, last = block + ((shard, row["group"]) != last), (shard, row["group"])
                     yield {**row, "archive": shard, "block": block}
                 progress.update(done)
@@ -153,22 +156,28 @@ class Stream(Source):
         if row["archive"].endswith(".jsonl"):
             beside = PurePosixPath(row["archive"]).parent / path
             return RangeImage(url_inside(self.root, str(beside))) if is_url(file) else FileImage(self.root, str(beside))
-        return RowImage(file, row["group"], row["offset"], row["row"], path, str(row["name"]).rpartition("/")[2])
+        key, due = str(row["name"]).rpartition("/")[2], int(self._due[row["block"]]) if len(self._due) else 0
+        return RowImage(file, row["group"], row["offset"], due, row["row"], path, key)
 
     def blocks(self, epoch: int = 0) -> Blocks:
         """The blocks in which its records lie: row groups, record batches, runs of members and lines."""
-        block = np.asarray(self.rows.table.column("block"))  # type: ignore[attr-defined]
+        block = self._blocks()
         ends = np.append(np.flatnonzero(np.diff(block)) + 1, len(block))
         return Blocks(ends, self.buffer, self.worker_lanes, self.process_lanes)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_shards": None}
+        return {**super().__getstate__(), "_shards": None, "_due": ()}
 
     def _load(self) -> None:
         super()._load()
+        self._due = np.bincount(self._blocks()).tolist()
         for fault in self.faults.listed:
             if fault.kind == UNENDED:  # how much is lost, nobody knows
                 warnings.warn(str(fault), SizeWarning, stacklevel=2)
+
+    def _blocks(self) -> NDArray[np.int64]:
+        """The block of every record."""
+        return np.asarray(self.rows.table.column("block"))  # type: ignore[attr-defined]
 
     def _found(self) -> list[str]:
         """The shards below the root, in order."""
