@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
+# The oldest versions have wheels for the oldest Python alone: that one where it is there, else the environment's.
+OLDEST_PYTHON = $(shell $(VENV)/bin/uv python find --no-python-downloads 3.11 2>/dev/null || echo $(PY))
 RECIPES := $(shell find zoo_configs plugins -name '*.yaml' -not -path '*/tests/*' -not -path 'zoo_configs/data/*')
 # What calls the libraries that have lower bounds, and takes below four minutes on one core.
 FAST := $(addprefix tests/,metrics text augment models objectives step golden weights train/test_loop.py train/test_optim.py test_doctests.py test_vlzoo.py)
@@ -23,10 +25,11 @@ test: $(STAMP)
 	$(PY) -m pytest -n 2 --dist worksteal
 
 # The oldest versions that the lower bounds allow, found by uv; 6 GB, removed at the end. A failure leaves them there.
+# uv keeps what it fetched in a cache of its own (`uv cache dir`), for the next time.
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
-	$(VENV)/bin/uv venv --quiet --python $(PY) $(OLDEST)
+	$(VENV)/bin/uv venv --quiet --python $(OLDEST_PYTHON) $(OLDEST)
 	$(VENV)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[dev]" $(foreach file,$(PLUGINS),-e ./$(dir $(file)))
 	$(OLDEST)/bin/vlzoo list > $(OLDEST)/said || { cat $(OLDEST)/said; exit 1; }
 	$(OLDEST)/bin/vlzoo check $(RECIPES) > $(OLDEST)/said 2>&1 || { cat $(OLDEST)/said; exit 1; }

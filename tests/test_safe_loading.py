@@ -22,12 +22,13 @@ RUNS_CODE = {
 }
 """Functions that run what they read. A subclass of `pickle.Unpickler` that refuses every name is none of them."""
 SAFE = {
-    "torch.load": ("weights_only", {"True"}),
-    "numpy.load": ("allow_pickle", {"", "False"}),
-    "yaml.load": ("Loader", {"yaml.SafeLoader", "yaml.CSafeLoader"}),
-    "yaml.load_all": ("Loader", {"yaml.SafeLoader", "yaml.CSafeLoader"}),
+    "torch.load": ("weights_only", None, {"True"}),
+    "numpy.load": ("allow_pickle", 2, {"", "False"}),
+    "yaml.load": ("Loader", 1, {"yaml.SafeLoader", "yaml.CSafeLoader"}),
+    "yaml.load_all": ("Loader", 1, {"yaml.SafeLoader", "yaml.CSafeLoader"}),
 }
-"""Functions that are safe with one argument, and the values it may have; an empty one: it may be left out."""
+"""Functions that are safe with one argument, its place where it may go without its name, and the values it may have; an
+empty one: it may be left out."""
 ALWAYS = {"shell": {"", "False"}, "trust_remote_code": {"", "False"}}
 """Arguments that no call may set otherwise, whatever it calls."""
 
@@ -58,7 +59,11 @@ def unsafe(text: str) -> Iterator[str]:
             continue
         called = full_name(node.func, names)
         given = {each.arg: full_name(each.value, names) for each in node.keywords if each.arg}
-        argument, allowed = SAFE.get(called, ("", {""}))
+        argument, place, allowed = SAFE.get(called, ("", None, {""}))
+        if place is not None and len(node.args) > place:
+            given[argument] = full_name(node.args[place], names)
+        elif called in SAFE and any(isinstance(each, ast.Starred) for each in node.args):
+            given[argument] = "whatever the list holds"
         # A trip there and back, as to a data worker: nobody else has written it.
         trip = called == "pickle.loads" and ast.unparse(node).startswith("pickle.loads(pickle.dumps(")
         bad = (called in RUNS_CODE and not trip) or given.get(argument, "") not in allowed
@@ -83,7 +88,10 @@ def test_nothing_that_is_read_can_run_code(file):
         "import torch\ntorch.load(file)",
         "import torch\ntorch.load(file, weights_only=False)",
         "import numpy as np\nnp.load(file, allow_pickle=True)",
+        "import numpy as np\nnp.load(file, None, True)",
+        "import numpy as np\nnp.load(*given)",
         "import yaml\nyaml.load(text)",
+        "import yaml\nyaml.load(text, yaml.FullLoader)",
         "import yaml\nyaml.load(text, Loader=yaml.FullLoader)",
         "import yaml\nyaml.unsafe_load(text)",
         "import tarfile\ntarfile.open(file).extractall(folder)",
@@ -105,7 +113,9 @@ def test_a_call_that_could_is_found(text):
         "import pickle\nclass Plain(pickle.Unpickler): ...\nPlain(file).load()",
         "import torch\ntorch.load(file, map_location='cpu', weights_only=True)",
         "import numpy as np\nnp.load(file)\nnp.load(file, allow_pickle=False)",
+        "import numpy as np\nnp.load(file, 'r', False)",
         "import yaml\nyaml.safe_load(text)\nyaml.load(text, Loader=yaml.CSafeLoader)",
+        "import yaml\nyaml.load(text, yaml.SafeLoader)",
         "import pickle\npickle.loads(pickle.dumps(part))",
         "model.eval()\narchive.extractfile(member)",
     ],

@@ -17,18 +17,9 @@ from vlzoo.data.scenes.make import Sizes, make_scenes
 
 HERE = Path(__file__).resolve().parent
 
-RECIPE = """\
-# A model of a few thousand weights.
-model:
-  image_encoder:
-    part: timm
-    name: vit_tiny_patch16_224
-    image_size: 32
-    arguments: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}
-  text_encoder: {part: bert, layers: 1, width: 16, heads: 2, intermediate: 32, max_length: 32}
-  fusion: {part: cross_attention, layers: 2, width: 16, heads: 2, intermediate: 32}
-  joint: 8
-tokenizer: {vocab: data, max_length: 16}
+RECIPE = (
+    (HERE.parent / "fixtures" / "micro.yaml").read_text(encoding="utf-8")
+    + """\
 teacher: {momentum: 0.9}
 objectives:
   itc: {queue: 24}
@@ -41,6 +32,7 @@ data: {part: scenes, split: train}
 train: {samples: 80, batch: 8, lr: 1.0e-3, workers: 0, log_every: 2, save_every: 4, seed: 5}
 bench: {k: 4, batch: 16}
 """
+)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 import vlzoo.testing
+from vlzoo.agree.run import Found, discover, load_agreements
 from vlzoo.data.readers.scenes_tasks import ScenesNlvr2, ScenesRefCoco, ScenesVqa
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.door.parts import KINDS
@@ -21,6 +24,7 @@ from vlzoo.models.assemble import Model, System
 from vlzoo.testing.case import Case
 from vlzoo.testing.imports import watch
 from vlzoo.testing.samples import COLOURS, SHAPES, WORDS, Drawn, shown
+from vlzoo.testing.trial import Trial
 
 VIT = {
     "name": "vit_tiny_patch16_224",
@@ -50,7 +54,7 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("task", "nlvr"): lambda at: {"objectives": {"classify": {}}, "data": at.one(ScenesNlvr2(at.scenes, split="test"))},
     ("task", "snli-ve"): lambda at: {"objectives": {"classify": {}}, "data": at.source("scenes-snli-ve")},
     ("task", "grounding"): lambda at: {"data": ScenesRefCoco(at.scenes, split="test")},
-    ("model_family", "run"): {},
+    ("adapter", "timm"): lambda at: at.timm_weights(),
     ("detector", "annotations"): {
         "options": {"encoder": {"part": "patch", "width": 8, "patch": 8, "image_size": 32}, "size": 32, "device": "cpu"}
     },
@@ -59,13 +63,8 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
 }
 """What an author would give beside the part: options, files, a task's data."""
 
-ELSEWHERE = {
-    "data": "tests/data/readers tries each reader on files of its own format; here those that Scenes is written in",
-    "adapter": "tests/weights and the plugins' tests write checkpoints under official names",
-    "agreement": "tests/agree runs each on its goldens",
-    "model_family": "tests/bench/hf and tests/bench/test_run.py open models of each",
-}
-"""Kinds whose parts need files of their own: parts that `GIVEN` does not name are tried there."""
+ELSEWHERE = ("data", "adapter", "model_family")
+"""Kinds whose parts read files of their own form: their own tests write these, and try the part on them."""
 SKIPPED = {("detector", "detectron2"): "detectron2"}
 """Parts that need a package which may be missing."""
 
@@ -74,7 +73,7 @@ TRIED = [
     for part in registry()
     if part.kind not in ELSEWHERE
     or (part.kind == "data" and part.name.startswith("scenes"))
-    or (part.kind == "adapter" and part.name == "timm")
+    or (part.kind, part.name) in GIVEN
 ]
 
 
@@ -94,14 +93,13 @@ class Files:
 
     @property
     def gallery(self) -> Path:
-        from vlzoo_vlmixer.shards import Found, Header, write_shard
+        from vlzoo_vlmixer.shards import Found as Seen
+        from vlzoo_vlmixer.shards import Header, write_shard
 
         folder = self.folder / "gallery"
         if not folder.exists():
             Header({"name": "coco/train"}, {"part": "made"}, 2, 2).write(folder)
-            found = [
-                Found("coco", str(n), f"pictures/{n}.jpg", self.features(n, (*SHAPES, *COLOURS))) for n in range(2)
-            ]
+            found = [Seen("coco", str(n), f"pictures/{n}.jpg", self.features(n, (*SHAPES, *COLOURS))) for n in range(2)]
             write_shard(folder, 0, found, 4)
         return folder
 
@@ -140,6 +138,12 @@ class Files:
             save_rcnn(file, build_rcnn(facts), facts)
         return {"weights": str(file), "least": 0.01, "most": 4, "device": "cpu"}
 
+    def timm_weights(self) -> dict[str, Any]:
+        """The weights of a timm model, and a system that has one like it."""
+        encoder = registry().build("image_encoder", "timm", **VIT)
+        model = Model(encoder, registry().build("text_encoder", "embedding", vocab=9, width=16))
+        return {"state": dict(encoder.model.state_dict()), "system": System(model, {}, {})}
+
     def found(self) -> Path:
         def packed(values):
             return base64.b64encode(np.asarray(values, np.float32)).decode()
@@ -172,11 +176,16 @@ class Changed:
         return str(self.source.fingerprint())
 
 
-def timm_weights() -> dict[str, Any]:
-    """The weights of a timm model, and a system that has one like it."""
-    encoder = registry().build("image_encoder", "timm", **VIT)
-    model = Model(encoder, registry().build("text_encoder", "embedding", vocab=9, width=16))
-    return {"state": dict(encoder.model.state_dict()), "system": System(model, {}, {})}
+@cache
+def goldens(folder: Path) -> list[Found]:
+    """All goldens, with the agreements that read them."""
+    return list(discover(folder, load_agreements(registry().of("agreement"))[0]))
+
+
+def golden(name: str, shared: Path) -> Path:
+    """The smallest golden that an agreement reads."""
+    read = [each.path for each in goldens(shared / "goldens") if name in each.agreements]
+    return min(read, key=lambda path: path.stat().st_size)
 
 
 @pytest.fixture(scope="session")
@@ -194,20 +203,29 @@ def test_there_is_a_check_for_every_kind():
 
 
 @pytest.mark.parametrize("part", TRIED, ids=[f"{part.kind}/{part.name}" for part in TRIED])
-def test_a_part_keeps_to_what_its_kind_promises(part, at, watched):
+def test_a_part_keeps_to_what_its_kind_promises(part, at, watched, request):
     if (needed := SKIPPED.get((part.kind, part.name))) and importlib.util.find_spec(needed) is None:
         pytest.skip(f"{needed} is not installed; the plugin's own test runs this one on its interface")
     given = GIVEN.get((part.kind, part.name), {})
     given = given(at) if callable(given) else given
     if part.kind == "data":
         given = {"options": {"root": str(at.scenes), "split": part.load().splits[-1]}}
-    if part.kind == "adapter":
-        given = timm_weights()
+    if part.kind == "agreement":
+        given = {"goldens": [golden(part.qualified, request.getfixturevalue("shared"))]}
     getattr(vlzoo.testing, f"check_{part.kind}")(part.qualified, **given)
 
 
-def test_what_can_t_be_known_at_once_is_tried_elsewhere(root):
-    """The places that `ELSEWHERE` names are there."""
-    assert {"tests/data/readers", "tests/weights", "tests/agree", "tests/bench/hf"} <= {
-        word for text in ELSEWHERE.values() for word in text.replace(",", " ").split()
-    }
+@pytest.mark.parametrize("part", registry().of("objective"), ids=lambda part: part.name)
+def test_an_objective_says_what_its_loss_is_made_of(part):
+    """A stranger's may log nothing; of ours the curves show the parts."""
+    trial = Trial.of(Case.of("objective", part.qualified))
+    assert trial.loss(trial.step()).parts
+
+
+def test_what_is_not_tried_here_is_tried_where_its_files_are(root):
+    """By its name, in some test: `check_data("coco", ...)`."""
+    files = [file for place in ("tests", "plugins") for file in (root / place).rglob("test_*.py")]
+    texts = "".join(file.read_text(encoding="utf-8") for file in files)
+    tried = set(re.findall(r"\bcheck_(\w+)\(\s*\"([\w.-]+)\"", texts))
+    left = [part for part in registry() if part not in TRIED and (part.kind, part.name) not in tried]
+    assert [f"{part.kind}/{part.name}" for part in left] == []

@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from vlzoo.data.images import FileImage
+from vlzoo.door.plugins import registry
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +56,33 @@ def picture() -> Callable[..., bytes]:
         return sink.getvalue()
 
     return maker
+
+
+@pytest.fixture
+def check_data(tmp_path: Path, watched_sources: None) -> Callable[..., None]:
+    """Checks a registered source on its annotations below `tmp_path`: `check_data("coco", split="val")`.
+
+    Pictures that the annotations name are painted there, large enough for any box.
+    """
+    from vlzoo.testing import check_data as check  # here: most tests of data need no torch
+    from vlzoo.testing.data import MOST
+
+    def found(name: str, root: Path | str = tmp_path, **options: Any) -> None:
+        given = {"root": str(root), **options}
+        for sample in islice(registry().build("data", name, **given), MOST):
+            for image in sample.images:
+                if isinstance(image, FileImage) and Path(image.root).is_relative_to(tmp_path):
+                    Path(image.name).parent.mkdir(parents=True, exist_ok=True)
+                    Image.new("RGB", (800, 600), "green").save(image.name)
+        check(name, options=given)
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def watched_sources() -> None:
+    """All modules of all sources, imported in one process: a source's own check finds what was seen."""
+    from vlzoo.testing.case import Case
+    from vlzoo.testing.imports import watch
+
+    watch([Case.of(part.kind, part.qualified) for part in registry().of("data")])

@@ -122,6 +122,14 @@ def test_opening_one(write, tmp_path):
         open_mixture(str(tmp_path), file="4mm")
 
 
+def test_it_keeps_what_sources_promise(write, check_data):
+    write("books/a.txt", "one\ntwo\n")
+    write("more/b.txt", "three\n")
+    parts = {"books": {"part": "text"}, "more": {"part": "text", "root": "more"}}
+    file = write("own.yaml", yaml.safe_dump({"name": "own", "pairing": "text", "parts": parts}))
+    check_data("mixture", file=str(file))
+
+
 def test_captions_and_boxes_of_a_picture_are_one_sample(write, tmp_path):
     """X-VLM's lists name them apart: https://github.com/zengyan-97/X-VLM, configs/Pretrain_XVLM_base_4m.yaml."""
     make_scenes(tmp_path / "scenes", Sizes.split(8, 3, 3), seed=1, workers=1)

@@ -10,23 +10,17 @@ import pytest
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.data.scenes.make import Sizes, make_scenes
 
-MODEL = """\
-model:
-  image_encoder:
-    part: timm
-    name: vit_tiny_patch16_224
-    image_size: 32
-    arguments: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}
-  text_encoder: {part: bert, layers: 1, width: 16, heads: 2, intermediate: 32, max_length: 32}
-  fusion: {part: cross_attention, layers: 2, width: 16, heads: 2, intermediate: 32}
-  joint: 8
-tokenizer: {vocab: data, max_length: 16}
+MICRO = Path(__file__).resolve().parent.parent / "fixtures" / "micro.yaml"
+MODEL = (
+    MICRO.read_text(encoding="utf-8")
+    + """\
 objectives: {itc: {}, itm: {}}
 augment: {train: {part: weak, size: 32}, eval: {part: plain, size: 32}}
 data: {part: scenes, split: train}
 train: {samples: 16, batch: 8, lr: 1.0e-3, workers: 0, seed: 5}
 bench: {k: 100, batch: 16}
 """
+)
 QUESTIONS = """\
 task: vqa
 objectives: {answer: {}}

@@ -16,6 +16,7 @@ from vlzoo.bench.packed import unpack
 from vlzoo.config.schema import PartRef
 from vlzoo.data.roots import open_source, reference
 from vlzoo.errors import VlzooError
+from vlzoo.testing import check_model_family
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,7 @@ def test_what_the_page_shows_works(trained, root, tmp_path, monkeypatch, capsys)
     cosines, logits, answer, point, word = capsys.readouterr().out.strip().splitlines()[-5:]
     assert cosines.startswith("[") and logits.startswith("[") and answer
     assert point.startswith("(") and "('mat'," in word
+
+
+def test_the_family_of_runs_keeps_to_what_families_promise(trained):
+    check_model_family("run", str(trained.run), wrong=str(trained.run.parent / "none"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from vlzoo.door.parts import KINDS
+from vlzoo.door.parts import KINDS, Owner, Part
 from vlzoo.door.plugins import registry
+from vlzoo.door.registry import Registry
 from vlzoo.errors import UnknownName, VlzooError
+from vlzoo.scaffold import package
 from vlzoo.scaffold.package import check_name, kind_of, kinds, write_package
 
 KINDS_WRITTEN = kinds()
@@ -142,6 +146,15 @@ def test_a_name_that_can_t_be_is_refused_with_one_that_can(name, said):
     assert said in str(refused.value)
 
 
+def test_a_method_whose_loss_would_take_a_name_is_refused(monkeypatch):
+    """Its package registers NAME-loss, too."""
+    there = Part("objective", "mine-loss", "foreign:Loss", "", Owner("vlzoo-foreign", "1", ""))
+    monkeypatch.setattr(package, "registry", lambda: Registry([there]))
+    check_name("objective", "mine")
+    with pytest.raises(VlzooError, match="objective 'mine-loss' is supplied by vlzoo-foreign 1\n  -> choose another"):
+        check_name("method", "mine")
+
+
 def test_a_package_that_is_installed_is_not_written_again():
     with pytest.raises(VlzooError, match="a package called 'vlzoo_gradcam' is installed already"):
         check_name("objective", "gradcam")
@@ -156,10 +169,24 @@ def test_kinds_are_known_by_their_nearest_names():
         kind_of("agreement")
 
 
-def test_a_class_never_hides_the_one_it_is_made_from(tmp_path):
-    folder, _ = write_package("objective", "loss", tmp_path / "made")
-    text = (folder / "vlzoo_loss" / "loss.py").read_text()
-    assert "class LossPart(Objective):" in text
+def imported(text: str) -> set[str]:
+    """The names that a module imports, wherever in it."""
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {each.asname or each.name for node in found for each in node.names}
+
+
+@pytest.mark.parametrize("kind", KINDS_WRITTEN)
+def test_a_class_never_hides_what_its_module_imports(written, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "registry", Registry)  # no name is taken
+    module = f"new_{kind}"
+    text = (written / module.replace("_", "-") / f"vlzoo_{module}" / f"{module}.py").read_text()
+    hidden = [each for each in imported(text) if each[0].isupper()]
+    for name in sorted({*hidden, "Loss", "True"}):
+        words = "-".join(re.findall("[A-Z][a-z]*", name)).lower()
+        folder, _ = write_package(kind, words, tmp_path / words)
+        text = (folder / f"vlzoo_{words.replace('-', '_')}" / f"{words.replace('-', '_')}.py").read_text()
+        made = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+        assert set(made) <= {f"{name}Part"} and not imported(text) & {*made}
 
 
 def test_what_is_there_is_left_alone_and_nothing_half_written_stays(tmp_path, monkeypatch):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vlzoo import Augmentation, Detector, Features, Mixer, Pairs, Sample, Source, Swap, Tokenizer
 from vlzoo.data.cards import Card
 from vlzoo.data.expected import Expected
 from vlzoo.data.images import FileImage
-from vlzoo.testing import augmentation, data, detector, rows
+from vlzoo.testing import augmentation, check_augmentation, data, detector, rows
 from vlzoo.testing.case import is_described
 from vlzoo.testing.imports import does_no_work_at_import
 from vlzoo.testing.samples import WORDS, Drawn, picture
@@ -43,6 +46,32 @@ def drawn(self, shown, texts, rng, boxes=()):
     return shown.rotate(int(np.random.randint(360))), tuple(texts), tuple(boxes)
 
 
+def painted_alone(self, shown, rng):
+    shown.paste((0, 0, 0), (0, 0, 5, 5))
+    return shown
+
+
+def drawn_alone(self, shown, rng):
+    return shown.rotate(random.randrange(360))
+
+
+def as_it_is_alone(self, shown, rng):
+    return shown
+
+
+def as_it_is(self, shown, texts, rng, boxes=()):
+    return shown, tuple(texts), tuple(boxes)
+
+
+def cropped(self, shown, texts, rng, boxes=()):
+    return shown.crop((20, 20, shown.width, shown.height)), tuple(texts), tuple(boxes)
+
+
+def blinds(self, plan):
+    plan.main_image = ("dark",)
+    plan.add_view("dark", lambda step: replace(step.view("image"), weights=torch.full((4, 4), math.nan)))
+
+
 def masks_nothing(self, plan):
     plan.mask_text(0.3, of="caption")
 
@@ -68,7 +97,19 @@ AUGMENTATION = [
     ),
     (augmentation.leaves_its_picture_alone, augments(pair=painted), "changes the picture that it is given"),
     (augmentation.draws_by_its_generator, augments(pair=drawn), "gives another picture under the same generator"),
+    (augmentation.gives_a_picture, augments(image=as_it_is_alone, pair=cropped), "fails on a picture of 33x20 pixels"),
+    (
+        augmentation.leaves_its_picture_alone,
+        augments(image=painted_alone, pair=as_it_is),
+        "changes the picture that it is given",
+    ),
+    (
+        augmentation.draws_by_its_generator,
+        augments(image=drawn_alone, pair=as_it_is),
+        "gives another picture under the same generator",
+    ),
     (augmentation.asks_for_what_can_be_done, augments(plan=masks_nothing), "asks for what a step can't do"),
+    (augmentation.asks_for_what_can_be_done, augments(plan=blinds), "asks for what makes the loss itm nan"),
 ]
 
 
@@ -78,6 +119,13 @@ def test_a_broken_augmentation_is_refused(refused, check, part, said, monkeypatc
         monkeypatch.setitem(globals(), "Broken", part)
         part.__qualname__ = "Broken"
     assert said in refused(check, "augmentation", part)
+
+
+def test_an_augmentation_may_change_the_picture_and_leave_boxes_to_be_refused(monkeypatch):
+    part = augments(image=lambda self, shown, rng: shown.rotate(90 * int(rng.integers(4)), expand=True))
+    monkeypatch.setitem(globals(), "Broken", part)
+    part.__qualname__ = "Broken"
+    check_augmentation(part)
 
 
 def makes(doc="Breaks one promise.", **methods):
@@ -167,7 +215,9 @@ class Whole(Detector):
     """The whole picture, with its mean colour."""
 
     def detect(self, pictures):
-        return [self.one(np.asarray(each.image.open(), np.float32).mean((0, 1)) / 255) for each in pictures]
+        opened = [each.image.open() for each in pictures]
+        found = [self.one(np.asarray(picture, np.float32).mean((0, 1)) / 255) for picture in opened]
+        return [replace(each, size=picture.size) for each, picture in zip(found, opened, strict=True)]
 
     def one(self, colour):
         return Features(colour[None], np.array([[0, 0, 1, 1]], np.float32), ("it",), np.ones(1, np.float32))
@@ -203,12 +253,69 @@ class Few(Whole):
         return super().detect(pictures)[1:]
 
 
+class Flat(Whole):
+    """One number a region."""
+
+    def one(self, colour):
+        return replace(super().one(colour), features=colour[:1])
+
+
+class Unnamed(Whole):
+    """Regions without a label."""
+
+    def one(self, colour):
+        return replace(super().one(colour), labels=())
+
+
+class Sizeless(Whole):
+    """Says no size."""
+
+    def detect(self, pictures):
+        return [replace(each, size=None) for each in super().detect(pictures)]
+
+
+class Resized(Whole):
+    """Says the size of what it was given first."""
+
+    def detect(self, pictures):
+        found = super().detect(pictures)
+        return [replace(each, size=found[0].size) for each in found]
+
+
+class Unsettled(Whole):
+    """Another one each time it is built, by a little."""
+
+    built = count()
+
+    def __init__(self):
+        self.drift = np.float32(next(self.built) * 1e-6)
+
+    def one(self, colour):
+        return super().one(colour + self.drift)
+
+
+class Seeded(Whole):
+    """Weights drawn by numpy's own generator."""
+
+    def __init__(self):
+        self.drift = np.random.rand()
+
+    def one(self, colour):
+        return super().one((colour + self.drift).astype(np.float32))
+
+
 DETECTOR = [
     (is_described, type("Bare", (Whole,), {"__doc__": None}), "has no docstring"),
     (detector.is_a_detector, Other, "which is no Detector"),
     (detector.finds_regions_as_promised, Pixels, "gives boxes beyond the picture of picture-0"),
     (detector.finds_regions_as_promised, Double, "gives features [1, 3] of float64"),
     (detector.finds_regions_as_promised, Few, "gives 2 results for 3 pictures"),
+    (detector.finds_regions_as_promised, Flat, "gives features of shapes [[1], [1], [1]]"),
+    (detector.finds_regions_as_promised, Unnamed, "gives 0 labels for 1 regions"),
+    (detector.finds_regions_as_promised, Sizeless, "says None of a picture of (48, 40)"),
+    (detector.finds_regions_as_promised, Resized, "says (48, 40) of a picture of (40, 48)"),
+    (detector.finds_the_same_whatever_else_there_is, Seeded, "finds other regions in picture-0 alone"),
+    (detector.finds_the_same_whatever_else_there_is, Unsettled, "finds other regions in picture-0 when it is built"),
     (detector.finds_the_same_whatever_else_there_is, Relative, "finds other regions in picture-0 alone than among 3"),
 ]
 
@@ -349,7 +456,7 @@ SOURCE = [
     (is_described, type("Bare", (Folder,), {"__doc__": None}), "has no docstring"),
     (data.is_a_source, Unlicensed, "has no licence"),
     (data.gives_samples, Nameless, "gives two samples the name 'it'"),
-    (data.gives_samples, Silent, "gives 'a.png' no text"),
+    (data.gives_samples, Silent, "gives none of its first 3 samples a text"),
     (data.opens_its_pictures, Gone, "can't open"),
     (data.goes_to_data_workers, Fat, "bytes on its way to each data worker"),
     (data.knows_itself, Restless, "for the same data"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import ModuleType, SimpleNamespace
+
 import pytest
 
+from vlzoo.door.parts import Owner, Part
 from vlzoo.testing import imports
 from vlzoo.testing.case import Case, ContractError
 from vlzoo.testing.imports import Watched, does_no_work_at_import
@@ -71,3 +74,29 @@ def test_the_author_is_told_what_to_do(monkeypatch, light, did, fix):
     assert f"token_mask 'half' {did} while its module mine is imported\n  -> a module only defines: {fix}" in str(
         refused.value
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "package", "did"),
+    [
+        ("data", "watched_package/__init__.py", "imports torch"),
+        ("objective", "watched_package/parts/__init__.py", "prints 'hello'"),
+    ],
+)
+def test_what_the_packages_do_that_its_module_lies_in_is_told(tmp_path, monkeypatch, kind, package, did):
+    """The module and the hooks do nothing; hooks lie in a module of their own here."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(imports, "WATCHED", Watched())
+    (tmp_path / "watched_package" / "parts").mkdir(parents=True)
+    for name in ("__init__", "hooks", "parts/__init__", "parts/mine"):
+        (tmp_path / "watched_package" / f"{name}.py").write_text("")
+    (tmp_path / package).write_text("import torch\n" if did == "imports torch" else "print('hello')\n")
+    owner = Owner("watched", "1", "")
+    loaded = SimpleNamespace(module=ModuleType("watched_package.hooks"))
+    plugin = SimpleNamespace(owner=owner, loaded=loaded, candidate=SimpleNamespace(file=None))
+    monkeypatch.setattr(imports, "door", lambda: SimpleNamespace(plugins=[plugin]))
+    case = Case(kind, Part(kind, "mine", "watched_package.parts.mine:Mine", "", owner), None)
+    with pytest.raises(ContractError) as refused:
+        does_no_work_at_import(case)
+    module = package.removesuffix("/__init__.py").replace("/", ".")
+    assert f"{did} while its module {module} is imported" in str(refused.value)

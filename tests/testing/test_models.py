@@ -13,7 +13,7 @@ from vlzoo.models.decoder import CausalDecoder
 from vlzoo.models.embedding import EmbeddingEncoder
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.image_patch import PatchEncoder
-from vlzoo.testing import decoder, encoders, fusion
+from vlzoo.testing import check_decoder, check_fusion, decoder, encoders, fusion
 from vlzoo.testing.case import is_described
 from vlzoo.testing.imports import does_no_work_at_import
 
@@ -236,6 +236,10 @@ def own_memory(self, ids, mask, memory, rows=None, cache=None):
     return WRITE(self, ids, mask, memory, None, cache)
 
 
+def forgets(self, ids, mask, memory, rows=None, cache=None):
+    return WRITE(self, ids, mask, memory, rows)
+
+
 DECODER = [
     (is_described, broken(CausalDecoder, None), "has no docstring"),
     (
@@ -250,12 +254,67 @@ DECODER = [
     ),
     (decoder.reads_no_later_word, broken(CausalDecoder, forward=both_ways), "reads words that come later"),
     (decoder.decoding_picks_rows, broken(CausalDecoder, forward=own_memory), "reads other memories than row_of_memory"),
+    (
+        decoder.is_a_decoder,
+        broken(
+            CausalDecoder,
+            __init__=lambda self, **sizes: (CausalDecoder.__init__(self, **sizes), delattr(self, "width"))[0],
+        ),
+        "has no `width`",
+    ),
+    (
+        decoder.goes_on_word_by_word,
+        broken(CausalDecoder, forward=forgets),
+        "gives other logits word by word than at once",
+    ),
+    (
+        decoder.goes_on_word_by_word,
+        broken(CausalDecoder, forward=lambda self, ids, mask, memory, rows=None: WRITE(self, ids, mask, memory, rows)),
+        "fails on word 0 with a cache of those before it: TypeError",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("check", "part", "said"), DECODER)
 def test_a_broken_decoder_is_refused(refused, check, part, said):
     assert said in refused(check, "decoder", part, {**SIZES, "vocab": 40, "max_length": 32, "memory_width": 16})
+
+
+class Fixed(CrossAttentionFusion):
+    """Of one width, which no option changes."""
+
+    def __init__(self):
+        super().__init__(**{**SIZES, "width": 24})
+
+
+class OneWidth(CrossAttentionFusion):
+    """All widths are one.
+
+    Args:
+        width: of words, pictures and states.
+    """
+
+    def __init__(self, *, width: int = 24):
+        super().__init__(**{**SIZES, "width": width})
+
+
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        (Fixed, None),
+        (OneWidth, None),
+        (OneWidth, {"width": 32}),
+        ("cross_attention", {"width": 32, "image_width": None, "text_width": None}),
+        ("merged", {"image_width": 48, "text_width": 32}),
+    ],
+)
+def test_a_fusion_may_have_any_width(part, options):
+    check_fusion(part, options=options)
+
+
+@pytest.mark.parametrize("options", [{"memory_width": 32}, {"width": 32, "memory_width": None}, {"vocab": 60}])
+def test_a_decoder_may_have_any_width(options):
+    check_decoder("causal", options=options)
 
 
 def test_every_check_of_a_model_s_parts_is_shown_to_fail():

@@ -58,6 +58,14 @@ class Attached(Good):
         return Loss(total, {"attached": total})
 
 
+class Listed(Good):
+    """Logs a list of one."""
+
+    def forward(self, step):
+        total = step.fused(reads="cls").cls.mean()
+        return Loss(total, {"listed": total.detach()[None]})
+
+
 class Detached(Good):
     """Trains its own head alone."""
 
@@ -129,6 +137,24 @@ class Gambler(Good):
         return self.loss(step.fused(reads="cls").cls.mean() * torch.rand(()))
 
 
+class Trainer(Good):
+    """Draws by torch's generator, while it trains alone."""
+
+    def forward(self, step):
+        return self.loss(step.fused(reads="cls").cls.mean() * (torch.rand(()) if self.training else 1))
+
+
+class Growing(Good):
+    """Remembers while it computes."""
+
+    def build(self, spec):
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, step):
+        self.seen += 1
+        return self.loss(step.fused(reads="cls").cls.mean() * self.seen)
+
+
 class Lonely(Good):
     """A deviation over rows: of one row there is none."""
 
@@ -194,7 +220,11 @@ BROKEN = {
         (Greedy, "needs 'gpu' of a model"),
         (NotOne, "builds a NotOne, which is no Objective\n  -> derive its class from `vlzoo.Objective`"),
     ],
-    objective.gives_a_finite_loss: [(Infinite, "gives a loss of -inf"), (Attached, "logs 'attached' with its history")],
+    objective.gives_a_finite_loss: [
+        (Infinite, "gives a loss of -inf"),
+        (Attached, "logs 'attached' with its history"),
+        (Listed, "logs 'listed' of shape [1]"),
+    ],
     objective.trains_the_model: [(Detached, "gives the model no gradient"), (Idle, "never trains its own head.weight")],
     objective.reads_what_it_said: [
         (Overreading, "where somebody else reads more of its passes\n  -> read no more than `reads` says"),
@@ -206,7 +236,11 @@ BROKEN = {
         (Vandal, "changes the batch: images['image']"),
         (Meddler, "changes step.image_embed() in place"),
     ],
-    objective.draws_by_the_step: [(Gambler, "for one step\n  -> draw by `step.draws.uniform(")],
+    objective.draws_by_the_step: [
+        (Gambler, "for one step\n  -> draw by `step.draws.uniform("),
+        (Trainer, "keyed by seed, step and sample; dropout is a sub-module: nn.Dropout"),
+        (Growing, "the second time by the same objective\n  -> remember in `after_step` alone"),
+    ],
     objective.bears_a_batch_of_one: [(Lonely, "gives nan for a batch of one row")],
     objective.ignores_padding: [(Padded, "where texts are padded by 3 more")],
     objective.bears_bf16: [(Coarse, "under bf16, and")],
@@ -248,6 +282,26 @@ def test_a_good_one_passes_and_may_have_fields_of_its_own_rows():
     with pytest.raises(ContractError, match=r"KeyError: 'weight'\n  -> .* add by `adds=`"):
         check_objective(Weighed)
     check_objective(Weighed, adds=lambda batch: replace(batch, extra={**batch.extra, "weight": torch.ones(len(batch))}))
+
+
+class Dropping(Good):
+    """Dropout of its own, over words and padding, with layers that have some."""
+
+    def build(self, spec):
+        sizes = {"d_model": spec.fused_width, "nhead": 2, "dim_feedforward": 24, "dropout": 0.2}
+        self.dropout, self.layer = nn.Dropout(0.3), nn.TransformerEncoderLayer(**sizes, batch_first=True)
+
+    def plan(self, plan):
+        plan.read("all")
+
+    def forward(self, step):
+        fused = step.fused()
+        return self.loss(self.layer(self.dropout(fused.x), src_key_padding_mask=~fused.mask)[:, 0].square().mean())
+
+
+def test_dropout_of_its_own_breaks_no_promise():
+    check_objective(Dropping)
+    check_objective("classify", options={"dropout": 0.1})
 
 
 class Weights(TokenMask):

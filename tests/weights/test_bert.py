@@ -20,6 +20,7 @@ from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.text_bert import BertEncoder
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
+from vlzoo.testing import check_adapter
 from vlzoo.weights.start import start_system
 
 CLOSE = {"atol": 2e-5, "rtol": 0}
@@ -239,3 +240,7 @@ def test_a_package_starts_a_model():
     assert "objectives.mlm.head.dense.weight" in started.fresh
     assert "model.fusion.stack.1.blocks.0.feed_forward.dense.weight" in started.filled
     assert len(started.sources[0].sha256) == 64
+
+
+def test_the_adapter_keeps_to_what_adapters_promise(official):
+    check_adapter("bert", dict(official.state_dict()), system=system())

@@ -53,7 +53,7 @@ class RetrievalRecall(Agreement):
                 yield Uncovered(f"recall/{case}/{name}", NOTHING)
             tied = [name for name in golden[key] if name in _NAMES and name not in ours]
             if tied:
-                yield Skipped(f"recall/{case}", f"decided by the order of equal scores: {', '.join(tied)}")
+                yield Skipped(f"recall/{case}/tied", f"decided by the order of equal scores: {', '.join(tied)}")
 
 
 class CocoRecall(Agreement):

@@ -25,6 +25,8 @@ from vlzoo.files import new_folder, writing
 _HEADING = re.compile(r"^=== (.+)\n", re.MULTILINE)
 _WORDS = ("as", "part", "target", "summary", "use")
 _DEFAULTS = {"part": "$name", "target": "$Class"}
+_MODULE = "$package/$module.py"
+_IMPORTS = re.compile(r"^\s*(?:from|import) .*$", re.MULTILINE)
 
 
 def kinds() -> list[str]:
@@ -96,22 +98,33 @@ def check_name(kind: str, name: str) -> None:
             f"{name!r} can't be the name of a part with a package of its own",
             fix=f"use lower-case words joined by '-' or '_', a letter first: {example!r}",
         )
-    for part in registry().of(kind):
-        if part.name == name:
-            taken = "is built into vlzoo" if part.owner.dist == CORE else f"is supplied by {part.owner}"
-            others = ", ".join(each.name for each in registry().of(kind)[:12])
-            raise VlzooError(f"{kind} {name!r} {taken}", fix=f"choose another name: 'my-{name}' (taken: {others}, ...)")
+    for of, called in _registered(kind, name):
+        known = registry().of(of)
+        for part in known:
+            if part.name == called:
+                taken = "is built into vlzoo" if part.owner.dist == CORE else f"is supplied by {part.owner}"
+                others = ", ".join(each.name for each in known[:12])
+                fix = f"choose another name: 'my-{name}' (taken: {others}, ...)"
+                raise VlzooError(f"{of} {called!r} {taken}", fix=fix)
     if importlib.util.find_spec(f"vlzoo_{module}") is not None:
         raise VlzooError(
             f"a package called 'vlzoo_{module}' is installed already", fix=f"choose another name: 'my-{name}'"
         )
 
 
+def _registered(kind: str, name: str) -> list[tuple[str, str]]:
+    """Kind and name of all that the package registers: a method's has the part that its recipe is about, too."""
+    own = _read(kind)
+    also = [(own["as"].strip(), Template(own["part"].strip()).substitute(name=name))] if "as" in own else []
+    return [(kind, name), *also]
+
+
 def _words(kind: str, name: str) -> dict[str, str]:
     """What stands for each `$word` of a template."""
-    module = name.replace("-", "_")
+    module, sections = name.replace("-", "_"), {**_DEFAULTS, **_sections(kind)}
     title = "".join(word.title() for word in module.split("_"))
-    if title in vlzoo.__all__ or keyword.iskeyword(title):  # a class that would hide the one that it is made from
+    imported = re.findall(r"\w+", " ".join(_IMPORTS.findall(sections[_MODULE])))
+    if title in (*vlzoo.__all__, *imported) or keyword.iskeyword(title):  # it would hide what its module reads
         title += "Part"
     words = {
         "kind": kind,
@@ -123,7 +136,6 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "Class": title,
         "version": ".".join(vlzoo.__version__.split(".")[:2]),
     }
-    sections = {**_DEFAULTS, **_sections(kind)}
     for word in ("part", "target", "summary", "use"):
         words[word] = Template(sections[word].strip()).substitute(words)
     return words

@@ -16,43 +16,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vlzoo.testing.adapter import check_adapter
+    from vlzoo.testing.agreement import check_agreement
     from vlzoo.testing.augmentation import check_augmentation
     from vlzoo.testing.case import ContractError
     from vlzoo.testing.data import check_data, check_tokenizer
     from vlzoo.testing.decoder import check_decoder
     from vlzoo.testing.detector import check_detector, check_mixer
     from vlzoo.testing.encoders import check_image_encoder, check_text_encoder
+    from vlzoo.testing.family import check_model_family
     from vlzoo.testing.fusion import check_fusion
     from vlzoo.testing.objective import check_objective
-    from vlzoo.testing.others import (
-        check_adapter,
-        check_agreement,
-        check_decay,
-        check_method,
-        check_model_family,
-        check_schedule,
-    )
+    from vlzoo.testing.recipe import check_method
     from vlzoo.testing.rows import check_rows
     from vlzoo.testing.task import check_task
     from vlzoo.testing.token_mask import check_token_mask
+    from vlzoo.testing.training import check_decay, check_schedule
 
 _LAZY = {
     "ContractError": "case",
-    "check_adapter": "others",
-    "check_agreement": "others",
+    "check_adapter": "adapter",
+    "check_agreement": "agreement",
     "check_augmentation": "augmentation",
     "check_data": "data",
-    "check_decay": "others",
+    "check_decay": "training",
     "check_decoder": "decoder",
     "check_detector": "detector",
     "check_fusion": "fusion",
     "check_image_encoder": "encoders",
-    "check_method": "others",
+    "check_method": "recipe",
     "check_mixer": "detector",
-    "check_model_family": "others",
+    "check_model_family": "family",
     "check_objective": "objective",
     "check_rows": "rows",
-    "check_schedule": "others",
+    "check_schedule": "training",
     "check_task": "task",
     "check_text_encoder": "encoders",
     "check_token_mask": "token_mask",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ class Case:
     """One part with its options.
 
     >>> case = Case.of("objective", "itm")
-    >>> case.called, type(case.build()).__name__
-    ("objective 'itm' (vlzoo 0.1.0)", 'ITM')
+    >>> case.part.name, type(case.build()).__name__
+    ('itm', 'ITM')
 
     Attributes:
         kind: of the part.
@@ -93,6 +94,15 @@ class Case:
         """Those of some options that it takes."""
         known = self.schema
         return {name: value for name, value in options.items() if name in known.names}
+
+    def sent(self, value: Any, fix: str, method: str = "", *, what: str = "can't be sent to a data worker") -> Any:
+        """A value as a data worker has it: there and back by pickle.
+
+        Raises:
+            ContractError: it does not pickle.
+        """
+        with self.blamed(what, fix, method):
+            return pickle.loads(pickle.dumps(value))
 
     def refuse(self, what: str, fix: str, method: str = "") -> NoReturn:
         """Raise what the part did wrong.

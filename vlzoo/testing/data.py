@@ -58,11 +58,12 @@ def gives_samples(case: Case) -> None:
     fix = "give each a name of its own, stable over versions: predictions are kept by it"
     case.demand(twice is None, f"gives two samples the name {twice!r}", fix, "sample")
     sides = SIDES[source.pairing]
+    fix = f"its pairing is {source.pairing!r}: fill `images` and `texts` (regions: `regions`) accordingly"
     for each in listed:
-        fix = f"its pairing is {source.pairing!r}: fill `images` and `texts` (regions: `regions`) accordingly"
         case.demand(("image" in sides) <= bool(each.images), f"gives {each.name!r} no picture", fix, "sample")
-        said = each.texts or each.regions or each.answers or source.pairing == "region"
-        case.demand(("text" in sides) <= bool(said), f"gives {each.name!r} no text", fix, "sample")
+    # Some may have none: a picture that nobody wrote a caption of stays in the gallery.
+    said = any(each.texts or each.regions or each.answers for each in listed) or source.pairing == "region"
+    case.demand(("text" in sides) <= said, f"gives none of its first {len(listed)} samples a text", fix, "sample")
 
 
 def opens_its_pictures(case: Case) -> None:
@@ -87,8 +88,8 @@ def opens_its_pictures(case: Case) -> None:
 def goes_to_data_workers(case: Case) -> None:
     """It pickles, small, and is the same there."""
     source = opened(case)
-    with case.blamed("can't be sent to a data worker", "keep no open files: open them when first read"):
-        there, size = pickle.loads(pickle.dumps(source)), len(pickle.dumps(source))
+    there = case.sent(source, "keep no open files: open them when first read")
+    size = len(pickle.dumps(source))
     what = f"takes {size:,} bytes on its way to each data worker"
     fix = "leave rows out of `__getstate__`, as `vlzoo.Source` does: workers read them again"
     case.demand(size < SMALL_PICKLE, what, fix)
@@ -100,7 +101,7 @@ def knows_itself(case: Case) -> None:
     """Equal annotations have an equal fingerprint."""
     found = [opened(case).fingerprint() for _ in range(2)]
     right = all(isinstance(each, str) and each for each in found) and found[0] == found[1]
-    fix = "hash its annotations in `fingerprint()`, no path, time or `hash()`: runs are compared by it"
+    fix = "hash its annotations by hashlib in `fingerprint()`, no path or time: runs are compared by it"
     case.demand(right, f"has the fingerprints {found[0]!r} and {found[1]!r} for the same data", fix, "fingerprint")
 
 
@@ -171,8 +172,7 @@ def gives_ids(case: Case) -> None:
 def goes_on_with_a_run(case: Case) -> None:
     """It pickles for data workers, and the same texts have the same ids there."""
     made = case.build()
-    with case.blamed("can't be sent to a data worker", "keep no open files"):
-        there = pickle.loads(pickle.dumps(made))
+    there = case.sent(made, "keep no open files")
     for each in texts(case):
         case.demand(there.encode(each) == made.encode(each), f"reads {each!r} otherwise in a data worker", "pickle all")
 

@@ -12,20 +12,18 @@ from typing import Any
 import torch
 
 from vlzoo.interfaces import Decoder
+from vlzoo.models.decoder import Cache
 from vlzoo.testing import toy
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
 from vlzoo.testing.fusion import ROWS, tokens
 from vlzoo.testing.imports import does_no_work_at_import
-from vlzoo.testing.modules import (
-    built,
-    check_input_stays,
-    check_numbers,
-    check_precision,
-    check_same_again,
-    check_state,
-)
-from vlzoo.testing.values import near
+from vlzoo.testing.modules import built, check_sound, read_width
+from vlzoo.testing.values import furthest, near
 from vlzoo.types import Tokens
+
+
+def _memory(case: Case, decoder: Any, **more: Any) -> Tokens:
+    return tokens(width=read_width(case, decoder, "memory_width"), **more)
 
 
 def _written(case: Case, decoder: Any, text: Any, memory: Tokens, rows: Any = None) -> Any:
@@ -35,10 +33,13 @@ def _written(case: Case, decoder: Any, text: Any, memory: Tokens, rows: Any = No
 
 
 def is_a_decoder(case: Case) -> None:
-    """It is a Decoder whose logits are one for each id at each place."""
+    """It is a Decoder that knows its width and its vocabulary, and gives a logit for each id at each place."""
     is_a(case, Decoder)
     decoder, text = built(case), toy.batch(ROWS).texts["text"]
-    logits = _written(case, decoder, text, tokens())
+    for name in ("width", "vocab"):
+        right = isinstance(getattr(decoder, name, None), int)
+        case.demand(right, f"has no `{name}`", f"set `self.{name}` in the constructor; see vlzoo.Decoder")
+    logits = _written(case, decoder, text, _memory(case, decoder))
     shape = [*text.ids.shape, decoder.vocab]
     case.demand(
         list(logits.shape) == shape, f"gives logits {list(logits.shape)}, not {shape}", "see Decoder", "forward"
@@ -47,22 +48,18 @@ def is_a_decoder(case: Case) -> None:
 
 def written_numbers_are_sound(case: Case) -> None:
     """Finite numbers and gradients, the same again, near under bf16, in its state; the memory stays."""
-    text, memory = toy.batch(ROWS).texts["text"], tokens()
+    text, memory = toy.batch(ROWS).texts["text"], _memory(case, built(case))
 
     def read(decoder: Any) -> Any:
         return _written(case, decoder, text, memory)[text.mask]
 
-    check_numbers(case, read)
-    check_same_again(case, read)
-    check_precision(case, read)
-    check_state(case, read)
-    decoder = built(case)
-    check_input_stays(case, (text, memory), lambda: _written(case, decoder, text, memory))
+    check_sound(case, (text, memory), read)
 
 
 def reads_no_later_word(case: Case) -> None:
     """A later word changes no earlier logit; the memory changes all."""
-    decoder, text, memory = built(case).eval(), toy.batch(ROWS).texts["text"], tokens()
+    decoder, text = built(case).eval(), toy.batch(ROWS).texts["text"]
+    memory = _memory(case, decoder)
     later = replace(text, ids=torch.cat([text.ids[:, :2], text.ids[:, 2:].flip(1)], dim=1))
     with torch.no_grad():
         plain, other_words = (_written(case, decoder, each, memory) for each in (text, later))
@@ -78,14 +75,31 @@ def decoding_picks_rows(case: Case) -> None:
     decoder, text = built(case).eval(), toy.batch(ROWS).texts["text"]
     rows = torch.tensor([2, 0, 0])
     with torch.no_grad():
-        wanted = _written(case, decoder, text, tokens().gather(rows))
-        named = _written(case, decoder, text, tokens(), rows)
-        padded = _written(case, decoder, text, tokens(pad=3), rows)
+        wanted = _written(case, decoder, text, _memory(case, decoder).gather(rows))
+        named = _written(case, decoder, text, _memory(case, decoder), rows)
+        padded = _written(case, decoder, text, _memory(case, decoder, pad=3), rows)
     fix = "text p reads row `row_of_memory[p]` of the memory"
     real = text.mask
     case.demand(near(named[real], wanted[real]), "reads other memories than row_of_memory says", fix, "forward")
     fix = "hide what the memory's mask calls padding: True is real"
     case.demand(near(padded[real], named[real]), "reads padding of the memory", fix, "forward")
+
+
+def goes_on_word_by_word(case: Case) -> None:
+    """Words that come one by one, with a cache of those before them, have the logits of all at once."""
+    decoder, text = built(case).eval(), toy.batch(ROWS).texts["text"]
+    memory, cache, found = _memory(case, decoder), Cache(), []
+    fix = "with a cache read the words in it too, count positions from `len(cache)`, and add the new words to it"
+    with torch.no_grad():
+        wanted = _written(case, decoder, text, memory)
+        prepared = decoder.prepare(memory)
+        for place in range(text.ids.shape[1]):
+            here = slice(place, place + 1)
+            with case.blamed(f"fails on word {place} with a cache of those before it", fix, "forward"):
+                found.append(decoder(text.ids[:, here], text.mask[:, here], prepared, None, cache))
+    one_by_one, real = torch.cat(found, dim=1), text.mask
+    what = f"gives other logits word by word than at once: {furthest(one_by_one[real], wanted[real])}"
+    case.demand(near(one_by_one[real], wanted[real]), what, fix, "forward")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -94,6 +108,7 @@ CHECKS: tuple[Check, ...] = (
     written_numbers_are_sound,
     reads_no_later_word,
     decoding_picks_rows,
+    goes_on_word_by_word,
     does_no_work_at_import,
 )
 

@@ -19,14 +19,7 @@ from vlzoo.models.given import checked_tokens
 from vlzoo.testing import toy
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
 from vlzoo.testing.imports import does_no_work_at_import
-from vlzoo.testing.modules import (
-    built,
-    check_input_stays,
-    check_numbers,
-    check_precision,
-    check_same_again,
-    check_state,
-)
+from vlzoo.testing.modules import built, check_sound
 from vlzoo.testing.values import furthest, near
 from vlzoo.types import Tokens
 
@@ -88,17 +81,8 @@ def gives_tokens_of_a_grid(case: Case) -> None:
 
 def image_numbers_are_sound(case: Case) -> None:
     """Finite numbers and gradients, the same again, near under bf16, in its state; the pictures stay."""
-
-    def read(encoder: Any) -> Tokens:
-        return _seen(case, encoder, pictures(case, encoder))
-
-    encoder = built(case)
-    given = pictures(case, encoder)
-    check_input_stays(case, given, lambda: encoder(given))
-    check_numbers(case, read)
-    check_same_again(case, read)
-    check_precision(case, read)
-    check_state(case, read)
+    given = pictures(case, built(case))
+    check_sound(case, given, lambda encoder: _seen(case, encoder, given))
 
 
 def sees_each_picture_by_itself(case: Case) -> None:
@@ -189,12 +173,7 @@ def text_numbers_are_sound(case: Case) -> None:
         tokens = _said(case, encoder, text)
         return torch.cat([tokens.x[text.mask], tokens.pooled])
 
-    encoder = built(case)
-    check_input_stays(case, text, lambda: encoder(text.ids, text.mask))
-    check_numbers(case, read)
-    check_same_again(case, read)
-    check_precision(case, read)
-    check_state(case, read)
+    check_sound(case, text, read)
 
 
 def reads_no_padding(case: Case) -> None:

@@ -16,15 +16,7 @@ from vlzoo.models.given import checked_fused
 from vlzoo.testing import toy
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
 from vlzoo.testing.imports import does_no_work_at_import
-from vlzoo.testing.modules import (
-    SMALL,
-    built,
-    check_input_stays,
-    check_numbers,
-    check_precision,
-    check_same_again,
-    check_state,
-)
+from vlzoo.testing.modules import built, check_sound, read_width
 from vlzoo.testing.values import furthest, near
 from vlzoo.types import Fused, Tokens
 
@@ -43,14 +35,8 @@ def tokens(rows: int = ROWS, length: int = LENGTH, *, seed: int = 0, width: int 
     return Tokens(torch.cat([x, more], dim=1), mask, x[:, 0], prefix=1)
 
 
-def _widths(case: Case) -> tuple[int, int]:
-    """Of the text's and of the pictures' tokens that the fusion reads."""
-    given = {**SMALL, **case.options}
-    return int(given["text_width"] or given["width"]), int(given["image_width"] or given["width"])
-
-
-def _text(case: Case, **more: Any) -> Tokens:
-    return tokens(width=_widths(case)[0], **more)
+def _text(case: Case, fusion: Any, **more: Any) -> Tokens:
+    return tokens(width=read_width(case, fusion, "text_width"), **more)
 
 
 def _fused(case: Case, fusion: Any, text: Tokens, images: list[Tokens], rows: Any = None, **more: Any) -> Fused:
@@ -61,7 +47,8 @@ def _fused(case: Case, fusion: Any, text: Tokens, images: list[Tokens], rows: An
 
 
 def _images(case: Case, fusion: Any, **more: Any) -> list[Tokens]:
-    return [tokens(length=PLACES, seed=9 + i, width=_widths(case)[1], **more) for i in range(fusion.images)]
+    width = read_width(case, fusion, "image_width")
+    return [tokens(length=PLACES, seed=9 + i, width=width, **more) for i in range(fusion.images)]
 
 
 def is_a_fusion(case: Case) -> None:
@@ -76,7 +63,7 @@ def is_a_fusion(case: Case) -> None:
 def gives_states_of_the_texts(case: Case) -> None:
     """States [P, L, D] with the texts' mask; image states where it says that it gives them."""
     fusion = built(case)
-    text, images = _text(case), _images(case, fusion)
+    text, images = _text(case, fusion), _images(case, fusion)
     made = _fused(case, fusion, text, images)
     shape = [ROWS, LENGTH, fusion.width]
     fix = "give a state for each word of each text, and the text's mask"
@@ -95,25 +82,20 @@ def gives_states_of_the_texts(case: Case) -> None:
 
 def fused_numbers_are_sound(case: Case) -> None:
     """Finite numbers and gradients, the same again, near under bf16, in its state; the tokens stay."""
+    fusion = built(case)
+    text, images = _text(case, fusion), _images(case, fusion)
 
     def read(fusion: Any) -> Any:
-        text = _text(case)
-        made = _fused(case, fusion, text, _images(case, fusion))
+        made = _fused(case, fusion, text, images)
         return torch.cat([made.x[text.mask].flatten(), made.cls.flatten()])
 
-    check_numbers(case, read, "fuse")
-    check_same_again(case, read, "fuse")
-    check_precision(case, read, "fuse")
-    check_state(case, read)
-    fusion = built(case)
-    text, images = _text(case), _images(case, fusion)
-    check_input_stays(case, (text, images), lambda: _fused(case, fusion, text, images), "fuse")
+    check_sound(case, (text, images), read, "fuse")
 
 
 def reads_the_picture(case: Case) -> None:
     """Another picture gives other states."""
     fusion = built(case).eval()
-    text, images = _text(case), _images(case, fusion)
+    text, images = _text(case, fusion), _images(case, fusion)
     with torch.no_grad():
         plain = _fused(case, fusion, text, images)
         other = _fused(case, fusion, text, [replace(each, x=each.x.flip(2)) for each in images])
@@ -125,9 +107,9 @@ def fusing_ignores_padding(case: Case) -> None:
     """Padding of texts and of pictures changes no state."""
     fusion = built(case).eval()
     with torch.no_grad():
-        text, images = _text(case), _images(case, fusion)
+        text, images = _text(case, fusion), _images(case, fusion)
         plain = _fused(case, fusion, text, images)
-        padded = _fused(case, fusion, _text(case, pad=2), _images(case, fusion, pad=3))
+        padded = _fused(case, fusion, _text(case, fusion, pad=2), _images(case, fusion, pad=3))
     same = near(padded.x[:, :LENGTH][text.mask], plain.x[text.mask]) and near(padded.cls, plain.cls)
     fix = "hide what the masks of both sides call padding: True is real"
     case.demand(same, "gives other states where texts or pictures are padded further", fix, "fuse")
@@ -138,7 +120,7 @@ def picks_rows(case: Case) -> None:
     fusion = built(case).eval()
     rows = torch.tensor([2, 0, 0])
     with torch.no_grad():
-        text, images = _text(case), _images(case, fusion)
+        text, images = _text(case, fusion), _images(case, fusion)
         picked = [each.gather(rows) for each in images]
         wanted = _fused(case, fusion, text, picked)
         named = _fused(case, fusion, text, images, rows)
@@ -160,7 +142,7 @@ def keeps_positions(case: Case) -> None:
     fusion = built(case).eval()
     kept = torch.tensor([[0, 2], [1, -1], [3, 0]])
     with torch.no_grad():
-        text, images = _text(case), _images(case, fusion)
+        text, images = _text(case, fusion), _images(case, fusion)
         whole, some = (_fused(case, fusion, text, images, positions_PK=each) for each in (None, kept))
     wanted = whole.x.gather(1, kept.clamp(min=0)[..., None].expand(-1, -1, fusion.width))
     shape = [ROWS, 2, fusion.width]
@@ -176,7 +158,7 @@ def gives_maps(case: Case) -> None:
     fusion = built(case).eval()
     if not fusion.cross_attention:
         return
-    text, images = _text(case), _images(case, fusion)
+    text, images = _text(case, fusion), _images(case, fusion)
     fix = "give the probabilities of the layer asked for, [P, H, L, N], or set cross_attention = False"
     for layer in range(fusion.layers):
         made = _fused(case, fusion, text, images, attention=layer)

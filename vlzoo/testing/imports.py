@@ -61,8 +61,8 @@ for module in modules:
     for end in range(1, len(parts)):
         with contextlib.suppress(Exception):
             importlib.import_module(".".join(parts[:end]))
-    for known in {"vlzoo"}:
-        importlib.import_module(known)
+    if module != "vlzoo":
+        importlib.import_module("vlzoo")
     watched = parts[0]
     seen.clear()
     before, threads, out, had_torch = state(), threading.active_count(), io.StringIO(), "torch" in sys.modules
@@ -89,6 +89,18 @@ for module in modules:
 torch, as of the others nothing could be told then."""
 
 
+def in_a_process_of_its_own(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Python's code with arguments, where nothing is imported yet; it finds what this process finds."""
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code, *args],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
 @dataclass
 class Watched:
     """What is known of modules already: a process that imports torch takes seconds, so each is looked at once.
@@ -111,15 +123,7 @@ class Watched:
         """
         wanted = list(dict.fromkeys(modules))
         while waiting := [module for module in wanted if (module, light) not in self.said]:
-            command = [sys.executable, "-B", "-c", WATCH, "light" if light else "heavy", *waiting]
-            done = subprocess.run(
-                command,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                capture_output=True,
-                text=True,
-                timeout=600,
-                check=False,
-            )
+            done = in_a_process_of_its_own(WATCH, "light" if light else "heavy", *waiting)
             found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
             self.said |= {(module, light): said for module, said in found}
             if not found:
@@ -133,17 +137,34 @@ WATCHED = Watched()
 
 
 def modules_of(cases: Iterable[Case]) -> tuple[list[str], list[str]]:
-    """The modules of some parts that must be light, and the others: those that hold hooks, and those of the parts."""
+    """The modules of some parts that must be light, and the others: those that hold hooks, and those of the parts.
+
+    The packages that a module lies in come before it: they are imported with it.
+    """
     light: list[str] = []
     heavy: list[str] = []
-    installed = {each.owner: each.loaded.module for each in door().plugins if each.loaded and not each.candidate.file}
     for case in cases:
-        if case.part.owner not in installed:  # a class by itself, or a single file: nothing imports it by a name
+        hooks = hooks_of(case)
+        if hooks is None:
             continue
-        light.append(installed[case.part.owner].__name__)
+        light += _with_packages(hooks)
         if case.kind != "method":
-            (light if case.kind in LIGHT else heavy).append(case.part.target.partition(":")[0])
+            of_kind = light if case.kind in LIGHT else heavy
+            of_kind += _with_packages(case.part.target.partition(":")[0])
     return light, heavy
+
+
+def hooks_of(case: Case) -> str | None:
+    """The module that holds the hooks of a part's plugin; None for a class by itself, and for what a single file holds:
+    no other process imports these by a name."""
+    installed = {each.owner: each.loaded.module for each in door().plugins if each.loaded and not each.candidate.file}
+    found = installed.get(case.part.owner)
+    return None if found is None else str(found.__name__)
+
+
+def _with_packages(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
 def watch(cases: Iterable[Case]) -> None:

@@ -41,13 +41,36 @@ def built(case: Case) -> Any:
     return made
 
 
+def read_width(case: Case, part: Any, option: str) -> int:
+    """Width of the tokens that a built part reads: what one of its options says, else its own."""
+    given = {**case.taking(**SMALL), **case.options}
+    return int(given.get(option) or part.width)
+
+
+def check_sound(case: Case, given: Any, read: Callable[[Any], Any], method: str = "forward") -> None:
+    """Finite numbers and gradients, the same again, near under bf16, in its state; what it is given stays as it was.
+
+    Args:
+        case: the part.
+        given: what `read` shows it, the same each time.
+        read: the built part to what it gives.
+        method: where that happens.
+    """
+    part = built(case)
+    check_input_stays(case, given, lambda: read(part), method)
+    check_numbers(case, read, method)
+    check_same_again(case, read, method)
+    check_precision(case, read, method)
+    check_state(case, read)
+
+
 def numbers(value: Any) -> list[Tensor]:
     """The tensors of numbers in what a part gave."""
     return [leaf for _, leaf in leaves(value) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
 def check_numbers(case: Case, read: Callable[[Any], Any], method: str = "forward") -> None:
-    """What a part gives is finite, its gradient too, and what it is given stays as it was.
+    """What a part gives is finite, and so is its gradient.
 
     Args:
         case: the part.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,6 +38,8 @@ def gives_a_finite_loss(case: Case) -> None:
     for name, value in loss.parts.items():
         attached = isinstance(value, Tensor) and value.requires_grad
         case.demand(not attached, f"logs {name!r} with its history", f"log `{name}.detach()`", "forward")
+        shape = list(value.shape) if isinstance(value, Tensor) else []
+        case.demand(not shape, f"logs {name!r} of shape {shape}", f"log one number: `{name}.mean()`", "forward")
         case.demand(
             math.isfinite(number(value)), f"logs {name!r} as {number(value)}", "log finite numbers alone", "forward"
         )
@@ -66,10 +67,10 @@ def trains_the_model(case: Case) -> None:
 
 def reads_what_it_said(case: Case) -> None:
     """What it plans it reads, no other objective's plan changes its loss, and its maskings go to data workers."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plan = trial.plan()
-    with case.blamed("masks words by a rule that data workers can't be sent", "make the rule a frozen dataclass"):
-        pickle.loads(pickle.dumps(plan.maskings))
+    what = "masks words by a rule that data workers can't be sent"
+    case.sent(plan.maskings, "make the rule a frozen dataclass", "plan", what=what)
     step = trial.step(plan=plan)
     narrow = trial.loss(step).total
     made = step.made
@@ -112,17 +113,20 @@ def leaves_the_step_alone(case: Case) -> None:
 
 
 def draws_by_the_step(case: Case) -> None:
-    """The same step gives the same loss, whatever torch's own generator did before."""
+    """The same step gives the same loss, whatever torch's own generator did before, and by one that gave it before."""
     losses = []
     for seed in (1, 2):
-        trial = Trial.of(case)
-        trial.objective.eval()  # its own dropout rests: that is torch's, seeded by the run at each step
-        step = trial.step(number=5)
-        torch.manual_seed(seed)
-        losses.append(trial.loss(step).total)
+        trial = Trial.of(case).at_rest()  # dropout of its own modules is torch's, seeded by the run at each step
+        losses.append(trial.loss(trial.step(number=5), seed=seed).total)
     what = f"gives {number(losses[1]):.6g} and {number(losses[0]):.6g} for one step"
-    fix = "draw by `step.draws.uniform(purpose, step.batch.key, count)`: keyed by seed, step and sample"
+    fix = (
+        "draw by `step.draws.uniform(purpose, step.batch.key, count)`: keyed by seed, step and sample; "
+        "dropout is a sub-module: nn.Dropout"
+    )
     case.demand(torch.equal(losses[0], losses[1]), what, fix, "forward")
+    again = trial.loss(trial.step(number=5)).total
+    what = f"gives {number(again):.6g} and {number(losses[1]):.6g} for one step, the second time by the same objective"
+    case.demand(torch.equal(again, losses[1]), what, "remember in `after_step` alone, not in `forward`", "forward")
 
 
 def bears_a_batch_of_one(case: Case) -> None:
@@ -141,7 +145,7 @@ def bears_a_batch_of_one(case: Case) -> None:
 
 def ignores_padding(case: Case) -> None:
     """Texts padded further, as beside a longer one, have the same loss."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plain, padded = (trial.loss(trial.step(trial.batch(pad=pad))).total for pad in (0, 3))
     what = f"gives {number(padded):.6g} where texts are padded by 3 more, not {number(plain):.6g}"
     fix = "leave out padding: `text.mask` is True at real tokens; divide by their number, not by the length"
@@ -150,7 +154,7 @@ def ignores_padding(case: Case) -> None:
 
 def bears_bf16(case: Case) -> None:
     """Under bf16 its loss is finite and near what it is in float32."""
-    trial = Trial.of(case)
+    trial = Trial.of(case).at_rest()
     plain = trial.loss(trial.step()).total
     with torch.autocast("cpu", torch.bfloat16):
         loss = trial.loss(trial.step())

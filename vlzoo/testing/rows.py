@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +20,9 @@ from vlzoo.testing.values import changed, leaves, snapshot
 
 COUNT = 4
 """Samples of a batch."""
+
+
+_UNSENT = "keep no lambdas, files or generators: rows pickle"
 
 
 def source(case: Case) -> Drawn:
@@ -61,8 +63,7 @@ def collated(case: Case, rows: Rows, items: list[Any]) -> Batch:
 def are_rows(case: Case) -> None:
     """They are Rows that can be sent to data workers."""
     is_a(case, Rows)
-    with case.blamed("can't be sent to a data worker", "keep no lambdas, files or generators: rows pickle"):
-        pickle.loads(pickle.dumps(case.build()))
+    case.sent(case.build(), _UNSENT)
 
 
 def make_a_batch(case: Case) -> None:
@@ -91,11 +92,12 @@ def make_a_batch(case: Case) -> None:
 
 def make_the_same_again(case: Case) -> None:
     """The same sample in the same epoch gives the same item, here and after a trip to a data worker."""
-    rows, twin = case.build(), pickle.loads(pickle.dumps(case.build()))
+    rows, twin = case.build(), case.sent(case.build(), _UNSENT)
     first = made_of(case, rows)
     fix = "draw by the visit alone: `visit.choose`, `visit.rng`, `visit.look`; keep nothing from one to the next"
-    with case.blamed("make items that data workers can't send", "keep no lambdas or files in an item", "make"):
-        sent = pickle.loads(pickle.dumps(first))
+    sent = case.sent(
+        first, "keep no lambdas or files in an item", "make", what="make items that data workers can't send"
+    )
     before = snapshot(_seen(collated(case, rows, sent)))
     again = _seen(collated(case, twin, made_of(case, twin)))
     case.demand(not changed(before, again), "make another batch of the same samples in the same epoch", fix, "make")

@@ -19,7 +19,7 @@ from vlzoo.metrics.figures import Scored
 from vlzoo.models.assemble import build_system
 from vlzoo.task import Effort, Task
 from vlzoo.testing.case import Case, Check, is_a, is_described, run
-from vlzoo.testing.imports import does_no_work_at_import
+from vlzoo.testing.imports import does_no_work_at_import, hooks_of, in_a_process_of_its_own
 from vlzoo.testing.samples import Drawn
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.text.tokenizer import Tokenizer
@@ -124,7 +124,7 @@ def learns_and_remembers(case: Case) -> None:
 
 
 def adds_fields_that_fit(case: Case) -> None:
-    """Labels are class numbers, one for each row; nothing is a tensor yet: data workers send arrays."""
+    """Labels are class numbers, one for each row, texts have a mask of their shape; nothing is a tensor yet."""
     task = learned(case)
     samples = list(source(case))[:3]
     words = build_vocab((t for s in samples for t in (*s.texts, *s.answers)), size=500, characters=True)
@@ -134,6 +134,10 @@ def adds_fields_that_fit(case: Case) -> None:
     case.demand(isinstance(fields, Fields), f"adds a {type(fields).__name__}, no Fields", fix, "fields")
     sent = any(isinstance(each, torch.Tensor) for each in (fields.labels, *fields.extra.values()))
     case.demand(not sent, "adds tensors", "give numpy arrays; the collator makes tensors", "fields")
+    for name, text in fields.texts.items():
+        shapes = [list(text.ids.shape), list(text.mask.shape)]
+        what = f"adds the text {name!r} with ids {shapes[0]} and a mask {shapes[1]}"
+        case.demand(shapes[0] == shapes[1], what, "make it by `tokenizer(texts)`", "fields")
     if fields.labels is not None:
         right = len(fields.labels) == len(samples) and all(0 <= int(n) < len(task.classes()) for n in fields.labels)
         case.demand(right, f"adds the labels {list(fields.labels)}", "number `classes()` from 0", "fields")
@@ -151,9 +155,7 @@ def predicts_every_sample(case: Case) -> None:
     case.demand(same, "predicts what JSON changes", plain, "predict")
     left = predicted(case, frozenset(names[:2]))
     fix = "hand `done` to `model.batches`: a bench that was stopped goes on"
-    case.demand(
-        list(left) in (names[2:], names), "predicts samples that are done, or leaves others out", fix, "predict"
-    )
+    case.demand(list(left) == names[2:], "predicts samples that are done, or leaves others out", fix, "predict")
 
 
 def scores_what_it_predicted(case: Case) -> None:
@@ -194,18 +196,42 @@ def counts_a_blank_as_wrong(case: Case) -> None:
     """What it says of a sample without a picture can be scored, and is no better than what is wrong."""
     task, data = learned(case), source(case)
     blanks = {sample.name: task.blank(sample) for sample in data}
-    if None in blanks.values():
+    none = [name for name, row in blanks.items() if row is None]
+    if len(none) == len(blanks):
         return
-    fix = "give in `blank(sample)` a row that is counted as wrong, or None"
+    fix = "give in `blank(sample)` a row that is counted as wrong, of every sample, or None of all"
+    case.demand(not none, f"gives a blank of some samples, and none of {none[:3]}", fix, "blank")
     with case.blamed("can't score its own blanks", fix, "blank"):
         scored = task.score(data, {name: {"name": name, **(row or {})} for name, row in blanks.items()})
-    best = max(score.value for score in scored.scores)
-    case.demand(best == 0, f"gives {best} for blanks alone", fix, "blank")
+    case.demand(bool(scored.scores), "gives no figure for blanks alone", fix, "blank")
+    for score in scored.scores:
+        case.demand(score.value == 0, f"gives {score.metric} {score.value} for blanks alone", fix, "blank")
 
+
+def is_built_without_torch(case: Case) -> None:
+    """Whoever scores or lists needs none. Built in a process of its own, where its plugin is installed."""
+    if hooks_of(case) is None:
+        return
+    done = in_a_process_of_its_own(BUILD, case.part.target, json.dumps(dict(case.options), default=str))
+    fix = "import torch in `predict`: `vlzoo score` builds the task, and needs none"
+    case.demand(done.returncode != _WITH_TORCH, "imports torch while it is built", fix, "__init__")
+    ended = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    case.demand(done.returncode == 0, f"can't be built in a process of its own ({ended[0]})", fix, "__init__")
+
+
+_WITH_TORCH = 42
+BUILD = f"""
+import importlib, json, sys
+module, _, name = sys.argv[1].partition(":")
+getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2]))
+sys.exit({_WITH_TORCH} if "torch" in sys.modules else 0)
+"""
+"""Builds a task by its target with its options."""
 
 CHECKS: tuple[Check, ...] = (
     is_described,
     is_a_task,
+    is_built_without_torch,
     learns_and_remembers,
     adds_fields_that_fit,
     predicts_every_sample,

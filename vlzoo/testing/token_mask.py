@@ -59,7 +59,7 @@ def is_a_token_mask(case: Case) -> None:
 
 
 def weighs_every_token(case: Case) -> None:
-    """Weights [B, N] in [0, 1], finite, without history."""
+    """Weights [B, N] in [0, 1], finite, under bf16 too."""
     found = weights(case)
     fix = "give a weight in [0, 1] for each image token: `.clamp(0, 1)`"
     case.demand(list(found.shape) == [ROWS, 4], f"gives weights {list(found.shape)}, not {[ROWS, 4]}", fix, "forward")

@@ -121,8 +121,18 @@ class Trial:
             parts=parts,
         )
 
-    def loss(self, step: Step) -> Loss:
-        """The objective's loss of a step."""
+    def at_rest(self) -> Trial:
+        """With the objective's own modules in evaluation, so that their dropout rests; itself it goes on training.
+
+        For losses of states of another shape or type, where dropout would draw otherwise under one seed, too.
+        """
+        for module in self.objective.children():
+            module.eval()
+        return self
+
+    def loss(self, step: Step, *, seed: int = 0) -> Loss:
+        """The objective's loss of a step; torch's generator is seeded, as a run seeds it: dropout draws from it."""
+        torch.manual_seed(seed)
         fix = "`vlzoo.testing` shows it pictures and texts; what else its rows must give, add by `adds=`"
         with self.case.blamed("fails in a step", fix, "forward"):
             return loss_of(OWN, self.objective, step)

@@ -18,6 +18,7 @@ from vlzoo.cli.main import run as vlzoo
 from vlzoo.config.check import load
 from vlzoo.config.finetune import task_recipe
 from vlzoo.runs.run import Run
+from vlzoo.testing import check_adapter
 
 HEADS = ("--option", "heads=4", "--option", "image_heads=4")
 
@@ -101,3 +102,8 @@ def test_a_file_without_momentum_twins_can_be_measured_though_not_go_on_as_tcl(o
     state = {name: tensor for name, tensor in official.Official().of("pretrain").items() if "_m." not in name}
     made = TclAdapter(heads=4, image_heads=4).convert(state)
     assert "part" not in made.recipe["objectives"]["itc"] and "rows" not in made.recipe
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "retrieval"])
+def test_the_adapter_keeps_to_what_adapters_promise(official, kind):
+    check_adapter("tcl", official.Official().of(kind), options={"heads": 4, "image_heads": 4})

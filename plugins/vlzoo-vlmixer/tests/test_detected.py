@@ -17,6 +17,7 @@ from vlzoo.data.features import Features
 from vlzoo.data.records import Sample
 from vlzoo.data.visit import Visit
 from vlzoo.errors import DataError
+from vlzoo.testing import check_data
 
 
 def write(folder, source, width=4):
@@ -152,3 +153,7 @@ def test_the_example(tmp_path):
     write_shard(tmp_path, 0, [Found("coco", "9", "9.jpg", regions)], 3)
     globs = {"source": Two(), "folder": tmp_path, "open_regions": open_regions}
     assert doctest.testmod(detected, extraglobs=globs).failed == 0
+
+
+def test_it_keeps_what_sources_promise(scenes, gallery):
+    check_data("detected", options={"root": str(scenes.parent), "of": "scenes", "gallery": str(gallery)})

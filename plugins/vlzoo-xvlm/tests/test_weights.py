@@ -12,6 +12,7 @@ from vlzoo.bench.engine import load_run
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.errors import CheckpointError
 from vlzoo.runs.run import Run
+from vlzoo.testing import check_adapter
 
 HEADS = {"vit": ("image_heads=4",), "clipvit": ("image_heads=4",), "swin": ()}
 
@@ -91,3 +92,9 @@ def test_what_is_no_checkpoint_of_xvlm_is_told():
     assert not XvlmAdapter().recognises(["visual_encoder.pos_embed", "text_encoder.x.crossattention.self.key.weight"])
     with pytest.raises(CheckpointError, match="it is no X-VLM checkpoint: it has no 'vision_encoder"):
         XvlmAdapter(where="a.th").convert({"text_encoder.bert.x": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("kind", ["vit", "swin", "clipvit"])
+def test_the_adapter_keeps_to_what_adapters_promise(golden, kind):
+    options = {"heads": 4, "image_heads": None if kind == "swin" else 4}
+    check_adapter("xvlm", golden(f"xvlm_pretrain_{kind}").state(""), options=options)

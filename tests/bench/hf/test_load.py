@@ -15,6 +15,7 @@ from vlzoo.bench.request import Request, check_request
 from vlzoo.bench.vqa.task import Vqa
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.task import Effort
+from vlzoo.testing import check_model_family
 
 
 @pytest.fixture
@@ -182,3 +183,8 @@ def test_classes_that_name_no_answers_are_refused(saved, sources):
     model = load_foreign(saved("vilt-unnamed"), device=torch.device("cpu"))
     with pytest.raises(CheckpointError, match="LABEL_0, LABEL_1, which stand for none"):
         list(Vqa().predict(model, sources["vqa"], frozenset(), Effort()))
+
+
+@pytest.mark.parametrize("name", ["clip", "blip", "vilt"])
+def test_the_family_keeps_to_what_families_promise(saved, name, tmp_path):
+    check_model_family("hf", str(saved(name)), wrong=str(tmp_path))

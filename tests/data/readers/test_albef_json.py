@@ -51,3 +51,12 @@ def test_mistakes_are_named(write, tmp_path):
     write("coco_train.json", [*TRAIN, {"image": "other.jpg", "caption": "x", "image_id": "coco_522418"}])
     with pytest.raises(DataError, match=r"\[3\].*coco_522418.*other\.jpg"):
         len(CocoAlbef(tmp_path))
+
+
+def test_they_keep_what_sources_promise(write, check_data):
+    write("coco_train.json", TRAIN)
+    write("flickr30k_train.json", TRAIN)
+    write("mine.json", TRAIN)
+    check_data("coco-albef")
+    check_data("flickr30k-albef")
+    check_data("albef-json", file="mine.json")

@@ -112,3 +112,8 @@ def test_mistakes_are_named(write, tmp_path, said):
 
 def test_no_table(tmp_path):
     assert CsvTable(tmp_path).missing() == [f"{tmp_path}/train.csv: missing (a table of pictures and captions)"]
+
+
+def test_it_keeps_what_sources_promise(write, check_data):
+    write("test.csv", PLAIN)
+    check_data("csv", split="test")

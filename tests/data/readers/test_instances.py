@@ -115,3 +115,10 @@ def test_ids_that_are_one_number_are_one_id(root, write):
         write("annotations/instances_val2017.json", changed)
         with pytest.raises(DataError, match=f"'{twin}' is there twice"):
             len(CocoInstances(root, split="val"))
+
+
+def test_they_keep_what_sources_promise(root, write, check_data):
+    check_data("coco-instances", split="val")
+    write("zhiyuan_objv2_train.json", COCO)
+    (root / "train").mkdir()
+    check_data("objects365")

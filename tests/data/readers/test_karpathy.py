@@ -145,3 +145,10 @@ def test_a_skip_list_leaves_pictures_out(root, write):
     listed = write("skip.txt", f"{place}\n")
     assert [sample.image_id for sample in Coco(root, skip=str(listed), unit="image", allowed_faults=0.5)] == ["184613"]
     assert Coco(root, skip=str(listed)).fingerprint() != Coco(root).fingerprint()
+
+
+def test_they_keep_what_sources_promise(root, write, check_data):
+    check_data("coco", allowed_faults=0.5)
+    write("dataset_flickr30k.json", FLICKR)
+    (root / "flickr30k-images").mkdir()
+    check_data("flickr30k")

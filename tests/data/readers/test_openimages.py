@@ -80,3 +80,7 @@ def test_a_class_has_one_name(root, write):
     write("class-descriptions-boxable.csv", NAMES + "/m/1\n")
     with pytest.raises(DataError, match=r"boxable.csv:3: no key 'name'"):
         len(OpenImages(root, split="val", allowed_faults=0.5))
+
+
+def test_it_keeps_what_sources_promise(root, check_data):
+    check_data("openimages", split="val", allowed_faults=0.5)

@@ -44,3 +44,8 @@ def test_mistakes_are_named(write, tmp_path):
         write("train.jsonl", rows)
         with pytest.raises(DataError, match=f"(?s){message}"):
             len(JsonLines(tmp_path))
+
+
+def test_it_keeps_what_sources_promise(write, check_data):
+    write("train.jsonl", [ROW, {"id": 2, "image": "l.png", "captions": "a dog"}])
+    check_data("jsonl")

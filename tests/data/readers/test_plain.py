@@ -66,3 +66,11 @@ def test_what_in_a_folder_is_no_picture_is_counted(picture, tmp_path):
     assert source.faults.skipped == {"no file": 1, "name that is not UTF-8": 1}
     with pytest.raises(DataError, match="2 of 3 records"):
         len(ImageFolder(tmp_path))
+
+
+def test_they_keep_what_sources_promise(write, picture, check_data):
+    write("books.txt", "the half-ling book one .\n\nit was naïve .\r\n")
+    check_data("text")
+    write("dog/a.JPG", picture())
+    write("cat/1/x.png", picture())
+    check_data("images")

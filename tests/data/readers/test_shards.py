@@ -143,3 +143,12 @@ def test_a_damaged_parquet_shard_is_our_error(parquet, monkeypatch, cache):
         file.write_bytes(data)
         with pytest.raises(DataError, match="can't read the shards"):
             len(ParquetShards(parquet))
+
+
+def test_tar_shards_keep_what_sources_promise(root, check_data):
+    check_data("img2dataset")
+
+
+def test_parquet_shards_keep_what_sources_promise(parquet, check_data, monkeypatch, cache):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(cache))
+    check_data("img2dataset-parquet")

@@ -88,3 +88,10 @@ def test_a_crowd_is_zero_or_one(write, tmp_path, crowd):
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match=r"annotations\.jsonl:1: the value of 'iscrowd' is"):
         len(CocoMiniRegions(tmp_path, split="all"))
+
+
+def test_they_keep_what_sources_promise(shared, check_data):
+    check_data("coco-mini", shared / "data" / "coco_mini")
+    check_data("coco-mini-objects", shared / "data" / "coco_mini")
+    check_data("openclipart", shared / "data" / "openclipart", split="val", core=True)
+    check_data("emoji", shared / "data" / "emoji", split="val", styles="noto")

@@ -105,6 +105,11 @@ def test_every_kind_gives_the_same_records(root, kind, picture):
     )
 
 
+def test_it_keeps_what_sources_promise(root, picture, check_data):
+    write(place(root), "webdataset", picture)
+    check_data("stream", root)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shards_of_two_folders_may_be_called_alike(root, kind, picture):
     for folder in ("a", "b"):

@@ -90,3 +90,8 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"vlzoo\[easy-vqa\]"):
         EasyVqa()
+
+
+@small
+def test_it_keeps_what_sources_promise(package, check_data):
+    check_data("easy-vqa")

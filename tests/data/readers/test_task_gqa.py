@@ -165,3 +165,8 @@ def test_visual_genome_names_what_is_wrong(genome, change, told):
     (genome / "question_answers.json").write_text(json.dumps(rows))
     with pytest.raises(DataError, match=told):
         len(VgQa(genome))
+
+
+def test_they_keep_what_sources_promise(gqa, genome, check_data):
+    check_data("gqa", split="val")
+    check_data("vg-qa")

@@ -269,3 +269,16 @@ def test_reference_boxes_lie_on_their_objects(shared):
 def test_reference_train_tells_that_it_is_a_part(shared):
     with pytest.warns(UserWarning, match="1,000 examples, officially 12,409"):
         assert len(Nlvr(shared / "data" / "nlvr_v1")) == 6_000
+
+
+@small
+def test_nlvr_keeps_what_sources_promise(nlvr, check_data):
+    check_data("nlvr", split="dev")
+
+
+@small
+def test_nlvr2_and_its_lists_keep_what_sources_promise(nlvr2, check_data):
+    check_data("nlvr2", split="dev")
+    names = [f"dev/dev-850-0-img{side}.png" for side in (0, 1)]
+    (nlvr2 / "nlvr_dev.json").write_text(json.dumps([{"sentence": "Two dogs.", "label": "True", "images": names}]))
+    check_data("nlvr2-albef", split="dev")

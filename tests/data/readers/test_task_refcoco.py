@@ -276,3 +276,13 @@ def test_the_command_refuses_a_pickle_with_code(root):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     told = done.stdout + done.stderr
     assert done.returncode == 1 and "datetime.date" in told and "Traceback" not in told, told
+
+
+def test_they_keep_what_sources_promise(root, albef, check_data):
+    write(root, REFS, instances(), name="refs(google).p")
+    write(root, REFS, instances(), name="refs(umd).p", folder="refcocog")
+    check_data("refcoco")
+    check_data("refcoco-google")
+    check_data("refcoco-plus")
+    check_data("refcoco-plus-albef")
+    check_data("refcocog")

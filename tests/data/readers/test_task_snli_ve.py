@@ -52,7 +52,7 @@ def write(root, rows) -> None:
 
 
 @small
-def test_hypotheses_with_their_pictures(root):
+def test_hypotheses_with_their_pictures(root, check_data):
     source = SnliVe(root, split="dev")
     assert [sample.label for sample in source] == ["neutral", "entailment", "contradiction"]
     sample = source[1]
@@ -60,6 +60,7 @@ def test_hypotheses_with_their_pictures(root):
     assert sample.texts == ("The sisters are hugging goodbye.",) and sample.fields["premise"] == "Two women embrace."
     assert sample.images[0].open().size == (7, 4) and sample.image_id == source[0].image_id == "4705552913"
     assert sample.fields["label_set"] == source.label_set == "original"
+    check_data("snli-ve", split="dev")
 
 
 @small
@@ -116,7 +117,7 @@ def test_a_picture_id_that_climbs_out_is_refused(root):
 
 
 @small
-def test_albef_list(tmp_path):
+def test_albef_list(tmp_path, check_data):
     (tmp_path / "images").mkdir()
     rows = [
         {"image": "4705552913", "sentence": "Hugging.", "label": "entailment"},
@@ -126,13 +127,14 @@ def test_albef_list(tmp_path):
     first, second = SnliVeAlbef(tmp_path, split="test")
     assert first.images[0].path == "images/4705552913.jpg" and second.images[0].path == "images/24.jpg"
     assert (first.name, first.label, first.fields) == ("test-0", "entailment", {"label_set": "original"})
+    check_data("snli-ve-albef", split="test")
     (tmp_path / "ve_test.json").write_text(json.dumps([{**rows[0], "label": "yes"}]))
     with pytest.raises(DataError, match=r"ve_test.json\[0\]: the label is 'yes'"):
         len(SnliVeAlbef(tmp_path, split="test"))
 
 
 @small
-def test_e_snli_ve_csv_with_its_nameless_column(tmp_path):
+def test_e_snli_ve_csv_with_its_nameless_column(tmp_path, check_data):
     # The header opens with an empty name; texts hold commas, quotes and line ends.
     with (tmp_path / "esnlive_dev.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -143,10 +145,12 @@ def test_e_snli_ve_csv_with_its_nameless_column(tmp_path):
     assert first.texts == ('A "diner", open.',) and first.fields["explanation"] == "Two\nlines."
     assert second.label == "entailment" and second.image_id == "1"
     assert source.label_set == first.fields["label_set"] == "e-snli-ve"
+    (tmp_path / "flickr30k-images").mkdir()
+    check_data("e-snli-ve", split="dev")
 
 
 @small
-def test_e_snli_ve_2_tables_by_place(tmp_path):
+def test_e_snli_ve_2_tables_by_place(tmp_path, check_data):
     # Columns as the release's own code reads them; the training set is cut in two, the second part without a header.
     header = [
         "gold_label",
@@ -177,6 +181,8 @@ def test_e_snli_ve_2_tables_by_place(tmp_path):
     assert (first.label, second.label) == ("neutral", "entailment")
     assert first.texts == ("They hug.",) and first.image_id == "47" and first.fields["explanation"] == "May be."
     assert source.label_set == "e-snli-ve-2.0"
+    (tmp_path / "flickr30k-images").mkdir()
+    check_data("e-snli-ve-2.0")
 
 
 def test_reference_dev_has_the_published_size(shared):

@@ -260,3 +260,8 @@ def test_a_path_that_leaves_the_root_is_refused_when_opened(albef):
     (albef / "vqa_test.json").write_text(json.dumps(rows))
     with pytest.raises(DataError, match="leaves its folder"):
         VqaAlbef(albef, split="test")[0].images[0].open()
+
+
+def test_they_keep_what_sources_promise(root, albef, check_data):
+    check_data("vqa-v2", split="val")
+    check_data("vqa-albef", vg_root="visual_genome")

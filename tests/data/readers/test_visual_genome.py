@@ -141,3 +141,9 @@ def test_a_held_out_picture_without_its_split_is_named(root, write):
     write("dataset_coco.json", {"images": [{"cocoid": 391895}]})
     with pytest.raises(DataError, match=r"dataset_coco.json: images\[0\]: no key 'split'"):
         len(Regions(root, split="all", exclude="dataset_coco.json"))
+
+
+def test_they_keep_what_sources_promise(root, check_data):
+    check_data("visual-genome", split="all", allowed_faults=0.5)
+    check_data("visual-genome-regions", split="all", allowed_faults=0.5)
+    check_data("visual-genome-objects", split="all")

@@ -87,3 +87,15 @@ def test_a_line_of_twenty_megabytes_is_cut_and_counted(write, tmp_path):
     source = CC3M(tmp_path, require=False)
     assert len(source[0].texts[0].split()) == 1_000 and source[1].texts == ("two three",)
     assert source.faults.mended == {"caption cut": 1}
+
+
+def test_they_keep_what_sources_promise(write, picture, check_data):
+    write("Train_GCC-training.tsv", LINES)
+    write("cc12m.tsv", "http://x/1.jpg\tA red car\nhttp://x/2.jpg\tA dog\n")
+    write("SBU_captioned_photo_dataset_urls.txt", "http://a\nhttp://b\n")
+    write("SBU_captioned_photo_dataset_captions.txt", "My boat\nOur dog\n")
+    for number in range(2):
+        write(f"images/{number:09d}.jpg", picture(kind="JPEG"))
+    check_data("cc3m")
+    check_data("cc12m")
+    check_data("sbu")

@@ -153,3 +153,9 @@ def test_headers_are_read_only_where_asked_for(write, picture, tmp_path):
     clipped, written = XvlmLines(tmp_path), XvlmLines(tmp_path, headers=False)
     assert clipped[0].regions[0].box == (15, 2, 5, 4) and clipped.faults.mended == {"box clipped": 1}
     assert written[0].regions[0].box == (15, 2, 8, 4) and written[0].fields == {}
+
+
+def test_they_keep_what_sources_promise(write, check_data):
+    elems = [{"bb": [1.9, 2, 3, 4], "caption": "a clock", "attributes": "green"}]
+    write("regions.jsonl", [{"image_rpath": "VG_100K/1.jpg", "elems": elems}, {"image": "2.jpg", "caption": "a dog"}])
+    check_data("xvlm")
