@@ -91,9 +91,8 @@ class Task:
             VlzooError: it is less.
         """
         if value < 1:
-            raise VlzooError(
-                f"{self.name}: {option} is {value}, and must be 1 or more", fix="leave it out for the default"
-            )
+            what = f"{self.name}: {option} is {value}, and must be 1 or more"
+            raise VlzooError(what, fix="leave it out for the default")
         return value
 
     # Training.
@@ -113,8 +112,7 @@ class Task:
         """Put back what `state` gave."""
 
     def check_learned(self) -> None:
-        """Refuse, before any work, to measure without what its options read of the training data; not overridden: all
-        is there.
+        """Refuse to measure without what its options read of the training data; not overridden: all is there.
 
         Raises:
             CheckpointError: says what is missing.
@@ -152,7 +150,7 @@ class Task:
         return None
 
     def check_offers(self, offered: Callable[[str], bool]) -> None:
-        """Refuse options that read what a model does not have; not overridden: none are refused.
+        """Take of what was left open what a model can do, and refuse options that read what it does not have.
 
         Args:
             offered: whether a model's objectives lend something under a name (`vlzoo.offers`).
@@ -160,6 +158,9 @@ class Task:
         Raises:
             CheckpointError: says what is missing.
         """
+
+    def suit(self, model: BenchModel) -> None:
+        """`check_offers` of a model that is open, before anything is predicted; not overridden: all models suit."""
 
     def predict(self, model: BenchModel, source: Any, done: frozenset[str], effort: Effort) -> Iterator[list[Row]]:
         """Predictions as they come, a list a batch; each row names its sample under `name`.

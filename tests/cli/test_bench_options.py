@@ -146,12 +146,12 @@ def test_a_model_of_transformers_is_measured_and_one_that_cannot_says_so(zoo):
     size = {"height": 32, "width": 32}
     hf.CLIPImageProcessor(crop_size=size, size={"shortest_edge": 32}).save_pretrained(folder)
     hf.BertTokenizer(str(zoo.folder / "vocab.txt")).save_pretrained(folder)
-    made = figures(zoo, "retrieval", "--model", "hf:tiny-clip", "--data", "scenes", "--protocol", "itc")
+    made = figures(zoo, "retrieval", "--model", "hf:tiny-clip", "--data", "scenes")
     assert made[0]["protocol"] == "retrieval/itc" and made[0]["samples"] == 6
     assert shards(zoo.folder / "bench-tiny-clip")
     refused = zoo.run("bench", "vqa", "--model", "hf:tiny-clip", "--data", "scenes-vqa")
     assert refused.code == 2
-    assert "CLIPModel can't do vqa" in refused.err and "--protocol itc" in refused.err
+    assert "CLIPModel can't do vqa" in refused.err and "retrieval by itc" in refused.err
 
 
 VARIANTS = {

@@ -155,14 +155,14 @@ def test_a_mistaken_option_in_a_recipe_is_found_by_check(stranger):
 
 
 def test_a_strangers_model_family_is_measured(stranger):
-    made = figures(stranger, "retrieval", "--model", "mean:any", "--data", "scenes", "--protocol", "itc", "--k", "100")
+    made = figures(stranger, "retrieval", "--model", "mean:any", "--data", "scenes", "--k", "100")
     assert made[0]["protocol"] == "retrieval/itc"
     # Expected, computed here: the mean colours of the six pictures against letters in their thirty captions.
     assert made[3]["metric"] == "IR R@1"
     assert made[3]["value"] == pytest.approx(100 * np.mean(literal(stranger)))
     refused = stranger.run("--plugin", "stranger.py", "bench", "vqa", "--model", "mean:any", "--data", "scenes-vqa")
     assert refused.code == 2
-    assert "a mean colour can't do vqa" in refused.err and "it does retrieval with --protocol itc" in refused.err
+    assert "a mean colour can't do vqa" in refused.err and "it does retrieval by itc" in refused.err
     unknown = stranger.run("--plugin", "stranger.py", "bench", "vqa", "--model", "meen:any")
     assert unknown.code == 2 and "did you mean 'mean'" in unknown.err
 

@@ -149,7 +149,7 @@ def test_a_fine_tuning_validates_by_its_own_task(zoo, trained):
         (["--set", "validation.k=many"], "validation.k: 'many' is no int"),
         (["--set", "validation.protocol=itx"], "retrieval has no protocol 'itx'"),
         (
-            ["--set", "objectives.itm=false"],
+            ["--set", "objectives.itm=false", "--set", "validation.protocol=itm"],
             "validation.protocol: validation by retrieval/itm: this model has no matching head\n"
             "  -> train it with an objective that offers `match`, such as `itm`, or give validation.protocol=itc",
         ),

@@ -130,6 +130,7 @@ def measure_model(
         VlzooError: anything a user can mend.
     """
     say = model.say
+    task.suit(model)
     about = _about(request, model, source)
     source = task.counted(source)
     absent = _absent(request, task, source)

@@ -74,7 +74,21 @@ def test_itc_needs_no_matching_head(engine_for, sources):
     rows = [row for rows in made for row in rows]
     assert "itm" not in rows[0]
     with pytest.raises(CheckpointError, match="no matching head"):
-        list(Retrieval().predict(engine, sources["retrieval"], frozenset(), Effort()))
+        list(Retrieval(protocol="itm").predict(engine, sources["retrieval"], frozenset(), Effort()))
+
+
+@pytest.mark.parametrize(("asked", "protocol"), [({}, "itc"), ({"ties": "argsort"}, "itc/argsort")])
+def test_where_nothing_is_asked_for_a_model_without_a_matching_head_is_ranked_by_its_cosines(
+    engine_for, sources, asked, protocol
+):
+    source, task = sources["retrieval"], Retrieval(**asked)
+    engine = engine_for({"itc": {"queue": 16}})
+    task.suit(engine)
+    assert (task.protocol, task.kept()) == (protocol, {"k": None, "matched": False})
+    rows = {row["name"]: row for made in task.predict(engine, source, frozenset(), Effort()) for row in made}
+    scored = task.score(task.counted(source), rows)
+    assert scored.scores[0].protocol == f"retrieval/{protocol}"
+    assert scored.notes[-1] == "itc, which is all that a model without a matching head can do"
 
 
 @dataclass
@@ -195,4 +209,4 @@ def test_a_model_without_a_fusion_is_ranked_by_its_contrast(engine_for, sources)
         cosine_IT = image @ model.embed_text(model.text_encoder(words.ids, words.mask)).T
     np.testing.assert_allclose(scores_IT, cosine_IT.numpy(), atol=1e-6)
     with pytest.raises(CheckpointError, match="no matching head"):
-        predictions(engine, source)
+        predictions(engine, source, protocol="itm")

@@ -38,7 +38,7 @@ class Retrieval(Task):
     from a file that do not say how they were made are measured by `strict` or `argsort`, the tie rule.
 
     Args:
-        protocol: how scores are made; see above.
+        protocol: how scores are made; see above. Empty: `itm`, or `itc` of a model without a matching head.
         k: candidates kept by the first stage, for each picture and for each text; None: 128. Recalls beyond it are not
             given. `itc` has no first stage, nor has a model without a contrast: `itm` then scores every pair.
         ties: `strict`: a tie is a miss; `argsort`; empty: as the protocol says.
@@ -98,17 +98,30 @@ class Retrieval(Task):
             raise UnknownName(f"{self.name}/{self.protocol} does not say how a model's scores are made", fix=fix)
         source = self.counted(source)
         require_captions(source)
+        self.suit(model)
         pairs = pair_model(model)
-        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
         self.check_candidates(pairs, source)
         yield from Search(pairs, source, self.k or USUAL_K, "itm" in self.how, effort, model.say).predict(done)
 
+    def suit(self, model: BenchModel) -> None:
+        """As `check_offers`, of a model that is open.
+
+        Raises:
+            CheckpointError: it scores no pairs of pictures and texts, or not as the protocol asks.
+        """
+        from vlzoo.bench.retrieval.pairs import pair_model
+
+        pairs = pair_model(model)
+        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
+
     def check_offers(self, offered: Callable[[str], bool]) -> None:
-        """Refuse a protocol that the model has no part for.
+        """Where no protocol was asked for, `itc` for a model that has a contrast alone; else refuse what it can't do.
 
         Raises:
             CheckpointError: which part is missing.
         """
+        if self.unsaid and offered("contrast") and not offered("match"):
+            self.protocol, self.how = self.protocol.replace("itm", "itc", 1), "itc"
         if "itm" in self.how and not offered("match"):
             fix = "train it with an objective that offers `match`, such as `itm`, or give --protocol itc"
             raise CheckpointError("this model has no matching head", fix=fix)
@@ -211,7 +224,12 @@ class Retrieval(Task):
         said = f"ties: {tied[0]} image and {tied[1]} text queries ({rule})"
         missed = f"; the first stage missed {sum(left_out)} right answers" if "itm" in self.how else ""
         without = (f"{captions.bare} pictures have no text and count as misses",) if captions.bare else ()
-        return (f"{len(captions.names)} pictures, {captions.texts} texts{karpathy}", said + missed, *without)
+        chosen = (
+            ("itc, which is all that a model without a matching head can do",)
+            if self.unsaid and self.how == "itc"
+            else ()
+        )
+        return (f"{len(captions.names)} pictures, {captions.texts} texts{karpathy}", said + missed, *without, *chosen)
 
 
 def _per_query(ranks: Ranks, owners: NDArray[np.int64]) -> PerSample:
