@@ -101,7 +101,10 @@ def test_trace_shows_every_hook_call_on_standard_error(world):
     world.dist("vlzoo-trimmed", version="0.7")
     world.dist("vlzoo-watcher", WATCHER, version="0.5")
     done = world.python(
-        "-c", watching("start", "step"), VLZOO_TRACE="1", VLZOO_DISABLE_PLUGINS="gradcam,softmask,tcl,vlmixer,xvlm"
+        "-c",
+        watching("start", "step"),
+        VLZOO_TRACE="1",
+        VLZOO_DISABLE_PLUGINS="vlzoo-observers,gradcam,softmask,tcl,vlmixer,xvlm",
     )
     version = vlzoo.__version__
     assert done.stderr.splitlines() == [
@@ -120,7 +123,7 @@ def test_trace_as_a_switch_and_where_nobody_watches(world):
     done = world.run("--trace", "list", "--json")
     assert "vlzoo trace: vlzoo_register() -> vlzoo-trimmed 0.7 [vlzoo_trimmed]\n" in done.stderr
     assert json.loads(done.stdout)["broken"] == []
-    done = world.python("-c", watching("start"), VLZOO_TRACE="1")
+    done = world.python("-c", watching("start"), VLZOO_TRACE="1", VLZOO_DISABLE_PLUGINS="vlzoo-observers")
     assert done.stderr.endswith("vlzoo trace: vlzoo_watch(event=start, run=runs/x) -> nobody\n")
     assert "trace" not in world.python("-c", watching("start")).stderr
 

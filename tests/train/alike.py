@@ -101,11 +101,11 @@ def assert_same(one: Run, two: Run, least_rows: int) -> None:
     """
     assert len(one.metrics()) == len(two.metrics())
     assert_same_losses(one, two, least_rows)
-    for part in ("system", "teacher") if one.recipe().teacher else ("system",):
+    recipe = one.recipe()
+    for part in ("system", "teacher") if recipe.teacher else ("system",):
         ours, theirs = (run.latest().tensors(part) for run in (one, two))
         assert ours.keys() == theirs.keys()
         for name, tensor in ours.items():
             if not name.endswith("key.bias"):
-                torch.testing.assert_close(
-                    theirs[name], tensor, atol=one.recipe().train.lr / 2, rtol=1e-4, msg=f"{part} {name}"
-                )
+                close = {"atol": recipe.train.lr / 2, "rtol": 1e-4}
+                torch.testing.assert_close(theirs[name], tensor, **close, msg=f"{part} {name}")

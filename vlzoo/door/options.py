@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from vlzoo.door.parts import FUNCTIONS, Option, Part
@@ -83,6 +84,7 @@ def check_names(part: Part, given: Iterable[str], *, where: str | None = None) -
             )
 
 
+@cache
 def _signature(found: Definition) -> tuple[Options, bool]:
     """The options of a class or function, and whether it takes others too."""
     if isinstance(found.node, ast.FunctionDef):
@@ -116,7 +118,8 @@ def _told(options: Iterable[Option], ancestors: Iterable[Ancestor]) -> Options:
     return tuple(option if option.about else replace(option, about=about.get(option.name, "")) for option in options)
 
 
-def _facts(found: Definition) -> dict[str, Any]:
+@cache
+def _facts(found: Definition) -> Mapping[str, Any]:
     """The class attributes whose values are written out, the nearest class's first; what is computed can't be read."""
     facts: dict[str, Any] = {}
     for each in _ancestors(found):
