@@ -6,6 +6,7 @@ A fork is a process of its own: with its own exit code, streams, folder, environ
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -16,14 +17,25 @@ import traceback
 
 import torch
 
+from vlzoo.config import check
+from vlzoo.door.plugins import door
+
 
 def load() -> None:
-    """Import all that a call may need; the plugin door stays shut, as each call opens it anew."""
+    """Import all that a call may need, and read the sources that every call reads.
+
+    The plugin door is shut again, as each call opens it anew. What is there is frozen: a collector that looked through
+    it in every child would copy it there, page by page, which took half of a short training.
+    """
     for package in ("models", "objectives", "train", "bench", "augment", "data", "config"):
         root = importlib.import_module(f"vlzoo.{package}")
         for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
             importlib.import_module(module.name)
     torch.set_num_threads(1)
+    check.load("softmaskpp-tiny")
+    door.cache_clear()
+    gc.collect()
+    gc.freeze()
 
 
 def call(request: dict) -> None:
