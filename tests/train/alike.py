@@ -13,6 +13,10 @@ from vlzoo.cli.main import run as vlzoo
 from vlzoo.runs.run import Run
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ACCELERATE = [
+    *("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no"),
+]
 SAME = 1e-5
 """Of losses; of a loss above 1 the share of it."""
 CLOCKS = ("time", "samples_per_s", "memory_gb")

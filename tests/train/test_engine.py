@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,9 +61,9 @@ class Place:
         done = subprocess.run(words, cwd=place, env=alike.environment(), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def start(self, words: list[str], *options: str) -> subprocess.Popen[str]:
+    def start(self, words: list[str], *options: str, by: Sequence[str] = alike.TORCHRUN) -> subprocess.Popen[str]:
         """Two processes of one training, at work."""
-        command = [*alike.TORCHRUN, *options, "-m", "vlzoo", *words]
+        command = [*by, *options, "-m", "vlzoo", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=alike.environment(), **pipes)
 
@@ -109,10 +110,10 @@ def test_a_folder_is_written_by_one(trained):
 
 
 def test_a_run_of_two_processes_goes_on_in_one(trained):
-    """The same samples in the same batches: the rest of the way leads where the whole led."""
+    """The same samples in the same batches: the rest of the way leads where the whole led. accelerate starts them."""
     place, run = trained, trained.folder / "half"
     words = place.words("pretrain albef-tiny", "half", save_every=10, keep=2)
-    process = place.start(words)
+    process = place.start(words, by=[sys.executable, "-m", *alike.ACCELERATE])
     assert process.wait(300) == 0, process.communicate()
     shutil.rmtree(run / "checkpoints" / f"step-{STEPS:09d}")
     alone = [sys.executable, "-m", "vlzoo", *words, "--resume"]
