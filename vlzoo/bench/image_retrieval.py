@@ -93,7 +93,9 @@ class ImageRetrieval(Task):
             found = pairs[int(near_Q.argmax())][0]
             same = [_class(other) == _class(sample) for other, _ in pairs]
             right = 100.0 * (_class(found) == _class(sample)) if sum(same) > 1 else None
-            return Told("", _class(found), (_class(sample),), right, found=found.images[0])
+            return Told(
+                "Which other picture is nearest?", _class(found), (_class(sample),), right, found=found.images[0]
+            )
 
         return tell
 

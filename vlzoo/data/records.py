@@ -139,7 +139,9 @@ class Told:
         asked, right = " ".join(sample.texts), None
         named = next((row[name] for name in ("answer", "prediction", "label") if name in row), None)
         values = (f"{name}: {value}" for name, value in row.items() if name != "name" and len(str(value)) < LONG)
-        truth = tuple(text for text, _ in Counter(sample.answers).most_common()) or (sample.label,)
+        counts = Counter(sample.answers).most_common()
+        shares = tuple(f"{text} ({count} of {len(sample.answers)})" for text, count in counts)
+        truth = shares if len(counts) > 1 else (*(text for text, _ in counts), sample.label)
         with suppress(DataError):  # there is no right answer, or the task leaves the sample out
             right = score([sample], {sample.name: row}).scores[0].value if score else None
         said = ", ".join(values) if named is None else str(named)

@@ -5,7 +5,7 @@ Legend: N samples, C clusters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ class Entry:
         p_holm: raised for all comparisons that were made.
         test: which test.
         why_not: why none was made; empty for the first run.
+        groups: the same figure of groups of the samples, by name, as far as the task gives them.
     """
 
     run: str
@@ -55,6 +56,7 @@ class Entry:
     p_holm: float | None = None
     test: str = ""
     why_not: str = ""
+    groups: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Table:
         checkpoints: the step of each; None where there are none.
         figures: what was measured.
         notes: what must be known beside the numbers.
+        files: where each run's figures lie, beside its predictions.
     """
 
     task: str
@@ -88,6 +91,7 @@ class Table:
     checkpoints: tuple[int | None, ...]
     figures: tuple[Figure, ...]
     notes: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,8 @@ def _table(task: str, measured: Sequence[tuple[str, Measurement]]) -> Table:
     training = (base.about.get("recipe") or {}).get("task") if isinstance(base.about.get("recipe"), dict) else None
     how = {**{what: base.about.get(what) for what in ("mode", "k", "precision")}, "fine-tuned": training}
     data, steps = base.scores[0].data, tuple(each.about.get("checkpoint") for each in found)
-    return Table(task, data, how, tuple(names), steps, figures, tuple(_notes(names, found)))
+    files = tuple(str(each.file) for each in found)
+    return Table(task, data, how, tuple(names), steps, figures, tuple(_notes(names, found)), files)
 
 
 def _notes(names: Sequence[str], found: Sequence[Measurement]) -> Iterator[str]:
@@ -221,7 +226,7 @@ def _entries(names: Sequence[str], scores: Sequence[Score | None]) -> Iterator[E
         if score is None:
             continue
         ends = (score.interval[0], score.interval[1]) if score.interval else None
-        entry = Entry(name, score.value, ends, score.samples, score.clusters)
+        entry = Entry(name, score.value, ends, score.samples, score.clusters, groups=score.groups)
         yield entry if number == 0 else _tested(entry, score, base)
 
 

@@ -165,7 +165,7 @@ class Retrieval(Task):
             right = 100.0 * bool(ranks.hits(1)[0])
             # Of level ones the wrong one: that is how they are counted.
             first = max(range(len(texts)), key=lambda at: (scores_T[at], theirs[at] if not right else -theirs[at]))
-            return Told("", texts[first], tuple(best), right, caption=best[0] if best else "")
+            return Told("Which text fits best?", texts[first], tuple(best), right, caption=best[0] if best else "")
 
         return tell
 

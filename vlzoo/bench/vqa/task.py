@@ -218,7 +218,7 @@ class Vqa(Task):
         return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol), settings=settings)
 
     def answered(self, row: Row) -> str:
-        """The answer that is judged. The protocol of ALBEF's code includes its ranking; others have one answer alone."""
+        """The answer that is judged: the protocol of ALBEF's code includes its ranking, where that is known."""
         return str((self.protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"])
 
     def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
