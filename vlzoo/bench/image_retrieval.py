@@ -5,6 +5,7 @@ Legend: Q pictures, E joint size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,16 +87,15 @@ class ImageRetrieval(Task):
         pairs = in_order(samples, rows)
         numbers = {sample.name: number for number, (sample, _) in enumerate(pairs)}
         vector_QE = np.stack([unpack(row["vector"], "<f4") for _, row in pairs]).astype(np.float64)
+        sizes = Counter(_class(sample) for sample, _ in pairs)
 
         def tell(sample: Sample) -> Told:
-            near_Q = vector_QE @ vector_QE[numbers[sample.name]]
+            near_Q, own = vector_QE @ vector_QE[numbers[sample.name]], _class(sample)
             near_Q[numbers[sample.name]] = -np.inf
-            found = pairs[int(near_Q.argmax())][0]
-            same = [_class(other) == _class(sample) for other, _ in pairs]
-            right = 100.0 * (_class(found) == _class(sample)) if sum(same) > 1 else None
-            return Told(
-                "Which other picture is nearest?", _class(found), (_class(sample),), right, found=found.images[0]
-            )
+            level = [pairs[at][0] for at in np.flatnonzero(near_Q == near_Q.max())]
+            found = next((each for each in level if _class(each) != own), level[0])  # a tie is a miss
+            right = 100.0 * (_class(found) == own) if sizes[own] > 1 else None
+            return Told("Which other picture is nearest?", _class(found), (own,), right, found=found.images[0])
 
         return tell
 

@@ -163,8 +163,8 @@ class Retrieval(Task):
             theirs[own] = 0
             ranks = text_ranks(np.stack([scores_T, np.full_like(scores_T, UNSCORED)]), theirs, self.ties)
             right = 100.0 * bool(ranks.hits(1)[0])
-            # Of level ones the wrong one: that is how they are counted.
-            first = max(range(len(texts)), key=lambda at: (scores_T[at], theirs[at] if not right else -theirs[at]))
+            level = np.flatnonzero(scores_T == scores_T.max())
+            first = int(level[np.argmax(theirs[level] == (not right))])  # of level ones that which was counted
             return Told("Which text fits best?", texts[first], tuple(best), right, caption=best[0] if best else "")
 
         return tell
