@@ -29,8 +29,11 @@ from vlzoo.report.subjects import Subject, remedy, without_figures
 from vlzoo.report.tables import breakdown, tabled
 from vlzoo.report.words import explained
 from vlzoo.runs.run import Run
+from vlzoo.screen import shortened
 
 PRETRAINING = "Pre-training"
+LONGEST = 400
+"""Columns of a text beside a picture."""
 
 
 @dataclass
@@ -161,12 +164,17 @@ def _card(example: Example) -> dict[str, Any]:
     return {
         "name": example.sample.name,
         "pictures": [*_pictures(example.sample, [each for _, each in answers])],
-        "asked": told.asked,
+        "asked": shortened(told.asked, LONGEST),
         "answers": [
-            {"run": run, "said": each.said, "verdict": _verdict(each.right), "right": (each.right or 0) >= HALF}
+            {
+                "run": run,
+                "said": shortened(each.said, LONGEST),
+                "verdict": _verdict(each.right),
+                "right": (each.right or 0) >= HALF,
+            }
             for run, each in answers
         ],
-        "truth": told.truth,
+        "truth": [shortened(text, LONGEST) for text in told.truth],
         "boxes": bool(told.boxes),
     }
 

@@ -112,7 +112,7 @@ def breakdown(table: Table) -> list[dict[str, Any]]:
     for figure in table.figures:
         for entry in figure.entries:
             for name, value in entry.groups.items():
-                kind, _, group = name.rpartition(": ")
+                kind, _, group = name.partition(": ") if ": " in name else ("", "", name)
                 kinds.setdefault((metric_name(table, figure), kind), {}).setdefault(group, {})[entry.run] = value
     return [_kind(table, metric, kind, groups) for (metric, kind), groups in kinds.items()]
 
