@@ -60,7 +60,7 @@ def command(
         add_maps(report)
     with writing(html, "the page"):
         write_text(html, whole_page(report))
-    click.echo(f"written to {html}: {html.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"written to {html}: {html.stat().st_size / 1000:,.0f} kB")
 
 
 def add_maps(report: Report) -> None:

@@ -139,9 +139,7 @@ def _task_shown(report: Report, number: int, found: Examples) -> dict[str, Any]:
         "groups": breakdown(table),
         "notes": _notes(found),
         "examples": [
-            {"name": name, "cards": [_card(each) for each in found.groups.get(name, ())]}
-            for name in (RIGHT, WRONG, APART, UNKNOWN)
-            if name in found.groups or (name in (RIGHT, WRONG) and found.looked_at and UNKNOWN not in found.groups)
+            {"name": name, "cards": [_card(each) for each in found.groups.get(name, ())]} for name in _headings(found)
         ],
         "looked_at": found.looked_at,
         "samples": found.samples,
@@ -149,6 +147,13 @@ def _task_shown(report: Report, number: int, found: Examples) -> dict[str, Any]:
         "maps": report.maps.get(number, []),
         "no_maps": report.no_maps.get(number, []),
     }
+
+
+def _headings(found: Examples) -> list[str]:
+    """The headings that stand on the page: right and wrong even where there is none, unless nothing is judged."""
+    if not found.groups:
+        return []
+    return [UNKNOWN] if {*found.groups} == {UNKNOWN} else [RIGHT, WRONG, *({APART} & {*found.groups})]
 
 
 def _notes(found: Examples) -> list[str]:
