@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from vlzoo.bench.store import predictions
 from vlzoo.config.schema import PartRef
 from vlzoo.data.records import Sample, Told
@@ -161,7 +163,11 @@ def reopened(measured: Any, root: str | None) -> Any:
     about = next((each.about for each in measured if isinstance(each.about.get("opened"), dict)), None)
     if about is None:
         raise DataError("these figures are of an older vlzoo, which did not note how the data were opened", fix=AGAIN)
-    source = open_source(PartRef.model_validate(about["opened"]), root)
+    try:
+        ref = PartRef.model_validate(about["opened"])
+    except ValidationError as error:
+        raise DataError(f"`opened` names no data: {about['opened']}", fix=AGAIN) from error
+    source = open_source(ref, root)
     if (now := source.fingerprint()) != about.get("fingerprint"):
         what = f"the data have changed since: their fingerprint is {now}, and was {about.get('fingerprint')}"
         raise DataError(what, where=source.name, fix="put the data back, or bench it again")

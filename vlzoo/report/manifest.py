@@ -75,7 +75,8 @@ def _known(run: Run) -> Iterator[tuple[str, str]]:
     for part, owner in _pairs(noted.get("parts")):
         yield f"supplies {part}", str(owner)
     for title, key in (("trained on", "data"), ("its start was trained on", "started_on")):
-        said = [_data(each) for each in noted.get(key) or () if isinstance(each, Mapping)]
+        held = noted.get(key)
+        said = [_data(each) for each in held if isinstance(each, Mapping)] if isinstance(held, list) else []
         if said:
             yield title, "; ".join(said)
     if card := _card(run):

@@ -160,7 +160,8 @@ def _notes(found: Examples) -> list[str]:
     """What each bench noted beside its figures; by the run where there are several."""
     several = len(found.measured) > 1
     noted = ((run, each.about.get("notes")) for run, each in found.measured.items())
-    return [f"{run}: {note}" if several else str(note) for run, notes in noted for note in notes or ()]
+    each_noted = ((run, note) for run, notes in noted if isinstance(notes, list) for note in notes)
+    return [f"{run}: {note}" if several else str(note) for run, note in each_noted]
 
 
 def _card(example: Example) -> dict[str, Any]:
@@ -220,7 +221,8 @@ def _logs(subjects: Sequence[Subject]) -> tuple[dict[str, list[Logged]], list[st
             except VlzooError as error:
                 unread.append(one_line(error))
                 continue
-            losses = [name for name, value in (recipe.get("objectives") or {}).items() if value is not False]
+            held = recipe.get("objectives")
+            losses = [name for name, value in held.items() if value is not False] if isinstance(held, dict) else []
             log = Logged(subject.name, number, rows, losses)
             found.setdefault(_purpose(recipe), []).extend([log] if rows else [])
             if not rows:
