@@ -79,6 +79,15 @@ def test_word_maps_are_drawn_where_a_run_can_match_and_missed_with_a_reason_else
     assert "Not drawn: run: this run has no matching head (its objectives: answer)" in page.text
 
 
+def test_maps_of_other_weights_than_were_measured_are_not_drawn(benched, zoo):
+    zoo_of(benched, zoo)
+    (file,) = (zoo.folder / "run/bench/retrieval").glob("*/score-itm.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "weights": "0123"}))
+    assert zoo.run("report", "run", "--html", "page.html").code == 0
+    said = "Not drawn: run: run: the weights of step 10 are not those that were measured; bench it again"
+    assert said in Page(zoo.folder / "page.html").text
+
+
 def test_nothing_is_asked_for_from_outside_and_pictures_are_small(both):
     page = Page(both[0])
     assert page.tags["script"] == page.tags["iframe"] == 0

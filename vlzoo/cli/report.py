@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import CheckpointError, VlzooError
 
 if TYPE_CHECKING:
     from vlzoo.explain.explain import Explainer
     from vlzoo.report.examples import Example, Examples
     from vlzoo.report.pictures import WordMaps
     from vlzoo.report.report import Report
+    from vlzoo.runs.scores import Measurement
 
 EXAMPLES = 4
 """Examples of each kind where nobody says another number."""
@@ -76,14 +77,14 @@ def add_maps(report: Report) -> None:
         for each in _with_captions(found)
         for run in each.told
     ]
-    loaded: dict[tuple[Path, str], Explainer | VlzooError] = {}
+    loaded: dict[tuple[Path, str], Explainer | VlzooError] = {}  # a run serves several tasks
     with closing(Progress("word maps", len(wanted), brief=True, unit="captions")) as progress:
         for done, (number, run, example) in enumerate(wanted, 1):
             measured = report.examples[number].measured[run]
             try:
-                explainer = _explainer(measured.run.folder, str(measured.about.get("checkpoint")), loaded)
+                explainer = _explainer(measured, loaded)
                 report.maps.setdefault(number, []).append(_drawn(explainer, run, example))
-            except VlzooError as error:
+            except (VlzooError, RuntimeError) as error:  # torch says so where memory is short: a page without maps
                 why, told = f"{run}: {one_line(error)}", report.no_maps.setdefault(number, [])
                 told.extend([] if why in told else [why])
             progress.update(done)
@@ -96,24 +97,27 @@ def _with_captions(found: Examples) -> Iterator[Example]:
         yield from islice(able, 1)
 
 
-def _explainer(folder: Path, checkpoint: str, loaded: dict[tuple[Path, str], Explainer | VlzooError]) -> Explainer:
-    """What explains pictures by a run; the only thing here that needs torch.
+def _explainer(measured: Measurement, loaded: dict[tuple[Path, str], Explainer | VlzooError]) -> Explainer:
+    """What explains pictures by the measured checkpoint; the only thing here that needs torch.
 
     Raises:
-        VlzooError: it is no run of vlzoo, its weights are not there, or it has no word maps.
+        VlzooError: it is no run of vlzoo, its weights are not there or are others, or it has no word maps.
     """
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
 
-    key = folder, checkpoint
+    key = measured.run.folder, str(measured.about.get("checkpoint"))
     if key not in loaded:
         try:
-            loaded[key] = Explainer(load_run(folder, checkpoint=checkpoint))
+            loaded[key] = Explainer(load_run(key[0], checkpoint=key[1]))
         except VlzooError as error:
             loaded[key] = error
     found = loaded[key]
     if isinstance(found, VlzooError):
         raise found
+    if found.engine.weights != measured.about.get("weights"):
+        what = f"the weights of step {key[1]} are not those that were measured"
+        raise CheckpointError(what, where=str(key[0]), fix="bench it again")
     return found
 
 
