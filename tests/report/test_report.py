@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vlzoo.metrics.figures import Figures
-from vlzoo.report.compare import compare
 from vlzoo.report.report import gathered, whole_page
 from vlzoo.report.subjects import subjects
 from vlzoo.report.tables import breakdown, level
@@ -53,8 +52,8 @@ def test_groups_are_split_by_their_kind_and_counts_are_no_groups(measured):
     }
     measured("a", score(detail=groups))
     measured("b", score(detail={**groups, "answer type: number": 45.0}))
-    (table,) = compare(subjects(["a", "b"])).tables
-    found = {kind["name"]: kind["rows"] for kind in breakdown(table)}
+    (only,) = gathered(subjects(["a", "b"]), 0, None).examples
+    found = {kind["name"]: kind["rows"] for kind in breakdown(only.table, only.measured)}
     assert set(found) == {
         "accuracy by answer type",
         "accuracy by question type",

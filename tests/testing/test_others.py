@@ -10,7 +10,6 @@ import torch
 
 from vlzoo import Adapter, Agreement, BenchModel, Fields, ModelFamily, Task
 from vlzoo.agree.agreement import Check as Compared
-from vlzoo.data.records import Told
 from vlzoo.door.parts import Owner, Part
 from vlzoo.errors import CheckpointError
 from vlzoo.metrics.figures import Figures, Scored
@@ -115,17 +114,6 @@ TASK = [
     (task.predicts_every_sample, breaks(predict=some), "predicts other samples, or another order"),
     (task.scores_what_it_predicted, breaks(score=nowhere), "scores 'near' by 'elsewhere/cosine'"),
     (task.scores_what_it_predicted, breaks(score=last_first), "gives other figures in another order"),
-    (task.tells_people_what_it_predicted, breaks(told=lambda self, *_: lambda sample: "near"), "tells a str, no Told"),
-    (
-        task.tells_people_what_it_predicted,
-        breaks(told=lambda self, *_: lambda sample: Told("", 0.5)),
-        "tells what is no text",
-    ),
-    (
-        task.tells_people_what_it_predicted,
-        breaks(told=lambda self, *_: lambda sample: Told("", "near", right=101.0)),
-        "says that a prediction is 101.0 % right",
-    ),
     (task.refuses_a_missing_prediction, breaks(score=in_any_order), "scores though a prediction is missing"),
     (
         task.counts_a_blank_as_wrong,

@@ -28,19 +28,21 @@ class Store:
 
     Args:
         folder: where it lies.
-        about: what the key was made of, written beside for people.
+        about: what the key was made of, written beside for people; None: the folder is only read.
         shard: this process's number.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], shard: int = 0) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, Any] | None, shard: int = 0) -> None:
         self.folder, self.file = folder, folder / _SHARD.format(shard)
+        if about is None:
+            return
         with writing(folder, "predictions", PredictionError):
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))
 
     def rows(self) -> dict[str, Row]:
         """Every complete prediction by sample name; a line cut off by a kill is left out."""
-        return predictions(self.folder)
+        return {row["name"]: row for row in map(_row, self._lines()) if row is not None}
 
     def note_cost(self, cost: Mapping[str, Any]) -> None:
         """Add what some predictions cost to `costs.jsonl`: plain values.
@@ -61,10 +63,10 @@ class Store:
         Raises:
             PredictionError: the disk refuses.
         """
-        found = {row["name"]: line for line in _lines(self.folder) if (row := _row(line)) is not None}
+        found = {row["name"]: line for line in self._lines() if (row := _row(line)) is not None}
         order = [*filter(found.__contains__, names)]
         order += sorted(found.keys() - set(order))  # of samples that the data do not have: scoring names them
-        text, files = "".join(found[name] + "\n" for name in order), _files(self.folder)
+        text, files = "".join(found[name] + "\n" for name in order), self._files()
         first = self.folder / _SHARD.format(0)
         if files != [first] or first.read_text(encoding="utf-8") != text:
             with writing(first, "predictions", PredictionError, _FIX):
@@ -72,6 +74,17 @@ class Store:
                 for file in set(files) - {first}:
                     file.unlink(missing_ok=True)
         return {name: json.loads(found[name]) for name in order}
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("shard-*.jsonl"))
+
+    def _lines(self) -> list[str]:
+        while True:
+            try:
+                texts = [file.read_text(encoding="utf-8") for file in self._files()]
+            except FileNotFoundError:  # another process has joined them meanwhile
+                continue
+            return [line for text in texts for line in text.split("\n")]
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add predictions; they are on disk when this returns.
@@ -89,28 +102,6 @@ class Store:
         with self.file.open("rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
-
-
-def predictions(folder: Path) -> dict[str, Row]:
-    """Every complete prediction in a folder, by sample name; a line cut off by a kill is left out.
-
-    Args:
-        folder: of one bench, as `Store` keeps it; it is only read.
-    """
-    return {row["name"]: row for row in map(_row, _lines(folder)) if row is not None}
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("shard-*.jsonl"))
-
-
-def _lines(folder: Path) -> list[str]:
-    while True:
-        try:
-            texts = [file.read_text(encoding="utf-8") for file in _files(folder)]
-        except FileNotFoundError:  # another process has joined them meanwhile
-            continue
-        return [line for text in texts for line in text.split("\n")]
 
 
 def _line(row: Row) -> str:

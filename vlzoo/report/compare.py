@@ -5,7 +5,7 @@ Legend: N samples, C clusters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,7 +42,6 @@ class Entry:
         p_holm: raised for all comparisons that were made.
         test: which test.
         why_not: why none was made; empty for the first run.
-        groups: the same figure of groups of the samples, by name, as far as the task gives them.
     """
 
     run: str
@@ -56,7 +55,6 @@ class Entry:
     p_holm: float | None = None
     test: str = ""
     why_not: str = ""
-    groups: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -226,7 +224,7 @@ def _entries(names: Sequence[str], scores: Sequence[Score | None]) -> Iterator[E
         if score is None:
             continue
         ends = (score.interval[0], score.interval[1]) if score.interval else None
-        entry = Entry(name, score.value, ends, score.samples, score.clusters, groups=score.groups)
+        entry = Entry(name, score.value, ends, score.samples, score.clusters)
         yield entry if number == 0 else _tested(entry, score, base)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vlzoo.bench.store import predictions
+from vlzoo.bench.store import Store
 from vlzoo.config.schema import PartRef
 from vlzoo.data.records import Sample, Told
 from vlzoo.data.roots import open_source
@@ -141,7 +141,7 @@ def _task(measured: Measurement) -> Task:
 
 
 def _teller(measured: Measurement, source: Any, samples: Sequence[Sample]) -> Teller:
-    task, rows = _task(measured), predictions(measured.file.parent)
+    task, rows = _task(measured), Store(measured.file.parent, None).rows()
     lacking = [sample for sample in samples if sample.name not in rows]
     blanks = {sample.name: task.blank(sample) for sample in lacking} if measured.about.get("missing") else {}
     if any(not blanks.get(sample.name) for sample in lacking):

@@ -136,7 +136,7 @@ def _task_shown(report: Report, number: int, found: Examples) -> dict[str, Any]:
         "id": f"task-{number}",
         "styles": styles,
         "table": tabled(table, numbers, report.published),
-        "groups": breakdown(table),
+        "groups": breakdown(table, found.measured),
         "notes": _notes(found),
         "examples": [
             {"name": name, "cards": [_card(each) for each in found.groups.get(name, ())]} for name in _headings(found)

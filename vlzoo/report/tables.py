@@ -8,6 +8,7 @@ from typing import Any
 from vlzoo.report.compare import Entry, Figure, Table
 from vlzoo.report.published import Number, in_rows
 from vlzoo.report.words import ends, heading, metric_name, notes_of, p_text, where_none
+from vlzoo.runs.scores import Measurement
 
 WIDTH, EDGE = 120, 6
 """Of a drawn interval in pixels, and what is left free at both sides."""
@@ -103,17 +104,22 @@ def level(percent: float) -> str:
     return f"{min(100.0, max(0.0, percent)) / 100 * LEVEL:.1f}"
 
 
-def breakdown(table: Table) -> list[dict[str, Any]]:
+def breakdown(table: Table, measured: Mapping[str, Measurement]) -> list[dict[str, Any]]:
     """The groups of a table's samples, kind by kind: each group with the figure of every run.
 
     A group's kind stands before a colon in its name, as a task gives it: `question type: how many`.
+
+    Args:
+        table: the table.
+        measured: each run's measurement, by the run's name.
     """
     kinds: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for figure in table.figures:
-        for entry in figure.entries:
-            for name, value in entry.groups.items():
+        for run, each in measured.items():
+            same = (s.groups for s in each.scores if (s.protocol, s.metric) == (figure.protocol, figure.metric))
+            for name, value in next(same, {}).items():
                 kind, _, group = name.partition(": ") if ": " in name else ("", "", name)
-                kinds.setdefault((metric_name(table, figure), kind), {}).setdefault(group, {})[entry.run] = value
+                kinds.setdefault((metric_name(table, figure), kind), {}).setdefault(group, {})[run] = value
     return [_kind(table, metric, kind, groups) for (metric, kind), groups in kinds.items()]
 
 
