@@ -63,7 +63,7 @@ def curves(logs: Sequence[Logged]) -> list[dict[str, Any]]:
         name: {} for name in (LOSSES, VALIDATION, RATE, OTHERS, COST)
     }
     for log in logs:
-        for figure, points in _lines(log.rows).items():
+        for figure, points in lines_of(log.rows).items():
             groups[_group(figure, log)].setdefault(figure, []).append((log, points))
     last = max((points[-1][0] for each in groups.values() for lines in each.values() for _, points in lines), default=1)
     return [
@@ -83,8 +83,12 @@ def _group(figure: str, log: Logged) -> str:
     return COST if figure == "samples_per_s" or "memory" in figure else OTHERS
 
 
-def _lines(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Point]]:
-    """Each figure's points, steps rising; what is no finite number is left out."""
+def lines_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Point]]:
+    """Each figure's points, steps rising; what is no finite number is left out.
+
+    >>> lines_of([{"step": 20, "itc": 4.5, "time": 1.7e9}, {"step": 40, "itc": 4.0}])
+    {'itc': [(20.0, 4.5), (40.0, 4.0)]}
+    """
     found: dict[str, list[Point]] = {}
     for row in rows:
         step = row.get("step")
