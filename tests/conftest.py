@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -156,6 +159,52 @@ def golden(shared: Path):
         return Golden(load_file(file) if file.is_file() else {}, about)
 
     return load
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@dataclass(frozen=True)
+class Browsed:
+    """What a browser made of a page.
+
+    Attributes:
+        console: what it complained of.
+        wide: the width that the page needs, in pixels.
+        window: the width that it was given.
+    """
+
+    console: list[str]
+    wide: int
+    window: int
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., Browsed]:
+    """Shows a page in headless Chromium, as wide as a small phone; skips where none is installed."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"needs one of {', '.join(BROWSERS)}")
+
+    def show(file: Path, *, dark: bool) -> tuple[str, str]:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr"]
+        options += [f"--user-data-dir={tmp_path / 'profile'}", f"--blink-settings=preferredColorScheme={int(not dark)}"]
+        done = subprocess.run(
+            [browser, *options, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        )
+        return done.stdout, done.stderr
+
+    def look(file: Path, width: int = 360, *, dark: bool = False) -> Browsed:
+        _, said = show(file, dark=dark)
+        # A window has a least width; a frame has none. It runs the script that the page itself may not.
+        frame, shown = tmp_path / "frame.html", html.escape(file.read_text(encoding="utf-8"))
+        measure = "const d = contentDocument.documentElement; document.title = d.scrollWidth + ' ' + d.clientWidth"
+        style = f"border: 0; width: {width}px; height: 800px"
+        frame.write_text(f'<iframe style="{style}" srcdoc="{shown}" onload="{measure}"></iframe>', encoding="utf-8")
+        wide, window = re.findall(r"<title>(\d+) (\d+)</title>", show(frame, dark=dark)[0])[0]
+        return Browsed([line for line in said.splitlines() if "CONSOLE" in line], int(wide), int(window))
+
+    return look
 
 
 SPOKEN = ["a red ball lies on the table, and another ball lies below it", "the café's table is not red: it's blue!"]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlzoo.data.predictions import Files, Listed, collect, fingerprint, row_id
+from vlzoo.data.predictions import Files, Listed, check_complete, collect, fingerprint, row_id
 from vlzoo.data.readers import own
-from vlzoo.data.records import Fields, Sample
+from vlzoo.data.records import Fields, Sample, Told
 from vlzoo.errors import DataError, PredictionError, UnknownName, VlzooError, did_you_mean
 from vlzoo.metrics.figures import Scored
 from vlzoo.types import Row
@@ -184,6 +184,15 @@ class Task:
         """
         raise PredictionError(f"{self.name} has no server format", fix="--submission is for vqa and gqa")
 
+    def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
+        """What tells people a sample's prediction; not overridden: as `Told.plainly`, as right as it scores by itself.
+
+        Args:
+            samples: the data, as `score` takes them.
+            rows: a prediction for every sample, by its name.
+        """
+        return lambda sample: Told.plainly(sample, rows[sample.name], self.score)
+
     # Scoring.
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
@@ -238,12 +247,7 @@ class Task:
             PredictionError: predictions that do not fit the annotations.
         """
         listed = self._listed(files)
-        samples: dict[str, Sample] = {}
-        for sample in listed:
-            if (key := self.sample_key(sample)) in samples:
-                fix = "a prediction could be about either; drop one of the two"
-                raise DataError(f"two samples are called {key!r}", where=listed.data, fix=fix)
-            samples[key] = sample
+        samples = listed.by(self.sample_key)
         allowed = files.allow_missing and all(self.blank(sample) is not None for sample in listed)
         found = collect(
             files.predictions,
@@ -290,11 +294,5 @@ def in_order(samples: Any, rows: Mapping[str, Row]) -> list[tuple[Sample, Row]]:
     if len(names) < len(listed):
         name, times = names.most_common(1)[0]
         raise DataError(f"{times} samples are called {name!r}", where=getattr(samples, "name", None))
-    missing = [sample.name for sample in listed if sample.name not in rows]
-    if missing or len(rows) != len(listed):
-        strange = sorted(rows.keys() - {sample.name for sample in listed})
-        said = [f"{len(missing)} predictions missing ({', '.join(missing[:3])})"] if missing else []
-        said += [f"{len(strange)} unknown ({', '.join(strange[:3])})"] if strange else []
-        where = getattr(samples, "name", None)
-        raise PredictionError(", ".join(said), where=where, fix="run the bench again; it goes on where it stopped")
+    check_complete([sample.name for sample in listed], rows, where=getattr(samples, "name", None))
     return [(sample, rows[sample.name]) for sample in listed]

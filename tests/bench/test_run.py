@@ -9,6 +9,7 @@ import pytest
 
 from vlzoo.bench import run
 from vlzoo.bench.request import Request, check_request
+from vlzoo.config.schema import PartRef
 from vlzoo.errors import DataError, PredictionError
 
 
@@ -39,7 +40,8 @@ def measure(engine_for, sources, tmp_path, monkeypatch):
         for room in ("vlzoo.bench.run", "vlzoo.bench.request"):
             monkeypatch.setattr(f"{room}.family_of", lambda _model: (Family(engine), "here"))
         monkeypatch.setattr(run, "source_of", lambda *_: source or sources[name])
-        return run.measure(Request(name, "given:here", tmp_path / "out", **asked), lambda _line: None)
+        request = Request(name, "given:here", tmp_path / "out", data=PartRef(part="scenes-vqa"), **asked)
+        return run.measure(request, lambda _line: None)
 
     return made
 
@@ -47,6 +49,9 @@ def measure(engine_for, sources, tmp_path, monkeypatch):
 def test_the_key_follows_the_code_of_the_task_the_data_and_the_family(measure, monkeypatch):
     before = measure("vqa", {"answer": {}})
     assert measure("vqa", {"answer": {}}).folder == before.folder
+    (file,) = before.folder.glob("score-*.json")
+    kept = json.loads(file.read_text())
+    assert kept["protocol"] == "official" and kept["opened"] == {"part": "scenes-vqa", "split": "test"}
     hashed, real = [], run.code_hash
     for changed in ("Vqa", "ScenesVqa", "Family"):
         monkeypatch.setattr(

@@ -164,3 +164,17 @@ def tuned(trained: Zoo) -> Zoo:
         result = made.run("finetune", task, "--recipe", name, "--from", "run")
         assert result.code == 0, result.err
     return made
+
+
+@pytest.fixture(scope="session")
+def benched(tuned: Zoo) -> Zoo:
+    """Two runs, of which the second went on from other draws, measured on retrieval and one of them on VQA too."""
+    made = Zoo(tuned.folder.with_name("benched"), tuned.corpus, tuned.server)
+    shutil.copytree(tuned.folder, made.folder)
+    shutil.rmtree(made.folder / "run/finetune/retrieval")
+    assert made.pretrain("other", "--set", "train.seed=9").code == 0
+    for name in ("run", "other"):
+        result = made.run("bench", "retrieval", "--run", name)
+        assert result.code == 0, result.err
+    assert made.run("bench", "vqa", "--run", "run").code == 0
+    return made

@@ -9,20 +9,6 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="module")
-def benched(tuned):
-    """Two runs, of which the second went on from other draws, measured on retrieval and one of them on VQA too."""
-    made = type(tuned)(tuned.folder.with_name("benched"), tuned.corpus, tuned.server)
-    shutil.copytree(tuned.folder, made.folder)
-    shutil.rmtree(made.folder / "run/finetune/retrieval")
-    assert made.pretrain("other", "--set", "train.seed=9").code == 0
-    for name in ("run", "other"):
-        result = made.run("bench", "retrieval", "--run", name)
-        assert result.code == 0, result.err
-    assert made.run("bench", "vqa", "--run", "run").code == 0
-    return made
-
-
 def test_two_runs_side_by_side(benched):
     result = benched.run("compare", "run", "other", "--published", "--html", "page.html")
     assert result.code == 0, result.err

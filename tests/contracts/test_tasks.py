@@ -80,6 +80,18 @@ def test_a_share_of_whole_groups_gives_the_rows_of_the_whole(name, predicted, so
 
 
 @pytest.mark.parametrize("name", MEASURED)
+def test_what_is_told_of_each_prediction_comes_to_the_figure_of_all(name, predicted, sources):
+    """The main figure is a mean over samples; in retrieval the recall of texts, TR R@1."""
+    task, rows = registry().build("task", name), predicted(name)
+    (figure, *_), tell = task.score(sources[name], rows).scores, task.told(sources[name], rows)
+    told = {sample.name: tell(sample) for sample in task.counted(sources[name])}
+    right = [each.right for each in told.values() if each.right is not None]
+    assert len(right) == figure.samples
+    assert sum(right) / len(right) == pytest.approx(figure.value)
+    assert all(each.said for each in told.values())
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_a_missing_prediction_is_refused(name, predicted, sources):
     rows = predicted(name)
     gone = next(iter(rows))

@@ -5,13 +5,25 @@ import random
 
 import numpy as np
 
+from vlzoo.data.records import Sample
 from vlzoo.errors import VlzooError
 from vlzoo.metrics.figures import Figures
+from vlzoo.report import examples
 from vlzoo.report.compare import compare
 from vlzoo.report.page import page
+from vlzoo.report.report import gathered, whole_page
 from vlzoo.report.subjects import subjects
 
 ODD = [None, -1, 1e999, "", "x", [], [1, "a"], {}, {"a": None}, True, [[]], "\ud800"]
+
+
+class Source(list):
+    """Questions as a data source."""
+
+    name = "scenes/test"
+
+    def fingerprint(self):
+        return "f1"
 
 
 def places(value, path=()):
@@ -52,3 +64,47 @@ def test_odd_figures_are_one_message_or_a_table(measured, fuzz):
     unnamed = {case: said for case, said in refused.items() if str(file.with_suffix("")) not in said}
     assert unnamed == {}
     assert 0 < len(refused) < len(cases)
+
+
+def test_odd_values_in_a_run_leave_a_page_or_one_message(measured, fuzz, monkeypatch):
+    """In its description, its log, its figures and its predictions."""
+    names = [str(number) for number in range(12)]
+    questions = [Sample(name, texts=("which?",), image_id=name, answers=("yes",)) for name in names]
+    monkeypatch.setattr(examples, "open_source", lambda _ref, _root: Source(questions))
+    score = Figures("vqa", "vqa/exact").hits("accuracy", np.arange(12) < 5, detail={"kind: a": 4.0})
+    found = measured("a", score, opened={"part": "scenes-vqa"}, notes=["one"])
+    rows = [{"name": name, "answer": "yes" if int(name) < 5 else "no"} for name in names]
+    noted = {
+        **{
+            "recipe": "x",
+            "seed": 1,
+            "parameters": 5,
+            "steps": 4,
+            "command": ["vlzoo"],
+            "cores": 2,
+            "packages": {"a": "1"},
+        },
+        **{"plugins": {"core": "vlzoo 0"}, "parts": {"objective/a": "b 1"}, "started_on": []},
+        "data": [{"name": "a/train", "fingerprint": "f", "samples": 3, "licence": "CC0"}],
+    }
+    logged = [{"step": 1, "lr": 0.1, "itc": 2.0}, {"step": 2, "lr": 0.1, "itc": 1.0, "validation/accuracy": 5.0}]
+    shard = found.file.parent / "shard-000.jsonl"
+    files = {
+        found.run.folder / "run.json": noted,
+        found.run.folder / "metrics.jsonl": logged,
+        found.file: json.loads(found.file.read_text()),
+        shard: rows,
+    }
+    cases = [(file, path, new) for file, held in files.items() for path in places(held) for new in (*ODD, ...)]
+    refused = {}
+    for file, path, new in random.Random(0).sample(cases, fuzz(60, of=len(cases))):
+        for each, held in files.items():
+            value = changed(held, path, new) if each == file else held
+            lines = "".join(json.dumps(row) + "\n" for row in value) if isinstance(value, list) else json.dumps(value)
+            each.write_text(lines if each.suffix == ".jsonl" else json.dumps(value))
+        try:
+            assert "<h1>a</h1>" in whole_page(gathered(subjects(["a"], unmeasured=True), 1, None))
+        except VlzooError as error:
+            refused[file.stem, path, repr(new)] = str(error)
+    assert {case: said for case, said in refused.items() if case[0] not in said} == {}
+    assert 0 < len(refused) < fuzz(60, of=len(cases)) / 2

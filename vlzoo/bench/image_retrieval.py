@@ -5,7 +5,8 @@ Legend: Q pictures, E joint size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from vlzoo.bench.packed import pack, unpack
 from vlzoo.bench.pictures import pictures
 from vlzoo.data.predictions import Refused
-from vlzoo.data.records import Sample
+from vlzoo.data.records import Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.metrics.ranking import ByClass, rank_by_class
@@ -80,6 +81,23 @@ class ImageRetrieval(Task):
         except (ValueError, TypeError) as error:
             raise Refused("vectors that are not packed float32", vector) from error
         return {"vector": vector}
+
+    def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
+        """The nearest other picture, with both classes."""
+        pairs = in_order(samples, rows)
+        numbers = {sample.name: number for number, (sample, _) in enumerate(pairs)}
+        vector_QE = np.stack([unpack(row["vector"], "<f4") for _, row in pairs]).astype(np.float64)
+        sizes = Counter(_class(sample) for sample, _ in pairs)
+
+        def tell(sample: Sample) -> Told:
+            near_Q, own = vector_QE @ vector_QE[numbers[sample.name]], _class(sample)
+            near_Q[numbers[sample.name]] = -np.inf
+            level = [pairs[at][0] for at in np.flatnonzero(near_Q == near_Q.max())]
+            found = next((each for each in level if _class(each) != own), level[0])  # a tie is a miss
+            right = 100.0 * (_class(found) == own) if sizes[own] > 1 else None
+            return Told("Which other picture is nearest?", _class(found), (own,), right, found=found.images[0])
+
+        return tell
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Recalls and mAP, with intervals over classes; per style where samples name one."""

@@ -117,11 +117,11 @@ def task_of(request: Request, bench: Bench | None) -> Task:
     return task
 
 
-def source_of(request: Request, recipe: Recipe | None) -> Any:
-    """The data to measure on: what was asked for, else the recipe's, in its test split.
+def reference_of(request: Request, recipe: Recipe | None) -> PartRef:
+    """The data to measure on with all that they are opened with: what was asked for, else the recipe's test split.
 
     Raises:
-        VlzooError: no data is named, it can't be opened, or it is empty.
+        VlzooError: no data is named, or an option does not fit.
     """
     own = recipe or Recipe()
     ref = request.data or own.bench.data or (own.all_streams[0].data if own.all_streams else None)
@@ -131,7 +131,16 @@ def source_of(request: Request, recipe: Recipe | None) -> Any:
     usual = "test" if has_splits and (request.data is not None or own.bench.data is None) else None
     given = given_options(ref.part, request.data_options)
     split = request.split or given.pop("split", usual)
-    source = open_source(ref, request.root, **given, **({"split": split} if split else {}))
+    return PartRef.model_validate({**ref.model_dump(), **given, **({"split": split} if split else {})})
+
+
+def source_of(request: Request, recipe: Recipe | None) -> Any:
+    """The data to measure on.
+
+    Raises:
+        VlzooError: no data is named, it can't be opened, or it is empty.
+    """
+    source = open_source(reference_of(request, recipe), request.root)
     if not len(source):
         raise DataError("it holds no sample", where=source.name, fix="give another --data, --split or --data-root")
     return source

@@ -13,7 +13,7 @@ from typing import Any
 
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, family_of
-from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened, source_of
+from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened, reference_of, source_of
 from vlzoo.bench.shards import left_of
 from vlzoo.bench.store import Store, key_of
 from vlzoo.config.schema import Recipe
@@ -87,6 +87,7 @@ def measure(request: Request, say: Say = print, engine: Engine | None = None) ->
             say(model.note)
         source = source_of(request, model.recipe)
         trained = check_held_out(request, source, model)
+        request = replace(request, data=reference_of(request, model.recipe))
         signs = Run(folder).bench_folder("processes")
         if several and engine.share.leads:
             shutil.rmtree(signs, ignore_errors=True)  # of processes that were killed
@@ -164,7 +165,7 @@ def measure_model(
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
     of = _of(request, model, task, scored)
-    keep(store.folder, {**about, **of}, scored, task.protocol)
+    keep(store.folder, {**about, **of, **_reopening(request, task)}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder, of)
 
 
@@ -173,6 +174,11 @@ def _of(request: Request, model: BenchModel, task: Task, scored: Scored) -> dict
     what = {"model": request.model} if model.run is None else {"run": str(model.run)}
     checkpoint = {"checkpoint": model.checkpoint, "weights": model.weights, "precision": model.precision}
     return {**what, **checkpoint, **_settings(task, scored)}
+
+
+def _reopening(request: Request, task: Task) -> dict[str, Any]:
+    """What is needed to read the predictions with their samples again: the protocol, and how the data were opened."""
+    return {"protocol": task.protocol, "opened": None if request.data is None else request.data.model_dump()}
 
 
 def _settings(task: Task, scored: Scored) -> dict[str, Any]:

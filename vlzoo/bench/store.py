@@ -28,12 +28,14 @@ class Store:
 
     Args:
         folder: where it lies.
-        about: what the key was made of, written beside for people.
+        about: what the key was made of, written beside for people; None: the folder is only read.
         shard: this process's number.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], shard: int = 0) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, Any] | None, shard: int = 0) -> None:
         self.folder, self.file = folder, folder / _SHARD.format(shard)
+        if about is None:
+            return
         with writing(folder, "predictions", PredictionError):
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / "key.json", json.dumps(dict(about), indent=1, default=str))

@@ -27,6 +27,8 @@ COMMANDS = {
     "bench": "measure a run on downstream tasks",
     "score": "score predictions made by anybody",
     "compare": "compare what was measured of runs, with each other and with published numbers",
+    "curves": "learning curves of runs, in the terminal",
+    "report": "one page about runs: figures, curves, examples, word maps, manifest",
     "agree": "compare with values from official code",
     "weights": "convert and inspect checkpoints",
     "ask": "ask a model about a picture",

@@ -12,7 +12,7 @@ from vlzoo.data.fields import short
 from vlzoo.data.reading import read_bytes
 from vlzoo.data.records import Sample
 from vlzoo.data.tables import read_rows
-from vlzoo.errors import PredictionError
+from vlzoo.errors import DataError, PredictionError
 from vlzoo.types import Row
 
 T = TypeVar("T")
@@ -53,6 +53,20 @@ class Listed(list[Sample]):
         """Names of what is no sample, but may be predicted."""
         return self._left_out
 
+    def by(self, key: Callable[[Sample], str]) -> dict[str, Sample]:
+        """The samples by the name that predictions call them by.
+
+        Raises:
+            DataError: two of one name.
+        """
+        found: dict[str, Sample] = {}
+        for sample in self:
+            if (name := key(sample)) in found:
+                fix = "a prediction could be about either; drop one of the two"
+                raise DataError(f"two samples are called {name!r}", where=self.data, fix=fix)
+            found[name] = sample
+        return found
+
 
 class Refused(ValueError):
     """A value in a row of predictions that cannot be scored.
@@ -65,6 +79,24 @@ class Refused(ValueError):
     def __init__(self, kind: str, shown: object) -> None:
         super().__init__(kind)
         self.kind, self.shown = kind, shown
+
+
+def check_complete(names: Sequence[str], rows: Collection[str], where: str | None = None) -> None:
+    """Refuse predictions that are not those of some samples.
+
+    Args:
+        names: of the samples, no two alike.
+        rows: the names that there are predictions of.
+        where: what the samples are of.
+
+    Raises:
+        PredictionError: some are missing, or are of samples that there are not.
+    """
+    missing, strange = [name for name in names if name not in rows], sorted(set(rows) - set(names))
+    said = [f"{len(missing)} predictions missing ({', '.join(missing[:3])})"] if missing else []
+    said += [f"{len(strange)} unknown ({', '.join(strange[:3])})"] if strange else []
+    if said:
+        raise PredictionError(", ".join(said), where=where, fix="run the bench again; it goes on where it stopped")
 
 
 def row_id(row: Mapping[str, Any], key: str) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vlzoo.batch import Text
+from vlzoo.errors import DataError
+from vlzoo.types import Box, Row
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+LONG = 80
+"""Characters of a value of a prediction that is not for reading: packed numbers."""
 
 
 class ImageRef(Protocol):
@@ -92,6 +100,52 @@ class Shown:
     image_id: str
     image: ImageRef
     regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A prediction as people read it.
+
+    >>> Told.plainly(Sample("7", texts=("is it red?",), label="true"), {"prediction": "false"})
+    Told(asked='is it red?', said='false', truth=('true',), right=None, caption='is it red?', boxes=(), found=None)
+
+    Attributes:
+        asked: what was asked about the sample's pictures: a question, a sentence; empty: nothing beside them.
+        said: what was answered.
+        truth: the right answers; none: they are no text.
+        right: how right the answer is, in percent; None: it is not scored by itself.
+        caption: a text that is to fit the picture, whose words may be looked for in it; empty: there is none.
+        boxes: the box that was answered, and the true one, in pixels of the stored picture; none: no box was asked for.
+        found: the picture that was answered; None: no picture was asked for.
+    """
+
+    asked: str
+    said: str
+    truth: tuple[str, ...] = ()
+    right: float | None = None
+    caption: str = ""
+    boxes: tuple[Box, ...] = ()
+    found: ImageRef | None = None
+
+    @classmethod
+    def plainly(cls, sample: Sample, row: Row, score: Callable[[Any, Mapping[str, Row]], Any] | None = None) -> Told:
+        """What can be told of any sample: its texts, the value that answers, its answers or its label.
+
+        Args:
+            sample: the sample.
+            row: its prediction.
+            score: gives the figures of samples with their predictions, the main one first; None: they are not asked.
+        """
+        asked, right = " ".join(sample.texts), None
+        named = next((row[name] for name in ("answer", "prediction", "label") if name in row), None)
+        values = (f"{name}: {value}" for name, value in row.items() if name != "name" and len(str(value)) < LONG)
+        counts = Counter(sample.answers).most_common()
+        shares = tuple(f"{text} ({count} of {len(sample.answers)})" for text, count in counts)
+        truth = shares if len(counts) > 1 else (*(text for text, _ in counts), sample.label)
+        with suppress(DataError):  # there is no right answer, or the task leaves the sample out
+            right = score([sample], {sample.name: row}).scores[0].value if score else None
+        said = ", ".join(values) if named is None else str(named)
+        return cls(asked, said, tuple(filter(None, truth)), right, asked)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vlzoo.metrics.intervals import cluster_codes, interval
 
+COUNTS = ("fraction", "correct", "of")
+"""What a share's `detail` says of all samples."""
+
 
 @dataclass(frozen=True)
 class PerSample:
@@ -58,6 +61,11 @@ class Score:
     detail: Mapping[str, float] = field(default_factory=dict)
     unit: str = "%"
     per_sample: tuple[PerSample, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """The figures of groups of the samples in `detail`; counts of all of them are left out."""
+        return {name: value for name, value in self.detail.items() if name not in COUNTS}
 
     def plain(self) -> dict[str, Any]:
         """Plain data for JSON: all but the values of samples."""
@@ -116,7 +124,7 @@ class Figures:
         """
         right_N = np.asarray(right, dtype=bool)
         correct, of = int(right_N.sum()), len(right_N)
-        more = {"fraction": correct / of, "correct": correct, "of": of, **(detail or {})}
+        more = {**dict(zip(COUNTS, (correct / of, correct, of), strict=True)), **(detail or {})}
         percent = 100.0 * (correct / of) if value is None else value
         return self._score(metric, percent, 100.0 * right_N, clusters, protocol, more)
 

@@ -79,6 +79,7 @@ class Table:
         checkpoints: the step of each; None where there are none.
         figures: what was measured.
         notes: what must be known beside the numbers.
+        files: where each run's figures lie, beside its predictions.
     """
 
     task: str
@@ -88,6 +89,7 @@ class Table:
     checkpoints: tuple[int | None, ...]
     figures: tuple[Figure, ...]
     notes: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,8 @@ def _table(task: str, measured: Sequence[tuple[str, Measurement]]) -> Table:
     training = (base.about.get("recipe") or {}).get("task") if isinstance(base.about.get("recipe"), dict) else None
     how = {**{what: base.about.get(what) for what in ("mode", "k", "precision")}, "fine-tuned": training}
     data, steps = base.scores[0].data, tuple(each.about.get("checkpoint") for each in found)
-    return Table(task, data, how, tuple(names), steps, figures, tuple(_notes(names, found)))
+    files = tuple(str(each.file) for each in found)
+    return Table(task, data, how, tuple(names), steps, figures, tuple(_notes(names, found)), files)
 
 
 def _notes(names: Sequence[str], found: Sequence[Measurement]) -> Iterator[str]:

@@ -27,6 +27,11 @@ class Subject:
     measured: tuple[Measurement, ...]
 
     @property
+    def run(self) -> Run:
+        """Its folder; that of another model's predictions is no run (`Run.exists`)."""
+        return Run(Path(self.name))
+
+    @property
     def tasks(self) -> list[str]:
         """The tasks that it was measured on, in the order of their names."""
         return sorted({each.task for each in self.measured})
@@ -37,11 +42,12 @@ class Subject:
         return sorted(found, key=lambda each: -each.file.stat().st_mtime_ns)
 
 
-def subjects(names: Sequence[str]) -> list[Subject]:
+def subjects(names: Sequence[str], *, unmeasured: bool = False) -> list[Subject]:
     """The runs of some folders.
 
     Args:
         names: folders of runs, of one fine-tuning (`RUN/finetune/vqa`), or of predictions (`--out`, `bench-MODEL`).
+        unmeasured: take runs without any figure, too.
 
     Raises:
         CheckpointError: a folder that is not there or is no run's; names the nearest.
@@ -55,7 +61,11 @@ def subjects(names: Sequence[str]) -> list[Subject]:
             both = f"{seen[place]!r} and {name!r} are one folder" if seen[place] != name else f"{name!r} is named twice"
             raise VlzooError(f"{both}: a run does not differ from itself", fix="name each run once")
         seen[place] = name
-    return [Subject(name, tuple(_measured(name))) for name in names]
+    found = [Subject(name, tuple(_measured(name))) for name in names]
+    for each in found:
+        if not (each.measured or unmeasured):
+            raise PredictionError(f"{each.name!r}{without_figures(each)}", fix=remedy(each))
+    return found
 
 
 def tasks_of(compared: Sequence[Subject], wanted: str | None = None) -> list[str]:
@@ -79,16 +89,28 @@ def _measured(name: str) -> Iterator[Measurement]:
     if not run.exists() and not run.bench_folder().is_dir():
         what = f"{name!r} is no run: it has neither a recipe.yaml nor figures of `vlzoo bench`"
         raise CheckpointError(what, fix=_near(folder))
-    found = [measured for each in (run, *run.finetunings()) for measured in measurements(each)]
-    if not found:
-        begun = sorted({file.parts[-3] for each in (run, *run.finetunings()) for file in _predictions(each)})
-        if begun:
-            what = f"{name!r}: its bench on {', '.join(begun)} did not come to its end: predictions, and no figures"
-            raise PredictionError(what, fix=f"bench {', '.join(begun)} again; it goes on where it stopped")
-        how = f"--run {name}" if run.exists() else "--model MODEL --out " + name
-        fix = f"vlzoo bench TASK {how}; `vlzoo list task` names the tasks"
-        raise PredictionError(f"{name!r} was never measured: no figures of `vlzoo bench` lie in it", fix=fix)
-    yield from found
+    yield from (measured for each in (run, *run.finetunings()) for measured in measurements(each))
+
+
+def without_figures(subject: Subject) -> str:
+    """Why a run has no figures, to stand behind its name."""
+    if begun := _begun(subject):
+        return f": its bench on {', '.join(begun)} did not come to its end: predictions, and no figures"
+    return " was never measured: no figures of `vlzoo bench` lie in it"
+
+
+def remedy(subject: Subject) -> str:
+    """What gives a run figures."""
+    if begun := _begun(subject):
+        return f"bench {', '.join(begun)} again; it goes on where it stopped"
+    how = f"--run {subject.name}" if subject.run.exists() else "--model MODEL --out " + subject.name
+    return f"vlzoo bench TASK {how}; `vlzoo list task` names the tasks"
+
+
+def _begun(subject: Subject) -> list[str]:
+    """The tasks that there are predictions of."""
+    runs = (subject.run, *subject.run.finetunings())
+    return sorted({file.parts[-3] for each in runs for file in _predictions(each)})
 
 
 def _predictions(run: Run) -> Iterator[Path]:

@@ -127,7 +127,8 @@ def _is_whole(score: Score) -> bool:
     numbers = [score.value, score.samples, score.clusters, *(score.interval or (0.0, 0.0))]
     texts = (score.task, score.protocol, score.metric, score.data, score.unit)
     types = all(isinstance(each, int | float) for each in numbers) and all(isinstance(each, str) for each in texts)
-    return types and len(numbers) == 5
+    groups = isinstance(score.detail, dict) and all(isinstance(each, int | float) for each in score.detail.values())
+    return types and groups and len(numbers) == 5
 
 
 def _arrays(scored: Scored) -> dict[str, Any]:

@@ -41,8 +41,13 @@ def found_by_validation(rows: Iterable[Mapping[str, Any]]) -> dict[int, dict[str
     {4: {'accuracy': 71.0}}
     """
     found = {
-        int(row["step"]): {name.removeprefix(FOUND): value for name, value in row.items() if name.startswith(FOUND)}
+        row["step"]: {
+            name.removeprefix(FOUND): value
+            for name, value in row.items()
+            if name.startswith(FOUND) and isinstance(value, int | float)
+        }
         for row in rows
+        if isinstance(row.get("step"), int)
     }
     return {step: figures for step, figures in found.items() if figures}
 

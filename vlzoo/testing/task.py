@@ -13,7 +13,7 @@ import torch
 
 from vlzoo.bench.engine import Engine
 from vlzoo.config.schema import Recipe
-from vlzoo.data.records import Fields
+from vlzoo.data.records import Fields, Told
 from vlzoo.errors import PredictionError
 from vlzoo.metrics.figures import Scored
 from vlzoo.models.assemble import build_system
@@ -178,6 +178,21 @@ def scores_what_it_predicted(case: Case) -> None:
     case.demand(same, "gives other figures in another order", "go through `in_order(samples, rows)`", "score")
 
 
+def tells_people_what_it_predicted(case: Case) -> None:
+    """What a page shows of a prediction is text, and a verdict in percent."""
+    rows, data = predicted(case), source(case)
+    fix = "give a function from a sample to `vlzoo.data.records.Told`, or leave `told` as it is"
+    with case.blamed("can't tell its predictions", fix, "told"):
+        tell = learned(case).told(data, rows)
+        told = [tell(sample) for sample in learned(case).counted(data)]
+    for each in told:
+        case.demand(isinstance(each, Told), f"tells a {type(each).__name__}, no Told", fix, "told")
+        texts = all(isinstance(text, str) for text in (each.asked, each.said, each.caption, *each.truth))
+        case.demand(texts, f"tells what is no text: {each}", fix, "told")
+        right = each.right is None or 0 <= each.right <= 100
+        case.demand(right, f"says that a prediction is {each.right} % right", "give 0 to 100, or None", "told")
+
+
 def refuses_a_missing_prediction(case: Case) -> None:
     """A figure of fewer samples than there are is no figure."""
     rows = predicted(case)
@@ -236,6 +251,7 @@ CHECKS: tuple[Check, ...] = (
     adds_fields_that_fit,
     predicts_every_sample,
     scores_what_it_predicted,
+    tells_people_what_it_predicted,
     refuses_a_missing_prediction,
     counts_a_blank_as_wrong,
     does_no_work_at_import,

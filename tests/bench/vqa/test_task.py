@@ -4,6 +4,7 @@ import pytest
 
 from vlzoo.bench.vqa.gqa import Gqa
 from vlzoo.bench.vqa.task import Vqa
+from vlzoo.data.answers import FIRST_TWICE
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
 
@@ -216,3 +217,13 @@ def test_nothing_is_scored_on_nothing(score, tmp_path, content):
 def test_a_servers_ids_are_numbers_where_they_are_written_as_such():
     ids = {"7": 7, "007": "007", "²": "²", "\u0667": "\u0667", "a7": "a7", "0": 0}
     assert {name: Vqa().server_id(name) for name in ids} == ids
+
+
+@pytest.mark.parametrize(("protocol", "said", "right"), [("official", "dog", 0.0), ("albef-2021", "cat", 90.0)])
+def test_the_answer_that_is_told_is_the_one_that_is_judged(protocol, said, right):
+    """Three of ten say cat: each leaves itself out, so 3 times 2/3 and 7 times 1, 90 % (the server's rule)."""
+    sample = Sample("1", texts=("what is it?",), answers=("cat",) * 3 + ("fox",) * 7)
+    rows = {"1": {"name": "1", "answer": "dog", FIRST_TWICE: "cat"}}
+    told = Vqa(protocol=protocol).told([sample], rows)(sample)
+    assert (told.asked, told.said, told.right) == ("what is it?", said, pytest.approx(right))
+    assert told.truth == ("fox (7 of 10)", "cat (3 of 10)")

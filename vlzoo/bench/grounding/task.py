@@ -6,7 +6,8 @@ with an objective that predicts boxes answer by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 from vlzoo.bench.grounding.proposals import Proposals, proposals_of
 from vlzoo.data.predictions import Files, Refused, fingerprint, row_id
 from vlzoo.data.readers.refcoco_boxes import annotated, are_numbers
-from vlzoo.data.records import Sample
+from vlzoo.data.records import Sample, Told
 from vlzoo.data.tables import read_rows
 from vlzoo.errors import CheckpointError, DataError, did_you_mean
 from vlzoo.metrics.figures import Figures, Score, Scored
@@ -122,6 +123,17 @@ class Grounding(Task):
         if point is not None and not are_numbers(point, 2):
             raise Refused("points that are not two finite numbers x, y", point)
         return {"box": list(box), **({"point": list(point)} if point is not None else {})}
+
+    def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
+        """The expression, both boxes, and how far they overlap."""
+        plainly = super().told(samples, rows)
+
+        def tell(sample: Sample) -> Told:
+            x, y, width, height = rows[sample.name]["box"]
+            overlap = float(iou([[x, y, width, height]], [target(sample)], self.protocol)[0])
+            return replace(plainly(sample), said=f"IoU {overlap:.2f}", boxes=((x, y, width, height), target(sample)))
+
+        return tell
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Accuracy with its interval over pictures, by split where samples name one; pointing and energy of maps."""

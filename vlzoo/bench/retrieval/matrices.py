@@ -6,7 +6,7 @@ Legend: I images, T texts, P pairs, E joint size, t texts of one picture.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,16 +143,41 @@ def _cosines(rows: Sequence[Row], texts: int) -> NDArray[np.float64]:
     Summed in float64 and rounded to float32, so that equal embeddings have equal cosines wherever they stand.
     """
     image_IE = np.stack([unpack(row["embedding"], "<f4") for row in rows]).astype(np.float64)
-    size = image_IE.shape[1]
-    said = [unpack(row["text_embeddings"], "<f4").reshape(-1, size) for row in rows]
-    text_TE = np.concatenate(said).astype(np.float64)
-    if len(text_TE) != texts:
-        raise DataError(f"embeddings of {len(text_TE)} texts where the data have {texts}")
+    text_TE = _text_embeddings(rows, texts, image_IE.shape[1])
     scores_IT = _empty(len(rows), texts)
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
         scores_IT[part] = (image_IE[part] @ text_TE.T).astype(np.float32)
     return scores_IT
+
+
+def _text_embeddings(rows: Sequence[Row], texts: int, size: int) -> NDArray[np.float64]:
+    """Embeddings of all texts, [T, E]."""
+    said = [unpack(row["text_embeddings"], "<f4").reshape(-1, size) for row in rows]
+    text_TE = np.concatenate(said).astype(np.float64)
+    if len(text_TE) != texts:
+        raise DataError(f"embeddings of {len(text_TE)} texts where the data have {texts}")
+    return text_TE
+
+
+def texts_of_picture(
+    names: Sequence[str], texts: int, rows: Mapping[str, Row], how: str
+) -> Callable[[str], NDArray[np.float64]]:
+    """What gives a picture's scores of all texts, [T], by the picture's name: a row of `matrices`, made alone."""
+    if all("embedding" in rows[name] for name in names):
+        size = len(unpack(rows[names[0]]["embedding"], "<f4"))
+        text_TE = _text_embeddings([rows[name] for name in names], texts, size)
+        return lambda name: (text_TE @ unpack(rows[name]["embedding"], "<f4")).astype(np.float32).astype(np.float64)
+
+    def scored(name: str) -> NDArray[np.float64]:
+        if "to_texts" in rows[name]:
+            return np.asarray(rows[name]["to_texts"], dtype=np.float64)
+        scores_T = np.full(texts, UNSCORED)
+        at, value, of_image, _ = _pairs(rows[name], how)
+        scores_T[at[of_image]] = value[of_image]
+        return scores_T
+
+    return scored
 
 
 def unreached(scores_IT: NDArray[np.float64], scores_TI: NDArray[np.float64], captions: Captions) -> tuple[int, int]:

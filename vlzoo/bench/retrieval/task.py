@@ -12,11 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlzoo.bench.pictures import pictures
-from vlzoo.bench.retrieval.matrices import Captions, depth, matrices, require_captions, split_of, unreached
+from vlzoo.bench.retrieval.matrices import (
+    UNSCORED,
+    Captions,
+    depth,
+    matrices,
+    require_captions,
+    split_of,
+    texts_of_picture,
+    unreached,
+)
 from vlzoo.data.predictions import Files
+from vlzoo.data.records import Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.metrics.figures import Figures, PerSample, Scored
-from vlzoo.metrics.recall import KS, TIES, Ranks, Recall, check_karpathy, recall
+from vlzoo.metrics.recall import KS, TIES, Ranks, Recall, check_karpathy, recall, text_ranks
 from vlzoo.task import Effort, Task
 from vlzoo.types import Row
 
@@ -150,6 +160,27 @@ class Retrieval(Task):
             self.protocol = self.how = self.ties
         samples, rows = read_scores(files)
         return samples, rows, 0
+
+    def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
+        """The text that a picture finds first, and its own ones, the likeliest first."""
+        listed = list(self.counted(samples))
+        captions, texts = Captions.of(listed), [text for sample in listed for text in sample.texts]
+        numbers = {name: number for number, name in enumerate(captions.names)}
+        scores_of = texts_of_picture(captions.names, captions.texts, rows, self.how)
+
+        def tell(sample: Sample) -> Told:
+            scores_T = scores_of(sample.name)
+            own = np.flatnonzero(captions.owners == numbers[sample.name])
+            best = [texts[at] for at in own[np.argsort(-scores_T[own], kind="stable")]]
+            theirs = np.ones(len(texts), dtype=np.int64)
+            theirs[own] = 0
+            ranks = text_ranks(np.stack([scores_T, np.full_like(scores_T, UNSCORED)]), theirs, self.ties)
+            right = 100.0 * bool(ranks.hits(1)[0])
+            level = np.flatnonzero(scores_T == scores_T.max())
+            first = int(level[np.argmax(theirs[level] == (not right))])  # of level ones that which was counted
+            return Told("Which text fits best?", texts[first], tuple(best), right, caption=best[0] if best else "")
+
+        return tell
 
     def score(self, samples: Any, rows: Mapping[str, Row]) -> Scored:
         """Recalls with intervals: pictures are drawn, and with them their captions.

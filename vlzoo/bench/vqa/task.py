@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from vlzoo.data.answers import (
 )
 from vlzoo.data.predictions import Refused, row_id
 from vlzoo.data.readers import vqa_rows
-from vlzoo.data.records import Fields, Sample
+from vlzoo.data.records import Fields, Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError
 from vlzoo.metrics.figures import Figures, Score, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
@@ -205,8 +206,7 @@ class Vqa(Task):
         With a single annotator a question (easy-VQA, GQA) it is plain equality.
         """
         pairs = in_order(samples, rows)
-        # The protocol of ALBEF's code includes its ranking; predictions from elsewhere have one answer alone.
-        said = [str((self.protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"]) for _, row in pairs]
+        said = [self.answered(row) for _, row in pairs]
         truths = [sample.answers for sample, _ in pairs]
         unknown = sum(not truth for truth in truths)
         if unknown:
@@ -216,6 +216,15 @@ class Vqa(Task):
         mode = next((row["mode"] for _, row in pairs if "mode" in row), self.mode)  # the model's, where none was asked
         settings = {"mode": mode or None, "k": self.k if mode == "rank" else None}
         return Scored(self.figures([sample for sample, _ in pairs], values_N, protocol), settings=settings)
+
+    def answered(self, row: Row) -> str:
+        """The answer that is judged: the protocol of ALBEF's code includes its ranking, where that is known."""
+        return str((self.protocol == "albef-2021" and row.get(FIRST_TWICE)) or row["answer"])
+
+    def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
+        """The question, the answer that is judged, and the annotators' answers, the most frequent first."""
+        plainly = super().told(samples, rows)
+        return lambda sample: replace(plainly(sample), said=self.answered(rows[sample.name]))
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Each answer's accuracy in percent, [N], and what the protocol is called."""

@@ -1,0 +1,58 @@
+"""Manifests: what a run notes is there, and what differs between runs is marked."""
+
+import json
+
+from vlzoo.report.manifest import manifest_of
+from vlzoo.runs.run import Run
+
+RECIPE = "# x, resolved by vlzoo 0\ntask: null\ntrain:\n  seed: {seed}\n  lr: 0.001\nobjectives: {{itc: {{}}}}\n{more}"
+
+
+def run_of(folder, seed=1, more="", **noted):
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(RECIPE.format(seed=seed, more=more))
+    (folder / "run.json").write_text(json.dumps({"seed": seed, "vlzoo": "0.1.0", **noted}))
+    return Run(folder)
+
+
+def test_all_that_a_run_notes_is_told(tmp_path):
+    noted = {
+        "recipe": "albef",
+        "commit": "c0ffee",
+        "command": ["vlzoo", "pretrain", "my recipe"],
+        "parameters": 27970,
+        "packages": {"torch": "2.9", "absent": None},
+        "plugins": {"core": "vlzoo 0.1.0", "mine": "mine 3"},
+        "parts": {"objective/mine": "mine 3"},
+        "data": [{"name": "coco/train", "fingerprint": "f1", "samples": 12345, "licence": "CC0", "records": "aa"}],
+        "platform": "Linux",
+    }
+    found = manifest_of({"a": run_of(tmp_path / "a", **noted)})
+    rows = {row["name"]: row["values"] for row in found["rows"]}
+    assert rows["seed"] == ["1"] and rows["recipe"] == ["albef"] and rows["commit"] == ["c0ffee"]
+    assert rows["command"] == ["vlzoo pretrain 'my recipe'"] and rows["parameters"] == ["27,970"]
+    assert rows["torch"] == ["2.9"] and "absent" not in rows and rows["machine"] == ["Linux"]
+    assert rows["plugins"] == ["vlzoo 0.1.0, mine 3"] and rows["supplies objective/mine"] == ["mine 3"]
+    assert rows["trained on"] == ["coco/train, fingerprint f1, 12,345 samples, CC0"]
+    assert found["recipe_rows"] == [] and "seed: 1" in found["recipes"][0]["text"]
+
+
+def test_what_differs_is_marked_and_what_only_one_has_stands_alone(tmp_path):
+    runs = {
+        "a": run_of(tmp_path / "a", 1),
+        "b": run_of(tmp_path / "b", 2, "bench: {k: 4}\nvalidation: null\n", cores=2),
+    }
+    found = manifest_of(runs)
+    rows = {row["name"]: (row["values"], row["differs"]) for row in found["rows"]}
+    assert rows["seed"] == (["1", "2"], True) and rows["vlzoo"] == (["0.1.0", "0.1.0"], False)
+    assert rows["cores"] == (["-", "2"], True)
+    assert [(row["name"], row["values"]) for row in found["recipe_rows"]] == [
+        ("bench.k", ["-", "4"]),
+        ("train.seed", ["1", "2"]),
+    ]
+
+
+def test_a_run_that_notes_nothing_has_a_manifest_all_the_same(tmp_path):
+    run = run_of(tmp_path / "a")
+    (tmp_path / "a/run.json").unlink()
+    assert manifest_of({"a": run})["rows"]

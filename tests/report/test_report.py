@@ -1,0 +1,77 @@
+"""What is gathered for a page: tables that compare, and those of single runs beside."""
+
+import numpy as np
+import pytest
+
+from vlzoo.metrics.figures import Figures
+from vlzoo.report.report import gathered, whole_page
+from vlzoo.report.subjects import subjects
+from vlzoo.report.tables import breakdown, level
+
+RIGHT = np.arange(20) < 9
+
+
+def score(task="vqa", right=RIGHT, **more):
+    return Figures(task, f"{task}/official").hits("accuracy", right, **more)
+
+
+def tables(*names):
+    return [(each.table.task, each.table.runs) for each in gathered(subjects(names, unmeasured=True), 0, None).examples]
+
+
+def test_what_one_run_alone_was_measured_on_is_shown_beside_the_comparison(measured):
+    measured("a", score())
+    measured("b", score())
+    measured("b", score("gqa"), key="1")
+    assert tables("a", "b") == [("vqa", ("a", "b")), ("gqa", ("b",))]
+    assert tables("b") == [("gqa", ("b",)), ("vqa", ("b",))]
+
+
+def test_what_can_not_be_compared_is_shown_by_itself(measured):
+    for name, fingerprint in (("a", "f1"), ("b", "f2"), ("c", "f3")):
+        measured(name, score(), fingerprint=fingerprint)
+    assert tables("a", "b", "c") == [("vqa", ("a",)), ("vqa", ("b",)), ("vqa", ("c",))]
+    report = gathered(subjects(["a", "b", "c"]), 0, None)
+    text = whole_page(report)
+    assert "vqa: b is not compared with a" in text and "vqa: c is not compared with a" in text
+
+
+def test_a_run_beside_two_that_compare(measured):
+    measured("a", score())
+    measured("b", score())
+    measured("c", score(), k=3)
+    assert tables("a", "b", "c") == [("vqa", ("a", "b")), ("vqa", ("c",))]
+
+
+def test_groups_are_split_by_their_kind_and_counts_are_no_groups(measured):
+    groups = {
+        "answer type: number": 30.0,
+        "answer type: other": 0.0,
+        "question type: what: colour": 5.0,
+        "mean IoU": 50.0,
+    }
+    measured("a", score(detail=groups))
+    measured("b", score(detail={**groups, "answer type: number": 45.0}))
+    (only,) = gathered(subjects(["a", "b"]), 0, None).examples
+    found = {kind["name"]: kind["rows"] for kind in breakdown(only.table, only.measured)}
+    assert set(found) == {
+        "accuracy by answer type",
+        "accuracy by question type",
+        "beside accuracy",
+    }
+    first = found["accuracy by answer type"][0]
+    assert first["group"] == "number"
+    assert [(value["run"], value["value"]) for value in first["values"]] == [("a", "30.00"), ("b", "45.00")]
+
+
+@pytest.mark.parametrize(("percent", "pixels"), [(0.0, "0.0"), (100.0, "160.0"), (-5.0, "0.0"), (250.0, "160.0")])
+def test_a_share_is_drawn_within_its_bar(percent, pixels):
+    assert level(percent) == pixels
+
+
+def test_published_numbers_stand_beside_where_they_are_asked_for(measured):
+    scores = [Figures("retrieval", "retrieval/itm").hits(f"TR R@{k}", RIGHT) for k in (1, 5)]
+    measured("a", *scores, protocol="itm", data="coco/test")
+    found = subjects(["a"])
+    assert "softmask/retrieval-finetuned" in whole_page(gathered(found, 0, None, published=True))
+    assert "softmask/retrieval-finetuned" not in whole_page(gathered(found, 0, None))
