@@ -61,8 +61,8 @@ def load(candidate: Candidate, core_version: str, taken: Collection[str] = ()) -
         taken: names that its sub-commands can't have.
 
     Raises:
-        PluginError: it does not import (SystemExit too), was written for another plugin API, implements a hook that does not exist or with
-            other arguments, implements none, or breaks a rule while registering.
+        PluginError: it does not import (SystemExit too), was written for another plugin API, implements a hook that
+            does not exist or with other arguments, implements none, or breaks a rule while registering.
     """
     started = time.perf_counter()
     had_torch = "torch" in sys.modules
@@ -230,7 +230,7 @@ def _give_back(saved: int, kept: IO[bytes], found: Output) -> None:
     if written := kept.read():
         found.written = written.decode(errors="replace")
         with contextlib.suppress(OSError):
-            os.write(2, written)
+            os.write(2, written if written.endswith(b"\n") else written + b"\n")
 
 
 def _flush() -> None:

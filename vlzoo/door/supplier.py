@@ -12,7 +12,7 @@ from vlzoo.door.parts import CORE, Owner, Part
 from vlzoo.door.plugins import door, registry
 from vlzoo.errors import PluginError, raised_in
 
-SHARED = frozenset({CORE, "torch", "torchvision", "transformers", "tokenizers", "timm", "numpy", "PIL"})
+SHARED = frozenset({CORE, "torch", "torchvision", "accelerate", "transformers", "tokenizers", "timm", "numpy", "PIL"})
 """Packages that are no plugin's though one may name a target in them."""
 
 

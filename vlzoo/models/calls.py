@@ -119,7 +119,8 @@ def _checked(given: Any, step: Step, refuse: Callable[[str, str], NoReturn]) -> 
         if part in LOGGED:
             refuse(f"logs a part called {part!r}, as the metrics call something else", "choose another name for it")
         if not _is_number(value, there):
-            refuse(f"logs {part!r} as {shown(value)}, not one number", f"reduce it: `{part}.mean().detach()`")
+            far = f" on {value.device}" if isinstance(value, Tensor) and value.device != there else ""
+            refuse(f"logs {part!r} as {shown(value)}{far}, not one number", f"reduce it: `{part}.mean().detach()`")
     return given
 
 
@@ -133,27 +134,24 @@ def held_by(step: Step) -> Held:
     """The tensors of a step's batch, where the model is and on the host."""
     found: Held = {}
     _collect(step.batch, (), found)
-    if step.host is not step.batch:
+    if step.host.key is not step.batch.key:  # on the CPU both hold the same tensors
         _collect(step.host, ("host",), found)
     return found
 
 
-def _collect(value: Any, path: tuple[str, ...], into: Held) -> None:
-    if isinstance(value, Tensor):
-        # Every change in place counts up. torch has no other name for the number; numpy's changes it does not see.
-        into[path] = value, 0 if value.is_inference() else value._version
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            _collect(each, (*path, str(name)), into)
-    elif isinstance(value, Moving):
-        for name, each in vars(value).items():
+def _collect(value: dict[str, Any] | Moving, path: tuple[str, ...], into: Held) -> None:
+    for name, each in value.items() if isinstance(value, dict) else vars(value).items():
+        if isinstance(each, Tensor):
+            # Every change in place counts up. torch has no other name for the number; numpy's changes it does not see.
+            into[*path, name] = each, 0 if each.is_inference() else each._version
+        elif isinstance(each, dict | Moving):
             _collect(each, (*path, name), into)
 
 
 def _changed(before: Held, after: Held) -> str:
     """The tensors that are others than before, or that were changed in place; empty where all are as they were."""
     found = [path for path in {**before, **after} if not _same(before.get(path), after.get(path))]
-    return ", ".join(".".join(path) for path in found)
+    return ", ".join(".".join(map(str, path)) for path in found)
 
 
 def _same(one: tuple[Tensor, int] | None, other: tuple[Tensor, int] | None) -> bool:

@@ -88,10 +88,11 @@ def _held(system: System) -> Iterator[tuple[str, Any]]:
     parts += [("objective", name, part) for name, part in system.named_objectives().items()]
     parts += [(name.replace("_", " "), "", part) for name, part in system.model.named_children()]
     for kind, name, part in [*parts, ("token mask", "", system.token_mask)]:
+        called = _called(kind, name, part)
         for place, module in part.named_modules() if isinstance(part, nn.Module) else ():
             for attribute, value in vars(module).items():
                 if attribute not in ("_parameters", "_buffers", "_modules"):
-                    yield f"`{place}.{attribute}`".replace("`.", "`") + f" of {_called(kind, name, part)}", value
+                    yield f"`{place}.{attribute}`".replace("`.", "`") + f" of {called}", value
     for package, owner in strangers().items():
         for module_name, module in list(sys.modules.items()):
             if module_name.partition(".")[0] == package and isinstance(module, ModuleType):

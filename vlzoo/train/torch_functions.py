@@ -85,7 +85,7 @@ def _is_swapped(place: str, name: str, value: Any) -> bool:
     before = ORIGINAL[place].get(name)
     if value is before:
         return False
-    ours = _package(value) in ("torch", "")
+    ours = _package(value) in ("torch", "builtins")
     return not ours or (before is not None and not name.startswith("_") and getattr(value, "__name__", name) != name)
 
 
@@ -103,13 +103,15 @@ def _function(value: Any) -> Any:
         return value.fget
     if isinstance(value, type) or hasattr(value, "__code__"):
         return value
-    return type(value).__call__ if callable(value) else value
+    call = type(value).__call__ if callable(value) else None
+    return call if hasattr(call, "__code__") else value
 
 
 def _package(value: Any) -> str:
     """The package whose code it is; a wrapper has the name of what it wraps, and its own globals."""
     found = _function(value)
-    module = getattr(found, "__globals__", {}).get("__name__") or getattr(value, "__module__", None) or ""
+    module = getattr(found, "__globals__", {}).get("__name__") or getattr(found, "__module__", None)
+    module = module or type(found).__module__
     return str(module).partition(".")[0]
 
 
