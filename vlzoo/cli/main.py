@@ -166,6 +166,9 @@ def run(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vlzoo: interrupted", err=True)
+        return 130
     except Exception as error:
         if (behind := stranger_behind(error)) is None:  # a mistake of vlzoo's own: whoever mends it needs the trace
             raise
@@ -173,9 +176,6 @@ def run(argv: list[str] | None = None) -> int:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         fix = "mend it there, or tell its author; `vlzoo --trace ...` shows the whole traceback"
         return _told(PluginError(said, where=f"{owner}, {place}", fix=fix), error)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("vlzoo: interrupted", err=True)
-        return 130
 
 
 def _told(error: VlzooError, raised: Exception) -> int:
