@@ -97,6 +97,11 @@ def did_you_mean(name: str, known: Iterable[str], *, what: str = "known") -> str
     return f"did you mean {guess!r}? ({listing})" if guess else f"({listing})"
 
 
+def origin(error: BaseException) -> BaseException:
+    """What a part raised, of the `PluginError` that tells of it; any other error itself."""
+    return error.__cause__ if isinstance(error, PluginError) and error.__cause__ is not None else error
+
+
 def raised_in(error: BaseException, package: str) -> str:
     """The last line of a package that an error passed through, `FILE:LINE`; empty where there is none.
 

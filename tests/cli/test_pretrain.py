@@ -501,7 +501,7 @@ def test_a_nan_stops_with_step_objective_and_samples(zoo):
     mine = with_mine(zoo, ACTOR)
     result = zoo.run(*mine, "--out", "run", "--set", "train.save_every=1", VLZOO_TEST_DO="nan")
     assert result.code == 2
-    assert "the loss of objective 'mine' is nan at step 3" in result.err
+    assert "the loss of objective 'mine' (mine.py (file)) is nan at step 4" in result.err
     named = result.err.split("samples ")[1].split(":")[0].split(", ")
     assert len(named) == 8 and all(named)  # the batch's eight
     assert [f.name for f in (zoo.folder / "run/checkpoints").iterdir()] == ["step-000000003"]

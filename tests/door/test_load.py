@@ -36,6 +36,18 @@ BROKEN = {
         "KeyError:",
     ),
     "wants a newer core": (registering("registry.needs('99.1')"), "written for vlzoo 99.1 or later; this is"),
+    "was written for another plugin API": (
+        "VLZOO_API = 2\ndef vlzoo_registre(registry): pass",
+        "written for version 2 of the plugin API, and this vlzoo",
+    ),
+    "was written for a plugin API long ago": (
+        "VLZOO_API = 0\n" + registering("registry.detector('m', 'a:B', summary='x')"),
+        "written for version 0 of the plugin API, and this vlzoo",
+    ),
+    "states no plugin API that can be": (
+        "VLZOO_API = '1'\n" + registering("registry.detector('m', 'a:B', summary='x')"),
+        "VLZOO_API is '1', not a whole number\n  -> write VLZOO_API = 1",
+    ),
     "takes a built-in name": (
         registering("registry.augmentation('weak', 'a.b:C', summary='mine')"),
         "augmentation 'weak' is built into vlzoo and can't be taken over",
@@ -100,8 +112,19 @@ def test_the_reason_names_the_line_that_raised(world):
     assert "vlzoo_bad.py:1: out of luck" in world.run("list").stderr
 
 
+def test_doctor_says_which_plugin_api_each_was_written_for(world):
+    world.dist("vlzoo-says", "VLZOO_API = 1\n" + registering("registry.detector('m', 'a:B', summary='x')"))
+    world.dist("vlzoo-silent", registering("registry.detector('n', 'a:B', summary='x')"))
+    made = json.loads(world.run("doctor", "--json").stdout)
+    known = {each["distribution"]: each for each in made["plugins"]}
+    assert (known["vlzoo-says"]["api"], known["vlzoo-silent"]["api"]) == (1, None)
+    assert made["environment"]["plugin API"] == "1"
+
+
 NOISY = {
     "print": "print('hello')",
+    "what waits to be written": "import sys; sys.__stdout__.write('hello')",
+    "when the program ends": "import atexit; atexit.register(print, 'hello')",
     "the real standard output": "import sys; sys.__stdout__.write('hello\\n'); sys.__stdout__.flush()",
     "below Python": "import os; os.write(1, b'hello\\n')",
     "a child process": "import subprocess; subprocess.run(['echo', 'hello'])",

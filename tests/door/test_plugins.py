@@ -155,6 +155,21 @@ def test_a_plugin_can_add_a_command(world):
     assert "say hello (vlzoo-hello 0.2)" in world.run("--help").stdout
 
 
+FALLING = COMMAND.replace('click.echo("hello from a plugin")', "{}['nothing']")
+
+
+def test_what_a_plugins_command_raises_is_one_message_and_its_traceback_is_there_for_who_asks(world):
+    world.dist("vlzoo-hello", FALLING, version="0.2")
+    done = world.run("hello")
+    assert done.returncode == 2
+    said, fix = done.stderr.splitlines()
+    assert re.fullmatch(r"vlzoo: vlzoo-hello 0\.2, .*vlzoo_hello\.py:6: KeyError: 'nothing'", said)
+    assert fix.startswith("  -> mend it there, ") and "`vlzoo --trace ...`" in fix
+    traced = world.run("--trace", "hello")
+    assert traced.returncode == 2 and "Traceback (most recent call last):" in traced.stderr
+    assert traced.stderr.endswith(done.stderr)
+
+
 def test_a_command_of_the_cores_cannot_be_taken_over(world):
     world.dist("vlzoo-hello", COMMAND.replace('"hello"', '"list"'), version="0.2")
     done = world.run("list")

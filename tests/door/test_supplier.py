@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 from vlzoo.augment.weak import Weak
 from vlzoo.door.blame import blamed
+from vlzoo.door.parts import Owner
 from vlzoo.door.plugins import registry
-from vlzoo.door.supplier import supplier, wrong
+from vlzoo.door.supplier import raised, stranger_behind, strangers, supplier, wrong
 from vlzoo.errors import PluginError, VlzooError
 from vlzoo.objectives.itm import ITM
 
@@ -29,6 +32,45 @@ def test_a_message_names_part_plugin_version_and_line():
     assert "objective 'match' gave nothing" in str(wrong(ITM(), "gave nothing", name="match"))
     assert "test_supplier.py" not in str(wrong(Mine(), "gave nothing", kind="objective"))
     assert "objective 'Mine' gave nothing" in str(wrong(Mine(), "gave nothing", kind="objective"))
+
+
+@pytest.fixture
+def stranger(monkeypatch):
+    """A module of a plugin's, which calls what it is given."""
+    module = ModuleType("stranger.part")
+    exec(compile("def run(call):\n    return call()\n", "part.py", "exec"), vars(module))
+    monkeypatch.setattr("vlzoo.door.supplier.strangers", lambda: {"stranger": Owner("vlzoo-stranger", "0.4", "x")})
+    return module
+
+
+def fall():
+    raise ZeroDivisionError("too far")
+
+
+def test_what_passed_through_a_plugin_last_is_the_plugins(stranger):
+    with pytest.raises(ZeroDivisionError) as caught:
+        stranger.run(fall)
+    assert stranger_behind(caught.value) == (Owner("vlzoo-stranger", "0.4", "x"), "part.py:2")
+    with pytest.raises(ZeroDivisionError) as caught:
+        fall()
+    assert stranger_behind(caught.value) is None
+
+
+def test_a_part_of_ours_that_calls_a_strangers_names_both(stranger):
+    with pytest.raises(ZeroDivisionError) as caught:
+        stranger.run(fall)
+    said = str(raised(ITM(), caught.value, "at step 3", kind="objective", name="match"))
+    assert said.startswith("vlzoo-stranger 0.4, part.py:2: objective 'match' (vlzoo 0.1.0) raised ZeroDivisionError ")
+    assert "at step 3: too far\n  -> " in said and "--trace" in said
+    with pytest.raises(AttributeError) as caught:
+        ITM().plan(None)
+    said = str(raised(ITM(), caught.value, "at step 3", kind="objective"))
+    assert said.startswith("vlzoo 0.1.0, ") and "itm.py:" in said and "objective 'itm' raised AttributeError" in said
+
+
+def test_packages_of_plugins_are_known_and_no_librarys():
+    known = strangers()
+    assert str(known["vlzoo_tcl"]).startswith("vlzoo-tcl ") and not {"vlzoo", "torch"} & known.keys()
 
 
 def test_an_error_in_a_parts_own_code_is_one_message():

@@ -7,98 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vlzoo import ImageEncoder, Loss, Objective, Term, TokenMask, Tokens
+from vlzoo import ImageEncoder, TokenMask, Tokens
 from vlzoo.augment.plain import Plain
 from vlzoo.data.pairs import Pairs
 from vlzoo.data.tags import Tags, TagTexts
 from vlzoo.data_parts import Augmentation
 from vlzoo.errors import PluginError, VlzooError
-from vlzoo.models.given import check_pictures, check_reach, checked_fused, checked_tokens, loss_of
+from vlzoo.models.given import check_pictures, check_reach, checked_fused, checked_tokens
 from vlzoo.objectives.itm import ITM
-
-
-class Gives(Objective):
-    """An objective that gives what it is told to make of a loss."""
-
-    def __init__(self, make) -> None:
-        super().__init__()
-        self.make = make
-
-    def forward(self, step):
-        return self.make(step.image_embed().sum(1))
-
-
-GOOD = torch.ones(())
-
-WRONG = [
-    (lambda loss_B: loss_B.mean(), "gave a tensor [], not a Loss"),
-    (lambda loss_B: loss_B, "gave a tensor [4], not a Loss"),
-    (lambda loss_B: None, "gave None, not a Loss"),
-    (lambda loss_B: 0.5, "gave a float, not a Loss"),
-    (lambda loss_B: {"loss": loss_B.mean()}, "gave a dict, not a Loss"),
-    (lambda loss_B: (loss_B.mean(), {}), "gave a tuple, not a Loss"),
-    (lambda loss_B: Loss(loss_B), "gave a loss that is a tensor [4], not one number"),
-    (lambda loss_B: Loss(loss_B.mean(0, keepdim=True)), "gave a loss that is a tensor [1], not one number"),
-    (lambda loss_B: Loss(0.5), "gave a loss that is a float, not one number"),
-    (
-        lambda loss_B: Loss(torch.ones((), dtype=torch.long)),
-        "gave a loss that is a tensor [] of torch.int64, not one number",
-    ),
-    (lambda loss_B: Loss(loss_B.mean().detach()), "gave a loss without a gradient: nothing would be learned"),
-    (lambda loss_B: Loss(torch.tensor(loss_B.mean().item())), "gave a loss without a gradient"),
-    (lambda loss_B: Loss(loss_B.mean().to("meta")), "gave a loss on meta, and the step is on cpu"),
-    (lambda loss_B: Loss.of([Term(loss_B.mean()), Term(loss_B)]), "gave a loss that is a tensor [4]"),
-    (lambda loss_B: Loss(loss_B.mean(), {"each": loss_B}), "logs 'each' as a tensor [4], not one number"),
-    (lambda loss_B: Loss(loss_B.mean(), {"what": "much"}), "logs 'what' as a str, not one number"),
-    (lambda loss_B: Loss(loss_B.mean(), {"lr": GOOD}), "logs a part called 'lr'"),
-]
-
-
-@pytest.mark.parametrize(("make", "said"), WRONG)
-def test_what_is_no_loss_names_the_objective(toy, make, said):
-    made = toy.system({"mine": Gives(make)})
-    with pytest.raises(PluginError) as caught:
-        made(toy.step(made, toy.batch(4)))
-    assert f"objective 'mine' {said}" in caught.value.what
-    assert "test_given.py:" in (caught.value.where or "")
-    assert caught.value.fix
-
-
-def test_the_plugin_and_its_version_are_named(toy):
-    made = toy.system({"itm": ITM()})
-    made.objectives["itm"].forward = lambda step: None
-    with pytest.raises(PluginError) as caught:
-        made(toy.step(made, toy.batch(4)))
-    assert str(caught.value).startswith("vlzoo 0.1.0, ")
-    assert "objective 'itm' gave None, not a Loss" in str(caught.value)
-
-
-def test_what_is_a_loss_is_let_through(toy):
-    for make in (
-        lambda loss_B: Loss(loss_B.mean(), {"kept": 0.5, "of": 4, "one": loss_B[:1]}),
-        lambda loss_B: Loss.of([Term(loss_B.mean(), 4), Term(loss_B.sum(), 1)]),
-    ):
-        made = toy.system({"mine": Gives(make)})
-        assert made(toy.step(made, toy.batch(4))).total.requires_grad
-    with torch.no_grad():  # as it is measured: then there is no gradient to miss
-        assert loss_of("mine", made.objectives["mine"], toy.step(made, toy.batch(4)))
-
-
-def test_an_objectives_own_error_keeps_its_trace_and_names_the_part(toy):
-    def fail(loss_B):
-        raise ZeroDivisionError("mine")
-
-    made = toy.system({"mine": Gives(fail)})
-    with pytest.raises(ZeroDivisionError) as caught:
-        made(toy.step(made, toy.batch(4)))
-    assert "objective 'mine' raised this ZeroDivisionError" in caught.value.__notes__[0]
-
-
-@pytest.mark.parametrize("name", ["keys", "train", "forward", "a.b"])
-def test_names_that_torch_cant_hold(toy, name):
-    with pytest.raises(VlzooError, match="no objective can be called so"):
-        toy.system({name: ITM()})
-
 
 X, MASK, POOLED = torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 8)
 

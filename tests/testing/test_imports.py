@@ -30,6 +30,7 @@ HEAVY = {
         ["starts a thread"],
     ),
     "environs": ("import os; os.environ['MINE'] = '1'", ["changes the environment"]),
+    "patches": ("import torch; torch.nn.functional.relu = abs", ["changes functions of torch"]),
     "fails": ("import nothing_of_the_kind", ["raises ModuleNotFoundError: No module named 'nothing_of_the_kind'"]),
 }
 LIGHT = {"light": ("X = 1", []), "heavy": ("import torch", ["imports torch"]), "also_light": ("Y = 2", [])}

@@ -113,7 +113,16 @@ class Unasked(Good):
 
 
 class Vandal(Good):
-    """Changes the batch."""
+    """Changes the batch in a way that no training step sees."""
+
+    def forward(self, step):
+        loss = super().forward(step)
+        step.batch.images["image"].numpy()[0] = 0
+        return loss
+
+
+class OpenVandal(Good):
+    """Changes the batch in a way that any training step sees."""
 
     def forward(self, step):
         loss = super().forward(step)
@@ -234,6 +243,7 @@ BROKEN = {
     ],
     objective.leaves_the_step_alone: [
         (Vandal, "changes the batch: images['image']"),
+        (OpenVandal, "fails in a step: objective 'own' changed the batch: images.image"),
         (Meddler, "changes step.image_embed() in place"),
     ],
     objective.draws_by_the_step: [

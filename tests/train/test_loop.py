@@ -91,7 +91,7 @@ class Breaks(Objective):
 
 def test_a_nan_between_two_looks_is_named_by_its_own_step_and_never_saved(toy, tmp_path):
     made, feeds = trainer(toy, tmp_path, {"itc": ITC(), "breaks": Breaks()}, steps=8, log_every=6, save_every=2)
-    with pytest.raises(TrainingError, match=r"the loss of objective 'breaks' is nan at step 3") as found:
+    with pytest.raises(TrainingError, match=r"the loss of objective 'breaks' is nan at step 4") as found:
         made.fit(feeds)
     assert "samples sample-0, sample-1, sample-2, sample-3" in str(found.value)
     assert made.step == 4  # it is looked for before the save that is due there
@@ -205,7 +205,7 @@ def test_a_nan_names_its_stream(toy, tmp_path):
     made.system.objectives["breaks"] = feeds[1].objectives["breaks"]
     made.system.weights["breaks"] = 1.0
     feeds[1].objectives["breaks"].steps = count(3)
-    with pytest.raises(TrainingError, match="of objective 'breaks' of stream 'texts' is nan at step 0"):
+    with pytest.raises(TrainingError, match="of objective 'breaks' of stream 'texts' is nan at step 1"):
         made.update(feeds)
     assert updates == []
 

@@ -16,6 +16,7 @@ import click
 from vlzoo import __version__
 from vlzoo.cli.output import as_json, table
 from vlzoo.config.compose import method_file
+from vlzoo.door.hookspecs import API
 from vlzoo.door.plugins import Plugin, disabled, door, plain, registry
 from vlzoo.errors import VlzooError
 from vlzoo.resources import cache_dir
@@ -35,7 +36,9 @@ def command(import_: bool, json_: bool) -> int:
     if _version("vlzoo") is None:
         missing.append("vlzoo is not installed, so its parts are not found -> pip install -e . in its folder")
     if json_:
-        described = {"environment": _environment(), "plugins": [_describe(plugin) for plugin in opened.plugins]}
+        described: dict[str, object] = {"environment": _environment()}
+        described["plugins"] = [_describe(plugin) for plugin in opened.plugins]
+        described["clashes"] = opened.registry.clashes()
         parts = [{"reason": error.what, "where": error.where, "fix": error.fix} for error in failed]
         as_json(described | ({"parts": parts} if import_ else {}))
     else:
@@ -60,6 +63,7 @@ def _imported() -> list[VlzooError]:
 def _environment() -> dict[str, str]:
     found = {
         "vlzoo": __version__,
+        "plugin API": str(API),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "prefix": sys.prefix,
@@ -117,8 +121,9 @@ def _line(plugin: Plugin) -> list[str]:
     about = "by VLZOO_DISABLE_PLUGINS" if plugin.disabled else plugin.error.what if plugin.error else ""
     if loaded:
         supplied = f"{len(loaded.parts)} parts" + f", {len(loaded.commands)} commands" * bool(loaded.commands)
-        time = plugin.slow or f"loaded in {loaded.seconds:.3f} s"
-        about = "; ".join([supplied, *loaded.remarks, time])
+        supplied += f", plugin API {loaded.api}" * (loaded.api is not None)
+        time = [] if plugin.slow else [f"loaded in {loaded.seconds:.3f} s"]
+        about = "; ".join([supplied, *plugin.remarks, *time])
     return [plugin.owner.entry, str(plugin.owner), _status(plugin), about]
 
 
@@ -135,7 +140,8 @@ def _describe(plugin: Plugin) -> dict[str, object]:
             "parts": len(loaded.parts),
             "hooks": loaded.hooks,
             "seconds": loaded.seconds,
-            "remarks": [*loaded.remarks, *filter(None, [plugin.slow])],
+            "remarks": plugin.remarks,
+            "api": loaded.api,
         }
     if error:
         about |= {"reason": error.what, "where": error.where, "fix": error.fix}
@@ -149,6 +155,8 @@ def _complain(plugins: list[Plugin], missing: list[str]) -> None:
     for plugin in plugins:
         if plugin.error:
             click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}")
+    for clash in registry().clashes():
+        click.echo(f"! {clash}")
     for name in sorted(disabled() - {plain(n) for each in plugins for n in (each.owner.dist, each.owner.entry)}):
         click.echo(f"! VLZOO_DISABLE_PLUGINS names {name!r}, and there is no such plugin")
     if not missing and not any(plugin.error for plugin in plugins):

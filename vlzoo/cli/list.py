@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vlzoo.cli.complete import completing, kinds
@@ -19,11 +21,14 @@ KIND narrows the list: {", ".join(list(KINDS)[:-1])} or {list(KINDS)[-1]}.
 @click.argument("kind", required=False, shell_complete=completing(kinds))
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(kind: str | None, json_: bool) -> None:
-    """Print the parts, and on standard error the plugins that failed or are slow."""
+    """Print the parts, and on standard error what is wrong with plugins, and names that two of them supply."""
     opened = door()
     parts = opened.registry.of(kind) if kind else list(opened.registry)
     if json_:
-        as_json({"parts": [_describe(part) for part in parts], "broken": [_broken_row(each) for each in opened.broken]})
+        remarks = [_row(each) | {"remarks": each.remarks} for each in opened.plugins if each.remarks]
+        broken = [_row(each) | _reason(each) for each in opened.broken]
+        about = {"broken": broken, "remarks": remarks, "clashes": opened.registry.clashes()}
+        as_json({"parts": [_describe(part) for part in parts], **about})
         return
     shared = _ambiguous(opened)
     for name in KINDS if kind is None else (kind,):
@@ -36,8 +41,10 @@ def command(kind: str | None, json_: bool) -> None:
     for plugin in opened.broken:
         click.echo(f"! {plugin.owner.entry} did not load: {plugin.error}", err=True)
     for plugin in opened.plugins:
-        if plugin.slow:
-            click.echo(f"! {plugin.owner.entry} {plugin.slow}: {plugin.owner}", err=True)
+        for remark in plugin.remarks:
+            click.echo(f"! {plugin.owner.entry} {remark}: {plugin.owner}", err=True)
+    for clash in opened.registry.clashes():
+        click.echo(f"! {clash}", err=True)
 
 
 def _ambiguous(opened: Door) -> set[tuple[str, str]]:
@@ -57,7 +64,10 @@ def _describe(part: Part) -> dict[str, str]:
     return {**about, "distribution": owner.dist, "version": owner.version, "target": part.target, "paper": part.paper}
 
 
-def _broken_row(plugin: Plugin) -> dict[str, str | None]:
+def _row(plugin: Plugin) -> dict[str, Any]:
+    return {"entry": plugin.owner.entry, "distribution": plugin.owner.dist, "version": plugin.owner.version}
+
+
+def _reason(plugin: Plugin) -> dict[str, str | None]:
     error = plugin.error
-    what = {"reason": error.what, "where": error.where, "fix": error.fix} if error else {}
-    return {"entry": plugin.owner.entry, "distribution": plugin.owner.dist, "version": plugin.owner.version, **what}
+    return {"reason": error.what, "where": error.where, "fix": error.fix} if error else {}

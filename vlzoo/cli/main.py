@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +15,8 @@ import click
 from vlzoo import __version__
 from vlzoo.cli.output import outlets
 from vlzoo.door.plugins import door
-from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.door.supplier import stranger_behind
+from vlzoo.errors import PluginError, VlzooError, did_you_mean
 from vlzoo.screen import takes_escapes
 from vlzoo.signals import answered, interrupt
 
@@ -124,7 +128,7 @@ def _trace(_ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     is_eager=True,
     expose_value=False,
     callback=_trace,
-    help="Show every hook call on standard error (as VLZOO_TRACE=1).",
+    help="Show every hook call, and an error's traceback, on standard error (as VLZOO_TRACE=1).",
 )
 def cli() -> None:
     """A plugin-based zoo of vision-language pre-training methods.
@@ -142,7 +146,15 @@ def main(argv: list[str] | None = None) -> None:
     except VlzooError as error:  # of standard output
         click.echo(f"vlzoo: {error}", err=True)
         code = code or error.exit_code
+    atexit.register(_hand_over)  # called first of all that is registered before the program ends
     sys.exit(code)
+
+
+def _hand_over() -> None:
+    """What anybody still writes goes to standard error: it would spoil the JSON that stands there."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        os.dup2(2, 1)
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -152,12 +164,26 @@ def run(argv: list[str] | None = None) -> int:
             result: Any = cli.main(args=argv, prog_name="vlzoo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VlzooError as error:
-        if "_VLZOO_COMPLETE" not in os.environ:  # in the middle of a line that somebody writes
-            click.echo(f"vlzoo: {error}", err=True)
-        return error.exit_code
+        return _told(error, error)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("vlzoo: interrupted", err=True)
         return 130
+    except Exception as error:
+        if (behind := stranger_behind(error)) is None:  # a mistake of vlzoo's own: whoever mends it needs the trace
+            raise
+        owner, place = behind
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        fix = "mend it there, or tell its author; `vlzoo --trace ...` shows the whole traceback"
+        return _told(PluginError(said, where=f"{owner}, {place}", fix=fix), error)
+
+
+def _told(error: VlzooError, raised: Exception) -> int:
+    """Say an error, with its traceback where that was asked for; gives the exit code."""
+    if "_VLZOO_COMPLETE" not in os.environ:  # in the middle of a line that somebody writes
+        if os.environ.get("VLZOO_TRACE") == "1":
+            click.echo("".join(traceback.format_exception(raised)), err=True)
+        click.echo(f"vlzoo: {error}", err=True)
+    return error.exit_code

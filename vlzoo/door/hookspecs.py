@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("vlzoo")
 hookimpl = pluggy.HookimplMarker("vlzoo")
 
+API, OLDEST_API = 1, 1
+"""The version of the plugin API (docs/stability.md), and the oldest whose plugins run: `VLZOO_API = 1` says so."""
+
 
 @hookspec
 def vlzoo_register(registry: Registrar) -> None:

@@ -7,12 +7,13 @@ import inspect
 import io
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pluggy
 
@@ -39,6 +40,7 @@ class Loaded:
         seconds: how long its import and registration took.
         remarks: what its author should mend though it works.
         commands: the sub-commands it adds, by name.
+        api: the plugin API that it was written for, as it states; None: it does not.
     """
 
     module: ModuleType
@@ -47,6 +49,7 @@ class Loaded:
     seconds: float
     remarks: tuple[str, ...]
     commands: Mapping[str, click.Command]
+    api: int | None = None
 
 
 def load(candidate: Candidate, core_version: str, taken: Collection[str] = ()) -> Loaded:
@@ -58,21 +61,22 @@ def load(candidate: Candidate, core_version: str, taken: Collection[str] = ()) -
         taken: names that its sub-commands can't have.
 
     Raises:
-        PluginError: it does not import (SystemExit too), implements a hook that does not exist or with
-            other arguments, implements none, or breaks a rule while registering.
+        PluginError: it does not import (SystemExit too), was written for another plugin API, implements a hook that
+            does not exist or with other arguments, implements none, or breaks a rule while registering.
     """
     started = time.perf_counter()
     had_torch = "torch" in sys.modules
     with _errors_name(candidate.owner), _output_kept() as printed:
         module = candidate.import_module()
+        api = _stated_api(module, core_version)
         manager = _checked(module, candidate.owner)
         hooks = tuple(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
         registrar = Registrar(candidate.owner, core_version)
         manager.hook.vlzoo_register(registry=registrar)
         commands = _commands(manager, taken) if "vlzoo_commands" in hooks else {}
     seconds = time.perf_counter() - started
-    remarks = _remarks(printed.getvalue(), not had_torch and "torch" in sys.modules)
-    return Loaded(module, tuple(registrar.parts), hooks, seconds, remarks, commands)
+    remarks = _remarks(printed, not had_torch and "torch" in sys.modules)
+    return Loaded(module, tuple(registrar.parts), hooks, seconds, remarks, commands, api)
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -93,6 +97,26 @@ def _show_call(name: str, implementations: Sequence[pluggy.HookImpl], given: Map
     shown = ", ".join(f"{key}={value}" for key, value in given.items() if isinstance(value, str | Path))
     called = ", ".join(each.plugin_name for each in implementations) or "nobody"
     print(f"vlzoo trace: {name}({shown}) -> {called}", file=sys.stderr)
+
+
+def _stated_api(module: ModuleType, core_version: str) -> int | None:
+    """The plugin API that a plugin says it was written for; looked at first, as all else follows from it.
+
+    Raises:
+        PluginError: it is another than this vlzoo's, or no number.
+    """
+    stated, ours = getattr(module, "VLZOO_API", None), f"this vlzoo {core_version}"
+    if stated is None:
+        return None
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        raise PluginError(f"VLZOO_API is {stated!r}, not a whole number", fix=f"write VLZOO_API = {hookspecs.API}")
+    if stated > hookspecs.API:
+        what = f"written for version {stated} of the plugin API, and {ours} has {hookspecs.API}"
+        raise PluginError(what, fix="upgrade vlzoo, or install an older version of the plugin")
+    if stated < hookspecs.OLDEST_API:
+        what = f"written for version {stated} of the plugin API, and {ours} runs {hookspecs.OLDEST_API} and later"
+        raise PluginError(what, fix="install a newer version of the plugin, or an older vlzoo")
+    return stated
 
 
 def _checked(module: ModuleType, owner: Owner) -> pluggy.PluginManager:
@@ -165,29 +189,63 @@ def _place(error: BaseException) -> str:
     return last or ""
 
 
+@dataclass
+class Output:
+    """What a plugin wrote on standard output while it was imported.
+
+    Attributes:
+        printed: by Python's `print`.
+        written: past it: by a C library, a child process, a stream that was kept.
+    """
+
+    printed: str = ""
+    written: str = ""
+
+
 @contextlib.contextmanager
-def _output_kept() -> Iterator[io.StringIO]:
-    # What a plugin prints would break `vlzoo list --json` for everybody. Python's own output is kept for a remark;
-    # what is written below Python, by a C library or a child process, goes to standard error.
-    printed = io.StringIO()
-    saved = None
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-        saved = os.dup(1)
-        os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(printed):
-            yield printed
-    finally:
-        if saved is not None:
-            os.dup2(saved, 1)
-            os.close(saved)
+def _output_kept() -> Iterator[Output]:
+    # It would break `vlzoo list --json` for everybody. What is written below Python's `print` is handed on to standard
+    # error when the import is done.
+    found, printed = Output(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ValueError):
+            _flush()
+            kept = stack.enter_context(tempfile.TemporaryFile())
+            saved = os.dup(1)
+            stack.callback(_give_back, saved, kept, found)
+            os.dup2(kept.fileno(), 1)
+        try:
+            with contextlib.redirect_stdout(printed):
+                yield found
+        finally:
+            found.printed = printed.getvalue()
 
 
-def _remarks(printed: str, imported_torch: bool) -> tuple[str, ...]:
+def _give_back(saved: int, kept: IO[bytes], found: Output) -> None:
+    """Standard output as it was before; what was written to `kept` meanwhile goes to standard error."""
+    _flush()
+    os.dup2(saved, 1)
+    os.close(saved)
+    kept.seek(0)
+    if written := kept.read():
+        found.written = written.decode(errors="replace")
+        with contextlib.suppress(OSError):
+            os.write(2, written if written.endswith(b"\n") else written + b"\n")
+
+
+def _flush() -> None:
+    """Write out what waits in Python's own streams; `sys.__stdout__` is another where the command has its own."""
+    for stream in (sys.stdout, sys.__stdout__):
+        with contextlib.suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+
+
+def _remarks(output: Output, imported_torch: bool) -> tuple[str, ...]:
     remarks = []
-    if printed.strip():
-        remarks.append(f"prints on import: {printed.strip().splitlines()[0][:60]!r}")
+    for verb, text in (("prints", output.printed.strip()), ("writes", output.written.strip())):
+        if text:
+            remarks.append(f"{verb} on import: {text.splitlines()[0][:60]!r}")
     if imported_torch:
         remarks.append("imports torch when it registers; name targets as texts instead")
     return tuple(remarks)

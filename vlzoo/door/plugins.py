@@ -46,6 +46,11 @@ class Plugin:
         return self.candidate.owner
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its author should mend though it works."""
+        return (*(self.loaded.remarks if self.loaded else ()), *filter(None, [self.slow]))
+
+    @property
     def slow(self) -> str:
         """What to say of a plugin that takes long to load; empty where it does not."""
         if self.loaded is None or self.loaded.seconds <= SLOW_S or self.owner.dist == CORE:

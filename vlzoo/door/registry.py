@@ -6,7 +6,7 @@ A registration names its target as `"package.module:attribute"`; nothing is impo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,13 +57,19 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
-            choices = " or ".join(repr(part.qualified) for part in found)
-            owners = " and ".join(str(part.owner) for part in found)
-            raise UnknownName(f"{kind} {name!r} is supplied by both {owners}", where=where, fix=f"say which: {choices}")
+            what, fix = _clash(found)
+            raise UnknownName(what, where=where, fix=fix)
         fix = did_you_mean(name, [part.name for part in known], what=f"known {kind} parts")
         other = next((part.kind for part in self if name in (part.name, part.qualified)), None)
         fix += f"; {name!r} is of another kind: {other}" if other else ""
         raise UnknownName(f"no {kind} called {name!r}", where=where, fix=fix + self._excuse())
+
+    def clashes(self) -> list[str]:
+        """The names that two distributions supply, each with who does and how to say which is meant."""
+        shared: dict[tuple[str, str], list[Part]] = {}
+        for part in self:
+            shared.setdefault((part.kind, part.name), []).append(part)
+        return ["; ".join(_clash(found)) for found in shared.values() if len(found) > 1]
 
     def search(self, name: str) -> list[Part]:
         """Every part of any kind that `name` may mean: `itc`, `objective/itc`, `vlzoo:itc`.
@@ -122,6 +128,13 @@ class Registry:
                 raise PluginError(f"{part.kind} {part.name!r} is registered twice", where=str(part.owner))
             seen.add(place)
         self.parts.extend(batch)
+
+
+def _clash(found: Sequence[Part]) -> tuple[str, str]:
+    """Who supplies one name, and how to say which is meant."""
+    owners = " and ".join(str(part.owner) for part in found)
+    choices = " or ".join(repr(part.qualified) for part in found)
+    return f"{found[0].kind} {found[0].name!r} is supplied by both {owners}", f"say which: {choices}"
 
 
 class Register(Protocol):

@@ -18,7 +18,7 @@ from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Startable, TextEncoder, TokenMask
-from vlzoo.models.given import loss_of
+from vlzoo.models.calls import before_step, loss_of
 from vlzoo.models.parts import build_part, check_needs
 from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers
@@ -199,10 +199,9 @@ class System(nn.Module):
         total = sum((self.weights[name] * loss.total for name, loss in weighed.items()), torch.zeros(()))
         return Losses(losses, total, weighed)
 
-    def before_step(self) -> None:
+    def before_step(self, when: str = "before it was measured") -> None:
         """What must hold before a step is made, or the model is measured: see `Objective.before_step`."""
-        for objective in self.named_objectives().values():
-            objective.before_step()
+        before_step(self.named_objectives(), when)
 
     def offers(self, name: str) -> bool:
         """Whether an objective lends something under a name (`vlzoo.offers`)."""

@@ -1,4 +1,4 @@
-"""What parts of a model and objectives give, looked at before it is used: a stranger's slip is named as the stranger's.
+"""What parts of a model give, looked at before it is used: a stranger's slip is named as the stranger's.
 
 Shapes and kinds alone are read, which waits for no device.
 
@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import Tensor
 
-from vlzoo.config.training_problems import LOGGED
 from vlzoo.door.options import schema_of
 from vlzoo.door.supplier import supplier, wrong
 from vlzoo.errors import VlzooError
-from vlzoo.types import Fused, Loss, Tokens
+from vlzoo.types import Fused, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.data_parts import Augmentation, Rows
-    from vlzoo.interfaces import ImageEncoder, Objective
+    from vlzoo.interfaces import ImageEncoder
     from vlzoo.models.assemble import Model
-    from vlzoo.step.step import Step
 
 
 def shown(value: Any) -> str:
@@ -35,48 +33,6 @@ def shown(value: Any) -> str:
         return f"a tensor {list(value.shape)}"
     kind = type(value).__name__
     return "None" if value is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
-
-
-def loss_of(name: str, objective: Objective, step: Step) -> Loss:
-    """An objective's loss of a step.
-
-    Args:
-        name: the objective's in the recipe.
-        objective: it.
-        step: the step.
-
-    Raises:
-        PluginError: it is no loss that can be minimised; names the objective, its plugin and version, and the line.
-    """
-    try:
-        given: Any = objective(step)
-    except VlzooError:
-        raise
-    except Exception as error:
-        error.add_note(str(wrong(objective, f"raised this {type(error).__name__}", kind="objective", name=name)))
-        raise
-
-    def refuse(what: str, fix: str) -> NoReturn:
-        raise wrong(objective, what, fix=fix, kind="objective", method="forward", name=name)
-
-    if not isinstance(given, Loss):
-        refuse(f"gave {shown(given)}, not a Loss", "return `Loss(total)`, of vlzoo.Loss")
-    for mean in (given.total, *(term.mean for term in given.terms)):
-        if not isinstance(mean, Tensor) or mean.shape or not mean.is_floating_point():
-            kind = f" of {mean.dtype}" if isinstance(mean, Tensor) and not mean.is_floating_point() else ""
-            refuse(f"gave a loss that is {shown(mean)}{kind}, not one number", "take a mean: `Loss(loss_B.mean())`")
-        if mean.device != step.batch.key.device:
-            where = f"{mean.device}, and the step is on {step.batch.key.device}"
-            refuse(f"gave a loss on {where}", "make tensors where the step's are")
-    if torch.is_grad_enabled() and not given.total.requires_grad:
-        fix = "give the total as it was computed: no `.detach()`, `.item()` or `torch.no_grad()`"
-        refuse("gave a loss without a gradient: nothing would be learned", fix)
-    for part, value in given.parts.items():
-        if part in LOGGED:
-            refuse(f"logs a part called {part!r}, as the metrics call something else", "choose another name for it")
-        if not isinstance(value, int | float) and not (isinstance(value, Tensor) and value.numel() == 1):
-            refuse(f"logs {part!r} as {shown(value)}, not one number", f"reduce it: `{part}.mean().detach()`")
-    return given
 
 
 def check_pictures(augmentation: Augmentation, encoder: ImageEncoder) -> None:

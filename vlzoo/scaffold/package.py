@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 
 import vlzoo
+from vlzoo.door.hookspecs import API
 from vlzoo.door.parts import CORE, KINDS
 from vlzoo.door.plugins import registry
 from vlzoo.door.registry import is_name
@@ -134,6 +135,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "package": f"vlzoo_{module}",
         "dist": f"vlzoo-{name.replace('_', '-')}",
         "Class": title,
+        "api": str(API),
         "version": ".".join(vlzoo.__version__.split(".")[:2]),
     }
     for word in ("part", "target", "summary", "use"):

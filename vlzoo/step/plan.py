@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
+from vlzoo.models.calls import called
 from vlzoo.models.given import checked_weights
 from vlzoo.offers import Offers
 from vlzoo.step.negatives import Mining, negative_weights
@@ -128,8 +129,9 @@ class Plan:
             VlzooError: what they ask for does not fit together, or there is no token mask for a view `soft`.
         """
         self.offers = Offers(objectives)
-        for objective in objectives.values():
-            objective.plan(self)
+        for name, objective in objectives.items():
+            with called(name, objective, "when it was asked what it reads"):
+                objective.plan(self)
         if augmentation is not None:
             augmentation.plan(self)
         if token_mask is not None:

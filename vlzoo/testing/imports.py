@@ -52,6 +52,9 @@ def state():
         found["torch's number of threads"] = torch.get_num_threads()
         found["torch's gradient mode"] = torch.is_grad_enabled()
         found["torch's deterministic mode"] = torch.are_deterministic_algorithms_enabled()
+        places = (torch.nn.functional, torch.Tensor, torch.nn.Module)
+        held = [(name, each) for place in places for name, each in vars(place).items()]
+        found["functions of torch"] = [(name, id(each)) for name, each in held if callable(each)]
         found["the GPU"] = torch.cuda.is_initialized()
     found["the working folder"] = os.getcwd()
     found["the environment"] = dict(os.environ)

@@ -14,9 +14,10 @@ from torch import Tensor
 from vlzoo.batch import Batch
 from vlzoo.door.plugins import registry
 from vlzoo.draws import Draws
+from vlzoo.errors import PluginError, origin
 from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.assemble import System
-from vlzoo.models.given import loss_of
+from vlzoo.models.calls import loss_of
 from vlzoo.models.teacher import Teacher
 from vlzoo.offers import LENDERS, Offers
 from vlzoo.step.columns import columns_of
@@ -135,7 +136,10 @@ class Trial:
         torch.manual_seed(seed)
         fix = "`vlzoo.testing` shows it pictures and texts; what else its rows must give, add by `adds=`"
         with self.case.blamed("fails in a step", fix, "forward"):
-            return loss_of(OWN, self.objective, step)
+            try:
+                return loss_of(OWN, self.objective, step)
+            except PluginError as error:
+                raise origin(error) from None  # the case says whose it is
 
 
 def _lender(name: str) -> Objective:

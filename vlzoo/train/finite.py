@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vlzoo.door.supplier import supplier
 from vlzoo.errors import TrainingError
+from vlzoo.models.assemble import System
 from vlzoo.runs.shards import part_here
 from vlzoo.types import Losses
 
@@ -30,9 +32,11 @@ class FiniteLosses:
 
     Args:
         device: where losses are.
+        system: whose objectives gave them, to say which plugin each is of; None: that is not said.
     """
 
     device: torch.device
+    system: System | None = None
     _updates: list[tuple[int, str, Sequence[str]]] = field(default_factory=list)
     _first: dict[str, Tensor] = field(default_factory=dict)
     _value: dict[str, Tensor] = field(default_factory=dict)
@@ -47,7 +51,7 @@ class FiniteLosses:
 
         Args:
             losses: they.
-            step: the step's number.
+            step: the step's number, as in the metrics.
             samples: the names of its samples.
             stream: the stream they are of; empty where there is one alone.
 
@@ -69,7 +73,7 @@ class FiniteLosses:
         """Wait for the updates noted since the last look, and forget them.
 
         Raises:
-            TrainingError: a loss was not finite; names the objective, its stream, its step and the step's samples.
+            TrainingError: a loss was not finite; names the objective, its plugin and stream, the step and its samples.
         """
         found = {name: int(first) for name, first in self._first.items()}
         values, updates = self._value, self._updates
@@ -79,7 +83,8 @@ class FiniteLosses:
             return
         name = min(bad, key=bad.__getitem__)
         step, stream, samples = updates[bad[name]]
-        of = f" of stream {stream!r}" if stream else ""
+        part = supplier(self.system.named_objectives()[name]) if self.system is not None else None
+        of = (f" ({part.owner})" if part else "") + (f" of stream {stream!r}" if stream else "")
         shown = ", ".join(samples[:SHOWN]) + (", ..." if len(samples) > SHOWN else "")
         raise TrainingError(
             f"the loss of objective {name!r}{of} is {float(values[name])} at step {step}",
@@ -101,6 +106,6 @@ def refuse_ruined(weights: Mapping[str, Tensor], step: int) -> None:
     ruined = [name for name, weight in weights.items() if not torch.isfinite(part_here(weight)).all()]
     if ruined:
         raise TrainingError(
-            f"{len(ruined)} weights are not finite after step {step - 1}, the first is {ruined[0]}",
+            f"{len(ruined)} weights are not finite after step {step}, the first is {ruined[0]}",
             fix="lower train.lr or set train.clip; checkpoints before this are whole",
         )

@@ -14,6 +14,7 @@ from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
+from vlzoo.models.calls import after_step
 from vlzoo.models.checkpointing import spare_memory
 from vlzoo.models.compiling import backend_of, compile_layers
 from vlzoo.models.precision import autocast
@@ -31,6 +32,7 @@ from vlzoo.train.memory import held_at_most
 from vlzoo.train.optim import make_optimizer, set_rate, trained
 from vlzoo.train.saving import Saver
 from vlzoo.train.schedule import Length, learning_rate, soft_weight
+from vlzoo.train.side_effects import SideEffects
 from vlzoo.train.spikes import Spikes
 from vlzoo.train.streams import drawn_streams, samples_seen
 from vlzoo.train.validation import Validator
@@ -62,8 +64,7 @@ class Trainer:
         validator: Validator | None = None,
         engine: Engine | None = None,
     ) -> None:
-        self.recipe, self.run, self.system, self.length = recipe, run, system, length
-        self.validator = validator
+        self.recipe, self.run, self.system, self.length, self.validator = recipe, run, system, length, validator
         self.engine = engine or Engine(torch.device("cpu"))
         self.device = self.engine.device
         self.teacher = teacher or (Teacher(system, recipe.teacher.momentum) if recipe.teacher else None)
@@ -74,7 +75,8 @@ class Trainer:
         self.learned = self.engine.parameters(system)
         self.optimizer = make_optimizer(system, recipe.train, fresh, self.learned)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.train.precision == "fp16")
-        self.finite = FiniteLosses(self.device)
+        self.finite = FiniteLosses(self.device, system)
+        self.side_effects = SideEffects(system, self.engine)
         self.saver = Saver(run, self.engine, recipe.train.keep, recipe.train.save_async)
         self.spikes = Spikes(recipe.train.spikes)
         self._shown: dict[str, float] = {}
@@ -106,6 +108,7 @@ class Trainer:
                 values = self.update(feeds)
                 self.step += 1
                 self._report(values, progress)
+                self.side_effects.look(self.step)
                 pauses = self.validator is not None and self.validator.due(self.step)
                 stop = self.engine.agree(self._stop)  # once: what is asked for after the save is not taken for saved
                 if self._due(self.recipe.train.save_every) or stop or pauses:
@@ -170,18 +173,17 @@ class Trainer:
 
     def _update_on(self, batches: Sequence[tuple[Feed, Batch]]) -> dict[str, Tensor]:
         """One update by the sum of the losses on some streams' batches; gradients add up, one backward a stream."""
-        self.system.before_step()
+        self.system.before_step(f"at step {self.step + 1}")
         if self.teacher is not None:
             self.teacher.update(self.system)
         self.optimizer.zero_grad(set_to_none=True)
-        values: dict[str, Tensor] = {}
-        steps = []
+        values, steps = dict[str, Tensor](), list[tuple[Feed, Step]]()
         for place, (feed, batch) in enumerate(batches, 1):
             with nullcontext() if place == len(batches) else self.engine.before_last():
                 with autocast(self.device, self.recipe.train.precision):
                     step = self._step(feed, batch)
                     losses = self.forward(step, list(feed.objectives))
-                self.finite.note(losses, step=self.step, samples=batch.names, stream=feed.label)
+                self.finite.note(losses, step=self.step + 1, samples=batch.names, stream=feed.label)
                 self.scaler.scale(losses.total).backward()
             figures = feed.figures(losses)
             watched = {name: figures[name] for name in map(feed.called, losses.by_name)}
@@ -190,8 +192,7 @@ class Trainer:
             steps.append((feed, step))
         self._apply()
         for feed, step in steps:
-            for objective in feed.objectives.values():
-                objective.after_step(step)
+            after_step(feed.objectives, step)
         return values
 
     def _apply(self) -> None:
@@ -229,8 +230,7 @@ class Trainer:
         progress.update(self.step, self._shown)
         if logged:
             rate = learning_rate(train, self.step - 1, self.length)
-            step, seen = self._before
-            speed = progress.speed * (self.seen - seen) / (self.step - step)
+            speed = progress.speed * (self.seen - self._before[1]) / (self.step - self._before[0])
             about = {"step": self.step, "samples": self.seen, "lr": rate, "samples_per_s": speed}
             row = {**about, **held_at_most(self.device), "time": time.time(), **self._shown}
             self._note_spikes()

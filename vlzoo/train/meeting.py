@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
+from vlzoo.errors import origin
 from vlzoo.processes import Share
 
 MEETING = timedelta(minutes=10)
@@ -19,11 +20,13 @@ LONG = timedelta(days=30)
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error says that another process does not answer any more."""
+    error = origin(error)
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
 
 
 def first_line(error: BaseException) -> str:
     """The first line of what an error says."""
+    error = origin(error)
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import torch
 
-from vlzoo.errors import TrainingError
+from vlzoo.errors import TrainingError, origin
 from vlzoo.progress import most_memory
 
 
@@ -22,6 +23,22 @@ def held_at_most(device: torch.device) -> dict[str, float]:
     return {} if most is None else {"memory_gb": round(most / 1e9, 6)}
 
 
+def held_now(device: torch.device) -> dict[str, int]:
+    """What is held now, in bytes: what tensors take of a GPU, and what the process took for itself, where Linux says.
+
+    >>> held_now(torch.device("cpu"))["the process"] > 10_000_000
+    True
+    """
+    held = {"the GPU": torch.cuda.memory_allocated(device)} if device.type == "cuda" else {}
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:  # another system
+        return held
+    # Without the pages of mapped files: those of data come one by one, and go when memory is short.
+    own = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return held | ({"the process": 1024 * int(own[1])} if own else {})
+
+
 LESS = (
     "compute the batch in parts, --set train.accumulate=4, or layers again, --set train.checkpointing=true; or make "
     "train.batch, the pictures or the model smaller"
@@ -30,6 +47,7 @@ LESS = (
 
 def no_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, the device's or the machine's."""
+    error = origin(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
 
+VLZOO_API = 1
 __version__ = "0.1.0"
 
 PAPER = "Park & Han, Multi-Modal Representation Learning with Text-Driven Soft Masks (SoftMask++), CVPR 2023"

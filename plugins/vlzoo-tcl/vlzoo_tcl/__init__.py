@@ -3,6 +3,8 @@
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
 
+VLZOO_API = 1
+
 PAPER = "Yang et al., Vision-Language Pre-Training with Triple Contrastive Learning (TCL), CVPR 2022"
 
 

@@ -10,6 +10,8 @@ from vlzoo.door.registry import Registrar
 if TYPE_CHECKING:
     import click
 
+VLZOO_API = 1
+
 PAPER = "Wang et al., VLMixer: Unpaired Vision-Language Pre-training via Cross-Modal CutMix (VLMixer), ICML 2022"
 
 PARTS: tuple[tuple[str, str, str, str], ...] = (

@@ -3,6 +3,8 @@
 from vlzoo import hookimpl
 from vlzoo.door.registry import Registrar
 
+VLZOO_API = 1
+
 PAPER = (
     "Zeng et al., Multi-Grained Vision Language Pre-Training: Aligning Texts with Visual Concepts (X-VLM), ICML 2022"
 )

@@ -1,0 +1,70 @@
+"""What is only warned of is told once, by the process that leads, and with who may have done it."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from vlzoo.door.parts import Owner
+from vlzoo.objectives.itm import ITM
+from vlzoo.processes import Share
+from vlzoo.train import side_effects
+from vlzoo.train.engine import Engine
+from vlzoo.train.side_effects import EVERY, READ, WARM, SideEffects
+from vlzoo.train.torch_functions import Replaced
+
+MINE = Replaced("torch.softmax", "torch.log_softmax", "", known=False)
+
+
+@pytest.fixture
+def watch(toy):
+    return SideEffects(toy.system({"itm": ITM()}), Engine(torch.device("cpu")))
+
+
+def said(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_replaced_function_is_told_once_with_the_plugins_at_work(watch, monkeypatch, caplog):
+    found: list[Replaced] = []
+    monkeypatch.setattr(side_effects, "replaced", lambda **_: found)
+    monkeypatch.setattr(side_effects, "at_work", lambda: [Owner("vlzoo-a", "1", "a"), Owner("vlzoo-b", "2", "b")])
+    for step in range(1, 3 * EVERY):
+        watch.look(step)
+        found[:] = [MINE]
+    about = f"seen at step {EVERY + 1}: all parts of this run compute with it"
+    who = "parts of vlzoo-a 1, vlzoo-b 2 are at work in this run, and VLZOO_DISABLE_PLUGINS=vlzoo-a leaves one out"
+    assert said(caplog) == [f"WARNING: torch.softmax was replaced by torch.log_softmax, {about}; {who}"]
+
+
+def test_growth_on_gpu_and_host_is_told_once_each(watch, monkeypatch, caplog):
+    step = 0
+    monkeypatch.setattr(
+        side_effects, "held_now", lambda _: {"the GPU": 10**9 + 8 * 10**6 * step, "the process": 10**9 - step}
+    )
+    monkeypatch.setattr(side_effects, "at_work", list)
+    for step in range(1, 400):
+        watch.look(step)
+    last = WARM + 20 * READ
+    about = f"800 MB from step {WARM} to {last}, 8 MB a step; all parts of this run are vlzoo's"
+    assert said(caplog) == [f"WARNING: the memory of the GPU grows with every step: {about}"]
+
+
+def test_a_process_that_does_not_lead_says_nothing(watch, monkeypatch, caplog):
+    monkeypatch.setattr(side_effects, "replaced", lambda **_: [MINE])
+    watch.engine = SimpleNamespace(share=Share(1, 2), device=torch.device("cpu"))
+    watch.look(1)
+    assert said(caplog) == []
+
+
+def test_a_plain_step_asks_for_nothing(watch, monkeypatch):
+    asked: list[str] = []
+    for name in ("replaced", "held_now", "holdings"):
+        monkeypatch.setattr(side_effects, name, lambda *_, name=name, **__: asked.append(name) or {})
+    for step in range(1, 101):
+        watch.look(step)
+    assert (asked.count("replaced"), asked.count("holdings")) == (5, 1)
+    assert asked.count("held_now") == 13  # at 40, 45, ... 100
