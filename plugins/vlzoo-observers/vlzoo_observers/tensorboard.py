@@ -10,6 +10,7 @@ from vlzoo import hookimpl
 from vlzoo_observers.watched import figures, is_asked_for, needed
 
 FOLDER = "tensorboard"
+VLZOO_API = 1
 _open: dict[Path, Any] = {}
 
 

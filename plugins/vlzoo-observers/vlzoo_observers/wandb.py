@@ -11,6 +11,7 @@ from typing import Any
 from vlzoo import hookimpl
 from vlzoo_observers.watched import figures, is_asked_for, needed, recipe_of
 
+VLZOO_API = 1
 _open: dict[Path, Any] = {}
 
 
