@@ -103,7 +103,7 @@ def cut(path):
     ("ask", "words"),
     [
         (lambda t, m: vlzoo.load(t.run.parent / "rum"), "there is no such folder"),
-        (lambda t, m: vlzoo.load(t.run.parent / "micro.yaml"), "is a file; a run is a folder"),
+        (lambda t, m: vlzoo.load(t.run.parent / "micro.yaml"), "micro.yaml"),
         (lambda t, m: vlzoo.load("hf:nowhere"), "'nowhere' does not exist"),
         (lambda t, m: vlzoo.load("hg:nowhere"), "no model family called 'hg'"),
         (lambda t, m: vlzoo.load(t.run, checkpoint="7"), "keeps no checkpoint '7'"),

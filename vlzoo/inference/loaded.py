@@ -6,7 +6,7 @@ Legend: N image tokens, P pairs, L text tokens, W numbers a token, H and W rows 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,20 +30,28 @@ from vlzoo.inference.outputs import Answer, Embedded, Floats, Grounded, Matched
 from vlzoo.models.precision import PRECISIONS, default_device, device_of
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import chosen
+from vlzoo.weights.foreign import as_run
 
 QUESTIONS = ("vqa", "gqa")
 
 
 def load(
-    model: str | os.PathLike[str], *, checkpoint: str = "", precision: str = "fp32", device: str | None = None
+    model: str | os.PathLike[str],
+    *,
+    checkpoint: str = "",
+    precision: str = "fp32",
+    device: str | None = None,
+    convert: Mapping[str, Any] | None = None,
 ) -> LoadedModel:
     """A trained model, ready to be asked.
 
     Args:
-        model: a run's folder, `runs/x`; or a model of another family, `hf:FOLDER`, as `vlzoo bench --model` takes it.
+        model: a run's folder, `runs/x`; a model of another family, `hf:FOLDER`, as `vlzoo bench --model` takes it; or
+            the file of an official checkpoint that an adapter knows, which is made a run in the cache.
         checkpoint: of a run: `last`, `best` or a step; empty: the best where validation found one, else the last.
         precision: of the forward passes: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda`, `cuda:1`; None: a GPU where there is one.
+        convert: of a file, what `vlzoo weights convert` is told besides: `{"adapter": "albef", "resolution": 384}`.
 
     Raises:
         CheckpointError: there is no such run or model, or it can't be read.
@@ -54,8 +62,7 @@ def load(
     reference = reference_of(model)
     place = Path(reference.partition(":")[2])
     if place.is_file():
-        fix = "make a run of it first: vlzoo weights convert ADAPTER FILE --out RUN (`vlzoo list adapter`)"
-        raise CheckpointError(f"{str(place)!r} is a file; a run is a folder", fix=fix)
+        reference = f"run:{as_run(place, convert or {})}"
     made = LoadedModel(reference, checkpoint, precision, device_of(device))
     made.check()
     return made

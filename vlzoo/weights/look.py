@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from vlzoo.door.plugins import registry
@@ -35,14 +36,27 @@ def describe(path: Path) -> list[str]:
 def describe_file(file: Path) -> list[str]:
     """Lines about one file: how it was read, its modules, and which adapter knows it."""
     notes: list[str] = []
+    shapes, known = known_by(file, notes.append)
+    numbers = sum(_count(shape) for shape in shapes.values())
+    said = f"adapters that know it: {', '.join(known)}" if known else "no adapter knows it"
+    return [*notes, f"{len(shapes)} tensors, {numbers:,} numbers", *_by_module(shapes), said]
+
+
+def known_by(file: Path, say: Callable[[str], None]) -> tuple[Shapes, list[str]]:
+    """The tensors of a file by name and shape, and the adapters that know it.
+
+    Args:
+        file: the file.
+        say: told how it was read, line by line.
+
+    Raises:
+        CheckpointError: there is no such file, or it can't be read safely.
+    """
     adapters: dict[str, Adapter] = {
         part.name: registry().build("adapter", part.name) for part in registry().of("adapter")
     }
-    shapes = read_shapes(file, lambda names: any(each.recognises(names) for each in adapters.values()), notes.append)
-    numbers = sum(_count(shape) for shape in shapes.values())
-    knowing = [name for name, adapter in adapters.items() if adapter.recognises(shapes)]
-    said = f"adapters that know it: {', '.join(knowing)}" if knowing else "no adapter knows it"
-    return [*notes, f"{len(shapes)} tensors, {numbers:,} numbers", *_by_module(shapes), said]
+    shapes = read_shapes(file, lambda names: any(each.recognises(names) for each in adapters.values()), say)
+    return shapes, [name for name, adapter in adapters.items() if adapter.recognises(shapes)]
 
 
 def _by_module(shapes: Shapes) -> list[str]:

@@ -1,0 +1,53 @@
+"""An official file, opened as it is: it becomes a run in the cache, once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from PIL import Image
+
+import vlzoo
+from vlzoo.errors import CheckpointError
+from vlzoo.runs.run import Run
+from vlzoo.weights.foreign import as_run
+
+
+@pytest.fixture
+def given(vocab_file, tmp_path, monkeypatch):
+    """What must be said of so small a model."""
+    monkeypatch.setenv("VLZOO_CACHE_DIR", str(tmp_path / "cache"))
+    return {"adapter": "albef", "vocab": str(vocab_file), "options": {"heads": 4, "image_heads": 4}}
+
+
+def test_it_is_opened_and_converted_once(checkpoint, given, tmp_path):
+    file = checkpoint("pretrain")
+    model = vlzoo.load(file, convert=given)
+    found = model.encode(images=Image.new("RGB", (20, 20)), texts=["w1 w2", "w3"])
+    assert found.images.shape == (8,) and found.texts.shape == (2, 8)
+    (folder,) = (tmp_path / "cache/converted").iterdir()
+    before = (folder / "recipe.yaml").stat().st_mtime_ns
+    assert as_run(file, given) == folder and (folder / "recipe.yaml").stat().st_mtime_ns == before
+    assert as_run(file, {**given, "resolution": 16}) != folder
+    os.utime(file, ns=(1, 1))  # another file of the name
+    assert as_run(file, given) != folder and len(list((tmp_path / "cache/converted").iterdir())) == 3
+    assert not Run(file.with_suffix("")).exists()
+
+
+def test_whoever_knows_the_file_reads_it(checkpoint, given):
+    """Of what is installed TCL's adapter knows ALBEF's names, too."""
+    del given["adapter"]
+    with pytest.raises(CheckpointError, match="several adapters know it: albef, tcl") as raised:
+        vlzoo.load(checkpoint("pretrain"), convert=given)
+    assert 'convert={"adapter": "albef"}' in str(raised.value.fix)
+
+
+def test_what_is_none_is_refused(given, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("milk, bread")
+    with pytest.raises(CheckpointError):
+        vlzoo.load(file)
+    with pytest.raises(CheckpointError, match="takes no 'resolutoin'") as raised:
+        vlzoo.load(file, convert={"resolutoin": 3})
+    assert "did you mean 'resolution'" in str(raised.value.fix)
+    assert not (tmp_path / "cache/converted").exists()
