@@ -43,9 +43,10 @@ def as_run(file: Path, given: Mapping[str, Any]) -> Path:
     if not Run(folder).exists():
         adapter = given.get("adapter") or _adapter_of(file)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        answers = {"answers": Path(given["answers"])} if given.get("answers") else {}
-        rest = {name: value for name, value in given.items() if name not in ("adapter", "answers")}
-        convert(Conversion(adapter, str(file), folder, **rest, **answers), logger.info)
+        rest = {name: value for name, value in given.items() if name != "adapter"}
+        if rest.get("answers"):
+            rest["answers"] = Path(rest["answers"])
+        convert(Conversion(adapter, str(file), folder, **rest), logger.info)
     return folder
 
 
