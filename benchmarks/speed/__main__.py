@@ -4,9 +4,9 @@
 
 Every ratio is our time (or memory) over that of what is compared with: below 1 ours takes less. `speed.json` in the
 folder has all that each script prints with --json, and the machine; `speed.svg` shows the ratios. --quick takes about
-two minutes on an idle machine of two cores: fewer turns, smaller steps, and not those of SoftMask++, X-VLM and the
-galleries; its ratios say that all works, and their targets are not asked for. The exit code is 1 where a benchmark
-fails, or, without --quick, misses its target.
+two minutes on an idle machine of two cores: fewer turns, smaller steps, and not those of SoftMask++, X-VLM, the
+galleries and of reading data; its ratios say that all works, and their targets are not asked for. The exit code is 1
+where a benchmark fails, or, without --quick, misses its target.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ SUITE = {
     "xvlm": Benchmark("step.py", ("--xvlm",), quick=None),
     "rerank": Benchmark("rerank.py"),
     "cmc": Benchmark("cmc.py", quick=None),
+    "data": Benchmark("data.py", quick=None),
+    "waiting": Benchmark("waiting.py", quick=None),
 }
 
 

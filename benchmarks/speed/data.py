@@ -188,9 +188,11 @@ def result(pictures: int, turns: int) -> dict[str, Any]:
         for kind in KINDS
     }
     missed = [f"{kind}, {w} workers" for kind, row in ratios.items() for w, ratio in row.items() if ratio < LEAST]
+    least = min(ratio for row in ratios.values() for ratio in row.values())
     return {
         "name": "data",
-        "ratio": min(ratio for row in ratios.values() for ratio in row.values()),
+        "least": least,
+        "longest_time_ratio": round(1 / least, 3),
         "ratios": ratios,
         **found,
         "records": len(records),

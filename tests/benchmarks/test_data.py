@@ -30,7 +30,7 @@ def test_streams_against_files(root, monkeypatch, capsys):
     for kind, ratio in found["ratios"].items():
         speeds = found["records_per_s"]
         assert ratio["0"] == pytest.approx(speeds[kind]["0"] / speeds["files"]["0"], abs=1e-3)
-    assert found["ratio"] == min(ratio["0"] for ratio in found["ratios"].values())
+    assert found["least"] == min(ratio["0"] for ratio in found["ratios"].values())
     assert code == (1 if found["missed"] else 0)
     assert any("tar" in line for line in data.lines(found))
 
