@@ -38,7 +38,7 @@ oldest: $(STAMP)
 
 # The documentation as a site, in build/site; a link that leads nowhere is a failure.
 site: $(STAMP)
-	$(PY) docs/site/pages.py
+	$(PY) docs/make/pages.py
 	$(VENV)/bin/zensical build --strict
 
 format: $(STAMP)

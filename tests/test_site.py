@@ -21,7 +21,7 @@ REFERENCE = "docs/reference"
 @pytest.fixture(scope="module")
 def site(root) -> Path:
     """The built site."""
-    for words in (["docs/site/pages.py"], ["-m", "zensical", "build", "--strict"]):
+    for words in (["docs/make/pages.py"], ["-m", "zensical", "build", "--strict"]):
         done = subprocess.run([sys.executable, *words], cwd=root, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     return root / "build/site"

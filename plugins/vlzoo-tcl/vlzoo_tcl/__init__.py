@@ -11,10 +11,8 @@ PAPER = "Yang et al., Vision-Language Pre-Training with Triple Contrastive Learn
 @hookimpl
 def vlzoo_register(registry: Registrar) -> None:
     """Register the parts and the recipes."""
-    two, six = (
-        "a picture augmented twice, for student and teacher",
-        "ITC, within modalities and with local features too",
-    )
+    two = "a picture augmented twice, for student and teacher"
+    six = "ITC, within modalities and with local features too"
     registry.rows("two_views", "vlzoo_tcl.rows:TwoViews", summary=two, paper=PAPER)
     registry.objective("tcl", "vlzoo_tcl.triple:TCL", summary=six, paper=PAPER)
     registry.adapter("tcl", "vlzoo_tcl.weights:TclAdapter", summary="official checkpoints of TCL", paper=PAPER)
