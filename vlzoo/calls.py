@@ -176,25 +176,15 @@ def measure(
         UnknownName: no such task, or an option that none of them takes.
         VlzooError: anything else a user can mend.
     """
-    names = [tasks] if isinstance(tasks, str) else list(tasks)
-    requests = {
-        task: Request(
-            task=task,
-            model=reference_of(model),
-            out=None if out is None else Path(out),
-            options=own,
-            data=reference(data) if data else None,
-            split=split,
-            root=None if data_root is None else str(data_root),
-            batch=batch,
-            precision=precision,
-            device=device_of(device),
-            allow_missing=allow_missing,
-            checkpoint=checkpoint,
-            allow_train_data=allow_train_data,
-        )
-        for task, own in _shared_out(names, options).items()
+    of: dict[str, Any] = {
+        "out": None if out is None else Path(out),
+        "root": None if data_root is None else str(data_root),
     }
+    of |= {"data": reference(data) if data else None, "split": split, "checkpoint": checkpoint, "batch": batch}
+    of |= {"precision": precision, "device": device_of(device)}
+    of |= {"allow_missing": allow_missing, "allow_train_data": allow_train_data}
+    shared = _shared_out([tasks] if isinstance(tasks, str) else list(tasks), options)
+    requests = {task: Request(task, reference_of(model), options=own, **of) for task, own in shared.items()}
     for request in requests.values():
         check_request(request)
     return {task: bench(request, logger.info) for task, request in requests.items()}

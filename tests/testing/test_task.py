@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vlzoo import Fields, Task
+from vlzoo.data.records import Told
 from vlzoo.door.parts import Owner, Part
 from vlzoo.metrics.figures import Figures, Scored
 from vlzoo.task import in_order
@@ -182,7 +183,20 @@ def test_a_task_that_is_built_with_torch_is_refused(tmp_path, monkeypatch, text,
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("near", "tells a str, no Told"),
+        (Told("", 0.5), "tells what is no text"),
+        (Told("", "near", right=101.0), "says that a prediction is 101.0 % right"),
+    ],
+)
+def test_what_is_no_text_or_no_share_is_refused(refused, told, said):
+    broken = type("Broken", (Near,), {"__doc__": "Breaks it.", "told": lambda self, *_: lambda sample: told})
+    assert said in refused(task.tells_people_what_it_predicted, "task", broken)
+
+
 def test_every_check_is_shown_to_fail():
     tried = {check for check, *_ in TASK} | {task.is_built_without_torch}
-    tried |= {does_no_work_at_import, task.tells_people_what_it_predicted}  # test_imports.py, test_told.py
+    tried |= {does_no_work_at_import, task.tells_people_what_it_predicted}  # test_imports.py, and above
     assert tried == {*task.CHECKS}

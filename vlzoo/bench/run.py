@@ -132,13 +132,10 @@ def measure_model(
     """
     say = model.say
     task.suit(model)
-    about = _about(request, model, source)
+    about, effort = _depends_on(request, model, task, source, folder)
+    store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
     source = task.counted(source)
     absent = _absent(request, task, source)
-    batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)
-    effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
-    about |= {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}
-    store = Store(Run(folder).bench_folder(task.name, key_of(**about)), about, shard=effort.share[0])
     names = [source[row].name for row in range(len(source))]
     _predict(model, task, source, effort, store, names, absent)
     if meet is not None:
@@ -167,6 +164,16 @@ def measure_model(
     of = _of(request, model, task, scored)
     keep(store.folder, {**about, **of, **_reopening(request, task)}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder, of)
+
+
+def _depends_on(
+    request: Request, model: BenchModel, task: Task, source: Any, folder: Path
+) -> tuple[dict[str, Any], Effort]:
+    """All that predictions depend on, for their key; and what predicting may take, with the features' place."""
+    about = _about(request, model, source)
+    batch = request.batch or (model.recipe.bench.batch if model.recipe else Effort.batch)
+    effort = replace(request.effort, batch=batch, features=Run(folder).bench_folder("features", key_of(**about)))
+    return about | {"task": task.name, "task code": code_hash([task]), "options": dict(task.kept())}, effort
 
 
 def _of(request: Request, model: BenchModel, task: Task, scored: Scored) -> dict[str, Any]:
