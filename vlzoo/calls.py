@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +176,12 @@ def measure(
         UnknownName: no such task, or an option that none of them takes.
         VlzooError: anything else a user can mend.
     """
-    of: dict[str, Any] = {
-        "out": None if out is None else Path(out),
-        "root": None if data_root is None else str(data_root),
-    }
-    of |= {"data": reference(data) if data else None, "split": split, "checkpoint": checkpoint, "batch": batch}
-    of |= {"precision": precision, "device": device_of(device)}
-    of |= {"allow_missing": allow_missing, "allow_train_data": allow_train_data}
+    place, root = None if out is None else Path(out), None if data_root is None else str(data_root)
+    base = Request("", reference_of(model), place, data=reference(data) if data else None, split=split, root=root)
+    base = replace(base, checkpoint=checkpoint, batch=batch, precision=precision, device=device_of(device))
+    base = replace(base, allow_missing=allow_missing, allow_train_data=allow_train_data)
     shared = _shared_out([tasks] if isinstance(tasks, str) else list(tasks), options)
-    requests = {task: Request(task, reference_of(model), options=own, **of) for task, own in shared.items()}
+    requests = {task: replace(base, task=task, options=own) for task, own in shared.items()}
     for request in requests.values():
         check_request(request)
     return {task: bench(request, logger.info) for task, request in requests.items()}
