@@ -95,15 +95,17 @@ class GatheredColumns(Columns):
 
     def gather(self, x_R: Tensor) -> Tensor:
         """A value of every row, by its column, [C, ...]; where texts are longer elsewhere, padded with zeros."""
-        (level,) = _level([x_R])
-        parts = cast(Sequence[Tensor], _AllGather.apply(level))
+        (shape,) = _largest([x_R])
+        parts = cast(Sequence[Tensor], _AllGather.apply(_pad(x_R, shape).contiguous()))
         return torch.cat([part[:count] for part, count in zip(parts, self.counts, strict=True)])
 
     def fetch(self, value: T, columns_P: Tensor) -> T:
         """Rows of a value at columns [P] int64; every process must ask. Only what is asked for travels."""
         route = self._route(columns_P)
         parts = [value] if isinstance(value, Tensor) else [value.x, value.mask, value.pooled]
-        sent = [each[route.asked] for each in _level(parts)]
+        wide = [size[1:] for size in _largest(parts)]
+        rows = [each[route.asked] for each in parts]  # before they are padded: what is not asked for is not copied
+        sent = [_pad(each, [len(each), *size]).contiguous() for each, size in zip(rows, wide, strict=True)]
         found = [cast(Tensor, _Exchange.apply(each, route.sent, route.taken))[route.back] for each in sent]
         return found[0] if isinstance(value, Tensor) else replace(value, x=found[0], mask=found[1], pooled=found[2])
 
@@ -195,13 +197,12 @@ class _Exchange(torch.autograd.Function):
         return back_S, None, None
 
 
-def _level(values: Sequence[Tensor]) -> list[Tensor]:
-    """Values padded with zeros to the sizes that they have in any process, in their rows too."""
+def _largest(values: Sequence[Tensor]) -> list[list[int]]:
+    """Of each value the largest size that each of its dimensions has in any process."""
     sizes = [torch.tensor(each.shape, device=each.device) for each in values]
     most = torch.cat(sizes)
     dist.all_reduce(most, dist.ReduceOp.MAX)
-    shapes = torch.split(most.cpu(), [len(each) for each in sizes])
-    return [_pad(each, shape.tolist()).contiguous() for each, shape in zip(values, shapes, strict=True)]
+    return [shape.tolist() for shape in torch.split(most.cpu(), [len(each) for each in sizes])]
 
 
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,7 @@ from vlzoo.train.meeting import LONG, first_line, is_lost, leave, meet
 from vlzoo.train.optim import trained
 from vlzoo.types import Losses
 
+T = TypeVar("T")
 Forward = Callable[..., Losses]
 """As `System.forward`: a step and names of objectives to losses."""
 GO_ON = "start all processes again with --resume: as many as there are now"
@@ -82,9 +83,9 @@ class Engine:
         """The mean over all processes of values that each of them has, [] each."""
         return values
 
-    def join(self, names: Sequence[str]) -> list[str]:
-        """The names that all processes give, in their order."""
-        return list(names)
+    def join(self, value: T) -> list[T]:
+        """What each process gives, in their order; every process must ask."""
+        return [value]
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -190,11 +191,11 @@ class Several(Engine):
         dist.all_reduce(held)
         return dict(zip(values, held / self.share.of, strict=True))
 
-    def join(self, names: Sequence[str]) -> list[str]:
+    def join(self, value: T) -> list[T]:
         """As `Engine.join`."""
         parts: list[Any] = [None] * self.share.of
-        dist.all_gather_object(parts, list(names), group=self._hosts)
-        return [name for part in parts for name in part]
+        dist.all_gather_object(parts, value, group=self._hosts)
+        return parts
 
     def wait(self) -> None:
         """As `Engine.wait`."""

@@ -56,24 +56,29 @@ class Spikes:
     def look(
         self,
         mean: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda values: values,
-        join: Callable[[Sequence[str]], list[str]] = list,
+        join: Callable[[Any], list[Any]] = lambda value: [value],
     ) -> list[dict[str, Any]]:
         """The spikes among the updates noted since the last look, as rows; waits for the device.
 
         Args:
             mean: of values over all processes (`Engine.mean`), each of which calls this.
-            join: the names of samples that all processes give (`Engine.join`).
+            join: what all processes give (`Engine.join`). Each calls it as often, whatever it takes for a spike: one may
+                have read less of the log than another.
         """
         noted, self._noted = self._noted, []
         if not noted:
             return []
         means = mean({str(number): each[2].float() for number, each in enumerate(noted)})
+        values = torch.stack(list(means.values())).tolist()
+        mine = [n for n, value in enumerate(values) if self._expected(noted[n][1])[2] < value < math.inf]
+        spikes = sorted(set().union(*join(mine)))  # what is not finite ends the run
+        samples = join({n: list(noted[n][3]) for n in spikes}) if spikes else []
         found = []
-        for (step, name, _, samples), value in zip(noted, torch.stack(list(means.values())).tolist(), strict=True):
-            center, deviation, bound = self._expected(name)
-            if bound < value < math.inf:  # what is not finite ends the run
-                about = {"value": value, "expected": center, "deviation": deviation, "samples": join(samples)}
-                found.append({"step": step, "objective": name, **about})
+        for n in mine:
+            (step, name, *_), (center, deviation, _) = noted[n], self._expected(noted[n][1])
+            about = {"value": values[n], "expected": center, "deviation": deviation}
+            about["samples"] = [sample for each in samples for sample in each[n]]
+            found.append({"step": step, "objective": name, **about})
         return found
 
     def enter(self, values: Mapping[str, float]) -> None:
