@@ -103,9 +103,9 @@ class GatheredColumns(Columns):
         """Rows of a value at columns [P] int64; every process must ask. Only what is asked for travels."""
         route = self._route(columns_P)
         parts = [value] if isinstance(value, Tensor) else [value.x, value.mask, value.pooled]
-        wide = [size[1:] for size in _largest(parts)]
+        sizes = _largest(parts)
         rows = [each[route.asked] for each in parts]  # before they are padded: what is not asked for is not copied
-        sent = [_pad(each, [len(each), *size]).contiguous() for each, size in zip(rows, wide, strict=True)]
+        sent = [_pad(each, [len(each), *sizes[n][1:]]).contiguous() for n, each in enumerate(rows)]
         found = [cast(Tensor, _Exchange.apply(each, route.sent, route.taken))[route.back] for each in sent]
         return found[0] if isinstance(value, Tensor) else replace(value, x=found[0], mask=found[1], pooled=found[2])
 

@@ -62,8 +62,8 @@ class Spikes:
 
         Args:
             mean: of values over all processes (`Engine.mean`), each of which calls this.
-            join: what all processes give (`Engine.join`). Each calls it as often, whatever it takes for a spike: one may
-                have read less of the log than another.
+            join: what all processes give (`Engine.join`). Each calls it as often, whatever it takes for a spike: one
+                may have read less of the log than another.
         """
         noted, self._noted = self._noted, []
         if not noted:
