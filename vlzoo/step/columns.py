@@ -102,10 +102,9 @@ class GatheredColumns(Columns):
     def fetch(self, value: T, columns_P: Tensor) -> T:
         """Rows of a value at columns [P] int64; every process must ask. Only what is asked for travels."""
         route = self._route(columns_P)
-        parts = [value] if isinstance(value, Tensor) else [value.x, value.mask, value.pooled]
-        sizes = _largest(parts)
-        rows = [each[route.asked] for each in parts]  # before they are padded: what is not asked for is not copied
-        sent = [_pad(each, [len(each), *sizes[n][1:]]).contiguous() for n, each in enumerate(rows)]
+        parts: list[Tensor] = [value] if isinstance(value, Tensor) else [value.x, value.mask, value.pooled]
+        # Rows are picked before they are padded: what is not asked for is not copied.
+        sent = [_widened(rows[route.asked], size) for rows, size in zip(parts, _largest(parts), strict=True)]
         found = [cast(Tensor, _Exchange.apply(each, route.sent, route.taken))[route.back] for each in sent]
         return found[0] if isinstance(value, Tensor) else replace(value, x=found[0], mask=found[1], pooled=found[2])
 
@@ -203,6 +202,11 @@ def _largest(values: Sequence[Tensor]) -> list[list[int]]:
     most = torch.cat(sizes)
     dist.all_reduce(most, dist.ReduceOp.MAX)
     return [shape.tolist() for shape in torch.split(most.cpu(), [len(each) for each in sizes])]
+
+
+def _widened(x_R: Tensor, size: Sequence[int]) -> Tensor:
+    """Rows padded to a size in all dimensions but the first."""
+    return _pad(x_R, [len(x_R), *size[1:]]).contiguous()
 
 
 def _pad(x: Tensor, shape: Sequence[int]) -> Tensor:
