@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 import vlzoo
+from vlzoo.calls import _changes
 from vlzoo.cli.main import run as command
+from vlzoo.config.tree import assignment
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.errors import UnknownName, VlzooError
 from vlzoo.runs.run import Run
@@ -70,10 +73,23 @@ def test_a_run_validates_and_says_which_checkpoint_is_the_best(place):
 
 
 @pytest.mark.parametrize(
+    ("value", "there"),
+    [
+        *((1e-5, 1e-5), ("1e-5", "1e-5"), (Path("a/b"), "a/b"), ([Path("a"), 0.98], ["a", 0.98])),
+        *((None, None), (True, True), ({"k": 4}, {"k": 4}), ("東京 \U0001f600", "東京 \U0001f600")),
+    ],
+)
+def test_values_reach_a_recipe_as_they_are(value, there):
+    (change,) = _changes({"bench.k": value})
+    assert assignment(change, "--set") == ("bench.k", there)
+
+
+@pytest.mark.parametrize(
     ("call", "error", "said"),
     [
         (lambda: vlzoo.pretrain("albef-tinny", "x"), UnknownName, "did you mean 'albef-tiny'"),
         (lambda: vlzoo.pretrain("albef-tiny", "x", resume=True, overwrite=True), VlzooError, "can't both be given"),
+        (lambda: vlzoo.pretrain("albef-tiny", "x", sets={"data.root": {1, 2}}), VlzooError, "sets: data.root"),
         (lambda: vlzoo.pretrain("albef-tiny", "run", sets=SHORT), VlzooError, "--resume"),
         (lambda: vlzoo.measure("run", "retrieval", protocoll="itc"), UnknownName, "did you mean 'protocol'"),
         (lambda: vlzoo.measure("run", "retrieve"), UnknownName, "did you mean 'retrieval'"),

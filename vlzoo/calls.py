@@ -223,8 +223,20 @@ def job_of(
 
 
 def _changes(sets: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Changes as `--set` is given them: JSON is YAML."""
-    return tuple(f"{key}={json.dumps(value)}" for key, value in (sets or {}).items())
+    """Changes as `--set` is given them: what JSON writes a recipe reads, paths as texts.
+
+    Raises:
+        VlzooError: a value that no recipe can hold.
+    """
+    return tuple(f"{key}={_as_json(key, value)}" for key, value in (sets or {}).items())
+
+
+def _as_json(key: str, value: Any) -> str:
+    try:
+        return json.dumps(value, default=os.fspath, ensure_ascii=False)
+    except TypeError:
+        what = f"{value!r:.80} is no value that a recipe can hold"
+        raise VlzooError(what, where=f"sets: {key}", fix="give a number, a text, a path, or a list of them") from None
 
 
 def _trained(run: Run) -> Trained:

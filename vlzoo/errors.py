@@ -102,6 +102,15 @@ def origin(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, PluginError) and error.__cause__ is not None else error
 
 
+def named(error: BaseException) -> str:
+    """What was raised, by its kind, and what it says.
+
+    >>> named(ValueError("no such colour")), named(KeyboardInterrupt())
+    ('ValueError: no such colour', 'KeyboardInterrupt')
+    """
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def raised_in(error: BaseException, package: str) -> str:
     """The last line of a package that an error passed through, `FILE:LINE`; empty where there is none.
 

@@ -10,6 +10,8 @@ from PIL import Image
 import vlzoo
 from vlzoo.errors import CheckpointError
 from vlzoo.runs.run import Run
+from vlzoo.weights import foreign
+from vlzoo.weights.convert import convert
 from vlzoo.weights.foreign import as_run
 
 
@@ -32,6 +34,23 @@ def test_it_is_opened_and_converted_once(checkpoint, given, tmp_path):
     os.utime(file, ns=(1, 1))  # another file of the name
     assert as_run(file, given) != folder and len(list((tmp_path / "cache/converted").iterdir())) == 3
     assert not Run(file.with_suffix("")).exists()
+
+
+def test_another_vocabulary_is_another_run(checkpoint, given, vocab_file):
+    file = checkpoint("pretrain")
+    first = as_run(file, given)
+    vocab_file.write_text(vocab_file.read_text().replace("w1\n", "word\n"))
+    second = as_run(file, given)
+    assert second != first and "word" in (second / "tokenizer/vocab.txt").read_text()
+
+
+def test_what_another_process_made_meanwhile_is_taken(checkpoint, given, monkeypatch):
+    def twice(wanted, say):
+        convert(wanted, say)
+        return convert(wanted, say)  # finds the folder there
+
+    monkeypatch.setattr(foreign, "convert", twice)
+    assert Run(as_run(checkpoint("pretrain"), given)).exists()
 
 
 def test_whoever_knows_the_file_reads_it(checkpoint, given):

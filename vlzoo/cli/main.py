@@ -15,8 +15,8 @@ import click
 from vlzoo import __version__
 from vlzoo.cli.output import outlets
 from vlzoo.door.plugins import door
-from vlzoo.door.supplier import stranger_behind
-from vlzoo.errors import PluginError, VlzooError, did_you_mean
+from vlzoo.door.supplier import MEND_THERE, stranger_behind
+from vlzoo.errors import PluginError, VlzooError, did_you_mean, named
 from vlzoo.screen import takes_escapes
 from vlzoo.signals import answered, interrupt
 
@@ -175,9 +175,7 @@ def run(argv: list[str] | None = None) -> int:
         if (behind := stranger_behind(error)) is None:  # a mistake of vlzoo's own: whoever mends it needs the trace
             raise
         owner, place = behind
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        fix = "mend it there, or tell its author; `vlzoo --trace ...` shows the whole traceback"
-        return _told(PluginError(said, where=f"{owner}, {place}", fix=fix), error)
+        return _told(PluginError(named(error), where=f"{owner}, {place}", fix=MEND_THERE), error)
 
 
 def _told(error: VlzooError, raised: Exception) -> int:

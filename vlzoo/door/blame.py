@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from vlzoo.door.options import schema_of
 from vlzoo.door.parts import Part
-from vlzoo.errors import PluginError, VlzooError, raised_in
+from vlzoo.errors import PluginError, VlzooError, named, raised_in
 
 
 @contextmanager
@@ -28,6 +28,5 @@ def blamed(part: Part, doing: str) -> Iterator[None]:
     except Exception as error:
         place = raised_in(error, part.package) or schema_of(part).where
         where = ", ".join(filter(None, [str(part.owner), place]))
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        what = f"{part.kind} {part.name!r} {doing}: {said}"
+        what = f"{part.kind} {part.name!r} {doing}: {named(error)}"
         raise PluginError(what, where=where, fix=f"`vlzoo show {part.kind}/{part.name}` lists its options") from error

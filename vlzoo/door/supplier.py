@@ -14,6 +14,8 @@ from vlzoo.errors import PluginError, raised_in
 
 SHARED = frozenset({CORE, "torch", "torchvision", "accelerate", "transformers", "tokenizers", "timm", "numpy", "PIL"})
 """Packages that are no plugin's though one may name a target in them."""
+MEND_THERE = "mend it there, or tell its author; `vlzoo --trace ...` shows the whole traceback"
+"""The remedy where a stranger's code raised something."""
 
 
 def supplier(made: object) -> Part | None:
@@ -76,7 +78,7 @@ def raised(made: object, error: BaseException, when: str, *, kind: str = "part",
     return PluginError(
         f"{part.kind if part else kind} {called!r}{of} raised {said}",
         where=", ".join(filter(None, [str(owner), place])) or None,
-        fix="mend it there, or tell its author; `vlzoo --trace ...` shows the whole traceback",
+        fix=MEND_THERE,
     )
 
 

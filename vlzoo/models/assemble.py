@@ -18,7 +18,7 @@ from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Startable, TextEncoder, TokenMask
-from vlzoo.models.calls import before_step, loss_of
+from vlzoo.models.guarded import before_step, loss_of
 from vlzoo.models.parts import build_part, check_needs
 from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers

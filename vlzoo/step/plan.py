@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from vlzoo.errors import VlzooError
-from vlzoo.models.calls import called
 from vlzoo.models.given import checked_weights
+from vlzoo.models.guarded import called
 from vlzoo.offers import Offers
 from vlzoo.step.negatives import Mining, negative_weights
 from vlzoo.text.masking import Masking, Pieces

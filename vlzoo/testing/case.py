@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from vlzoo.door.options import Schema, schema_of
 from vlzoo.door.parts import FUNCTIONS, Owner, Part
 from vlzoo.door.plugins import registry
-from vlzoo.errors import RecipeError, VlzooError, raised_in
+from vlzoo.errors import RecipeError, VlzooError, named, raised_in
 
 Check = Callable[[Any], None]
 """One thing that every part of a kind keeps to: it is given a case, and refuses what breaks it."""
@@ -146,8 +146,7 @@ class Case:
             raise ContractError(f"{self.called} {what}: {said}", where=place, fix=error.fix or fix) from error
         except Exception as error:
             place = raised_in(error, self.part.package) or self.where(method)
-            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise ContractError(f"{self.called} {what}: {said}", where=place or None, fix=fix) from error
+            raise ContractError(f"{self.called} {what}: {named(error)}", where=place or None, fix=fix) from error
 
 
 def run(checks: Iterable[Check], case: Case) -> None:

@@ -17,7 +17,7 @@ from vlzoo.draws import Draws
 from vlzoo.errors import PluginError, origin
 from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.assemble import System
-from vlzoo.models.calls import loss_of
+from vlzoo.models.guarded import loss_of
 from vlzoo.models.teacher import Teacher
 from vlzoo.offers import LENDERS, Offers
 from vlzoo.step.columns import columns_of

@@ -14,9 +14,9 @@ from vlzoo.config.schema import Recipe
 from vlzoo.draws import Draws
 from vlzoo.hashing import mix, name_word
 from vlzoo.models.assemble import System
-from vlzoo.models.calls import after_step
 from vlzoo.models.checkpointing import spare_memory
 from vlzoo.models.compiling import backend_of, compile_layers
+from vlzoo.models.guarded import after_step
 from vlzoo.models.precision import autocast
 from vlzoo.models.teacher import Teacher
 from vlzoo.progress import Progress

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo import __version__
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError, did_you_mean
+from vlzoo.files import sha256_of
 from vlzoo.resources import cache_dir
 from vlzoo.runs.run import Run
 from vlzoo.weights.convert import Conversion, convert
@@ -36,18 +38,36 @@ def as_run(file: Path, given: Mapping[str, Any]) -> Path:
         if name not in OPTIONS:
             fix = did_you_mean(name, OPTIONS, what="options of a conversion")
             raise CheckpointError(f"a conversion takes no {name!r}", fix=fix)
-    state = file.stat()
-    about = [str(file.resolve()), state.st_size, state.st_mtime_ns, __version__, dict(given)]
-    key = sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    folder = cache_dir() / "converted" / f"{file.stem}-{key}"
+    adapter = str(given.get("adapter") or _adapter_of(file))
+    rest = {name: value for name, value in given.items() if name != "adapter"}
+    if rest.get("answers"):
+        rest["answers"] = Path(rest["answers"])
+    folder = cache_dir() / "converted" / f"{file.stem}-{_key(file, adapter, rest)}"
     if not Run(folder).exists():
-        adapter = given.get("adapter") or _adapter_of(file)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        rest = {name: value for name, value in given.items() if name != "adapter"}
-        if rest.get("answers"):
-            rest["answers"] = Path(rest["answers"])
-        convert(Conversion(adapter, str(file), folder, **rest), logger.info)
+        try:
+            convert(Conversion(adapter, str(file), folder, **rest), logger.info)
+        except CheckpointError:
+            if not Run(folder).exists():  # another process made it meanwhile
+                raise
     return folder
+
+
+def _key(file: Path, adapter: str, given: Mapping[str, Any]) -> str:
+    """What a conversion depends on: the file, who reads it, and what else it reads."""
+    state, owner = file.stat(), registry().find("adapter", adapter).owner
+    beside = [sha256_of(place) for value in given.values() if (place := Path(str(value))).is_file()]
+    about = [
+        str(file.resolve()),
+        state.st_size,
+        state.st_mtime_ns,
+        __version__,
+        adapter,
+        str(owner),
+        dict(given),
+        beside,
+    ]
+    return sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _adapter_of(file: Path) -> str:

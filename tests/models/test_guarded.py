@@ -9,7 +9,7 @@ import torch
 
 from vlzoo import Loss, Objective, Term
 from vlzoo.errors import PluginError, VlzooError, origin
-from vlzoo.models.calls import after_step, before_step, loss_of
+from vlzoo.models.guarded import after_step, before_step, loss_of
 from vlzoo.objectives.itm import ITM
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -61,7 +61,7 @@ def test_what_is_no_loss_names_the_objective(toy, make, said):
     with pytest.raises(PluginError) as caught:
         made(toy.step(made, toy.batch(4)))
     assert f"objective 'mine' {said}" in caught.value.what
-    assert "test_calls.py:" in (caught.value.where or "")
+    assert "test_guarded.py:" in (caught.value.where or "")
     assert caught.value.fix
 
 
@@ -104,7 +104,7 @@ def test_what_an_objective_raises_is_one_error_with_its_step_and_line(toy, error
     with pytest.raises(PluginError) as caught:
         made(step_of(toy, made, 2))
     assert caught.value.what == f"objective 'mine' raised {type(error).__name__} at step 3: {error}"
-    assert "test_calls.py:" in caught.value.where and origin(caught.value) is error
+    assert "test_guarded.py:" in caught.value.where and origin(caught.value) is error
 
 
 def test_ctrl_c_is_none_of_its_errors(toy):
