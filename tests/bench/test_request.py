@@ -7,7 +7,7 @@ import pytest
 from vlzoo.bench.hf.load import model_folder
 from vlzoo.bench.model import family_of
 from vlzoo.bench.report import with_meta_sum
-from vlzoo.bench.request import Request, source_of
+from vlzoo.bench.request import Request, data_of, source_of
 from vlzoo.bench.shards import parse_share
 from vlzoo.config.compose import compose
 from vlzoo.config.finetune import task_recipe
@@ -75,6 +75,6 @@ def test_a_fine_tuning_is_measured_on_its_tasks_data(task, corpus, tmp_path):
     captions = tmp_path / "captions.yaml"
     captions.write_text("extends: albef-tiny\nbench: {data: {part: scenes, split: test}}\n")
     recipe = task_recipe(task, compose(str(captions)), recipe=f"tasks/{task}-tiny").recipe
-    source = source_of(Request(task, "run:tuned", root=str(corpus.parent)), recipe)
+    source = source_of(data_of(Request(task, "run:tuned"), recipe), str(corpus.parent))
     own = {"grounding": "scenes-refcoco/val"}.get(task, f"scenes-{task}/test")
     assert source.name == own

@@ -35,14 +35,17 @@ class Family:
 def measure(engine_for, sources, tmp_path, monkeypatch):
     """Measures one task of the micro models."""
 
+    asked_for: list[PartRef] = []
+
     def made(name, objectives, source=None, **asked):
         engine = engine_for(objectives, task=name)
         for room in ("vlzoo.bench.run", "vlzoo.bench.request"):
             monkeypatch.setattr(f"{room}.family_of", lambda _model: (Family(engine), "here"))
-        monkeypatch.setattr(run, "source_of", lambda *_: source or sources[name])
+        monkeypatch.setattr(run, "source_of", lambda data, root: asked_for.append(data) or source or sources[name])
         request = Request(name, "given:here", tmp_path / "out", data=PartRef(part="scenes-vqa"), **asked)
         return run.measure(request, lambda _line: None)
 
+    made.asked_for = asked_for
     return made
 
 
@@ -52,6 +55,7 @@ def test_the_key_follows_the_code_of_the_task_the_data_and_the_family(measure, m
     (file,) = before.folder.glob("score-*.json")
     kept = json.loads(file.read_text())
     assert kept["protocol"] == "official" and kept["opened"] == {"part": "scenes-vqa", "split": "test"}
+    assert kept["opened"] == measure.asked_for[-1].model_dump()
     hashed, real = [], run.code_hash
     for changed in ("Vqa", "ScenesVqa", "Family"):
         monkeypatch.setattr(

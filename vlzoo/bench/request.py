@@ -117,7 +117,7 @@ def task_of(request: Request, bench: Bench | None) -> Task:
     return task
 
 
-def reference_of(request: Request, recipe: Recipe | None) -> PartRef:
+def data_of(request: Request, recipe: Recipe | None) -> PartRef:
     """The data to measure on with all that they are opened with: what was asked for, else the recipe's test split.
 
     Raises:
@@ -134,13 +134,17 @@ def reference_of(request: Request, recipe: Recipe | None) -> PartRef:
     return PartRef.model_validate({**ref.model_dump(), **given, **({"split": split} if split else {})})
 
 
-def source_of(request: Request, recipe: Recipe | None) -> Any:
-    """The data to measure on.
+def source_of(data: PartRef, root: str | None) -> Any:
+    """The data to measure on, opened.
+
+    Args:
+        data: as `data_of` names them.
+        root: the data root.
 
     Raises:
-        VlzooError: no data is named, it can't be opened, or it is empty.
+        VlzooError: they can't be opened, or are empty.
     """
-    source = open_source(reference_of(request, recipe), request.root)
+    source = open_source(data, root)
     if not len(source):
         raise DataError("it holds no sample", where=source.name, fix="give another --data, --split or --data-root")
     return source

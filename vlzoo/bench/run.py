@@ -13,10 +13,10 @@ from typing import Any
 
 from vlzoo.bench.code import code_hash
 from vlzoo.bench.model import BenchModel, family_of
-from vlzoo.bench.request import Request, absent_pictures, check_held_out, opened, reference_of, source_of
+from vlzoo.bench.request import Request, absent_pictures, check_held_out, data_of, opened, source_of
 from vlzoo.bench.shards import left_of
 from vlzoo.bench.store import Store, key_of
-from vlzoo.config.schema import Recipe
+from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data.held_out import Overlap
 from vlzoo.errors import DataError, PredictionError
 from vlzoo.metrics.figures import Scored
@@ -85,15 +85,15 @@ def measure(request: Request, say: Say = print, engine: Engine | None = None) ->
         model.say = say
         if model.note:
             say(model.note)
-        source = source_of(request, model.recipe)
+        data = data_of(request, model.recipe)
+        source = source_of(data, request.root)
         trained = check_held_out(request, source, model)
-        request = replace(request, data=reference_of(request, model.recipe))
         signs = Run(folder).bench_folder("processes")
         if several and engine.share.leads:
             shutil.rmtree(signs, ignore_errors=True)  # of processes that were killed
     with engine.together(signs, (model.recipe or Recipe()).train.patience):
         engine.does("measuring", 0)
-        measured = measure_model(request, model, task, source, folder, trained, meet)
+        measured = measure_model(request, model, task, source, folder, trained, meet, data)
     say(f"{task.name}: predictions and figures lie in {measured.folder}")
     if model.run is not None and measured.scored is not None:
         scores = [score.plain() for score in measured.scored.scores]
@@ -114,6 +114,7 @@ def measure_model(
     folder: Path,
     trained: Overlap | None = None,
     meet: Callable[[], None] | None = None,
+    data: PartRef | None = None,
 ) -> Measured:
     """Measure a model that is open.
 
@@ -126,6 +127,7 @@ def measure_model(
         trained: how much of the data the model was trained on, which is said beside the figures; None: nothing.
         meet: returns when every process has predicted its share, and then the one that leads scores; None: whoever
             finds all predictions there does.
+        data: what the data were opened by, noted beside the figures; None: nobody opens them again.
 
     Raises:
         VlzooError: anything a user can mend.
@@ -162,7 +164,7 @@ def measure_model(
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
     of = _of(request, model, task, scored)
-    keep(store.folder, {**about, **of, **_reopening(request, task)}, scored, task.protocol)
+    keep(store.folder, {**about, **of, **_reopening(data, task)}, scored, task.protocol)
     return Measured(task, source, rows, scored, store.folder, of)
 
 
@@ -183,9 +185,9 @@ def _of(request: Request, model: BenchModel, task: Task, scored: Scored) -> dict
     return {**what, **checkpoint, **_settings(task, scored)}
 
 
-def _reopening(request: Request, task: Task) -> dict[str, Any]:
+def _reopening(data: PartRef | None, task: Task) -> dict[str, Any]:
     """What is needed to read the predictions with their samples again: the protocol, and how the data were opened."""
-    return {"protocol": task.protocol, "opened": None if request.data is None else request.data.model_dump()}
+    return {"protocol": task.protocol, "opened": None if data is None else data.model_dump()}
 
 
 def _settings(task: Task, scored: Scored) -> dict[str, Any]:
