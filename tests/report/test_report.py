@@ -43,6 +43,15 @@ def test_a_run_beside_two_that_compare(measured):
     assert tables("a", "b", "c") == [("vqa", ("a", "b")), ("vqa", ("c",))]
 
 
+def test_what_each_run_was_measured_on_beside_what_they_share_is_shown_by_itself(measured):
+    for name, other in (("a", "flickr/test"), ("b", "charts/test")):
+        measured(name, score())
+        measured(name, score(), key="1", data=other, fingerprint=other)
+    found = gathered(subjects(["a", "b"]), 0, None).examples
+    shown = [(each.table.runs, each.table.data.partition(" ")[0]) for each in found]
+    assert shown == [(("a", "b"), "scenes/test"), (("a",), "flickr/test"), (("b",), "charts/test")]
+
+
 def test_groups_are_split_by_their_kind_and_counts_are_no_groups(measured):
     groups = {
         "answer type: number": 30.0,

@@ -77,12 +77,9 @@ def gathered(subjects: Sequence[Subject], count: int, root: str | None, publishe
 
 def _alone(subjects: Sequence[Subject], found: Comparison) -> Iterator[Table]:
     """The figures of what stands beside nothing: one run alone was measured on it, or otherwise than the others."""
-    by_name = {each.name: each for each in subjects}
-    single = [*found.unmeasured.items(), *((each.task, each.run) for each in found.flagged)]
-    compared = {(table.task, run) for table in found.tables for run in table.runs}
-    bases = [(each.task, each.base) for each in found.flagged if (each.task, each.base) not in compared]
-    for task, run in dict.fromkeys([*bases, *single]):
-        yield from compare([by_name[run]], task).tables
+    compared = {file for table in found.tables for file in table.files}
+    for each in subjects:
+        yield from (table for table in compare([each]).tables if table.files[0] not in compared)
 
 
 def whole_page(report: Report) -> str:
