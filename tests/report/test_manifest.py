@@ -3,6 +3,7 @@
 import json
 
 from vlzoo.report.manifest import manifest_of
+from vlzoo.report.trained import Trained
 from vlzoo.runs.run import Run
 
 RECIPE = "# x, resolved by vlzoo 0\ntask: null\ntrain:\n  seed: {seed}\n  lr: 0.001\nobjectives: {{itc: {{}}}}\n{more}"
@@ -12,7 +13,8 @@ def run_of(folder, seed=1, more="", **noted):
     folder.mkdir()
     (folder / "recipe.yaml").write_text(RECIPE.format(seed=seed, more=more))
     (folder / "run.json").write_text(json.dumps({"seed": seed, "vlzoo": "0.1.0", **noted}))
-    return Run(folder)
+    run = Run(folder)
+    return Trained(folder.name, run, run.tree().data)
 
 
 def test_all_that_a_run_notes_is_told(tmp_path):
@@ -27,7 +29,7 @@ def test_all_that_a_run_notes_is_told(tmp_path):
         "data": [{"name": "coco/train", "fingerprint": "f1", "samples": 12345, "licence": "CC0", "records": "aa"}],
         "platform": "Linux",
     }
-    found = manifest_of({"a": run_of(tmp_path / "a", **noted)})
+    found = manifest_of([run_of(tmp_path / "a", **noted)])
     rows = {row["name"]: row["values"] for row in found["rows"]}
     assert rows["seed"] == ["1"] and rows["recipe"] == ["albef"] and rows["commit"] == ["c0ffee"]
     assert rows["command"] == ["vlzoo pretrain 'my recipe'"] and rows["parameters"] == ["27,970"]
@@ -38,10 +40,10 @@ def test_all_that_a_run_notes_is_told(tmp_path):
 
 
 def test_what_differs_is_marked_and_what_only_one_has_stands_alone(tmp_path):
-    runs = {
-        "a": run_of(tmp_path / "a", 1),
-        "b": run_of(tmp_path / "b", 2, "bench: {k: 4}\nvalidation: null\n", cores=2),
-    }
+    runs = [
+        run_of(tmp_path / "a", 1),
+        run_of(tmp_path / "b", 2, "bench: {k: 4}\nvalidation: null\n", cores=2),
+    ]
     found = manifest_of(runs)
     rows = {row["name"]: (row["values"], row["differs"]) for row in found["rows"]}
     assert rows["seed"] == (["1", "2"], True) and rows["vlzoo"] == (["0.1.0", "0.1.0"], False)
@@ -55,4 +57,13 @@ def test_what_differs_is_marked_and_what_only_one_has_stands_alone(tmp_path):
 def test_a_run_that_notes_nothing_has_a_manifest_all_the_same(tmp_path):
     run = run_of(tmp_path / "a")
     (tmp_path / "a/run.json").unlink()
-    assert manifest_of({"a": run})["rows"]
+    assert manifest_of([run])["rows"]
+
+
+def test_a_run_whose_notes_can_not_be_read_leaves_the_others_theirs(tmp_path):
+    runs = [run_of(tmp_path / "a"), run_of(tmp_path / "b")]
+    (tmp_path / "b/run.json").write_text("{")
+    found = manifest_of(runs)
+    assert found["runs"] == ["a"] and found["recipe_rows"] == [] and len(found["recipes"]) == 1
+    (said,) = found["why_not"]
+    assert str(tmp_path / "b/run.json") in said

@@ -1,5 +1,10 @@
 """What is gathered for a page: tables that compare, and those of single runs beside."""
 
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +12,7 @@ from vlzoo.metrics.figures import Figures
 from vlzoo.report.report import gathered, whole_page
 from vlzoo.report.subjects import subjects
 from vlzoo.report.tables import breakdown, level
+from vlzoo.runs.run import Run
 
 RIGHT = np.arange(20) < 9
 
@@ -84,3 +90,50 @@ def test_published_numbers_stand_beside_where_they_are_asked_for(measured):
     found = subjects(["a"])
     assert "softmask/retrieval-finetuned" in whole_page(gathered(found, 0, None, published=True))
     assert "softmask/retrieval-finetuned" not in whole_page(gathered(found, 0, None))
+
+
+def tuned(folder, loss):
+    """A fine-tuning with a log of one row."""
+    place = Path("a/finetune") / folder
+    place.mkdir(parents=True)
+    (place / "recipe.yaml").write_text("# x, resolved by vlzoo 0\ntask: vqa\nobjectives: {answer: {}}\n")
+    (place / "run.json").write_text("{}")
+    (place / "metrics.jsonl").write_text(json.dumps({"step": 1, "answer": loss}) + "\n")
+
+
+def test_two_fine_tunings_for_one_task_are_told_apart(measured):
+    measured("a", score())
+    tuned("vqa", 1.5)
+    tuned("vqa-lr2", 2.5)
+    text = whole_page(gathered(subjects(["a"]), 0, None))
+    legends = re.findall(r'class="(run-\d dash-\d)"[^\n]*\n?</svg>\s*<span>(a/[^<]*)</span>', text)
+    assert legends == [("run-0 dash-0", "a/finetune/vqa: 1.5"), ("run-0 dash-1", "a/finetune/vqa-lr2: 2.5")]
+    manifest = text[text.index('aria-label="manifest of Fine-tuning for vqa"') :]
+    assert re.findall("<th>(a/[^<]*)</th>", manifest) == ["a/finetune/vqa", "a/finetune/vqa-lr2"]
+
+
+def test_a_single_fine_tuning_is_called_as_its_run(measured):
+    measured("a", score())
+    tuned("vqa", 1.5)
+    text = whole_page(gathered(subjects(["a"]), 0, None))
+    assert "<span>a: 1.5</span>" in text and "a/finetune/vqa: " not in text
+
+
+def test_a_recipe_that_can_not_be_read_is_said_once_and_the_other_runs_are_shown(measured):
+    for name in "ab":
+        measured(name, score())
+        Path(name, "run.json").write_text("{}")
+    Path("b/recipe.yaml").write_text("task: [\n")
+    text = whole_page(gathered(subjects(["a", "b"]), 0, None))
+    assert text.count("neither curves nor a manifest: ") == text.count("not YAML") == 1
+    assert "a has logged nothing: no curves" in text and "resolved by vlzoo" not in text
+    assert 'aria-label="manifest of Pre-training"' in text
+
+
+def test_each_recipe_is_read_once(measured, monkeypatch):
+    measured("a", score())
+    tuned("vqa", 1.5)
+    read, tree = Counter(), Run.tree
+    monkeypatch.setattr(Run, "tree", lambda run: read.update([run.folder.as_posix()]) or tree(run))
+    whole_page(gathered(subjects(["a"]), 0, None))
+    assert read == {"a": 1, "a/finetune/vqa": 1}

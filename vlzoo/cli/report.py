@@ -69,7 +69,7 @@ def add_maps(report: Report) -> None:
     from contextlib import closing
 
     from vlzoo.progress import Progress
-    from vlzoo.report.examples import one_line
+    from vlzoo.report.words import one_line
 
     wanted = [
         (number, run, each)

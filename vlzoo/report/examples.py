@@ -19,6 +19,7 @@ from vlzoo.errors import DataError, PredictionError, VlzooError
 from vlzoo.hashing import number_of
 from vlzoo.progress import Progress
 from vlzoo.report.compare import Table
+from vlzoo.report.words import one_line
 from vlzoo.runs.run import Run
 from vlzoo.runs.scores import AGAIN, Measurement, read
 from vlzoo.task import Task
@@ -172,15 +173,3 @@ def reopened(measured: Any, root: str | None) -> Any:
         what = f"the data have changed since: their fingerprint is {now}, and was {about.get('fingerprint')}"
         raise DataError(what, where=source.name, fix="put the data back, or bench it again")
     return source
-
-
-def one_line(error: Exception) -> str:
-    """An error as a line of a page.
-
-    >>> one_line(DataError("there is no folder", where="scenes", fix="give --data-root DIR"))
-    'scenes: there is no folder; give --data-root DIR'
-    """
-    if isinstance(error, VlzooError):
-        head, _, fix = str(error).partition("\n  -> ")
-        return f"{head}; {fix}" if fix else head
-    return f"{type(error).__name__}: {error}"
