@@ -110,6 +110,20 @@ def test_a_task_that_fails_on_a_sample_is_named_and_the_others_are_shown(answere
     assert {*found.groups[RIGHT][0].told} == {"a"}
 
 
+class Broken(Source):
+    """A stranger's data, which fail when they are gone through."""
+
+    def __iter__(self):
+        raise KeyError("column")
+
+
+def test_data_that_fail_leave_examples_out_with_the_reason(answered, monkeypatch):
+    table = answered(a=EVEN)
+    monkeypatch.setattr(examples, "open_source", lambda _ref, _root: Broken(QUESTIONS))
+    found = examples_of(table, 2, None)
+    assert found.why_not == ["KeyError: 'column'"] and found.groups == {}
+
+
 def test_samples_without_a_prediction_that_were_let_pass_are_wrong(answered, monkeypatch):
     table = answered(a=dict.fromkeys(NAMES[:39], "yes"))
     real = examples.read

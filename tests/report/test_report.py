@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlzoo.data.records import Sample, Told
+from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Figures
-from vlzoo.report.report import gathered, whole_page
+from vlzoo.report.examples import Example
+from vlzoo.report.report import _card, gathered, whole_page
 from vlzoo.report.subjects import subjects
 from vlzoo.report.tables import breakdown, level
 from vlzoo.runs.run import Run
@@ -137,3 +140,27 @@ def test_each_recipe_is_read_once(measured, monkeypatch):
     monkeypatch.setattr(Run, "tree", lambda run: read.update([run.folder.as_posix()]) or tree(run))
     whole_page(gathered(subjects(["a"]), 0, None))
     assert read == {"a": 1, "a/finetune/vqa": 1}
+
+
+class Picture:
+    """A picture of a data source, or the error that its data give for it."""
+
+    name = "x.png"
+
+    def __init__(self, made):
+        self.made = made
+
+    def open(self):
+        if isinstance(self.made, Exception):
+            raise self.made
+        return self.made
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(DataError("no picture", where="x.png"), "x.png: no picture"), (KeyError("pixels"), "KeyError: 'pixels'")],
+)
+def test_a_picture_that_can_not_be_opened_leaves_its_reason(error, said):
+    example = Example(Sample("1", images=(Picture(error),)), {"a": Told("what?", "a cat")})
+    (shown,) = _card(example)["pictures"]
+    assert (shown["address"], shown["why_not"]) == ("", said)

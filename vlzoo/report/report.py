@@ -201,8 +201,8 @@ def _pictures(sample: Sample, told: Sequence[Told]) -> Iterator[dict[str, str]]:
             picture = image.open()
             address = embedded(boxed(picture, found, true) if found and not caption else picture)
             yield {"address": address, "caption": caption, "why_not": ""}
-        except VlzooError as error:
-            yield {"address": "", "caption": caption, "why_not": error.what}
+        except Exception as error:  # data may be a stranger's; the page is written all the same
+            yield {"address": "", "caption": caption, "why_not": one_line(error)}
 
 
 def _logs(trained: Sequence[Trained]) -> tuple[dict[str, list[Logged]], list[str]]:
