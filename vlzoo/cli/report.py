@@ -106,7 +106,7 @@ def _explainer(measured: Measurement, loaded: dict[tuple[Path, str], Explainer |
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
 
-    key = measured.run.folder, str(measured.about.get("checkpoint"))
+    key = measured.measured_run.folder, str(measured.about.get("checkpoint"))
     if key not in loaded:
         try:
             loaded[key] = Explainer(load_run(key[0], checkpoint=key[1]))

@@ -114,11 +114,19 @@ def _run_shown(number: int, subject: Subject, damaged: Sequence[str]) -> dict[st
         except VlzooError as error:
             notes.append(one_line(error))
     else:
-        model = next((each.about["model"] for each in subject.measured if each.about.get("model")), "another model")
-        notes.append(f"predictions of {model}, and no run of vlzoo: it has neither curves nor a manifest")
+        notes.append(_predictions_of(subject))
     if not subject.measured:
         notes.append(f"{subject.name}{without_figures(subject)} ({remedy(subject)})")
     return {"name": subject.name, "style": style_of(number), "said": "; ".join(said), "notes": notes}
+
+
+def _predictions_of(subject: Subject) -> str:
+    """What predictions are of that lie in no run."""
+    run = next((each.measured_run.folder for each in subject.measured if each.measured_run.exists()), None)
+    if run is not None:
+        return f"predictions of {run}, whose curves and manifest `vlzoo report {run}` shows"
+    model = next((each.about["model"] for each in subject.measured if each.about.get("model")), "another model")
+    return f"predictions of {model}, and no run of vlzoo: it has neither curves nor a manifest"
 
 
 def _task_shown(report: Report, number: int, found: Examples) -> dict[str, Any]:
