@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from vlzoo.cli import report as command
 from vlzoo.data.records import Sample, Told
+from vlzoo.explain.explain import Explained
+from vlzoo.explain.words import Word
 from vlzoo.report.compare import Comparison
 from vlzoo.report.examples import RIGHT, Example, Examples
 from vlzoo.report.report import Report
@@ -29,6 +32,23 @@ def examples(*runs, name="1", **about):
 
 def report(*found):
     return Report((), Comparison((), (), ()), found)
+
+
+def explained(count):
+    """What an explainer gives of a caption: [CLS], then so many words, each with a map of its own strength."""
+    names = ["[CLS]", *(f"w{number}" for number in range(1, count + 1))]
+    words = [Word(name, (row,), (name,)) for row, name in enumerate(names)]
+    maps = np.arange(count + 1, dtype=np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32)
+    return Explained(np.zeros((32, 32, 3), np.uint8), words, maps, 0.5, 0.6, 0, 2)
+
+
+@pytest.mark.parametrize(("count", "shown", "left"), [(3, 3, ""), (11, 10, "1 more word"), (12, 10, "2 more words")])
+def test_ten_words_are_drawn_and_the_start_token_is_none_of_them(count, shown, left):
+    found = examples("a").groups[RIGHT][0]
+    made = command._drawn(SimpleNamespace(explain=lambda *_: explained(count)), "a", found)
+    assert [word for word, _, _ in made.words] == [f"w{number}" for number in range(1, shown + 1)]
+    assert [greatest for _, _, greatest in made.words] == [f"{number:.1e}" for number in range(1, shown + 1)]
+    assert made.told.endswith(left) and ("more word" in made.told) == bool(left)
 
 
 @pytest.mark.parametrize("error", [KeyError("head"), RuntimeError("out of memory")])

@@ -11,7 +11,7 @@ from vlzoo.hashing import number_of
 from vlzoo.metrics.figures import Figures
 from vlzoo.report import examples
 from vlzoo.report.compare import compare
-from vlzoo.report.examples import APART, RIGHT, UNKNOWN, WRONG, Example, examples_of
+from vlzoo.report.examples import APART, RIGHT, UNKNOWN, WRONG, Example, Examples, examples_of
 from vlzoo.report.subjects import subjects
 
 NAMES = [str(number) for number in range(40)]
@@ -64,6 +64,13 @@ def test_of_several_runs_those_where_they_differ_too(answered):
     assert names[WRONG] == {n for n in NAMES if EVEN[n] == SMALL[n] == "no"}
     assert names[APART] == set(NAMES) - names[RIGHT] - names[WRONG]
     assert found.looked_at == 40
+
+
+def test_two_thousand_samples_are_looked_at_and_no_more():
+    found = Examples(SimpleNamespace(task="vqa"), {})
+    samples = [Sample(str(number)) for number in range(2_010)]
+    examples._look(found, samples, {"a": lambda _: Told("", "", right=100.0)}, 1)  # a wrong one never comes
+    assert (found.looked_at, found.samples) == (2_000, 2_010)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from vlzoo.data.records import Sample, Told
 from vlzoo.errors import DataError
 from vlzoo.metrics.figures import Figures
+from vlzoo.report import curves as drawn_curves
+from vlzoo.report import tables as drawn_tables
 from vlzoo.report.examples import Example
 from vlzoo.report.report import _card, gathered, whole_page
 from vlzoo.report.subjects import subjects
@@ -85,6 +87,35 @@ def test_groups_are_split_by_their_kind_and_counts_are_no_groups(measured):
 @pytest.mark.parametrize(("percent", "pixels"), [(0.0, "0.0"), (100.0, "160.0"), (-5.0, "0.0"), (250.0, "160.0")])
 def test_a_share_is_drawn_within_its_bar(percent, pixels):
     assert level(percent) == pixels
+
+
+def frames(text):
+    """Every drawing's width and height, with its coordinates across."""
+    for width, height, drawing in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"(.*?)</svg>', text, re.DOTALL):
+        across = re.findall(r'(?: (?:x|x1|x2|cx)="|[MLH])([\d.]+)', drawing)
+        yield (float(width), float(height)), max(map(float, across), default=0.0), drawing
+
+
+def test_drawings_have_the_sizes_that_their_lines_are_drawn_for(measured, monkeypatch):
+    for name, value in {"WIDTH": 720, "HEIGHT": 300, "LEFT": 60, "RIGHT": 20, "TOP": 12, "BOTTOM": 30}.items():
+        monkeypatch.setattr(drawn_curves, name, value)
+    monkeypatch.setattr(drawn_tables, "WIDTH", 240)
+    monkeypatch.setattr(drawn_tables, "LEVEL", 320)
+    for name, right in (("a", RIGHT), ("b", np.arange(20) < 17)):
+        measured(name, score(right=right, detail={"kind: all": 100.0}))
+        measured(name, score("gqa"), key="1", k={"a": 1, "b": 2}[name])  # not comparable
+        Path(name, "run.json").write_text("{}")
+        Path(name, "metrics.jsonl").write_text('{"step": 0, "lr": 1.0}\n{"step": 9, "lr": 2.0}\n')
+    text = whole_page(gathered(subjects(["a", "b"]), 0, None))
+    found = [each for each in frames(text) if each[0] != (26, 10)]  # those beside a run's name
+    assert {size for size, _, _ in found} == {(720, 300), (240, 16), (320, 16), (320, 12)}
+    assert all(across <= size[0] for size, across, _ in found)
+    curve = next(drawing for size, _, drawing in found if size == (720, 300))
+    assert re.findall(r'class="grid" d="M(\d+) [\d.]+H(\d+)"', curve)[0] == ("60", "700")
+    assert 'd="M60.0 270v4"' in curve  # step 0, below the drawing's lower edge
+    assert re.search(r'<rect x="60.0" y="12" width="[\d.]+" height="258"/>', curve)
+    bars = [re.findall(r' width="([\d.]+)"', drawing) for size, _, drawing in found if size == (320, 12)]
+    assert bars == [["320", "320.0"]] * 2
 
 
 def test_published_numbers_stand_beside_where_they_are_asked_for(measured):

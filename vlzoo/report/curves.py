@@ -134,7 +134,8 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def _panel(figure: str, kind: str, lines: Sequence[tuple[Logged, list[Point]]], last: float) -> dict[str, Any]:
-    """A drawing: paths in its units, ticks with their texts, and what stretches of it tell; up to the `last` step."""
+    """A drawing: paths in its units, ticks with their texts, what stretches of it tell, and where it lies; up to the
+    `last` step."""
     across = _Scale.of([0.0, last], LEFT, WIDTH - RIGHT, whole=True)
     up = _Scale.of([y for _, points in lines for _, y in points], HEIGHT - BOTTOM, TOP)
     return {
@@ -145,6 +146,8 @@ def _panel(figure: str, kind: str, lines: Sequence[tuple[Logged, list[Point]]], 
         "y": [(f"{up(tick):.1f}", f"{tick:.6g}") for tick in up.ticks],
         "bands": list(_bands(lines, across)),
         "told": f"{figure.removeprefix(FOUND)} over {last:,.0f} steps",
+        "size": (WIDTH, HEIGHT),
+        "within": {"left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM},
     }
 
 
