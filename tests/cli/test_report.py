@@ -143,6 +143,17 @@ def test_predictions_of_another_model_have_neither_curves_nor_manifest(benched, 
     assert "Not drawn: bench-clip: " in page.text and "is not a run: it has no recipe.yaml" in page.text
 
 
+def test_predictions_of_a_run_that_lie_apart_have_its_maps(benched, zoo):
+    """As `vlzoo bench retrieval --run run --out apart` leaves them."""
+    zoo_of(benched, zoo)
+    shutil.copytree(zoo.folder / "run/bench", zoo.folder / "apart/bench")
+    result = zoo.run("report", "apart", "--html", "page.html", "--examples", "1")
+    assert result.code == 0, result.err
+    page = Page(zoo.folder / "page.html")
+    assert "predictions of run, whose curves and manifest `vlzoo report run` shows" in page.text
+    assert "Grad-CAM of fusion layer 0" in page.text and "Not drawn" not in page.text
+
+
 def test_what_data_say_is_text_and_never_markup(benched, zoo):
     """In an answer, in the run's name, in its recipe's name and in a note of the bench."""
     name, hostile = "<b>run&", "<script>alert('1')</script>"

@@ -47,6 +47,15 @@ def test_another_protocol(measured):
     assert remedy(base, other, "b", found) == "vlzoo bench vqa --run b --protocol official"
 
 
+def test_predictions_that_lie_apart_are_made_again_from_their_run(measured):
+    base, run = measured("a", score()), measured("b", score())
+    apart = measured("apart", score("albef-2021"), protocol="albef-2021", run="b")
+    (apart.run.folder / "recipe.yaml").unlink()  # as with `bench --run b --out apart`
+    assert apart.measured_run.folder == run.run.folder
+    said = remedy(base, apart, "apart", differences(base, apart))
+    assert said == "vlzoo bench vqa --run b --out apart --protocol official"
+
+
 def test_training_data_are_not_held_out_ones(measured):
     base, other = measured("a", score()), measured("b", score())
     told = json.loads(other.file.read_text())

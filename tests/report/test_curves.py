@@ -40,6 +40,16 @@ def test_figures_are_grouped_and_losses_come_first():
     assert [panel["name"] for panel in found[4]["panels"]] == ["samples_per_s", "memory_gb"]
 
 
+def test_a_loss_of_a_stream_is_a_loss_and_one_of_validation_is_not():
+    rows = [{"step": 1, "pairs/itc": 4.0, "texts/itc": 5.0, "pairs/temperature": 0.1, "validation/itc": 3.0}]
+    found = {group["name"]: [panel["name"] for panel in group["panels"]] for group in curves([logged(rows)])}
+    assert found == {
+        "loss": ["pairs/itc", "texts/itc"],
+        "validation": ["itc"],
+        "other figures": ["pairs/temperature"],
+    }
+
+
 def test_a_line_lies_within_its_drawing_and_runs_share_the_steps():
     short = [{**row, "itc": 1.0} for row in ROWS[:50]]
     panel = panels(curves([logged(ROWS), logged(short, "b", 1)]))["loss", "itc"]

@@ -11,7 +11,7 @@ from vlzoo.hashing import number_of
 from vlzoo.metrics.figures import Figures
 from vlzoo.report import examples
 from vlzoo.report.compare import compare
-from vlzoo.report.examples import APART, RIGHT, UNKNOWN, WRONG, Example, examples_of
+from vlzoo.report.examples import APART, RIGHT, UNKNOWN, WRONG, Example, Examples, examples_of
 from vlzoo.report.subjects import subjects
 
 NAMES = [str(number) for number in range(40)]
@@ -66,6 +66,13 @@ def test_of_several_runs_those_where_they_differ_too(answered):
     assert found.looked_at == 40
 
 
+def test_two_thousand_samples_are_looked_at_and_no_more():
+    found = Examples(SimpleNamespace(task="vqa"), {})
+    samples = [Sample(str(number)) for number in range(2_010)]
+    examples._look(found, samples, {"a": lambda _: Told("", "", right=100.0)}, 1)  # a wrong one never comes
+    assert (found.looked_at, found.samples) == (2_000, 2_010)
+
+
 @pytest.mark.parametrize(
     ("values", "heading"),
     [
@@ -108,6 +115,20 @@ def test_a_task_that_fails_on_a_sample_is_named_and_the_others_are_shown(answere
     (said,) = found.why_not
     assert said.startswith("b: sample ") and "KeyError" in said
     assert {*found.groups[RIGHT][0].told} == {"a"}
+
+
+class Broken(Source):
+    """A stranger's data, which fail when they are gone through."""
+
+    def __iter__(self):
+        raise KeyError("column")
+
+
+def test_data_that_fail_leave_examples_out_with_the_reason(answered, monkeypatch):
+    table = answered(a=EVEN)
+    monkeypatch.setattr(examples, "open_source", lambda _ref, _root: Broken(QUESTIONS))
+    found = examples_of(table, 2, None)
+    assert found.why_not == ["KeyError: 'column'"] and found.groups == {}
 
 
 def test_samples_without_a_prediction_that_were_let_pass_are_wrong(answered, monkeypatch):

@@ -31,42 +31,37 @@ def command(runs: tuple[Path, ...], wanted: tuple[str, ...], height: int) -> Non
     Where the terminal has colours the runs lie over each other, else each has a drawing of its own. RUN may be at work
     just now. `vlzoo report` draws the same, and more, on a page.
     """
-    from vlzoo.report.curves import lines_of
+    from vlzoo.report.curves import LOSSES, VALIDATION, kind_of, lines_of, losses_of
     from vlzoo.runs.run import Run
 
     found = {}
     for folder in runs:
         run = Run(folder)
-        losses = set(run.recipe().active)
-        lines = lines_of(run.metrics())
-        found[str(folder)] = lines if wanted else {n: p for n, p in lines.items() if _is_usual(n, losses)}
+        losses, lines = losses_of(run.tree().data), lines_of(run.metrics())
+        usual = {name: points for name, points in lines.items() if kind_of(name, losses) in (LOSSES, VALIDATION)}
+        found[str(folder)] = lines if wanted else usual
     for name in _names(found, wanted):
         _draw(name, {run: lines[name] for run, lines in found.items() if name in lines}, height)
-
-
-def _is_usual(name: str, losses: set[str]) -> bool:
-    """Whether a figure is a loss, of a stream or of all, or a figure of validation."""
-    return name.startswith("validation/") or name.rpartition("/")[2] in losses
 
 
 def _names(found: dict[str, Lines], wanted: Sequence[str]) -> list[str]:
     """The figures to draw, in the order in which they are logged.
 
     Raises:
-        UnknownName: one that was asked for was never logged.
         CheckpointError: nothing was logged yet.
+        UnknownName: one that was asked for was never logged.
     """
     from vlzoo.errors import CheckpointError, UnknownName, did_you_mean
 
     known = list(dict.fromkeys(name for lines in found.values() for name in lines))
-    for name in wanted:
-        if name not in known:
-            what = f"{', '.join(found)}: no figure called {name!r} was logged"
-            raise UnknownName(what, fix=did_you_mean(name, known, what="figures"))
     if not known:
         raise CheckpointError(
             f"{', '.join(found)}: nothing was logged yet", fix="a row comes every train.log_every updates"
         )
+    for name in wanted:
+        if name not in known:
+            what = f"{', '.join(found)}: no figure called {name!r} was logged"
+            raise UnknownName(what, fix=did_you_mean(name, known, what="figures"))
     return list(wanted) or known
 
 

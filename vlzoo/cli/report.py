@@ -69,7 +69,7 @@ def add_maps(report: Report) -> None:
     from contextlib import closing
 
     from vlzoo.progress import Progress
-    from vlzoo.report.examples import one_line
+    from vlzoo.report.words import one_line
 
     wanted = [
         (number, run, each)
@@ -84,7 +84,7 @@ def add_maps(report: Report) -> None:
             try:
                 explainer = _explainer(measured, loaded)
                 report.maps.setdefault(number, []).append(_drawn(explainer, run, example))
-            except (VlzooError, RuntimeError) as error:  # torch says so where memory is short: a page without maps
+            except Exception as error:  # memory is short, or a part is a stranger's: a page without these maps
                 why, told = f"{run}: {one_line(error)}", report.no_maps.setdefault(number, [])
                 told.extend([] if why in told else [why])
             progress.update(done)
@@ -106,7 +106,7 @@ def _explainer(measured: Measurement, loaded: dict[tuple[Path, str], Explainer |
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
 
-    key = measured.run.folder, str(measured.about.get("checkpoint"))
+    key = measured.measured_run.folder, str(measured.about.get("checkpoint"))
     if key not in loaded:
         try:
             loaded[key] = Explainer(load_run(key[0], checkpoint=key[1]))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vlzoo.errors import VlzooError
-from vlzoo.runs.run import Run
 from vlzoo.runs.scores import Measurement
 from vlzoo.runs.selection import best_of
 
@@ -82,7 +80,10 @@ def remedy(base: Measurement, other: Measurement, name: str, found: list[Differs
     let = f"; or let it pass: {' '.join(f'--allow {each}' for each in able)}" if len(able) == len(found) else ""
     if "training" in what:
         return f"compare runs that were trained alike: {what['training']}{let}"
-    of = f"--run {name}" if other.run.exists() else f"--model {other.about.get('model', 'MODEL')} --out {name}"
+    of = f"--run {name}"
+    if not other.run.exists():
+        run, model = other.measured_run, other.about.get("model", "MODEL")
+        of = f"{f'--run {run.folder}' if run.exists() else f'--model {model}'} --out {name}"
     return f"vlzoo bench {base.task} {of} {' '.join(words)}{let}"
 
 
@@ -112,7 +113,7 @@ def _choices(measured: Measurement) -> set[str]:
     step = measured.about.get("checkpoint")
     if not isinstance(step, int):
         return set()
-    run = measured.run if measured.run.exists() else Run(Path(str(measured.about.get("run", ""))))  # with --out
+    run = measured.measured_run
     found = {f"step {step}"}
     with suppress(VlzooError):  # a damaged log keeps nobody from comparing
         best, saved = best_of(run), run.saved_steps()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeGuard
@@ -39,18 +39,57 @@ class Logged:
         name: of the run.
         number: its place among the runs of the page, which gives its colour.
         rows: of the log.
-        losses: names of the losses among the figures.
+        losses: names of the losses among the figures, without that of a stream.
+        nth: its place among that run's logs on one drawing.
     """
 
     name: str
     number: int
     rows: Sequence[Mapping[str, Any]]
     losses: Sequence[str]
+    nth: int = 0
 
 
-def style_of(number: int) -> str:
-    """How the run of a number is drawn, everywhere on a page: six colours, and lines of four kinds."""
-    return f"run-{number % 6} dash-{number % 4}"
+def style_of(number: int, nth: int = 0) -> str:
+    """How the run of a number is drawn, everywhere on a page: six colours, and lines of four kinds.
+
+    >>> style_of(1), style_of(1, nth=1)
+    ('run-1 dash-1', 'run-1 dash-2')
+
+    Args:
+        number: the run's place on the page.
+        nth: of several lines of that run on one drawing.
+    """
+    return f"run-{number % 6} dash-{(number + nth) % 4}"
+
+
+def losses_of(recipe: Mapping[str, Any]) -> list[str]:
+    """The names that a run's losses are logged under, from its recipe as plain data; no plugin of it is asked for.
+
+    >>> losses_of({"objectives": {"itc": {"queue": 24}, "mlm": False}})
+    ['itc']
+    """
+    held = recipe.get("objectives")
+    return [name for name, value in held.items() if value not in (False, None)] if isinstance(held, Mapping) else []
+
+
+def kind_of(figure: str, losses: Collection[str]) -> str:
+    """The kind of a logged figure, which its drawing stands among.
+
+    >>> kind_of("itc", ["itc"]), kind_of("pairs/itc", ["itc"]), kind_of("validation/itc", ["itc"])
+    ('loss', 'loss', 'validation')
+
+    Args:
+        figure: as the log calls it; of several streams with the stream's name before it.
+        losses: the names of the run's losses.
+    """
+    if figure.startswith(FOUND):
+        return VALIDATION
+    if figure.rpartition("/")[2] in losses:
+        return LOSSES
+    if figure == "lr":
+        return RATE
+    return COST if figure == "samples_per_s" or "memory" in figure else OTHERS
 
 
 def curves(logs: Sequence[Logged]) -> list[dict[str, Any]]:
@@ -64,23 +103,13 @@ def curves(logs: Sequence[Logged]) -> list[dict[str, Any]]:
     }
     for log in logs:
         for figure, points in lines_of(log.rows).items():
-            groups[_group(figure, log)].setdefault(figure, []).append((log, points))
+            groups[kind_of(figure, log.losses)].setdefault(figure, []).append((log, points))
     last = max((points[-1][0] for each in groups.values() for lines in each.values() for _, points in lines), default=1)
     return [
         {"name": name, "open": name in OPEN, "panels": [_panel(f, name, lines, last) for f, lines in each.items()]}
         for name, each in groups.items()
         if each
     ]
-
-
-def _group(figure: str, log: Logged) -> str:
-    if figure in log.losses:
-        return LOSSES
-    if figure.startswith(FOUND):
-        return VALIDATION
-    if figure == "lr":
-        return RATE
-    return COST if figure == "samples_per_s" or "memory" in figure else OTHERS
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Point]]:
@@ -105,7 +134,8 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def _panel(figure: str, kind: str, lines: Sequence[tuple[Logged, list[Point]]], last: float) -> dict[str, Any]:
-    """A drawing: paths in its units, ticks with their texts, and what stretches of it tell; up to the `last` step."""
+    """A drawing: paths in its units, ticks with their texts, what stretches of it tell, and where it lies; up to the
+    `last` step."""
     across = _Scale.of([0.0, last], LEFT, WIDTH - RIGHT, whole=True)
     up = _Scale.of([y for _, points in lines for _, y in points], HEIGHT - BOTTOM, TOP)
     return {
@@ -116,6 +146,8 @@ def _panel(figure: str, kind: str, lines: Sequence[tuple[Logged, list[Point]]], 
         "y": [(f"{up(tick):.1f}", f"{tick:.6g}") for tick in up.ticks],
         "bands": list(_bands(lines, across)),
         "told": f"{figure.removeprefix(FOUND)} over {last:,.0f} steps",
+        "size": (WIDTH, HEIGHT),
+        "within": {"left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM},
     }
 
 
@@ -123,7 +155,7 @@ def _line(log: Logged, points: Sequence[Point], across: _Scale, up: _Scale) -> d
     places = [f"{across(x):.1f} {up(y):.1f}" for x, y in thinned(points)]
     return {
         "run": log.name,
-        "style": style_of(log.number),
+        "style": style_of(log.number, log.nth),
         "path": f"M{'L'.join(places)}",
         "dots": [place.split() for place in places] if len(points) <= FEW else [],
         "last": number_text(points[-1][1]),

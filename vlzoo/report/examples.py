@@ -15,10 +15,11 @@ from vlzoo.config.schema import PartRef
 from vlzoo.data.records import Sample, Told
 from vlzoo.data.roots import open_source
 from vlzoo.door.plugins import registry
-from vlzoo.errors import DataError, PredictionError, VlzooError
+from vlzoo.errors import DataError, PredictionError
 from vlzoo.hashing import number_of
 from vlzoo.progress import Progress
 from vlzoo.report.compare import Table
+from vlzoo.report.words import one_line
 from vlzoo.runs.run import Run
 from vlzoo.runs.scores import AGAIN, Measurement, read
 from vlzoo.task import Task
@@ -92,14 +93,14 @@ def examples_of(table: Table, count: int, root: str | None) -> Examples:
     try:
         source = reopened(found.measured.values(), root)
         samples = list(_task(next(iter(found.measured.values()))).counted(source))
-    except (VlzooError, OSError) as error:
+    except Exception as error:  # data and task may be a stranger's; the page is written all the same
         found.why_not.append(one_line(error))
         return found
     tellers: dict[str, Teller] = {}
     for run, measured in found.measured.items():
         try:
             tellers[run] = _teller(measured, source, samples)
-        except Exception as error:  # a task may be a stranger's; the page is written all the same
+        except Exception as error:  # as above
             found.why_not.append(f"{run}: {one_line(error)}")
     _look(found, sorted(samples, key=lambda sample: number_of(sample.name)), tellers, count)
     return found
@@ -172,15 +173,3 @@ def reopened(measured: Any, root: str | None) -> Any:
         what = f"the data have changed since: their fingerprint is {now}, and was {about.get('fingerprint')}"
         raise DataError(what, where=source.name, fix="put the data back, or bench it again")
     return source
-
-
-def one_line(error: Exception) -> str:
-    """An error as a line of a page.
-
-    >>> one_line(DataError("there is no folder", where="scenes", fix="give --data-root DIR"))
-    'scenes: there is no folder; give --data-root DIR'
-    """
-    if isinstance(error, VlzooError):
-        head, _, fix = str(error).partition("\n  -> ")
-        return f"{head}; {fix}" if fix else head
-    return f"{type(error).__name__}: {error}"

@@ -9,6 +9,8 @@ from typing import Any
 
 from vlzoo.config.tree import dotted, leaves, written
 from vlzoo.errors import VlzooError
+from vlzoo.report.trained import Trained
+from vlzoo.report.words import one_line
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import best_of
 
@@ -30,20 +32,27 @@ PLAIN = {
 """What is noted of a run at its beginning, and what a page calls it."""
 
 
-def manifest_of(runs: Mapping[str, Run]) -> dict[str, Any]:
-    """What is known of some runs, as `manifest.html` shows it: rows of values, and the recipes.
+def manifest_of(trained: Sequence[Trained]) -> dict[str, Any]:
+    """What is known of some runs, as `report.html` shows it: rows of values, and the recipes.
 
     Args:
-        runs: by name.
+        trained: runs that belong side by side; one whose notes can't be read is left out, and `why_not` says so.
     """
-    known = {name: dict(_known(run)) for name, run in runs.items()}
+    known: dict[str, dict[str, str]] = {}
+    why_not = []
+    for each in trained:
+        try:
+            known[each.name] = dict(_known(each.run))
+        except VlzooError as error:
+            why_not.append(one_line(error))
     names = list(dict.fromkeys(name for values in known.values() for name in values))
-    recipes = {name: run.tree().data for name, run in runs.items()}
+    recipes = {each.name: each.recipe for each in trained if each.name in known}
     return {
-        "runs": list(runs),
+        "runs": list(known),
         "rows": _rows(names, known),
-        "recipe_rows": _recipe_differences(recipes) if len(runs) > 1 else [],
+        "recipe_rows": _recipe_differences(recipes) if len(recipes) > 1 else [],
         "recipes": [{"run": name, "text": written(recipe)} for name, recipe in recipes.items()],
+        "why_not": why_not,
     }
 
 

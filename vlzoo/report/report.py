@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vlzoo.data.records import Sample, Told
 from vlzoo.errors import VlzooError
 from vlzoo.report.compare import Comparison, Table, compare
-from vlzoo.report.curves import Logged, curves, style_of
+from vlzoo.report.curves import Logged, curves, losses_of, style_of
 from vlzoo.report.examples import (
     APART,
     HALF,
@@ -19,7 +19,6 @@ from vlzoo.report.examples import (
     Example,
     Examples,
     examples_of,
-    one_line,
 )
 from vlzoo.report.manifest import manifest_of
 from vlzoo.report.page import rendered, title
@@ -27,11 +26,10 @@ from vlzoo.report.pictures import WordMaps, boxed, embedded
 from vlzoo.report.published import numbers_for
 from vlzoo.report.subjects import Subject, remedy, without_figures
 from vlzoo.report.tables import breakdown, tabled
-from vlzoo.report.words import explained
-from vlzoo.runs.run import Run
+from vlzoo.report.trained import Trained, trained_of
+from vlzoo.report.words import explained, one_line
 from vlzoo.screen import shortened
 
-PRETRAINING = "Pre-training"
 LONGEST = 400
 """Columns of a text beside a picture."""
 
@@ -77,41 +75,38 @@ def gathered(subjects: Sequence[Subject], count: int, root: str | None, publishe
 
 def _alone(subjects: Sequence[Subject], found: Comparison) -> Iterator[Table]:
     """The figures of what stands beside nothing: one run alone was measured on it, or otherwise than the others."""
-    by_name = {each.name: each for each in subjects}
-    single = [*found.unmeasured.items(), *((each.task, each.run) for each in found.flagged)]
-    compared = {(table.task, run) for table in found.tables for run in table.runs}
-    bases = [(each.task, each.base) for each in found.flagged if (each.task, each.base) not in compared]
-    for task, run in dict.fromkeys([*bases, *single]):
-        yield from compare([by_name[run]], task).tables
+    compared = {file for table in found.tables for file in table.files}
+    for each in subjects:
+        yield from (table for table in compare([each]).tables if table.files[0] not in compared)
 
 
 def whole_page(report: Report) -> str:
     """The page."""
     names = [each.name for each in report.subjects]
     shown = [_task_shown(report, number, each) for number, each in enumerate(report.examples)]
-    logs, unread = _logs(report.subjects)
-    manifests = _manifests(report.subjects)
+    trained, damaged = trained_of(report.subjects)
+    logs, unread = _logs(trained)
     return rendered(
         "report.html",
         title=title(names),
-        runs=[_run_shown(number, each) for number, each in enumerate(report.subjects)],
+        runs=[_run_shown(number, each, damaged.get(each.name, ())) for number, each in enumerate(report.subjects)],
         several=len(names) > 1,
         flagged=report.found.flagged,
         tasks=shown,
         below=list(explained(report.found)),
-        curves=[{"name": name, "groups": curves(each)} for name, each in logs.items() if each],
+        curves=[{"name": name, "groups": curves(each)} for name, each in logs.items()],
         unread=unread,
-        manifests=manifests,
+        manifests=_manifests(trained),
     )
 
 
-def _run_shown(number: int, subject: Subject) -> dict[str, Any]:
-    """A run in a line, and what must be known of it before all else."""
-    said, notes = [], []
+def _run_shown(number: int, subject: Subject, damaged: Sequence[str]) -> dict[str, Any]:
+    """A run in a line, and what must be known of it before all else; `damaged`: its recipes that can't be read."""
+    said, notes = [], [f"neither curves nor a manifest: {why}" for why in damaged]
     if subject.run.exists():
         try:
             noted, steps = subject.run.noted(), subject.run.saved_steps()
-            said += [str(noted[name]) for name in ("recipe",) if noted.get(name)]
+            said += [str(noted["recipe"])] if noted.get("recipe") else []
             said += [f"{noted['parameters']:,} parameters"] if isinstance(noted.get("parameters"), int) else []
             said += [f"trained to step {steps[-1]:,}"] if steps else ["no checkpoint yet"]
             tasks = [each.folder.name for each in subject.run.finetunings()]
@@ -119,11 +114,19 @@ def _run_shown(number: int, subject: Subject) -> dict[str, Any]:
         except VlzooError as error:
             notes.append(one_line(error))
     else:
-        model = next((each.about["model"] for each in subject.measured if each.about.get("model")), "another model")
-        notes.append(f"predictions of {model}, and no run of vlzoo: it has neither curves nor a manifest")
+        notes.append(_predictions_of(subject))
     if not subject.measured:
         notes.append(f"{subject.name}{without_figures(subject)} ({remedy(subject)})")
     return {"name": subject.name, "style": style_of(number), "said": "; ".join(said), "notes": notes}
+
+
+def _predictions_of(subject: Subject) -> str:
+    """What predictions are of that lie in no run."""
+    run = next((each.measured_run.folder for each in subject.measured if each.measured_run.exists()), None)
+    if run is not None:
+        return f"predictions of {run}, whose curves and manifest `vlzoo report {run}` shows"
+    model = next((each.about["model"] for each in subject.measured if each.about.get("model")), "another model")
+    return f"predictions of {model}, and no run of vlzoo: it has neither curves nor a manifest"
 
 
 def _task_shown(report: Report, number: int, found: Examples) -> dict[str, Any]:
@@ -206,51 +209,30 @@ def _pictures(sample: Sample, told: Sequence[Told]) -> Iterator[dict[str, str]]:
             picture = image.open()
             address = embedded(boxed(picture, found, true) if found and not caption else picture)
             yield {"address": address, "caption": caption, "why_not": ""}
-        except VlzooError as error:
-            yield {"address": "", "caption": caption, "why_not": error.what}
+        except Exception as error:  # data may be a stranger's; the page is written all the same
+            yield {"address": "", "caption": caption, "why_not": one_line(error)}
 
 
-def _logs(subjects: Sequence[Subject]) -> tuple[dict[str, list[Logged]], list[str]]:
+def _logs(trained: Sequence[Trained]) -> tuple[dict[str, list[Logged]], list[str]]:
     """What was logged, by what it was trained for; and which logs can't be read."""
-    found: dict[str, list[Logged]] = {PRETRAINING: []}
+    found: dict[str, list[Logged]] = {}
     unread = []
-    for number, subject in enumerate(subjects):
-        for run in _runs(subject):
-            try:
-                recipe, rows = run.tree().data, run.metrics()
-            except VlzooError as error:
-                unread.append(one_line(error))
-                continue
-            held = recipe.get("objectives")
-            losses = [name for name, value in held.items() if value is not False] if isinstance(held, dict) else []
-            log = Logged(subject.name, number, rows, losses)
-            found.setdefault(_purpose(recipe), []).extend([log] if rows else [])
-            if not rows:
-                unread.append(f"{run.folder} has logged nothing: no curves")
+    for each in trained:
+        try:
+            rows = each.run.metrics()
+        except VlzooError as error:
+            unread.append(one_line(error))
+            continue
+        if rows:
+            log = Logged(each.name, each.number, rows, losses_of(each.recipe), each.nth)
+            found.setdefault(each.purpose, []).append(log)
+        else:
+            unread.append(f"{each.run.folder} has logged nothing: no curves")
     return found, unread
 
 
-def _runs(subject: Subject) -> list[Run]:
-    return [subject.run, *subject.run.finetunings()] if subject.run.exists() else []
-
-
-def _purpose(recipe: Mapping[str, Any]) -> str:
-    return f"Fine-tuning for {recipe['task']}" if recipe.get("task") else PRETRAINING
-
-
-def _manifests(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """Manifests of runs side by side, by what they were trained for; the first for pre-training."""
-    grouped: dict[str, dict[str, Run]] = {PRETRAINING: {}}
-    made = []
-    for subject in subjects:
-        for run in _runs(subject):
-            try:
-                grouped.setdefault(_purpose(run.tree().data), {})[subject.name] = run
-                manifest_of({subject.name: run})
-            except VlzooError as error:
-                grouped = {name: {n: r for n, r in each.items() if r is not run} for name, each in grouped.items()}
-                made.append({"name": str(run.folder), "why_not": one_line(error), "shown": None})
-    return [
-        *({"name": name, "why_not": "", "shown": manifest_of(runs)} for name, runs in grouped.items() if runs),
-        *made,
-    ]
+def _manifests(trained: Sequence[Trained]) -> list[dict[str, Any]]:
+    """Manifests of runs side by side, by what they were trained for."""
+    purposes = dict.fromkeys(each.purpose for each in trained)
+    grouped = {purpose: [each for each in trained if each.purpose == purpose] for purpose in purposes}
+    return [{"name": purpose, **manifest_of(runs)} for purpose, runs in grouped.items()]

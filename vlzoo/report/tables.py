@@ -31,6 +31,8 @@ def tabled(table: Table, numbers: Sequence[Number], published: bool) -> dict[str
         "about": about if several else f"{table.runs[0]}: {about}",
         "base": table.runs[0],
         "several": several,
+        "drawn_width": WIDTH,
+        "level_width": LEVEL,
         "rows": [
             _row(table, figure, entry, scale, number == 0)
             for figure in table.figures
@@ -135,4 +137,4 @@ def _kind(table: Table, metric: str, kind: str, groups: Mapping[str, Mapping[str
         }
         for group, values in groups.items()
     ]
-    return {"name": f"{metric} by {kind}" if kind else f"beside {metric}", "rows": rows}
+    return {"name": f"{metric} by {kind}" if kind else f"beside {metric}", "rows": rows, "level_width": LEVEL}

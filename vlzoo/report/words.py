@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vlzoo.errors import VlzooError
 from vlzoo.metrics.intervals import DRAWS
 from vlzoo.report.alike import TRAINED
 from vlzoo.report.compare import FLIPS, MCNEMAR, SIGN_FLIPS, Comparison, Figure, Table
@@ -92,3 +93,16 @@ def explained(found: Comparison) -> Iterator[str]:
         f"p counts one comparison, p (Holm) all {found.comparisons}: of what is below 0.05 there, the chance that any "
         "is mere chance is below 5 %. All speak of these weights on other samples of this kind, not of other seeds."
     )
+
+
+def one_line(error: Exception) -> str:
+    """An error as a line of a page.
+
+    >>> from vlzoo.errors import DataError
+    >>> one_line(DataError("there is no folder", where="scenes", fix="give --data-root DIR"))
+    'scenes: there is no folder; give --data-root DIR'
+    """
+    if isinstance(error, VlzooError):
+        head, _, fix = str(error).partition("\n  -> ")
+        return f"{head}; {fix}" if fix else head
+    return f"{type(error).__name__}: {error}"

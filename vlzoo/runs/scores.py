@@ -45,6 +45,12 @@ class Measurement:
         return self.scores[0].task
 
     @property
+    def measured_run(self) -> Run:
+        """The run whose weights were measured, wherever `--out` put the figures; where none is known, `run`."""
+        named = Run(Path(str(self.about.get("run") or self.run.folder)))
+        return named if named.exists() and not self.run.exists() else self.run
+
+    @property
     def values(self) -> Path:
         """The file with the values of samples; an older vlzoo wrote none."""
         return self.file.with_suffix(".npz")
