@@ -40,6 +40,8 @@ STEADY = [5 * MB * place for place in range(READINGS)]
         ([noise(place) for place in range(READINGS)], False),
         ([150 * MB * (1 - 0.7**place) for place in range(READINGS)], False),  # a cache that fills
         ([0.0] * 10 + [150 * MB] * (READINGS - 10), False),  # a leap, as when the model is measured
+        ([2 * MB * place + 40 * MB * (place > 15) for place in range(READINGS)], False),  # a rise, half of it one leap
+        ([10 * MB * min(place, 10) + 2 * MB * max(0, place - 10) for place in range(READINGS)], False),  # it settles
         ([40 * MB * (place % 5) for place in range(READINGS)], False),  # up and down with the length of texts
     ],
 )

@@ -40,7 +40,7 @@ class Growth:
         """Take in what is held after a step; gives the first step and the bytes grown since, where it grows steadily.
 
         Steadily: by enough, in nearly every reading, in no single leap, and in the later half not much less than in the
-        first: what fills a cache or settles is none.
+        first: what settles or leaps is none. A cache that fills evenly is told, as nothing tells it from a leak yet.
         """
         self.readings.append((step, held))
         if len(self.readings) < READINGS:
