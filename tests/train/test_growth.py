@@ -86,3 +86,36 @@ def test_what_holds_itself_is_looked_at_once(toy):
     system.objectives["itm"].kept = itself
     found = holdings(system)["`kept` of objective 'itm' (vlzoo 0.1.0)"]
     assert (found.size, found.objects) == (4000, 2)
+
+
+def test_a_sparse_tensor_has_no_storage_and_is_counted_by_its_shape(toy):
+    system = toy.system({"itm": ITM()})
+    system.objectives["itm"].adjacency = torch.eye(3).to_sparse()
+    found = holdings(system)["`adjacency` of objective 'itm' (vlzoo 0.1.0)"]
+    assert (found.size, found.objects) == (9 * 4, 1)
+
+
+class Restless(dict):
+    """A dict that gives the place it lies in more attributes when it is asked for its values."""
+
+    def __init__(self, place) -> None:
+        super().__init__(one=1)
+        self.more = lambda number: setattr(place, f"more_{number}", number)
+
+    def values(self):
+        for number in range(9):
+            self.more(number)
+        return super().values()
+
+
+def test_what_gains_attributes_while_it_is_looked_at_is_no_error(toy, monkeypatch):
+    """As a thread of a plugin may do; here the thing itself does, when it is asked what it holds."""
+    system = toy.system({"itm": ITM()})
+    plugin = ModuleType("hoarder")
+    monkeypatch.setitem(sys.modules, "hoarder", plugin)
+    monkeypatch.setattr(module, "strangers", lambda: {"hoarder": Owner("vlzoo-hoarder", "0.3", "hoarder")})
+    for place, name in ((system.objectives["itm"], "kept"), (plugin, "KEPT")):
+        setattr(place, name, Restless(place))
+    found = holdings(system)
+    mine, theirs = "`kept` of objective 'itm' (vlzoo 0.1.0)", "`hoarder.KEPT` (vlzoo-hoarder 0.3)"
+    assert (found[mine].objects, found[theirs].objects) == (2, 2)

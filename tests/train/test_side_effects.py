@@ -60,6 +60,26 @@ def test_a_process_that_does_not_lead_says_nothing(watch, monkeypatch, caplog):
     assert said(caplog) == []
 
 
+@pytest.mark.parametrize("look", ["replaced", "holdings", "held_now"])
+def test_a_look_that_raises_ends_the_watch_and_not_the_run(watch, monkeypatch, caplog, look):
+    """What strangers keep is walked, and their objects may raise anything."""
+    asked: list[int] = []
+
+    def fail(*_, **__):
+        asked.append(1)
+        raise NotImplementedError("no storage")
+
+    monkeypatch.setattr(side_effects, look, fail)
+    caplog.set_level(logging.DEBUG, logger="vlzoo.train")
+    for step in range(1, 2 * WARM):
+        watch.look(step)
+    first = 1 if look == "replaced" else WARM
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == [
+        f"side effects are not watched from step {first}: no storage"
+    ]
+    assert (len(asked), said(caplog)) == (1, [])
+
+
 def test_a_plain_step_asks_for_nothing(watch, monkeypatch):
     asked: list[str] = []
     for name in ("replaced", "held_now", "holdings"):

@@ -37,7 +37,7 @@ class SideEffects:
 
     def __init__(self, system: System, engine: Engine) -> None:
         self.system, self.engine = system, engine
-        self._looks = 0
+        self._looks, self._ended = 0, False
         self._told: set[str] = set()
         self._growth: dict[str, Growth] = {}
         self._before: Mapping[str, Holding] = {}
@@ -49,8 +49,15 @@ class SideEffects:
             step: its number, as in the metrics.
         """
         self._looks += 1
-        if not self.engine.share.leads:
+        if not self.engine.share.leads or self._ended:
             return
+        try:
+            self._look(step)
+        except Exception as error:  # of whatever a stranger's objects raise: what only warns ends no run
+            self._ended = True
+            logger.debug("side effects are not watched from step %d: %s", step, error, exc_info=True)
+
+    def _look(self, step: int) -> None:
         if self._looks % EVERY == 1:
             self._look_at_torch(step)
         if self._looks == WARM:
