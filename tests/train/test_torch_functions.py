@@ -63,6 +63,13 @@ def test_whatever_takes_the_place_its_plugin_is_named(stranger, monkeypatch, how
     assert found.where.startswith("tricks.py:") or how == "class"
 
 
+@pytest.mark.parametrize("space", [torch, torch.Tensor, torch.nn.Linear, F])
+def test_what_was_added_replaces_nothing(stranger, monkeypatch, space):
+    monkeypatch.setattr(space, "method_of_mine", stranger.plain, raising=False)  # as a backend adds its functions
+    monkeypatch.setattr(space, "method_of_nobody", lambda x: x, raising=False)
+    assert replaced() == []
+
+
 def test_what_was_replaced_before_training_was_imported_is_found_by_whose_it_is(stranger, monkeypatch):
     monkeypatch.setattr(F, "normalize", stranger.plain)
     kept = {**torch_functions.ORIGINAL, "torch.nn.functional": dict(vars(F))}

@@ -76,8 +76,14 @@ def _suspects(thoroughly: bool) -> Iterator[tuple[str, str, Any]]:
     for place, before in ORIGINAL.items():
         now: Mapping[str, Any] = vars(PLACES[place])
         for name, value in list(now.items()):
-            if (thoroughly or value is not before.get(name)) and _is_code(value):
+            if (thoroughly or value is not before.get(name)) and _is_code(value) and _was_there(place, name):
                 yield place, name, value
+
+
+def _was_there(place: str, name: str) -> bool:
+    """Whether torch had it, there or in a class that this one inherits from; else it was added and replaces nothing."""
+    inherited = getattr(PLACES[place], "__mro__", ())[1:]
+    return name in ORIGINAL[place] or any(name in vars(base) for base in inherited)
 
 
 def _is_swapped(place: str, name: str, value: Any) -> bool:
