@@ -90,6 +90,15 @@ def test_what_nobody_registered_is_named_by_its_package(monkeypatch):
     assert found.by == f"{__name__}.<lambda>" and not found.known and "test_torch_functions.py:" in found.where
 
 
+def test_another_default_type_is_no_replacement():
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert replaced() == []
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_what_torch_makes_by_itself_is_no_replacement(monkeypatch):
     assert replaced(thoroughly=True) == []
     monkeypatch.setattr(torch, "brand_new", partial(torch.relu), raising=False)  # as a module of torch's adds names
