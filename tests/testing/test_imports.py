@@ -31,6 +31,14 @@ HEAVY = {
     ),
     "environs": ("import os; os.environ['MINE'] = '1'", ["changes the environment"]),
     "patches": ("import torch; torch.nn.functional.relu = abs", ["changes functions of torch"]),
+    "softens": ("import torch; torch.softmax = torch.log_softmax", ["changes functions of torch"]),
+    "layers": ("import torch; torch.nn.Linear.forward = lambda self, x: x", ["changes functions of torch"]),
+    "inits": ("import torch; torch.nn.init.normal_ = torch.nn.init.zeros_", ["changes functions of torch"]),
+    "steps": ("import torch; torch.optim.AdamW = torch.optim.SGD", ["changes functions of torch"]),
+    "turns": ("import torch; torch.Tensor.T = property(lambda self: self)", ["changes functions of torch"]),
+    "adds": ("import torch; torch.Tensor.mine = abs", ["changes functions of torch"]),
+    "drops": ("import torch; del torch.nn.functional.gelu", ["changes functions of torch"]),
+    "compiles": ("import torchvision", []),  # with it torch wraps its own manual_seed
     "fails": ("import nothing_of_the_kind", ["raises ModuleNotFoundError: No module named 'nothing_of_the_kind'"]),
 }
 LIGHT = {"light": ("X = 1", []), "heavy": ("import torch", ["imports torch"]), "also_light": ("Y = 2", [])}

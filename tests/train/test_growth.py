@@ -40,6 +40,8 @@ STEADY = [5 * MB * place for place in range(READINGS)]
         ([noise(place) for place in range(READINGS)], False),
         ([150 * MB * (1 - 0.7**place) for place in range(READINGS)], False),  # a cache that fills
         ([0.0] * 10 + [150 * MB] * (READINGS - 10), False),  # a leap, as when the model is measured
+        ([2 * MB * place + 40 * MB * (place > 15) for place in range(READINGS)], False),  # a rise, half of it one leap
+        ([10 * MB * min(place, 10) + 2 * MB * max(0, place - 10) for place in range(READINGS)], False),  # it settles
         ([40 * MB * (place % 5) for place in range(READINGS)], False),  # up and down with the length of texts
     ],
 )
@@ -84,3 +86,36 @@ def test_what_holds_itself_is_looked_at_once(toy):
     system.objectives["itm"].kept = itself
     found = holdings(system)["`kept` of objective 'itm' (vlzoo 0.1.0)"]
     assert (found.size, found.objects) == (4000, 2)
+
+
+def test_a_sparse_tensor_has_no_storage_and_is_counted_by_its_shape(toy):
+    system = toy.system({"itm": ITM()})
+    system.objectives["itm"].adjacency = torch.eye(3).to_sparse()
+    found = holdings(system)["`adjacency` of objective 'itm' (vlzoo 0.1.0)"]
+    assert (found.size, found.objects) == (9 * 4, 1)
+
+
+class Restless(dict):
+    """A dict that gives the place it lies in more attributes when it is asked for its values."""
+
+    def __init__(self, place) -> None:
+        super().__init__(one=1)
+        self.more = lambda number: setattr(place, f"more_{number}", number)
+
+    def values(self):
+        for number in range(9):
+            self.more(number)
+        return super().values()
+
+
+def test_what_gains_attributes_while_it_is_looked_at_is_no_error(toy, monkeypatch):
+    """As a thread of a plugin may do; here the thing itself does, when it is asked what it holds."""
+    system = toy.system({"itm": ITM()})
+    plugin = ModuleType("hoarder")
+    monkeypatch.setitem(sys.modules, "hoarder", plugin)
+    monkeypatch.setattr(module, "strangers", lambda: {"hoarder": Owner("vlzoo-hoarder", "0.3", "hoarder")})
+    for place, name in ((system.objectives["itm"], "kept"), (plugin, "KEPT")):
+        setattr(place, name, Restless(place))
+    found = holdings(system)
+    mine, theirs = "`kept` of objective 'itm' (vlzoo 0.1.0)", "`hoarder.KEPT` (vlzoo-hoarder 0.3)"
+    assert (found[mine].objects, found[theirs].objects) == (2, 2)

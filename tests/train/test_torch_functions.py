@@ -63,6 +63,13 @@ def test_whatever_takes_the_place_its_plugin_is_named(stranger, monkeypatch, how
     assert found.where.startswith("tricks.py:") or how == "class"
 
 
+@pytest.mark.parametrize("space", [torch, torch.Tensor, torch.nn.Linear, F])
+def test_what_was_added_replaces_nothing(stranger, monkeypatch, space):
+    monkeypatch.setattr(space, "method_of_mine", stranger.plain, raising=False)  # as a backend adds its functions
+    monkeypatch.setattr(space, "method_of_nobody", lambda x: x, raising=False)
+    assert replaced() == []
+
+
 def test_what_was_replaced_before_training_was_imported_is_found_by_whose_it_is(stranger, monkeypatch):
     monkeypatch.setattr(F, "normalize", stranger.plain)
     kept = {**torch_functions.ORIGINAL, "torch.nn.functional": dict(vars(F))}
@@ -81,6 +88,15 @@ def test_what_nobody_registered_is_named_by_its_package(monkeypatch):
     monkeypatch.setattr(torch, "relu", lambda x: x)
     (found,) = replaced()
     assert found.by == f"{__name__}.<lambda>" and not found.known and "test_torch_functions.py:" in found.where
+
+
+def test_another_default_type_is_no_replacement():
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert replaced() == []
+    finally:
+        torch.set_default_dtype(before)
 
 
 def test_what_torch_makes_by_itself_is_no_replacement(monkeypatch):

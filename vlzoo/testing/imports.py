@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vlzoo.door.plugins import door
 from vlzoo.testing.case import Case
@@ -15,10 +16,13 @@ from vlzoo.testing.case import Case
 LIGHT = ("data", "task", "agreement")
 """Kinds whose modules are imported by commands that need no torch: `vlzoo list`, `vlzoo score`, `vlzoo agree`."""
 
+PLACES = Path(__file__).parents[1] / "torch_places.py"
+"""Where functions of torch are looked for."""
+
 WATCH = """
-import contextlib, importlib, inspect, io, json, os, random, sys, threading
+import contextlib, importlib.util, inspect, io, json, os, random, sys, threading
 import numpy
-light, modules = sys.argv[1] == "light", sys.argv[2:]
+light, places_file, modules = sys.argv[1] == "light", sys.argv[2], sys.argv[3:]
 if not light:
     import torch
 seen, watched = [], ""
@@ -42,6 +46,13 @@ def audit(event, args):
     elif event in ("subprocess.Popen", "os.system", "os.posix_spawn", "os.fork"):
         seen.append("starts a process")
 sys.addaudithook(audit)
+def functions_of_torch(places=[]):
+    if not places:
+        # By its path, as vlzoo may be what is watched.
+        spec = importlib.util.spec_from_file_location("torch_places", places_file)
+        places.append(importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(places[0])
+    return places[0].functions()
 def state():
     found = {"seeds or draws of Python's random": random.getstate()}
     found["seeds or draws of numpy"] = str(numpy.random.get_state())
@@ -52,9 +63,7 @@ def state():
         found["torch's number of threads"] = torch.get_num_threads()
         found["torch's gradient mode"] = torch.is_grad_enabled()
         found["torch's deterministic mode"] = torch.are_deterministic_algorithms_enabled()
-        places = (torch.nn.functional, torch.Tensor, torch.nn.Module)
-        held = [(name, each) for place in places for name, each in vars(place).items()]
-        found["functions of torch"] = [(name, id(each)) for name, each in held if callable(each)]
+        found["functions of torch"] = {name: id(each) for name, each in functions_of_torch().items()}
         found["the GPU"] = torch.cuda.is_initialized()
     found["the working folder"] = os.getcwd()
     found["the environment"] = dict(os.environ)
@@ -88,8 +97,8 @@ for module in modules:
     if light and "torch" in sys.modules:
         break
 """
-"""Imports modules one by one and prints a line of JSON about each; among light ones it ends with the first that brings
-torch, as of the others nothing could be told then."""
+"""Given light or heavy, `PLACES` and modules: imports these one by one and prints a line of JSON about each; among light
+ones it ends with the first that brings torch, as of the others nothing could be told then."""
 
 
 def in_a_process_of_its_own(code: str, *args: str) -> subprocess.CompletedProcess[str]:
@@ -126,7 +135,7 @@ class Watched:
         """
         wanted = list(dict.fromkeys(modules))
         while waiting := [module for module in wanted if (module, light) not in self.said]:
-            done = in_a_process_of_its_own(WATCH, "light" if light else "heavy", *waiting)
+            done = in_a_process_of_its_own(WATCH, "light" if light else "heavy", str(PLACES), *waiting)
             found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
             self.said |= {(module, light): said for module, said in found}
             if not found:

@@ -40,7 +40,7 @@ class Growth:
         """Take in what is held after a step; gives the first step and the bytes grown since, where it grows steadily.
 
         Steadily: by enough, in nearly every reading, in no single leap, and in the later half not much less than in the
-        first: what fills a cache or settles is none.
+        first: what settles or leaps is none. A cache that fills evenly is told, as nothing tells it from a leak yet.
         """
         self.readings.append((step, held))
         if len(self.readings) < READINGS:
@@ -90,13 +90,14 @@ def _held(system: System) -> Iterator[tuple[str, Any]]:
     for kind, name, part in [*parts, ("token mask", "", system.token_mask)]:
         called = _called(kind, name, part)
         for place, module in part.named_modules() if isinstance(part, nn.Module) else ():
-            for attribute, value in vars(module).items():
+            for attribute, value in list(vars(module).items()):  # measuring runs strangers' code, which may add to it
                 if attribute not in ("_parameters", "_buffers", "_modules"):
                     yield f"`{place}.{attribute}`".replace("`.", "`") + f" of {called}", value
     for package, owner in strangers().items():
         for module_name, module in list(sys.modules.items()):
             if module_name.partition(".")[0] == package and isinstance(module, ModuleType):
-                yield from ((f"`{module_name}.{name}` ({owner})", value) for name, value in vars(module).items())
+                held = list(vars(module).items())
+                yield from ((f"`{module_name}.{name}` ({owner})", value) for name, value in held)
 
 
 def _called(kind: str, name: str, part: object) -> str:
@@ -116,11 +117,20 @@ def _measure(value: Any, left: list[int], seen: set[int]) -> Holding:
         left[0] -= 1
         objects += 1
         if isinstance(each, Tensor):
-            size += each.untyped_storage().nbytes() if each.device.type != "meta" else 0
+            size += _bytes(each)
         elif isinstance(each, np.ndarray):
             size += each.nbytes
         elif isinstance(each, dict):
-            stack.extend(each.values())
+            stack.extend(list(each.values()))
         elif isinstance(each, list | tuple | set | frozenset | deque):
-            stack.extend(each)
+            stack.extend(list(each))
     return Holding(size, objects)
+
+
+def _bytes(tensor: Tensor) -> int:
+    if tensor.device.type == "meta":
+        return 0
+    try:
+        return int(tensor.untyped_storage().nbytes())
+    except (NotImplementedError, RuntimeError):  # sparse ones have no storage: as large as they would be if dense
+        return tensor.numel() * tensor.element_size()

@@ -6,13 +6,14 @@ Neither stops a run, as it may be meant. But every other part computes with the 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Mapping
 
 from vlzoo.door.supplier import at_work
 from vlzoo.models.assemble import System
 from vlzoo.progress import size_text
 from vlzoo.train.engine import Engine
-from vlzoo.train.growth import Growth, Holding, holders, holdings
+from vlzoo.train.growth import READINGS, Growth, Holding, holders, holdings
 from vlzoo.train.memory import held_now
 from vlzoo.train.torch_functions import replaced
 
@@ -22,6 +23,8 @@ EVERY = 20
 """Updates between two looks at torch's functions."""
 WARM, READ = 40, 5
 """Updates before memory is watched, and between two readings of it."""
+KEEP = READ * (READINGS // 2)
+"""Updates between two looks at who holds what: half of those that growth is judged over."""
 
 
 class SideEffects:
@@ -37,10 +40,11 @@ class SideEffects:
 
     def __init__(self, system: System, engine: Engine) -> None:
         self.system, self.engine = system, engine
-        self._looks = 0
+        self._looks, self._ended = 0, False
         self._told: set[str] = set()
         self._growth: dict[str, Growth] = {}
-        self._before: Mapping[str, Holding] = {}
+        # The oldest of three is from where the growth that is found began, or just before: earlier growth names nobody.
+        self._kept: deque[tuple[int, Mapping[str, Holding]]] = deque(maxlen=3)
 
     def look(self, step: int) -> None:
         """Look after an update; of most of them nothing is asked.
@@ -49,12 +53,19 @@ class SideEffects:
             step: its number, as in the metrics.
         """
         self._looks += 1
-        if not self.engine.share.leads:
+        if not self.engine.share.leads or self._ended:
             return
+        try:
+            self._look(step)
+        except Exception as error:  # of whatever a stranger's objects raise: what only warns ends no run
+            self._ended = True
+            logger.debug("side effects are not watched from step %d: %s", step, error, exc_info=True)
+
+    def _look(self, step: int) -> None:
         if self._looks % EVERY == 1:
             self._look_at_torch(step)
-        if self._looks == WARM:
-            self._before = holdings(self.system)
+        if self._looks >= WARM and (self._looks - WARM) % KEEP == 0:
+            self._kept.append((step, holdings(self.system)))
         if self._looks >= WARM and self._looks % READ == 0:
             self._look_at_memory(step)
 
@@ -71,10 +82,11 @@ class SideEffects:
             if found is None or what in self._told:
                 continue
             first, grown = found
-            steps = step - first
-            by = holders(self._before, holdings(self.system), grown, steps)
-            each = f"{size_text(grown)} from step {first} to {step}, {size_text(grown / steps)} a step"
-            self._tell(what, f"the memory of {what} grows with every step: {each}; {'; '.join(by) or _who()}")
+            since, before = self._kept[0]
+            by = "; ".join(holders(before, holdings(self.system), grown, step - since))
+            each = f"{size_text(grown)} from step {first} to {step}, {size_text(grown / (step - first))} a step"
+            about = f"since step {since} {by}" if by else _who()
+            self._tell(what, f"the memory of {what} grows with every step: {each}; {about}")
 
     def _tell(self, what: str, line: str) -> None:
         if what not in self._told:

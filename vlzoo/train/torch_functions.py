@@ -6,31 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
-from torch import nn
-
 from vlzoo.door.supplier import SHARED, strangers
+from vlzoo.torch_places import PLACES, is_watched
 
-MODULES = {
-    "torch": torch,
-    "torch.Tensor": torch.Tensor,
-    "torch.autograd": torch.autograd,
-    "torch.linalg": torch.linalg,
-    "torch.nn": nn,
-    "torch.nn.functional": nn.functional,
-    "torch.nn.init": nn.init,
-    "torch.optim": torch.optim,
-    "torch.optim.Optimizer": torch.optim.Optimizer,
-}
-"""Where functions are looked at, beside the methods of every module of `torch.nn`."""
-
-
-def _places() -> dict[str, Any]:
-    layers = {f"torch.nn.{name}": each for name, each in vars(nn).items() if isinstance(each, type)}
-    return MODULES | {name: each for name, each in layers.items() if issubclass(each, nn.Module)}
-
-
-PLACES = _places()
 ORIGINAL = {place: dict(vars(space)) for place, space in PLACES.items()}
 """Everything there by place and name, as it was when training was imported; parts are imported later."""
 
@@ -76,8 +54,15 @@ def _suspects(thoroughly: bool) -> Iterator[tuple[str, str, Any]]:
     for place, before in ORIGINAL.items():
         now: Mapping[str, Any] = vars(PLACES[place])
         for name, value in list(now.items()):
-            if (thoroughly or value is not before.get(name)) and _is_code(value):
+            changed = (thoroughly or value is not before.get(name)) and is_watched(f"{place}.{name}", value)
+            if changed and _was_there(place, name):
                 yield place, name, value
+
+
+def _was_there(place: str, name: str) -> bool:
+    """Whether torch had it, there or in a class that this one inherits from; else it was added and replaces nothing."""
+    inherited = getattr(PLACES[place], "__mro__", ())[1:]
+    return name in ORIGINAL[place] or any(name in vars(base) for base in inherited)
 
 
 def _is_swapped(place: str, name: str, value: Any) -> bool:
@@ -87,10 +72,6 @@ def _is_swapped(place: str, name: str, value: Any) -> bool:
         return False
     ours = _package(value) in ("torch", "builtins")
     return not ours or (before is not None and not name.startswith("_") and getattr(value, "__name__", name) != name)
-
-
-def _is_code(value: Any) -> bool:
-    return callable(value) or isinstance(value, staticmethod | classmethod | property)
 
 
 def _function(value: Any) -> Any:
