@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablation.boxes import boxes_of, by_fixed_box, by_random_object, fixed_box
-from vlzoo.bench.request import Request, opened, source_of
+from vlzoo.bench.request import Request, data_of, opened, source_of
 from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.bench.run import Measured, measure, measure_model
 from vlzoo.config.schema import PartRef
@@ -80,9 +80,10 @@ class Tuned:
         """The request's data in pools by their pictures' ids."""
         model, task, folder = opened(request)
         model.say = _say
-        source = source_of(request, model.recipe)
+        data = data_of(request, model.recipe)
+        source = source_of(data, request.root)
         if self.pools == 1:
-            yield measure_model(request, model, task, source, folder)
+            yield measure_model(request, model, task, source, folder, data=data)
             return
         for number in range(self.pools):
             part = OfPictures(source, number / self.pools, (number + 1) / self.pools)
