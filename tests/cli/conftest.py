@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,28 @@ class Result:
     err: str
 
 
+def fork(
+    server: subprocess.Popen[str],
+    folder: Path,
+    args: Sequence[str],
+    env: dict[str, str],
+    during: Callable[[int], None] | None = None,
+) -> Result:
+    """`vlzoo ARGS` in a folder; `during` is called with its process number while it runs."""
+    out, err = (folder / f".{name}" for name in ("stdout", "stderr"))
+    request = {"cwd": str(folder), "env": env, "args": args, "out": str(out), "err": str(err)}
+    assert server.stdin and server.stdout
+    server.stdin.write(json.dumps(request) + "\n")
+    server.stdin.flush()
+    pid = int(server.stdout.readline())
+    if during:
+        during(pid)
+    code = int(server.stdout.readline())
+    result = Result(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+    assert "Traceback" not in result.err, result.err
+    return result
+
+
 @dataclass
 class Zoo:
     """A folder in which `vlzoo` runs, with a corpus at hand."""
@@ -61,19 +84,8 @@ class Zoo:
 
     def run(self, *args: str, during: Callable[[int], None] | None = None, **env: str) -> Result:
         """`vlzoo ARGS` in the folder; `during` is called with its process number while it runs."""
-        out, err = (self.folder / f".{name}" for name in ("stdout", "stderr"))
         known = {"VLZOO_DATA": str(self.corpus.parent), "COLUMNS": "200", **self.env, **env}
-        request = {"cwd": str(self.folder), "env": known, "args": args, "out": str(out), "err": str(err)}
-        assert self.server.stdin and self.server.stdout
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        pid = int(self.server.stdout.readline())
-        if during:
-            during(pid)
-        code = int(self.server.stdout.readline())
-        result = Result(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
-        assert "Traceback" not in result.err, result.err
-        return result
+        return fork(self.server, self.folder, args, known, during)
 
     def pretrain(self, out: str, *args: str, **env: str) -> Result:
         """Train the tiny recipe."""
@@ -99,6 +111,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pope
     assert started.stdin
     started.stdin.close()
     started.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def call(server: subprocess.Popen[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Makes `vlzoo ARGS` in a folder, forked: quick for commands that need torch."""
+
+    def run(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        known = {"VLZOO_CACHE_DIR": str(folder / "cache"), "COLUMNS": "160", **env}
+        done = fork(server, folder, args, known)
+        return subprocess.CompletedProcess(args, done.code, done.out, done.err)
+
+    return run
+
+
+@pytest.fixture
+def forked(world: Any, call: Callable[..., subprocess.CompletedProcess[str]]) -> Any:
+    """A `world` whose `vlzoo` is forked."""
+    world.run = lambda *args, **env: call(world.folder, *args, **world.env, **env)
+    return world
 
 
 @pytest.fixture(scope="session")

@@ -111,11 +111,20 @@ def test_words_of_a_package_that_is_not_installed_are_no_mistake(world):
     assert said in done.stderr and "pip install vlzoo-no-words" in done.stderr
 
 
-def test_the_cost_of_a_recipe_whose_weights_are_not_there(world):
-    done = world.run("check", "--cost", "albef")
+def test_the_cost_of_a_recipe_whose_weights_are_not_there(forked):
+    done = forked.run("check", "--cost", "albef")
     assert done.returncode == 0, done.stderr
     assert "fusion cross_attention" in done.stdout
     assert done.stderr.count("warning: ") == 2  # BERT and DeiT
+
+
+def test_cost_is_told_and_given_as_json(forked):
+    done = forked.run("check", "--cost", "albef-tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert {"part", "parameters", "flops", "shown"} <= set(result["cost"][0])
+    shown = forked.run("check", "--cost", "albef-tiny").stdout
+    assert all(row["shown"][1] in shown for row in result["cost"])
 
 
 BROKEN = '''

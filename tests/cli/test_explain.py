@@ -56,14 +56,15 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def vlzoo(place: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlzoo", "explain", *args]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def explain(place, call):
+    """`vlzoo explain ARGS` in the place."""
+    return lambda *args: call(place, "explain", *args)
 
 
-def test_a_sheet_and_its_figures(place):
+def test_a_sheet_and_its_figures(explain, place):
     """[CLS] and five words; every peak is the middle of one of 4 x 4 patches of 15 x 10 pixels."""
-    done = vlzoo(place, "cat.png", "A red cats on mat.", "--run", "one", "--out", "new/a.png", "--json")
+    done = explain("cat.png", "A red cats on mat.", "--run", "one", "--out", "new/a.png", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["runs"][0]
     assert [w["word"] for w in told["words"]] == ["[CLS]", "a", "red", "cats", "on", "mat"]
@@ -76,27 +77,27 @@ def test_a_sheet_and_its_figures(place):
     assert [p.name for p in (place / "new").iterdir()] == ["a.png"]
 
 
-def test_two_runs_side_by_side(place):
+def test_two_runs_side_by_side(explain, place):
     """Both scores, under the runs' names."""
-    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "two", "--style", "cells", "--out", "b.png")
+    done = explain("cat.png", "a cat", "--run", "one", "--against", "two", "--style", "cells", "--out", "b.png")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("one: match") and lines[1].startswith("two: match") and lines[0] != lines[1]
     assert (place / "b.png").is_file()
 
 
-def test_the_soft_mask_of_a_word(place):
+def test_the_soft_mask_of_a_word(explain, place):
     """The word asked for is masked, and the score with the mask is told beside that without."""
-    done = vlzoo(place, "cat.png", "a red cat", "--run", "one", "--softmask", "--word", "red", "--out", "c.png")
+    done = explain("cat.png", "a red cat", "--run", "one", "--softmask", "--word", "red", "--out", "c.png")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("match") and lines[1].startswith("masked by 'red': match")
     with Image.open(place / "c.png") as sheet:
         assert sheet.width > 800
 
 
-def test_pieces_one_by_one(place):
+def test_pieces_one_by_one(explain):
     """`--pieces` gives each piece its own row, and `--precision` the same words."""
-    done = vlzoo(place, "cat.png", "cats", "--run", "one", "--pieces", "--json", "--precision", "bf16")
+    done = explain("cat.png", "cats", "--run", "one", "--pieces", "--json", "--precision", "bf16")
     assert [w["word"] for w in json.loads(done.stdout)["runs"][0]["words"]] == ["[CLS]", "cat", "##s"]
 
 
@@ -112,9 +113,9 @@ def test_pieces_one_by_one(place):
         (("cat.png", "a cat", "--run", "one", "--softmask", "--against", "two"), "don't go together"),
     ],
 )
-def test_mistakes_are_told_in_words(place, args, words):
+def test_mistakes_are_told_in_words(explain, place, args, words):
     """Exit code 2, one message with a remedy, no traceback, no file."""
-    done = vlzoo(place, *args, "--out", "never.png")
+    done = explain(*args, "--out", "never.png")
     assert done.returncode == 2
     assert words in done.stderr and "->" in done.stderr and "Traceback" not in done.stderr
     assert not (place / "never.png").exists()
@@ -128,10 +129,10 @@ def test_a_caption_that_is_no_utf_8_is_refused(place, args):
     assert done.returncode == 2 and b"is not UTF-8: the byte 0x" in done.stderr and b"iconv" in done.stderr
 
 
-def test_an_odd_caption_is_explained_word_by_word(place):
+def test_an_odd_caption_is_explained_word_by_word(explain):
     """What BERT deletes and what it takes for a space; the score is told as probability and log-odds."""
     caption = "a\u200b red\xa0cat\x85s\u2028on \u6771"
-    done = vlzoo(place, "cat.png", caption, "--run", "one", "--json", "--out", "odd.png")
+    done = explain("cat.png", caption, "--run", "one", "--json", "--out", "odd.png")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["runs"][0]
     pieces = [word["pieces"] for word in told["words"]]
@@ -141,20 +142,20 @@ def test_an_odd_caption_is_explained_word_by_word(place):
     assert all(line.startswith("note: no installed font has U+6771") for line in done.stderr.splitlines())
 
 
-def test_runs_that_have_no_maps(place):
+def test_runs_that_have_no_maps(explain, place):
     """Without a matching head, or with a merged fusion: the run is named, and so is what would do."""
     make_run(place / "unmatched", "objectives.itm=null")
-    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--against", "unmatched", "--json")
+    done = explain("cat.png", "a cat", "--run", "one", "--against", "unmatched", "--json")
     assert done.returncode == 2 and "unmatched: this run has no matching head" in done.stderr
     make_run(place / "merged", "model.fusion.part=merged")
-    done = vlzoo(place, "cat.png", "a cat", "--run", "merged", "--json")
+    done = explain("cat.png", "a cat", "--run", "merged", "--json")
     assert done.returncode == 2 and "fusion has no attention map" in done.stderr
 
 
 @pytest.mark.parametrize(("args", "words"), [((), "add --out"), (("--out", "x.gif"), "png")])
-def test_where_to_draw_is_asked_first(place, args, words):
+def test_where_to_draw_is_asked_first(explain, args, words):
     """Before anything is loaded: the run need not even be there."""
-    done = vlzoo(place, "cat.png", "a cat", "--run", "nowhere", *args)
+    done = explain("cat.png", "a cat", "--run", "nowhere", *args)
     assert done.returncode == 2 and words in done.stderr
 
 
@@ -172,9 +173,9 @@ def test_where_to_draw_is_asked_first(place, args, words):
         (("--boxes", "--data", "scenes-refcoco"), "IMAGE and --data are two pictures"),
     ],
 )
-def test_options_of_boxes_that_do_not_go_together(place, args, words):
+def test_options_of_boxes_that_do_not_go_together(explain, args, words):
     """At once: the run need not even be there."""
-    done = vlzoo(place, "cat.png", "a cat", "--run", "nowhere", "--json", *args)
+    done = explain("cat.png", "a cat", "--run", "nowhere", "--json", *args)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
@@ -188,19 +189,19 @@ def test_options_of_boxes_that_do_not_go_together(place, args, words):
         (("--data", "scenes-refcoco", "--boxes", "--sample", "1", "--true", "1,2,3,4"), "leave --true out"),
     ],
 )
-def test_a_picture_and_a_text_or_a_sample_are_needed(place, args, words):
-    done = vlzoo(place, *args, "--run", "nowhere", "--json")
+def test_a_picture_and_a_text_or_a_sample_are_needed(explain, args, words):
+    done = explain(*args, "--run", "nowhere", "--json")
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_run_without_boxes_is_told_what_would_do(place):
+def test_a_run_without_boxes_is_told_what_would_do(explain, place):
     """By its name, with its objectives; and a true box that lies nowhere."""
-    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--boxes", "--out", "never.png")
+    done = explain("cat.png", "a cat", "--run", "one", "--boxes", "--out", "never.png")
     assert (
         done.returncode == 2
         and "one: no objective of this run offers boxes (its objectives: itc, itm, mlm)" in done.stderr
     )
     assert "or leave --boxes out" in done.stderr and not (place / "never.png").exists()
-    done = vlzoo(place, "cat.png", "a cat", "--run", "one", "--boxes", "--true", "60,0,5,5", "--json")
+    done = explain("cat.png", "a cat", "--run", "one", "--boxes", "--true", "60,0,5,5", "--json")
     assert done.returncode == 2 and "the box 60,0,5,5 lies outside the picture" in done.stderr
     assert "60 x 40 pixels" in done.stderr

@@ -9,30 +9,30 @@ from safetensors.numpy import save_file
 
 
 @pytest.fixture
-def other(world):
+def other(forked):
     """A file that no adapter knows."""
     import numpy as np
 
-    file = world.folder / "other.safetensors"
+    file = forked.folder / "other.safetensors"
     save_file({"conv.weight": np.zeros((2, 3), dtype=np.float32)}, file)
     return file
 
 
-def test_help_names_the_sub_commands(world):
-    done = world.run("weights", "--help")
+def test_help_names_the_sub_commands(forked):
+    done = forked.run("weights", "--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("convert", "merge", "show", "fetch"))
 
 
-def test_a_file_is_shown(world, other):
-    done = world.run("weights", "show", str(other))
+def test_a_file_is_shown(forked, other):
+    done = forked.run("weights", "show", str(other))
     assert done.returncode == 0
     assert "1 tensors, 6 numbers" in done.stdout
     assert "no adapter knows it" in done.stdout
 
 
-def test_a_misspelt_sub_command_is_named(world):
-    done = world.run("weights", "convrt")
+def test_a_misspelt_sub_command_is_named(forked):
+    done = forked.run("weights", "convrt")
     assert done.returncode == 2
     assert "did you mean 'convert'?" in done.stderr
 
@@ -50,38 +50,38 @@ def test_a_misspelt_sub_command_is_named(world):
         (("merge", "nothing"), "there is no such folder"),
     ],
 )
-def test_a_mistake_is_one_message(world, other, args, words):
-    done = world.run("weights", *args)
+def test_a_mistake_is_one_message(forked, other, args, words):
+    done = forked.run("weights", *args)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (world.folder / "run").exists()
+    assert not (forked.folder / "run").exists()
 
 
-def test_an_official_checkpoint_becomes_a_run(world, shared):
+def test_an_official_checkpoint_becomes_a_run(forked, shared):
     """The golden's own weights as a checkpoint, converted by the command and shown by it."""
     from safetensors.numpy import load_file
 
     held = load_file(shared / "goldens" / "albef_ve.safetensors")
     about = json.loads((shared / "goldens" / "albef_ve.json").read_text(encoding="utf-8"))
     state = {name.removeprefix("state/"): value for name, value in held.items() if name.startswith("state/")}
-    save_file(state, world.folder / "ve.safetensors")
-    world.write("vocab.txt", "".join(f"{word}\n" for word in about["vocab"]))
+    save_file(state, forked.folder / "ve.safetensors")
+    forked.write("vocab.txt", "".join(f"{word}\n" for word in about["vocab"]))
     heads = ("--option", "heads=4", "--option", "image_heads=4")
-    done = world.run("weights", "convert", "albef", "ve.safetensors", "--out", "ve", "--vocab", "vocab.txt", *heads)
+    done = forked.run("weights", "convert", "albef", "ve.safetensors", "--out", "ve", "--vocab", "vocab.txt", *heads)
     assert done.returncode == 0, done.stderr
     assert "objectives.classify (4)" in done.stdout
     assert "missing, fresh weights: model.image_projection" in done.stdout
-    shown = world.run("weights", "show", "ve")
+    shown = forked.run("weights", "show", "ve")
     assert "trained for: snli-ve" in shown.stdout
     assert "licence: BSD-3-Clause" in shown.stdout
 
 
-def test_a_number_of_an_adapters_option_is_read_as_recipes_read_it(world, other):
+def test_a_number_of_an_adapters_option_is_read_as_recipes_read_it(forked, other):
     """Through a single-file plugin whose adapter says what it was given: 1e2 is a number, not a text."""
-    world.write("mine.py", ADAPTER)
+    forked.write("mine.py", ADAPTER)
     line = ("weights", "convert", "said", "other.safetensors", "--out", "run", "--option", "heads=1e2")
-    done = world.run("--plugin", "mine.py", *line)
+    done = forked.run("--plugin", "mine.py", *line)
     assert done.returncode == 2
     assert "heads is 100.0" in done.stderr
 
@@ -109,25 +109,25 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_holds_no_weights_is_called_by_its_kind(world, name):
+def test_a_file_that_holds_no_weights_is_called_by_its_kind(forked, name):
     content, told = FILES[name]
-    (world.folder / "ck.pth").write_bytes(content)
+    (forked.folder / "ck.pth").write_bytes(content)
     for args in (("show", "ck.pth"), ("convert", "albef", "ck.pth", "--out", "run")):
-        done = world.run("weights", *args)
+        done = forked.run("weights", *args)
         assert done.returncode == 2
         assert told in done.stderr and "Traceback" not in done.stderr
-    assert not (world.folder / "run").exists()
+    assert not (forked.folder / "run").exists()
 
 
-def test_a_folder_as_checkpoint_is_called_one(world):
-    (world.folder / "ck").mkdir()
-    done = world.run("weights", "convert", "albef", "ck", "--out", "run")
+def test_a_folder_as_checkpoint_is_called_one(forked):
+    (forked.folder / "ck").mkdir()
+    done = forked.run("weights", "convert", "albef", "ck", "--out", "run")
     assert done.returncode == 2
     assert "'ck' is a folder" in done.stderr and "did you mean" not in done.stderr
 
 
-def test_an_answer_list_is_checked_before_the_checkpoint_is_read(world):
-    world.write("answers.json", '["yes", ""]')
-    done = world.run("weights", "convert", "albef", "nothing.pth", "--out", "run", "--answers", "answers.json")
+def test_an_answer_list_is_checked_before_the_checkpoint_is_read(forked):
+    forked.write("answers.json", '["yes", ""]')
+    done = forked.run("weights", "convert", "albef", "nothing.pth", "--out", "run", "--answers", "answers.json")
     assert done.returncode == 2
     assert "answers.json: entry 1 of the answer list is blank" in done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
@@ -73,15 +71,6 @@ def test_regions_and_a_decoder(tmp_path):
 def test_a_task_alone_has_no_model():
     with pytest.raises(VlzooError, match="the recipe names no"):
         cost_of(load("tasks/vqa").recipe)
-
-
-def test_the_command(world):
-    done = world.run("check", "--cost", "albef-tiny", "--json")
-    assert done.returncode == 0, done.stderr
-    (result,) = json.loads(done.stdout)
-    assert {"part", "parameters", "flops", "shown"} <= set(result["cost"][0])
-    shown = world.run("check", "--cost", "albef-tiny").stdout
-    assert all(row["shown"][1] in shown for row in result["cost"])
 
 
 def test_a_task_with_classes_and_a_text_encoder_from_a_package(tmp_path, recwarn):

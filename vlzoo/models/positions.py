@@ -10,7 +10,6 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import RectBivariateSpline
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
@@ -37,6 +36,8 @@ def resize_relative(table_SSH: Tensor, side: int) -> Tensor:
     old = math.isqrt(len(table_SSH))
     if old == side:
         return table_SSH
+    from scipy.interpolate import RectBivariateSpline  # here: half a second, and most models resize none
+
     from_S, to = _spread(old // 2, side // 2), np.arange(-(side // 2), side // 2 + 1, dtype=np.float64)
     held = table_SSH.detach().double().cpu().numpy().reshape(old, old, -1)
     degree = min(3, old - 1)

@@ -97,8 +97,10 @@ for module in modules:
     if light and "torch" in sys.modules:
         break
 """
-"""Given light or heavy, `PLACES` and modules: imports these one by one and prints a line of JSON about each; among light
-ones it ends with the first that brings torch, as of the others nothing could be told then."""
+"""Given light or heavy, `PLACES` and modules: imports these one by one and prints a line of JSON about each.
+
+Among light ones it ends with the first that brings torch, as of the others nothing could be told then.
+"""
 
 
 def in_a_process_of_its_own(code: str, *args: str) -> subprocess.CompletedProcess[str]:
