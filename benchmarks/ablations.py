@@ -24,9 +24,10 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ablation import figures, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.plan import Job, Suite, plan
@@ -37,7 +38,14 @@ from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SUITES = {
+SUITES: dict[
+    str,
+    tuple[
+        Callable[[Path | None, str | None, int | None], Suite],
+        Callable[[Sequence[Job]], dict[str, Any]],
+        Callable[[Mapping[str, Any], Mapping[str, Any]], str],
+    ],
+] = {
     "softmask": (Suite.softmask, figures.summary, table.markdown),
     "xvlm": (
         Suite.xvlm,

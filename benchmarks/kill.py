@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -234,7 +234,7 @@ def told(kill: Kill) -> str:
     return f"{kill.killed}, {kill.during} {kill.step}" if kill.killed else "had ended"
 
 
-def table(kills: Sequence[Kill], about: dict[str, object]) -> str:
+def table(kills: Sequence[Kill], about: Mapping[str, str]) -> str:
     """The table as Markdown."""
     met = Counter(kill.during for each in kills for kill in (each, each.again) if kill and kill.killed)
     lonely = [kill.others_s for each in kills for kill in (each, each.again) if kill and kill.others_s is not None]

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -104,7 +105,7 @@ def judge(rows: list[dict], data: Path) -> list[Claim]:
         held = row["value"] >= FACTOR * chance
         claims.append(Claim(what, row["value"], row["interval"][0], FACTOR * chance, held))
     for task in TASKS[1:]:
-        claims += _beats_blind(task, found[task, "accuracy"], lambda split, t=task: _open(t, data, split))
+        claims += _beats_blind(task, found[task, "accuracy"], partial(_open, task, data))
     return claims
 
 

@@ -164,10 +164,10 @@ def text_only_table(folder: Path) -> None:
         ("nlvr2", "nlvr2/train.json", "nlvr2/test1.json", "sentence", "label"),
         ("snli-ve", "snli_ve/snli_ve_train.jsonl", "snli_ve/snli_ve_test.jsonl", "sentence2", "gold_label"),
     ):
-        pairs = [
+        learnt, asked = (
             [(row[sentence], row[label]) for row in _lines(folder / "annotations" / file)] for file in (train, test)
-        ]
-        _line(name, *pairs)
+        )
+        _line(name, learnt, asked)
 
 
 def _vqa_line(name: str, rows: dict[str, list[dict[str, Any]]]) -> None:

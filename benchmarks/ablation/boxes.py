@@ -37,7 +37,7 @@ def boxes_of(samples: Iterable[Sample]) -> NDArray[np.float64]:
 
 def by_fixed_box(box_4: NDArray[np.float64], expressions: Sequence[Sample]) -> NDArray[np.float64]:
     """100 where a box is right for an expression, else 0."""
-    return 100.0 * box_hits(box_4, boxes_of(expressions))
+    return 100.0 * box_hits(box_4, boxes_of(expressions)).astype(np.float64)
 
 
 def by_random_object(expressions: Sequence[Sample], pictures: Iterable[Sample]) -> NDArray[np.float64]:

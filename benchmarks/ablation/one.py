@@ -81,7 +81,7 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     if job["words"] and not job["tasks"]:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
     with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # mypy holds an array for numpy's allow_pickle
     clock = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     facts = {
         **job["facts"],

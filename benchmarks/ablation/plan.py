@@ -258,8 +258,10 @@ def changed(tree: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         theirs = own.get(name)
         if name in own and value == theirs:
             continue
-        alike = isinstance(value, Mapping) and isinstance(theirs, Mapping) and value.get("part") == theirs.get("part")
-        found[name] = changed(value, theirs) if alike else value
+        if isinstance(value, Mapping) and isinstance(theirs, Mapping) and value.get("part") == theirs.get("part"):
+            found[name] = changed(value, theirs)
+        else:
+            found[name] = value
     return found
 
 

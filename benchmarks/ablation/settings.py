@@ -16,7 +16,7 @@ from vlzoo.errors import DataError, VlzooError
 from vlzoo.files import write_text
 
 NAMES = ("scenes", "mixture", "unpaired")
-DOMAINS = {
+DOMAINS: dict[str, tuple[str, dict[str, str]]] = {
     "openclipart": ("openclipart", {}),
     "emoji": ("emoji", {}),
     "coco-mini": ("coco_mini", {}),

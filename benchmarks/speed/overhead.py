@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import cProfile
 import json
-import pstats
 import statistics
 import sys
 import tempfile
@@ -173,7 +172,7 @@ def told(profile: cProfile.Profile, steps: int) -> list[str]:
     """The functions that the trainer alone runs, and what a step spends in each, with what it calls."""
     profile.create_stats()
     lines = []
-    for (file, line, function), (_, calls, _, spent, _) in pstats.Stats(profile).stats.items():
+    for (file, line, function), (_, calls, _, spent, _) in profile.stats.items():
         if "vlzoo" in file and any(part in file for part in ("/train/", "/runs/", "progress", "signals", "processes")):
             lines.append((spent / steps, f"{1e6 * spent / steps:9.0f} us  {calls / steps:5.1f} calls  {function}"))
             lines[-1] = (lines[-1][0], f"{lines[-1][1]} ({'/'.join(Path(file).parts[-2:])}:{line})")

@@ -69,7 +69,7 @@ def side(name: str, sizes: Sizes, where: Where, folder: Path) -> Side:
     """A trainer of one method, ready to step on a batch that is the same for all."""
     torch.manual_seed(0)
     recipe = recipe_named(name, sizes, where)
-    system = build_system(recipe, vocab=sizes.vocab, special=SPECIAL | {"mask": MASK_ID}).to(where.device).train()
+    system = build_system(recipe, vocab=sizes.vocab, special={**SPECIAL, "mask": MASK_ID}).to(where.device).train()
     engine = Engine(torch.device(where.device))
     trainer = Trainer(recipe, Run(folder), system, Length(1_000, 1_000, sizes.batch), engine=engine)
     ref = recipe.augment.train

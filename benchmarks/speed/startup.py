@@ -76,8 +76,8 @@ def main() -> int:
         print(json.dumps({"name": "startup", **figures, **about}, indent=2))
     else:
         for name, row in rows.items():
-            figures = "   ".join(f"{figure.removesuffix('_s')} {value:.3f} s" for figure, value in row.items())
-            print(f"vlzoo {name:24} {figures}")
+            told = "   ".join(f"{figure.removesuffix('_s')} {value:.3f} s" for figure, value in row.items())
+            print(f"vlzoo {name:24} {told}")
     return int(any(row["median_s"] > LIMIT_S for row in rows.values()))
 
 

@@ -79,7 +79,7 @@ def load(model: Albef, system: System, teacher: nn.Module, sizes: Sizes) -> None
 def sides(sizes: Sizes, folder: Path) -> tuple[Side, Side]:
     """Ours and the reference, on the same weights, data and draws."""
     model, batch, recipe = literal_model(sizes), batch_of(sizes), recipe_of(sizes)
-    system = build_system(recipe, vocab=sizes.vocab, special=SPECIAL | {"mask": MASK_ID})
+    system = build_system(recipe, vocab=sizes.vocab, special={**SPECIAL, "mask": MASK_ID})
     trainer = Trainer(recipe, Run(folder), system, Length(1_000, 1_000, sizes.batch))
     assert trainer.teacher is not None
     load(model, system.train(), trainer.teacher, sizes)

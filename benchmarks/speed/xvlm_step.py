@@ -71,7 +71,7 @@ def system_of(model: Xvlm) -> tuple[Recipe, System]:
     made["train"] |= {"batch": sizes.batch, "lr": LR, "weight_decay": WEIGHT_DECAY, "clip": 1.0}
     made["train"] |= {"betas": (0.9, 0.98), "schedule": "constant"}
     recipe = Recipe.model_validate(made)
-    system = build_system(recipe, vocab=sizes.vocab, special=SPECIAL | {"mask": MASK_ID})
+    system = build_system(recipe, vocab=sizes.vocab, special={**SPECIAL, "mask": MASK_ID})
     load_into(system, converted.system, where="the literal model")
     return recipe, system.train()
 

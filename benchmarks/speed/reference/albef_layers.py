@@ -74,9 +74,10 @@ class VisionAttention(nn.Module):
         self.heads = heads
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
-    def forward(self, x_BND: Tensor) -> Tensor:
+    def forward(self, x_BND: Tensor, bias_B11N: Tensor | None = None) -> Tensor:
         """[B, N, D] to [B, N, D]."""
-        return self.proj(attention(*self.qkv(x_BND).chunk(3, dim=-1), self.heads))
+        query, key, value = self.qkv(x_BND).chunk(3, dim=-1)
+        return self.proj(attention(query, key, value, self.heads, bias_B11N))
 
 
 class VisionMlp(nn.Module):
@@ -99,9 +100,9 @@ class VisionBlock(nn.Module):
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-6) for _ in range(2))
         self.attn, self.mlp = VisionAttention(width, heads), VisionMlp(width)
 
-    def forward(self, x_BND: Tensor) -> Tensor:
+    def forward(self, x_BND: Tensor, bias_B11N: Tensor | None = None) -> Tensor:
         """[B, N, D] to [B, N, D]."""
-        x_BND = x_BND + self.attn(self.norm1(x_BND))
+        x_BND = x_BND + self.attn(self.norm1(x_BND), bias_B11N)
         return x_BND + self.mlp(self.norm2(x_BND))
 
 
@@ -260,14 +261,14 @@ def mask_bias(mask_BN: Tensor, low: float) -> Tensor:
 class Predictions(nn.Module):
     """BERT's vocabulary head, tied to the word table."""
 
-    def __init__(self, sizes: Sizes, table: nn.Parameter) -> None:
+    def __init__(self, sizes: Sizes, words: nn.Embedding) -> None:
         super().__init__()
         self.transform = nn.ModuleDict(
             {"dense": nn.Linear(sizes.width, sizes.width), "LayerNorm": nn.LayerNorm(sizes.width, eps=1e-12)}
         )
         self.bias = nn.Parameter(torch.zeros(sizes.vocab))
         self.decoder = nn.Linear(sizes.width, sizes.vocab)
-        self.decoder.weight, self.decoder.bias = table, self.bias
+        self.decoder.weight, self.decoder.bias = words.weight, self.bias
 
     def forward(self, x_BLD: Tensor) -> Tensor:
         """Logits of every position, [B, L, V]."""
@@ -280,7 +281,7 @@ class TextEncoder(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.bert = Bert(sizes)
-        self.cls = nn.ModuleDict({"predictions": Predictions(sizes, self.bert.embeddings.word_embeddings.weight)})
+        self.cls = nn.ModuleDict({"predictions": Predictions(sizes, self.bert.embeddings.word_embeddings)})
 
     def predict(self, ids_BL: Tensor, mask_BL: Tensor, image_BND: Tensor) -> Tensor:
         """Vocabulary logits of words that have read the picture, [B, L, V]."""

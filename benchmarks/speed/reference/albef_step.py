@@ -44,6 +44,8 @@ class Albef(nn.Module):
     image_queue: Tensor
     text_queue: Tensor
     queue_ptr: Tensor
+    text_encoder: TextEncoder
+    text_encoder_m: TextEncoder
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -132,6 +134,7 @@ class Albef(nn.Module):
         text = batch.texts["text"]
         masked = Pieces(MASKED_SHARE)(text, Drawing(draws, batch.key, "mlm", self.sizes.vocab, MASK_ID))
         label_BL = masked.labels
+        assert label_BL is not None
         with torch.no_grad():
             soft_BLV = F.softmax(self.text_encoder_m.predict(masked.ids, text.mask, taught_image), dim=-1)
         logit_BLV = self.text_encoder.predict(masked.ids, text.mask, image)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-from .albef_layers import Sizes, VisionMlp, VisionTransformer, attention, mask_bias
+from .albef_layers import Sizes, VisionMlp, VisionTransformer, mask_bias
 
 SEEN = -1e4
 """Added to the scores of what a region does not hold."""
@@ -73,10 +73,7 @@ class LocalVision(VisionTransformer):
         read_PN = torch.cat([read_RN.float(), torch.ones(x_MND.shape[:2])])
         bias_P11N = mask_bias(read_PN, SEEN)
         for block in self.blocks[-self.local :]:
-            own = block.attn
-            qkv = own.qkv(block.norm1(x_PND)).chunk(3, dim=-1)
-            x_PND = x_PND + own.proj(attention(*qkv, own.heads, bias_P11N))
-            x_PND = x_PND + block.mlp(block.norm2(x_PND))
+            x_PND = block(x_PND, bias_P11N)
         x_PND = self.norm(x_PND)
         return x_PND[: len(row_R)], x_PND[len(row_R) :]
 
