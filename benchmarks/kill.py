@@ -1,6 +1,6 @@
 """Kill a training at random moments, go on, and compare the weights with those of a run that nobody disturbed.
 
-    python benchmarks/kill.py [--kills 30] [--seed 0] [--processes 1,2] [--write]
+    python benchmarks/kill.py [--kills 30] [--seed 0] [--processes 1,2] [--steps 60] [--shard] [--write]
 
 A tiny recipe is trained to the end once in one process, and once in two; a checkpoint is written and measured every
 fifth step. Then, for each kill, a training starts in a new folder and is killed (SIGKILL) where the run folder shows
@@ -8,7 +8,8 @@ what is aimed at, by turns a step, the writing of a checkpoint and its measuring
 of the time that such a thing takes. Of two processes both are killed, or one of them, and then the other must end by
 itself. It goes on with --resume, is killed again with a chance of a half, and at last is left to end. What is told is
 what was found right after the kill, aimed at or not. Exit code 1 where weights differ in one bit, or where a
-process that was left alone did not end. --write keeps the table as benchmarks/results/kill.json and .md.
+process that was left alone did not end. With --shard several processes hold and write
+their weights in shards. --write keeps the table as benchmarks/results/kill.json and .md (kill_shards with --shard).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from vlzoo.files import write_text
 from vlzoo.runs.run import Run
 
 RESULTS = Path(__file__).resolve().parent / "results"
-STEPS, BATCH, EVERY = 60, 8, 5
+BATCH, EVERY = 8, 5
 VALIDATION = '{every: 0.5, task: retrieval, data: {part: scenes, split: val}, k: 4, metric: "TR R@1"}'
 AIMS = ("step", "writing", "measuring")
 LOOK_S, LONELY_S = 0.001, 120.0
@@ -117,16 +118,22 @@ class Bench:
 
     Attributes:
         folder: where.
+        steps: of a whole training.
+        shard: whether several processes train in shards.
         takes: by the number of processes and what is done: the seconds it takes, in the median.
     """
 
     folder: Path
+    steps: int = 60
+    shard: bool = False
     takes: dict[tuple[int, str], float] = field(default_factory=dict)
 
     def start(self, run: str, processes: int) -> psutil.Popen:
         """A training at work."""
-        sets = {"samples": BATCH * STEPS, "batch": BATCH, "warmup_samples": 40, "workers": 1, "save_every": EVERY}
-        changes = [f"train.{key}={value}" for key, value in {**sets, "log_every": 1, "keep": 2}.items()]
+        sets = {"samples": BATCH * self.steps, "batch": BATCH, "warmup_samples": 40, "workers": 1}
+        sets |= {"save_every": EVERY, "log_every": 1, "keep": 2}
+        changes = [f"train.{key}={value}" for key, value in sets.items()]
+        changes += ["train.shard=true"] * self.shard
         words = [word for change in [*changes, f"validation={VALIDATION}"] for word in ("--set", change)]
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [sys.executable, *(several if processes > 1 else ()), "-m", "vlzoo", "pretrain", "albef-tiny", *words]
@@ -205,22 +212,24 @@ class Bench:
     def weights(self, run: str) -> dict[str, torch.Tensor]:
         """Model, objectives, teacher and optimiser at the end."""
         last = Run(self.folder / run).latest()
-        assert last.step == STEPS, f"{run} ended at step {last.step}"
+        assert last.step == self.steps, f"{run} ended at step {last.step}"
         names = ("system", "teacher", "optimizer")
         return {f"{name}.{key}": tensor for name in names for key, tensor in last.tensors(name).items()}
 
 
-def aims(number: int, processes: int, rng: random.Random) -> tuple[Aim, Aim | None]:
+def aims(number: int, processes: int, steps: int, rng: random.Random) -> tuple[Aim, Aim | None]:
     """Where the kill of a number is to fall, and where one more on the way from there, if any."""
     ranks = [None, *range(processes)] if processes > 1 else [None]
-    first = Aim(AIMS[number % len(AIMS)], rng.randint(3, STEPS - 20), rng.random(), ranks[number // 2 % len(ranks)])
+    first = Aim(
+        AIMS[number % len(AIMS)], rng.randint(3, steps - steps // 3), rng.random(), ranks[number // 2 % len(ranks)]
+    )
     again = Aim(rng.choice(AIMS), first.step + rng.randint(1, 12), rng.random(), rng.choice(ranks))
     return first, again if rng.random() < 0.5 else None
 
 
 def one_kill(bench: Bench, number: int, processes: int, rng: random.Random) -> Kill:
     """Kill a training once or twice, let it end, and compare it with the run that nobody disturbed."""
-    (first, second), name = aims(number, processes, rng), f"killed-{number}"
+    (first, second), name = aims(number, processes, bench.steps, rng), f"killed-{number}"
     kill = bench.kill(name, processes, first)
     again = bench.kill(name, processes, second) if second else None
     bench.finish(name, processes)
@@ -241,8 +250,8 @@ def table(kills: Sequence[Kill], about: Mapping[str, str]) -> str:
     lines = [
         "# Killed and resumed",
         "",
-        f"`{about['command']}`, torch {about['torch']}: albef-tiny, {STEPS} steps of {BATCH}; every {EVERY}th step is "
-        "saved and measured. Weights of model, objectives, teacher and optimiser, bit for bit.",
+        f"`{about['command']}`, torch {about['torch']}: albef-tiny, {about['steps']} steps of {BATCH}; "
+        f"every {EVERY}th step is saved and measured. Weights, teacher and optimiser are compared bit for bit.",
         "",
         f"**{sum(kill.same for kill in kills)} of {len(kills)} the same.** Kills by what they met: "
         f"{', '.join(f'{what} {count}' for what, count in met.most_common())}; {len(lonely)} of them killed one of two "
@@ -265,23 +274,26 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", default="1,2", help="taken by turns")
+    parser.add_argument("--steps", type=int, default=60, help="of a whole training")
+    parser.add_argument("--shard", action="store_true", help="weights of several processes in shards")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     given = parser.parse_args()
     sizes, rng, kills = [int(each) for each in given.processes.split(",")], random.Random(given.seed), list[Kill]()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), given.steps, given.shard)
         make_scenes(bench.folder / "scenes", Sizes.split(80, 16, 8), seed=3, workers=1)
         for processes in sizes:
             bench.whole(f"whole-{processes}", processes)
         for number in range(given.kills):
             kills.append(one_kill(bench, number, sizes[number % len(sizes)], rng))
             print(kills[-1], flush=True)
-    command = f"python benchmarks/kill.py --kills {given.kills} --seed {given.seed}"
-    about = {"command": command, "torch": torch.__version__}
+    command = f"python benchmarks/kill.py --kills {given.kills} --seed {given.seed} --processes {given.processes}"
+    about = {"command": command + " --shard" * given.shard, "torch": torch.__version__, "steps": str(given.steps)}
     if given.write:
         held = json.dumps({**about, "kills": [asdict(kill) for kill in kills]}, indent=1)
-        write_text(RESULTS / "kill.json", held + "\n")
-        write_text(RESULTS / "kill.md", table(kills, about))
+        name = "kill_shards" if given.shard else "kill"
+        write_text(RESULTS / f"{name}.json", held + "\n")
+        write_text(RESULTS / f"{name}.md", table(kills, about))
     print(f"{sum(kill.same for kill in kills)} of {len(kills)} have the same bits")
     return 0 if all(kill.good for kill in kills) else 1
 

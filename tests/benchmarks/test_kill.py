@@ -1,4 +1,4 @@
-"""The kill bench, as it is run: two kills at seeded moments, in one process and in two."""
+"""The kill bench, as it is run: three kills at seeded moments, in one process and in two."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def test_what_was_killed_ends_with_the_same_bits(root):
-    command = [sys.executable, str(root / "benchmarks" / "kill.py"), "--kills", "2", "--seed", "21"]
+    command = [sys.executable, str(root / "benchmarks" / "kill.py"), "--kills", "3", "--seed", "21", "--steps", "30"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0 and "2 of 2 have the same bits" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "3 of 3 have the same bits" in done.stdout, done.stdout + done.stderr
     told = [line[: len("Kill(processes=1")] for line in done.stdout.splitlines()]
-    assert told.count("Kill(processes=1") == 1 and told.count("Kill(processes=2") == 1
+    assert told.count("Kill(processes=1") == 2 and told.count("Kill(processes=2") == 1
