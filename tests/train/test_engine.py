@@ -131,18 +131,17 @@ def sign_of(place: Place, run: str, rank: int) -> dict:
     raise AssertionError("it never saved")
 
 
-def test_who_is_killed_is_named_and_the_rest_restarts(place):
+def test_who_is_killed_is_named_and_the_rest_restarts(trained):
     """torchrun starts all anew, who go on from what was saved; the weights are those of a run that nobody disturbed."""
-    words = place.words("pretrain albef-tiny --resume", "killed", samples=8 * 30, save_every=5)
+    place = trained
+    words = place.words("pretrain albef-tiny --resume", "killed", save_every=5)
     process = place.start(words, "--max-restarts", "1")
     os.kill(sign_of(place, "killed", 1)["pid"], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "process 1 (pid" in err and "is gone" in err and "--resume: as many as there are now" in err, err
-    assert "going on from step" in err and Run(place.folder / "killed").latest().step == 30
-    whole = place.start(place.words("pretrain albef-tiny", "whole", samples=8 * 30, save_every=5))
-    assert whole.wait(300) == 0
-    ours, theirs = (Run(place.folder / run).latest().tensors("system") for run in ("killed", "whole"))
+    assert "going on from step" in err and Run(place.folder / "killed").latest().step == STEPS
+    ours, theirs = (Run(place.folder / run).latest().tensors("system") for run in ("killed", "two/albef-tiny"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
