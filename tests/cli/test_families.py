@@ -295,3 +295,13 @@ def test_a_stream_that_takes_one_objective_a_step_trains_and_resumes_alike(zoo):
     resumed_alike(zoo, call)
     refused = zoo.run(*call, "other", "--set", "streams[0].choose=9")
     assert refused.code == 2 and "each step is to take 9 objectives" in refused.err
+
+
+def test_blip_trains_resumes_and_answers_with_layers_in_three_roles(zoo):
+    call = ("pretrain", "blip-tiny", *FOUR, "--set", "objectives.itc.queue=24", "--out")
+    must(zoo, *call, "whole")
+    assert all({"itc", "itm", "lm"} <= row.keys() for row in rows_of(zoo.folder / "whole"))
+    resumed_alike(zoo, call)
+    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
+    found = figures(zoo, "bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
+    assert found[0]["task"] == "vqa" and found[0]["samples"] > 0
