@@ -49,6 +49,7 @@ def _(model: Engine, task: Captioning) -> Captioner:
         temperature=task.temperature,
         seed=task.seed,
     )
+    decoder, special = model.system.model.decoder, model.system.model.special
     first = _prompt(model, task.prompt, captions.start)
     about = {"start": captions.start, "end": captions.end, "prompt": first}
 
@@ -56,7 +57,7 @@ def _(model: Engine, task: Captioning) -> Captioner:
     def write(batch: Batch) -> list[Row]:
         with model.autocast():
             memory = captions.memory(model.step(batch))
-            made = generate(model.system.model.decoder, memory, model.system.model.special, decoding, **about)
+            made = generate(decoder, memory, special, decoding, key=batch.key, **about)
         return [{"caption": model.tokenizer.decode(ids[len(first) :]), "score": score} for ids, score in made]
 
     return write
@@ -64,9 +65,9 @@ def _(model: Engine, task: Captioning) -> Captioner:
 
 def _prompt(model: Engine, prompt: str, start: str) -> list[int]:
     """The ids that captions begin with, [S]: the start token and the prompt's, without the token that ends a text."""
+    special = model.system.model.special
     if not prompt:
-        return [model.system.model.special[start]]
+        return [special[start]]
     text = model.tokenise([prompt])
     ids: list[int] = text.ids[0][text.mask[0].bool()].tolist()
-    special = set(model.system.model.special.values())
-    return [model.system.model.special[start], *(each for each in ids if each not in special)]
+    return [special[start], *(each for each in ids if each not in special.values())]
