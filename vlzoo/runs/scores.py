@@ -73,7 +73,8 @@ class Measurement:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise PredictionError(f"the values of samples can't be read: {error}", where=where, fix=AGAIN) from None
         for score in found:
-            made = np.mean([part.figure() for part in score.per_sample]) if score.per_sample else score.value
+            parts = [part.figure() for part in score.per_sample] or [score.value]
+            made = sum(parts) / len(parts)
             if not abs(made - score.value) < 1e-6:
                 what = f"{score.metric} is {score.value:.2f}, and its samples' values make {made:.2f}"
                 raise PredictionError(what, where=where, fix=AGAIN)

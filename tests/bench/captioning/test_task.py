@@ -59,3 +59,42 @@ def test_lines_of_one_picture_are_one_caption(sources):
     assert [row["name"] for row in rows] == [f"{sources['retrieval'][0].name}#0"]
     scored = Captioning().score(Twice(), {row["name"]: row for row in rows})
     assert "1 pictures with 2 captions of people" in scored.notes[0]
+
+
+def test_words_that_are_drawn_are_the_same_in_any_batch(predicted):
+    def captions(**more):
+        rows = predicted("captioning", **{"beams": 1, "top_p": 0.9, "temperature": 2.0, **more})
+        return {name: row["caption"] for name, row in rows.items()}
+
+    whole = captions(batch=8)
+    assert captions(batch=3) == whole
+    assert captions(top_p=1.0) != whole
+
+
+def test_draws_of_another_seed_are_others(trained, make_task, sources):
+    engine = trained("captioning")
+
+    def captions(seed):
+        task = make_task("captioning", engine, beams=1, temperature=3.0, seed=seed)
+        return [
+            row["caption"]
+            for rows in task.predict(engine, sources["captioning"], frozenset(), Effort())
+            for row in rows
+        ]
+
+    assert captions(0) == captions(0) != captions(1)
+
+
+def test_a_prompt_is_read_and_not_counted(trained, make_task, sources):
+    engine = trained("captioning")
+
+    def captions(**options):
+        task = make_task("captioning", engine, length=12, beams=1, **options)
+        rows = task.predict(engine, sources["captioning"], frozenset(), Effort())
+        return [row["caption"] for batch in rows for row in batch]
+
+    plain, prompted = captions(), captions(prompt="A red circle")
+    assert plain != prompted
+    assert not any(text.startswith("a red circle") for text in prompted)
+    # [CLS], the prompt's three words and eight more at most.
+    assert max(len(text.split()) for text in prompted) <= 8

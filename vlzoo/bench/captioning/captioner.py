@@ -6,7 +6,7 @@ Legend: B pictures, S ids of the prompt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,10 +16,14 @@ from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.models.generate import Decoding, generate
 from vlzoo.offers import Captions
+from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import Row
 
 if TYPE_CHECKING:
     from vlzoo.bench.captioning.task import Captioning
+
+WHOLE = 10_000
+"""Words of a prompt that are not too many."""
 
 Captioner = Callable[[Any], list[Row]]
 """From a batch of pictures to a row each: `caption` and `score`."""
@@ -51,13 +55,13 @@ def _(model: Engine, task: Captioning) -> Captioner:
     )
     decoder, special = model.system.model.decoder, model.system.model.special
     first = _prompt(model, task.prompt, captions.start)
-    about = {"start": captions.start, "end": captions.end, "prompt": first}
+    write_all = partial(generate, decoder, special=special, decoding=decoding, start=captions.start, end=captions.end)
 
     @torch.no_grad()
     def write(batch: Batch) -> list[Row]:
         with model.autocast():
             memory = captions.memory(model.step(batch))
-            made = generate(decoder, memory, special, decoding, key=batch.key, **about)
+            made = write_all(memory=memory, prompt=first, key=batch.key)
         return [{"caption": model.tokenizer.decode(ids[len(first) :]), "score": score} for ids, score in made]
 
     return write
@@ -68,6 +72,6 @@ def _prompt(model: Engine, prompt: str, start: str) -> list[int]:
     special = model.system.model.special
     if not prompt:
         return [special[start]]
-    text = model.tokenise([prompt])
-    ids: list[int] = text.ids[0][text.mask[0].bool()].tolist()
-    return [special[start], *(each for each in ids if each not in special.values())]
+    words = pre_caption(prompt, WHOLE)  # as captions are cleaned, but never cut: the decoder says if it is too long
+    text = model.tokenizer([words], max_length=WHOLE)
+    return [special[start], *text.ids[0][~text.special[0]].tolist()]

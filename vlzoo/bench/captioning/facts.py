@@ -45,13 +45,13 @@ class Noun(NamedTuple):
 
     Attributes:
         looks: its attributes as far as they are said, by name.
-        count: how many are said to be there; None: one, or no number is said.
+        number: how many are said to be there; None: one, or no number is said.
         place: where it is said to be, as `place` says it; None: nowhere.
         to: how it is said to lie to the next one, as `direction` says it; None: nothing is said.
     """
 
     looks: Mapping[str, str]
-    count: int | None
+    number: int | None
     place: str | None
     to: str | None
 
@@ -89,8 +89,8 @@ def _noun(match: re.Match[str], behind: str) -> Noun:
     looks = {"color": match["color"], "shape": _SINGULAR[match["shape"]]}
     looks |= {name: _LOOK[match[name]] for name in ("size", "texture") if match[name]}
     where, to = _PLACE.match(behind), _DIRECTION.match(behind)
-    count = NUMBERS.index(match["count"]) if match["count"] else None
-    return Noun(looks, count, where[1] if where else None, _DIRECTIONS[to[1]] if to else None)
+    number = NUMBERS.index(match["count"]) if match["count"] else None
+    return Noun(looks, number, where[1] if where else None, _DIRECTIONS[to[1]] if to else None)
 
 
 def statements(caption: str, things: Sequence[Thing]) -> Iterator[tuple[str, bool]]:
@@ -104,8 +104,8 @@ def statements(caption: str, things: Sequence[Thing]) -> Iterator[tuple[str, boo
         yield "objects", bool(there)
         if len(noun.looks) > 2:
             yield "looks", bool(alike)
-        if noun.count is not None:
-            yield "numbers", len(alike) == noun.count
+        if noun.number is not None:
+            yield "numbers", len(alike) == noun.number
         if noun.place is not None:
             yield "places", any(place(thing) == noun.place for thing in alike)
         if noun.to is not None and at + 1 < len(said):

@@ -234,8 +234,8 @@ def _others(figures: Figures, said: Sequence[str], references: Sequence[Sequence
 
 def _facts(figures: Figures, pairs: Sequence[tuple[Sample, Row]]) -> tuple[list[Score], list[str]]:
     """Shares of what captions of Scenes state that is true, where the data tell what the pictures show."""
-    told = [sample.fields.get("things") for sample, _ in pairs]
-    if not all(isinstance(each, list) for each in told):
+    told = [sample.fields["things"] for sample, _ in pairs if isinstance(sample.fields.get("things"), list)]
+    if len(told) < len(pairs):
         return [], []
     captions, shown = [str(row["caption"]) for _, row in pairs], [facts.things_of(each) for each in told]
     found = facts.judged(captions, shown)
