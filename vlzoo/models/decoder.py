@@ -218,7 +218,7 @@ def checked_reads(reads: str, where: str) -> Reads:
     """
     for known in get_args(Reads):
         if reads == known:
-            return known  # type: ignore[no-any-return]
+            return known
     fix = did_you_mean(str(reads), get_args(Reads)[1:], what="choices")
     raise UnknownName(f"reads can't be {reads!r}", where=where, fix=fix)
 
