@@ -9,7 +9,7 @@ import pytest
 from vlzoo.bench.captioning.captioner import captioner
 from vlzoo.bench.captioning.task import Captioning
 from vlzoo.bench.model import BenchModel
-from vlzoo.errors import CheckpointError
+from vlzoo.errors import CheckpointError, DataError
 from vlzoo.task import Effort
 
 
@@ -98,3 +98,19 @@ def test_a_prompt_is_read_and_not_counted(trained, make_task, sources):
     assert not any(text.startswith("a red circle") for text in prompted)
     # [CLS], the prompt's three words and eight more at most.
     assert max(len(text.split()) for text in prompted) <= 8
+
+
+def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path):
+    file = tmp_path / "captions.txt"
+    file.write_text("A red circle.\n\na blue star on the left\n")
+    engine = trained("captioning")
+    for beams in (1, 2):
+        task = make_task("captioning", engine, beams=beams, listed=str(file))
+        rows = [row for batch in task.predict(engine, sources["captioning"], frozenset(), Effort()) for row in batch]
+        assert {row["caption"] for row in rows} <= {"a red circle", "a blue star on the left"}
+    kept = task.kept()
+    file.write_text("a green ring\n")
+    assert task.kept() != kept  # what the file holds counts
+    file.write_text("")
+    with pytest.raises(DataError, match="holds no captions"):
+        task.captions()

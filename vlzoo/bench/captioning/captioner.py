@@ -1,6 +1,6 @@
 """How a model writes captions; a run of vlzoo: with the decoder of an objective that offers `captions`.
 
-Legend: B pictures, S ids of the prompt.
+Legend: B pictures.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.models.generate import Decoding, generate
+from vlzoo.models.listed import Listed
 from vlzoo.offers import Captions
 from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import Row
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vlzoo.bench.captioning.task import Captioning
 
 WHOLE = 10_000
-"""Words of a prompt that are not too many."""
+"""Words of a prompt or of a listed caption that are not too many: the decoder says so itself."""
 
 Captioner = Callable[[Any], list[Row]]
 """From a batch of pictures to a row each: `caption` and `score`."""
@@ -43,6 +44,8 @@ def captioner(model: BenchModel, task: Captioning) -> Captioner:
 def _(model: Engine, task: Captioning) -> Captioner:
     task.check_offers(lambda name: model.offered(name) is not None)
     captions: Captions = model.offered("captions")
+    decoder, special = model.system.model.decoder, model.system.model.special
+    allowed = [[*_words(model, text), special[captions.end]] for text in task.captions()]
     decoding = Decoding(
         beams=task.beams,
         length=task.length,
@@ -52,9 +55,9 @@ def _(model: Engine, task: Captioning) -> Captioner:
         top_p=task.top_p,
         temperature=task.temperature,
         seed=task.seed,
+        listed=Listed(allowed) if allowed else None,
     )
-    decoder, special = model.system.model.decoder, model.system.model.special
-    first = _prompt(model, task.prompt, captions.start)
+    first = [special[captions.start], *(_words(model, task.prompt) if task.prompt else [])]
     write_all = partial(generate, decoder, special=special, decoding=decoding, start=captions.start, end=captions.end)
 
     @torch.no_grad()
@@ -67,11 +70,8 @@ def _(model: Engine, task: Captioning) -> Captioner:
     return write
 
 
-def _prompt(model: Engine, prompt: str, start: str) -> list[int]:
-    """The ids that captions begin with, [S]: the start token and the prompt's, without the token that ends a text."""
-    special = model.system.model.special
-    if not prompt:
-        return [special[start]]
-    words = pre_caption(prompt, WHOLE)  # as captions are cleaned, but never cut: the decoder says if it is too long
-    text = model.tokenizer([words], max_length=WHOLE)
-    return [special[start], *text.ids[0][~text.special[0]].tolist()]
+def _words(model: Engine, text: str) -> list[int]:
+    """The ids of a text's words, without special tokens; cleaned as captions are, but never cut."""
+    made = model.tokenizer([pre_caption(text, WHOLE)], max_length=WHOLE)
+    found: list[int] = made.ids[0][~made.special[0]].tolist()
+    return found

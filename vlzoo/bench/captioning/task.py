@@ -15,8 +15,9 @@ import numpy as np
 from vlzoo.bench.captioning import facts
 from vlzoo.bench.captioning.java import by_java
 from vlzoo.bench.pictures import pictures
-from vlzoo.data.predictions import Refused, row_id, server_id
+from vlzoo.data.predictions import Refused, fingerprint, row_id, server_id
 from vlzoo.data.readers import captions
+from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError, VlzooError
 from vlzoo.metrics.captions import LONGEST, CiderD, bleu_columns, bleu_counts, rouge_l, spoken
@@ -45,6 +46,7 @@ class Captioning(Task):
         temperature: draw words with logits divided by this; 1: no drawing by it.
         seed: of the draws.
         prompt: words that every caption begins with, which are not counted.
+        listed: a file with a caption a line; no others are written. Empty: any are.
         part: which pictures of annotations in Karpathy's json: `test`, `val` or `train`.
     """
 
@@ -65,12 +67,14 @@ class Captioning(Task):
         temperature: float = 1.0,
         seed: int = 0,
         prompt: str = "",
+        listed: str = "",
         part: Literal["test", "val", "train"] = "test",
     ) -> None:
         super().__init__(protocol=protocol)
         self.beams, self.length = self.count("beams", beams), self.count("length", length)
         self.least, self.length_penalty, self.no_repeat = least, length_penalty, no_repeat
         self.top_p, self.temperature, self.seed, self.prompt = top_p, temperature, seed, prompt
+        self.listed = listed
         self.part = self.choice("part", part, ("test", "val", "train"))
         self._check(
             (least < 0 or least > length, f"least is {least}, and must lie from 0 to length, {length}"),
@@ -91,9 +95,23 @@ class Captioning(Task):
         """Whether words are drawn, not searched for."""
         return self.top_p < 1 or self.temperature != 1
 
+    def captions(self) -> list[str]:
+        """The only captions that may be written; none: any may.
+
+        Raises:
+            DataError: there is no such file, or it holds no caption.
+        """
+        if not self.listed:
+            return []
+        found = [line.strip() for _, line in read_lines(self.listed) if line.strip()]
+        if not found:
+            raise DataError("holds no captions", where=self.listed, fix="write one a line")
+        return found
+
     def kept(self) -> Mapping[str, Any]:
-        """All but which pictures of a file are meant."""
-        return {name: value for name, value in super().kept().items() if name != "part"}
+        """All but which pictures of a file are meant; of a list of captions what its file holds."""
+        kept = {name: value for name, value in super().kept().items() if name != "part"}
+        return {**kept, "listed": fingerprint(Path(self.listed)) if self.listed else None}
 
     def counted(self, source: Any) -> Any:
         """The data with a sample for each picture, which has all its captions."""
