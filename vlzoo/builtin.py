@@ -16,6 +16,7 @@ TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
+BLIP = "Li et al., BLIP: Bootstrapping Language-Image Pre-training, ICML 2022, arXiv:2201.12086"
 COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models, TMLR 2022, arXiv:2205.01917"
 UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning and VQA, AAAI 2020, arXiv:1909.11059"
 VILT = "Kim et al. 2021 (ViLT)"
@@ -38,12 +39,8 @@ PARTS = {
             "Devlin et al. 2019",
         ),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
-        (
-            "causal",
-            "vlzoo.models.text_causal:CausalEncoder",
-            "each word reads those before it; a state behind them",
-            COCA,
-        ),
+        ("causal", "vlzoo.models.text_causal:CausalEncoder", "each word reads those before it", COCA),
+        ("layers", "vlzoo.models.text_layers:LayersEncoder", "BERT's layers, which fusion and decoder may share", BLIP),
     ),
     "fusion": (
         (

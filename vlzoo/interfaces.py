@@ -98,8 +98,7 @@ class TextEncoder(Startable):
     torch.Size([4, 6, 96])
 
     Attributes:
-        width: D of the tokens it gives.
-        vocab: how many ids it knows.
+        width, vocab: D of the tokens it gives, and how many ids it knows.
         reads_whole: whether `pooled` has read the other words, so that texts may be compared by it.
     """
 
@@ -157,6 +156,7 @@ class Fusion(Startable):
         images: how many pictures one text reads.
         pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
         gives_images: whether it gives image states (`Fused.image`) where they are asked for.
+        reads_embedded: whether it is given words as the text encoder's `embedded` gives them, before its layers.
     """
 
     width: int
@@ -165,6 +165,7 @@ class Fusion(Startable):
     images: int = 1
     pooled_width: int = 0
     gives_images: ClassVar[bool] = False
+    reads_embedded: bool = False
 
     def prepare(self, image: Tokens) -> Prepared:
         """All that depends on the image alone (keys and values of every layer). Paid once per image."""
