@@ -171,7 +171,7 @@ PARTS = {
     ),
     "model_family": (
         ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),
-        ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP or ViLT of transformers: hf:FOLDER", ""),
+        ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP, GIT or ViLT of transformers: hf:FOLDER", ""),
     ),
     "agreement": (
         ("albef-pretrain", f"{AGREE}.albef_goldens:Pretrain", "a pre-training step of ALBEF, three with AdamW", ALBEF),

@@ -27,7 +27,7 @@ WHOLE = 10_000
 """Words of a prompt or of a listed caption that are not too many: the decoder says so itself."""
 
 Captioner = Callable[[Any], list[Row]]
-"""From a batch of pictures to a row each: `caption` and `score`."""
+"""From a batch of pictures to a row each: `caption`, and `score` where there is one."""
 
 
 @singledispatch
