@@ -21,7 +21,8 @@ COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models
 UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning and VQA, AAAI 2020, arXiv:1909.11059"
 VILT = "Kim et al. 2021 (ViLT)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
-READERS, AGREE = "vlzoo.data.readers", "vlzoo.agree"
+GOYAL, SUHR, XIE = "Goyal et al., CVPR 2017", "Suhr et al., ACL 2019", "Xie et al., 2019"
+READERS, AGREE, BENCH = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.bench"
 
 PARTS = {
     "image_encoder": (
@@ -114,24 +115,10 @@ PARTS = {
             "find a picture's captions (TR) and a caption's picture (IR): recall@1, 5, 10",
             "Karpathy and Fei-Fei, CVPR 2015",
         ),
-        (
-            "vqa",
-            "vlzoo.bench.vqa.task:Vqa",
-            "answer a question about a picture, by ranking a list of answers",
-            "Goyal et al., CVPR 2017",
-        ),
-        (
-            "nlvr2",
-            "vlzoo.bench.sentences:Nlvr2",
-            "is a sentence true of two pictures: accuracy and consistency",
-            "Suhr et al., ACL 2019",
-        ),
-        (
-            "snli-ve",
-            "vlzoo.bench.sentences:SnliVe",
-            "does a picture entail a sentence, contradict it, or neither",
-            "Xie et al., 2019",
-        ),
+        ("captioning", f"{BENCH}.captioning.task:Captioning", "write a caption of a picture", "Chen et al. 2015"),
+        ("vqa", f"{BENCH}.vqa.task:Vqa", "answer a question about a picture, by ranking a list of answers", GOYAL),
+        ("nlvr2", f"{BENCH}.sentences:Nlvr2", "is a sentence true of two pictures: accuracy and consistency", SUHR),
+        ("snli-ve", f"{BENCH}.sentences:SnliVe", "does a picture entail a sentence, contradict it, or neither", XIE),
         (
             "gqa",
             "vlzoo.bench.vqa.gqa:Gqa",
@@ -184,7 +171,7 @@ PARTS = {
     ),
     "model_family": (
         ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),
-        ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP or ViLT of transformers: hf:FOLDER", ""),
+        ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP, GIT or ViLT of transformers: hf:FOLDER", ""),
     ),
     "agreement": (
         ("albef-pretrain", f"{AGREE}.albef_goldens:Pretrain", "a pre-training step of ALBEF, three with AdamW", ALBEF),
@@ -208,6 +195,9 @@ PARTS = {
 DATA = (
     ("coco", "karpathy:Coco", "COCO captions, Karpathy's splits", "Lin et al. ECCV 2014"),
     ("coco-albef", "albef_json:CocoAlbef", "COCO captions, ALBEF's json lists", LI),
+    ("nocaps", "captions:NoCaps", "nocaps, captions of objects that COCO does not name", "Agrawal et al. ICCV 2019"),
+    ("textcaps", "captions:TextCaps", "TextCaps, captions that read words in pictures", "Sidorov et al. ECCV 2020"),
+    ("vizwiz-captions", "captions:VizWizCaptions", "VizWiz-Captions, people's own photographs", "Gurari et al. 2020"),
     ("flickr30k", "karpathy:Flickr30k", "Flickr30K, Karpathy's splits", "Young et al. TACL 2014"),
     ("flickr30k-albef", "albef_json:Flickr30kAlbef", "Flickr30K, ALBEF's json lists", LI),
     ("albef-json", "albef_json:AlbefJson", "any list of pictures and captions in ALBEF's json", LI),
@@ -240,6 +230,10 @@ DATA = (
     ("scenes-images", "plain:ScenesImages", "Scenes pictures without text", ""),
     ("vqa-v2", "vqa:VqaV2", "VQA v2.0, questions about COCO pictures", "Goyal et al. CVPR 2017"),
     ("vqa-albef", "vqa:VqaAlbef", "VQA v2 and VG-QA as ALBEF's json lists", LI),
+    ("textvqa", "open_vqa:TextVqa", "TextVQA, questions about words in pictures", "Singh et al. CVPR 2019"),
+    ("st-vqa", "open_vqa:StVqa", "ST-VQA, questions about text in scenes", "Biten et al. ICCV 2019"),
+    ("vizwiz-vqa", "open_vqa:VizWizVqa", "VizWiz-VQA, questions of people who are blind", "Gurari et al. CVPR 2018"),
+    ("ok-vqa", "open_vqa:OkVqa", "OK-VQA, questions that need outside knowledge", "Marino et al. CVPR 2019"),
     ("vg-qa", "gqa:VgQa", "Visual Genome's questions, one answer each", KRISHNA),
     ("gqa", "gqa:Gqa", "GQA, compositional questions", "Hudson, Manning. CVPR 2019"),
     ("easy-vqa", "easy_vqa:EasyVqa", "easy-VQA, from its pip package", ""),

@@ -182,7 +182,7 @@ class Task:
         Raises:
             PredictionError: the task has no server, or predictions do not fit the data.
         """
-        raise PredictionError(f"{self.name} has no server format", fix="--submission is for vqa and gqa")
+        raise PredictionError(f"{self.name} has no server format", fix="--submission is for vqa, gqa and captioning")
 
     def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
         """What tells people a sample's prediction; not overridden: as `Told.plainly`, as right as it scores by itself.

@@ -70,6 +70,7 @@ def sources(corpus: Path) -> dict[str, Any]:
     return {
         "retrieval": scenes,
         "image-retrieval": _Grouped(scenes),
+        "captioning": scenes,
         "vqa": vqa,
         "gqa": _Single(vqa),
         "nlvr2": ScenesNlvr2(corpus, split="test"),
@@ -173,6 +174,10 @@ TRAINED: dict[str, dict[str, Any]] = {
     "retrieval": {"objectives": {"itc": {"queue": 16}, "itm": {}}},
     "image-retrieval": {"objectives": {"itc": {"queue": 16}}},
     "grounding": {"objectives": {"itm": {}}},
+    "captioning": {
+        "objectives": {"lm": {}},
+        "parts": {"decoder": {**MODEL["decoder"], "max_length": 20, "reads": "image"}},
+    },
     "vqa": {"objectives": {"answer": {}}, "task": "vqa"},
     "gqa": {"objectives": {"answer": {}}, "task": "gqa"},
     "nlvr2": {"objectives": {"classify": {"images": 2}}, "task": "nlvr2", "images": 2},

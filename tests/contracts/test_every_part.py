@@ -46,6 +46,7 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("tokenizer", "wordpiece"): {"options": {"texts": WORDS}},
     ("tokenizer", "bpe"): lambda at: {"options": {"vocab": at.vocab("bpe")}},
     ("tokenizer", "sentencepiece"): lambda at: {"options": {"vocab": at.vocab("sentencepiece")}},
+    ("task", "captioning"): {"objectives": {"lm": {}}, "parts": {"decoder": {"reads": "image", "max_length": 20}}},
     ("task", "vqa"): {"objectives": {"answer": {}}, "data": Drawn(asks=True)},
     ("task", "gqa"): lambda at: {"objectives": {"answer": {}}, "data": at.once(ScenesVqa(at.scenes, split="test"))},
     ("task", "nlvr2"): lambda at: {

@@ -267,6 +267,31 @@ XVLM = {
 E_SNLI = ["pairID", "Flickr30kID", "hypothesis", "gold_label", "explanation"]
 E_SNLI_2 = ["neutral", "tokens", "tokens", "47.jpg#2", "Two women.", "They hug.", "47.jpg#2r1n", "Because.", "tokens"]
 
+NOCAPS = {
+    "images": [
+        {"id": n, "file_name": "x.jpg", "domain": domain} for n, domain in enumerate(("in-domain", "out-domain"))
+    ],
+    "annotations": [{"image_id": n % 2, "id": n, "caption": f"{n} dogs"} for n in range(4)],
+}
+VIZWIZ_CAPTIONS = {
+    "images": [{"id": n, "file_name": "x.jpg", "text_detected": True} for n in range(2)],
+    "annotations": [
+        {"image_id": n % 2, "caption": f"{n} dogs", "is_precanned": False, "is_rejected": False} for n in range(4)
+    ],
+}
+TEXTCAPS = [
+    {"image_id": f"x{n % 2}", "image_path": "train/x.jpg", "caption_id": n, "caption_str": f"a sign {n}"}
+    for n in range(4)
+]
+TEXTVQA = {"image_id": "x", "question": "what does it say?", "answers": ["stop"] * 10, "set_name": "val"}
+STVQA = {"file_path": "coco-text/x.jpg", "question": "what does it say?", "answers": ["stop", "stop sign"]}
+VIZWIZ = {
+    "question": "what is this?",
+    "answers": [{"answer": "soup", "answer_confidence": "yes"}] * 10,
+    "answer_type": "other",
+    "answerable": 1,
+}
+
 EXAMPLES: dict[str, Example] = {
     "albef-json": Example(
         None,
@@ -330,6 +355,30 @@ EXAMPLES: dict[str, Example] = {
     "img2dataset": Example(None, others={"00000.tar": shard()}),
     "img2dataset-parquet": Example(None, others={"00000.parquet": parquet()}),
     "jsonl": Example("train", {"train.jsonl": Lines([OWN, {**OWN, "id": 2}])}, FOLDERS),
+    "nocaps": Example("val", {"nocaps_val_4500_captions.json": Whole(NOCAPS)}, ("validation/x.jpg",)),
+    "ok-vqa": Example(
+        "val",
+        {
+            "OpenEnded_mscoco_val2014_questions.json": Whole({"questions": VQA_QUESTIONS}),
+            "mscoco_val2014_annotations.json": Whole({"annotations": VQA_ANNOTATIONS}),
+        },
+        ("val2014/x.jpg",),
+    ),
+    "st-vqa": Example(
+        "train",
+        {"train_task_3.json": Whole({"data": [{**STVQA, "question_id": n} for n in (1, 2)]})},
+        ("images/coco-text/x.jpg",),
+    ),
+    "textcaps": Example("train", {"TextCaps_0.1_train.json": Whole({"data": TEXTCAPS})}, ("train_images/x.jpg",)),
+    "textvqa": Example(
+        "val",
+        {"TextVQA_0.5.1_val.json": Whole({"data": [{**TEXTVQA, "question_id": n} for n in (1, 2)]})},
+        ("train_images/x.jpg",),
+    ),
+    "vizwiz-captions": Example("val", {"annotations/val.json": Whole(VIZWIZ_CAPTIONS)}, ("val/x.jpg",)),
+    "vizwiz-vqa": Example(
+        "val", {"val.json": Whole([{**VIZWIZ, "image": f"{n}.jpg"} for n in (1, 2)])}, ("val/1.jpg", "val/2.jpg")
+    ),
     "nlvr": Example(
         "dev", {"dev.jsonl": Lines([nlvr_v1("15-0", "true"), nlvr_v1("15-1", "false")])}, ("dev/images/2/x.png",)
     ),

@@ -63,10 +63,12 @@ TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
     (".*snli-ve.*", r".*/(sentence1|annotator_labels|explanation)", ABSENT),
     ("nlvr", r".*/structured_rep", ABSENT),
     (".*", r".*/filepath", ABSENT),
-    ("vqa-v2|scenes-vqa", r".*/answers/0", {("object", "text")}),
+    ("vqa-v2|scenes-vqa|ok-vqa|vizwiz-vqa", r".*/answers/0", {("object", "text")}),
     ("visual-genome-objects|scenes-attributes", r".*/attributes", ABSENT),
-    ("vqa-v2|scenes-vqa", r".*/(question_type|answer_type|multiple_choice_answer)", ABSENT),
+    ("vqa-v2|scenes-vqa|ok-vqa|vizwiz-vqa", r".*/(question_type|answer_type|multiple_choice_answer)", ABSENT),
     ("xvlm", r".*/(caption|attributes)", ABSENT),
+    ("nocaps", r".*/domain", ABSENT),
+    ("textvqa|st-vqa", r".*/question_id", ID),
 )
 """Source, field, and which kinds the format takes in place of which."""
 

@@ -98,13 +98,35 @@ def scorings(forms: Any) -> dict[str, Scoring]:
             ("p.csv", table([["identifier", "prediction"], *(["47.jpg#2r1n", "neutral"] for _ in range(1))], ",")),
             ("a.csv", table([forms.E_SNLI, ["47.jpg#2r1n", "47.jpg", "They hug.", "neutral", "Because."]], ",")),
         ),
+        "captioning": Scoring(
+            "captioning",
+            ("p.json", whole([{"image_id": n, "caption": "two dogs run"} for n in range(2)])),
+            ("a.json", whole(forms.NOCAPS)),
+            frozenset({"domain"}),  # without it there are no figures by domain
+        ),
+        "captioning, TextCaps": Scoring(
+            "captioning",
+            ("p.json", whole([{"image_id": f"x{n}", "caption": "a sign"} for n in range(2)])),
+            ("a.json", whole({"data": forms.TEXTCAPS})),
+        ),
+        "vqa, ST-VQA": Scoring(
+            "vqa",
+            ("p.json", whole([{"question_id": n, "answer": "stop"} for n in range(2)])),
+            ("a.json", whole({"data": [{**forms.STVQA, "question_id": n} for n in range(2)]})),
+            options={"protocol": "anls"},
+        ),
+        "vqa, VizWiz": Scoring(
+            "vqa",
+            ("p.json", whole([{"image": f"{n}.jpg", "answer": "soup"} for n in range(2)])),
+            ("a.json", whole([{**forms.VIZWIZ, "image": f"{n}.jpg"} for n in range(2)])),
+        ),
         "grounding": Scoring("grounding", ("p.json", whole(boxes)), ("a.json", whole(refs))),
     }
 
 
 NAMES = (
     *("vqa", "vqa, ALBEF's lists", "gqa", "nlvr2", "nlvr2, as its authors' script reads them", "nlvr", "snli-ve"),
-    *("snli-ve, e-SNLI-VE's table", "grounding"),
+    *("snli-ve, e-SNLI-VE's table", "grounding", "captioning", "captioning, TextCaps", "vqa, ST-VQA", "vqa, VizWiz"),
 )
 
 

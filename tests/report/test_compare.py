@@ -6,7 +6,7 @@ from scipy.stats import binomtest, permutation_test
 
 from vlzoo.errors import PredictionError, UnknownName
 from vlzoo.metrics.figures import Figures
-from vlzoo.report.compare import FLIPS, MCNEMAR, NO_MEAN, NO_VALUES, OTHER_SAMPLES, SIGN_FLIPS, compare
+from vlzoo.report.compare import FLIPS, MCNEMAR, NO_MEAN, NO_VALUES, OTHER_SAMPLES, SIGN_FLIPS, SWAPS, compare
 from vlzoo.report.subjects import subjects
 
 figures = Figures("vqa", "vqa/official")
@@ -150,7 +150,7 @@ def test_values_that_are_not_those_of_the_figures_are_refused(measured):
     ours = measured("a", figures.hits("accuracy", WORSE))
     theirs = measured("b", figures.hits("accuracy", BETTER))
     theirs.file.with_suffix(".npz").write_bytes(ours.file.with_suffix(".npz").read_bytes())
-    with pytest.raises(PredictionError, match="the mean of its samples' values") as caught:
+    with pytest.raises(PredictionError, match="its samples' values make") as caught:
         compare(subjects(["a", "b"]))
     assert "bench it again" in str(caught.value)
 
@@ -189,3 +189,16 @@ def test_five_thousand_pictures_with_five_captions_take_seconds(measured):
     entry = only(compare(subjects(["a", "b"])))
     assert entry.clusters == 5000
     assert entry.p_value >= 1 / (FLIPS + 1)
+
+
+def test_figures_of_sums_are_compared_by_swaps(measured):
+    made = Figures("captioning", "captioning/coco")
+    worse, better = np.tile([1.0, 2, 4, 3, 4, 5], (40, 1)), np.tile([3.0, 2, 4, 3, 4, 5], (40, 1))
+    measured("a", made.pooled("BLEU-2", worse, "bleu"))
+    measured("b", made.pooled("BLEU-2", better, "bleu"))
+    measured("c", made.mean("BLEU-2", np.arange(40)))
+    entry = only(compare(subjects(["a", "b", "c"])))
+    assert entry.test == SWAPS
+    assert entry.difference == pytest.approx(entry.value - only(compare(subjects(["a", "b"])), 0).value)
+    assert entry.p_value == pytest.approx(1 / (FLIPS + 1))
+    assert only(compare(subjects(["a", "c"]))).why_not == OTHER_SAMPLES

@@ -72,5 +72,18 @@ def test_damaged_values_are_refused_by_name(run, damage):
 def test_values_of_other_figures_are_refused(run):
     file = next(run.folder.rglob("*.npz"))
     np.savez(file, **{"0/0/values": np.ones(4), "0/0/clusters": np.arange(4)})
-    with pytest.raises(PredictionError, match=r"accuracy is 47\.50, and the mean of its samples' values 1\.00"):
+    with pytest.raises(PredictionError, match=r"accuracy is 47\.50, and its samples' values make 1\.00"):
         measurements(run)[0].whole()
+
+
+def test_counts_of_a_figure_of_sums_come_back_with_their_formula(tmp_path):
+    made = Run(tmp_path)
+    folder = made.bench_folder("captioning", "key")
+    folder.mkdir(parents=True)
+    counts = [[1.0, 2.0], [2.0, 2.0], [0.0, 4.0]]
+    score = Figures("captioning", "captioning/coco").pooled("words", counts, "ratio", ["p", "p", "q"])
+    keep(folder, {}, Scored((score,)).on("scenes/test 1"), "coco")
+    (found,) = measurements(made)[0].whole()
+    (held,) = found.per_sample
+    assert (held.values.tolist(), held.clusters.tolist(), held.formula) == (counts, [0, 0, 1], "ratio")
+    assert held.figure() == found.value == pytest.approx(37.5)

@@ -50,7 +50,7 @@ GO_ON = "start it again, with as many processes as there are now: it goes on whe
 @click.option("--allow-missing", is_flag=True, help="Samples whose picture is missing count as wrong.")
 @click.option("--allow-train-data", is_flag=True, help="Measure data that the run was trained on, and say so.")
 @click.option("--keep-features", is_flag=True, help="Leave the features of pictures and texts on disk.")
-@click.option("--submission", type=click.Path(path_type=Path), metavar="FILE", help="Write the server's format (vqa).")
+@click.option("--submission", type=click.Path(path_type=Path), metavar="FILE", help="Write the server's format.")
 @click.option("--json", "json_", is_flag=True, help="Print every figure as JSON, unrounded, in place of the table.")
 @click.option("--json-file", type=click.Path(path_type=Path), metavar="FILE", help="Write that JSON to FILE, besides.")
 def command(tasks: tuple[str, ...], **given: Any) -> None:

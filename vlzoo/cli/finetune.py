@@ -23,7 +23,7 @@ from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 @click.option("--recipe", metavar="RECIPE", shell_complete=RECIPES, help="The task's recipe; tasks/TASK.")
 @train_options
 def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
-    """Fine-tune RUN for TASK: retrieval, vqa, nlvr2, snli-ve, or a plugin's.
+    """Fine-tune RUN for TASK: retrieval, vqa, nlvr2, snli-ve, captioning, or a plugin's.
 
     Model, tokenizer, teacher, augmentation and bench come from RUN; then tasks/TASK.yaml; then what RUN's recipe says
     under `finetune`.

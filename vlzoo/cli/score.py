@@ -34,6 +34,7 @@ def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
 
     \b
     vqa         {"question_id", "answer"}: the server's results format
+    captioning  {"image_id", "caption"}: COCO's results format
     gqa         {"questionId", "prediction"}
     nlvr2       {"identifier", "prediction"}, or a table of both without names
     nlvr        the same with "image": k, or `dev-1572-0-3.png,true`

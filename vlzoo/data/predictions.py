@@ -114,6 +114,15 @@ def row_id(row: Mapping[str, Any], key: str) -> str:
     return str(value)
 
 
+def server_id(name: str) -> int | str:
+    """An id as servers write it: a number where it is one.
+
+    >>> server_id("391895"), server_id("007"), server_id("a7")
+    (391895, '007', 'a7')
+    """
+    return int(name) if name.isdecimal() and name.isascii() and name == str(int(name)) else name
+
+
 @dataclass
 class Refusals:
     """What is wrong with a file, by kind; nothing is said until everything was looked at."""

@@ -1,6 +1,6 @@
 """Figures of one task: shares and means in percent, with their intervals and the values that they are means of.
 
-Legend: N samples.
+Legend: N samples, K counts.
 """
 
 from __future__ import annotations
@@ -13,22 +13,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vlzoo.metrics.intervals import cluster_codes, interval
+from vlzoo.metrics.pooled import FORMULAS, pooled_interval
 
 COUNTS = ("fraction", "correct", "of")
 """What a share's `detail` says of all samples."""
 
 
+MEAN = "mean"
+"""The formula of a figure that is the mean of its samples' values."""
+
+
 @dataclass(frozen=True)
 class PerSample:
-    """What a figure is the mean of; what two models are compared by, sample by sample.
+    """What a figure is made of; what two models are compared by, sample by sample.
 
     Attributes:
-        values: one number a sample, in the figure's unit, [N].
+        values: one number a sample, in the figure's unit, [N]; with a formula of sums a row of counts, [N, K].
         clusters: number of the cluster that each sample stands in (its picture, its sentence), [N].
+        formula: the figure is the `mean` of the values, or what `vlzoo.metrics.pooled.FORMULAS` makes of their sums.
     """
 
     values: NDArray[np.float64]
     clusters: NDArray[np.int64]
+    formula: str = MEAN
+
+    def figure(self) -> float:
+        """What the values make, in the figure's unit."""
+        return float(self.values.mean() if self.formula == MEAN else FORMULAS[self.formula](self.values.sum(0)))
 
 
 @dataclass(frozen=True)
@@ -39,15 +50,15 @@ class Score:
         task: task name, `vqa`.
         protocol: how it was measured, `vqa/official`.
         metric: what was measured, `accuracy`.
-        value: the mean over samples, in percent unless `unit` says otherwise.
+        value: the mean over samples, or what a formula makes of their sums; in percent unless `unit` says otherwise.
         interval: 95 % interval in the same unit; None where the sample cannot give one.
         samples: how many samples were scored.
         clusters: how many independent clusters the interval was drawn over.
         data: the data source, its split and fingerprint.
         detail: further figures (per answer type, subset), name -> value.
         unit: unit of `value`.
-        per_sample: the values that it is the mean of; of several, it is the mean of their means, and their clusters
-            are the same ones; empty: it is no mean over samples.
+        per_sample: what it is made of; of several, it is the mean of what they make, and their clusters are the same
+            ones; empty: it is not made of samples.
     """
 
     task: str
@@ -135,10 +146,30 @@ class Figures:
         clusters: Sequence[Hashable] | None = None,
         *,
         detail: Mapping[str, float] | None = None,
+        unit: str = "%",
     ) -> Score:
-        """The mean of values in percent, [n]."""
+        """The mean of values in percent, or in another unit, [n]."""
         values_N = np.asarray(values, dtype=np.float64)
-        return self._score(metric, float(values_N.sum()) / len(values_N), values_N, clusters, None, detail or {})
+        value = float(values_N.sum()) / len(values_N)
+        return replace(self._score(metric, value, values_N, clusters, None, detail or {}), unit=unit)
+
+    def pooled(self, metric: str, counts: ArrayLike, formula: str, clusters: Sequence[Hashable] | None = None) -> Score:
+        """What a formula makes of sums of counts over samples: BLEU, shares of words.
+
+        >>> Figures("captioning", "captioning/coco").pooled("right words", [[2, 4], [1, 8]], "ratio").value
+        25.0
+
+        Args:
+            metric: its name.
+            counts: of each sample, [N, K].
+            formula: one of `vlzoo.metrics.pooled.FORMULAS`.
+            clusters: name of the cluster of each sample; None: each stands alone.
+        """
+        counts_NK = np.asarray(counts, dtype=np.float64)
+        kept = PerSample(counts_NK, _codes(clusters, len(counts_NK)), formula)
+        ends, groups = pooled_interval(counts_NK, kept.clusters, formula), len(np.unique(kept.clusters))
+        about = (self.task, self.protocol, metric)
+        return Score(*about, kept.figure(), ends, len(counts_NK), groups, "", per_sample=(kept,))
 
     def derived(
         self, metric: str, value: float, samples: int, unit: str = "%", *, per_sample: Sequence[PerSample] = ()
@@ -165,9 +196,13 @@ class Figures:
         protocol: str | None,
         detail: Mapping[str, float],
     ) -> Score:
-        codes = cluster_codes(clusters) if clusters is not None else np.arange(len(values_N))
+        codes = _codes(clusters, len(values_N))
         ends = interval(values_N, codes)
         groups = len(np.unique(codes))
         kept = (PerSample(values_N, codes),)
         about = (self.task, protocol or self.protocol, metric)
         return Score(*about, value, ends, len(values_N), groups, "", dict(detail), per_sample=kept)
+
+
+def _codes(clusters: Sequence[Hashable] | None, samples: int) -> NDArray[np.int64]:
+    return cluster_codes(clusters) if clusters is not None else np.arange(samples)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from vlzoo.metrics.figures import PerSample, Score
-from vlzoo.metrics.paired import Part, estimate, gaps, holm, mcnemar, shares, sign_flips
+from vlzoo.metrics.figures import MEAN, PerSample, Score
+from vlzoo.metrics.paired import Estimate, Part, estimate, gaps, holm, mcnemar, shares, sign_flips
+from vlzoo.metrics.pooled import pooled_difference
 from vlzoo.report.alike import Differs, differences, options_that_differ, remedy, shared
 from vlzoo.report.subjects import Subject, tasks_of
 from vlzoo.runs.scores import Measurement
@@ -20,9 +21,9 @@ from vlzoo.runs.scores import Measurement
 FLIPS = 10_000
 """Patterns of signs that a p-value is drawn by; none is below 0.0001."""
 
-MCNEMAR, SIGN_FLIPS = "McNemar", "sign flips"
+MCNEMAR, SIGN_FLIPS, SWAPS = "McNemar", "sign flips", "swaps"
 NO_VALUES = "figures without the values of their samples, of an older vlzoo: bench it again"
-NO_MEAN = "no mean over samples"
+NO_MEAN = "not made of samples"
 OTHER_SAMPLES = "other samples"
 
 
@@ -241,19 +242,29 @@ def _tested(entry: Entry, score: Score, base: Score) -> Entry:
         return replace(entry, why_not=NO_MEAN)
     if not _same_samples(score.per_sample, base.per_sample):
         return replace(entry, why_not=OTHER_SAMPLES)
-    apart = gaps(_as_parts(score.per_sample), _as_parts(base.per_sample))
-    found = estimate(apart)
-    right = [_right_or_wrong(each.per_sample) for each in (score, base)]
+    found, test = _difference(score.per_sample, base.per_sample)
+    return replace(entry, difference=found.mean, difference_interval=found.interval, p_value=found.p_value, test=test)
+
+
+def _difference(ours: Sequence[PerSample], theirs: Sequence[PerSample]) -> tuple[Estimate, str]:
+    """A difference with its p-value, and the test that gave it."""
+    if ours[0].formula != MEAN:
+        about = (ours[0].clusters, ours[0].formula)
+        return pooled_difference(ours[0].values, theirs[0].values, *about, swaps=FLIPS), SWAPS
+    apart = gaps(_as_parts(ours), _as_parts(theirs))
+    right = [_right_or_wrong(each) for each in (ours, theirs)]
     if right[0] is not None and right[1] is not None:
         p_value, test = mcnemar(right[0], right[1]), MCNEMAR
     else:
         p_value, test = sign_flips(shares(apart), FLIPS), SIGN_FLIPS
-    return replace(entry, difference=found.mean, difference_interval=found.interval, p_value=p_value, test=test)
+    return replace(estimate(apart), p_value=p_value), test
 
 
 def _same_samples(ours: Sequence[PerSample], theirs: Sequence[PerSample]) -> bool:
     return len(ours) == len(theirs) and all(
-        np.array_equal(one.clusters, other.clusters) for one, other in zip(ours, theirs, strict=True)
+        np.array_equal(one.clusters, other.clusters)
+        and (one.formula, one.values.shape) == (other.formula, other.values.shape)
+        for one, other in zip(ours, theirs, strict=True)
     )
 
 

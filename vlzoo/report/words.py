@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from vlzoo.errors import VlzooError
 from vlzoo.metrics.intervals import DRAWS
 from vlzoo.report.alike import TRAINED
-from vlzoo.report.compare import FLIPS, MCNEMAR, SIGN_FLIPS, Comparison, Figure, Table
+from vlzoo.report.compare import FLIPS, MCNEMAR, SIGN_FLIPS, SWAPS, Comparison, Figure, Table
 from vlzoo.report.published import Number
 
 
@@ -89,6 +89,11 @@ def explained(found: Comparison) -> Iterator[str]:
         yield "McNemar: the exact test, where each sample is right or wrong and stands alone."
     if SIGN_FLIPS in tests:
         yield f"Sign flips: a permutation test that flips the sign of whole clusters, {FLIPS:,} times."
+    if SWAPS in tests:
+        yield (
+            f"Swaps: a permutation test of figures made of sums (BLEU), which swaps what both runs count in whole "
+            f"clusters, {FLIPS:,} times."
+        )
     yield (
         f"p counts one comparison, p (Holm) all {found.comparisons}: of what is below 0.05 there, the chance that any "
         "is mere chance is below 5 %. All speak of these weights on other samples of this kind, not of other seeds."

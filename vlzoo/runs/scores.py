@@ -1,7 +1,7 @@
 """The figures of bench on disk, with the values of every sample beside them. No torch here.
 
 A folder of predictions holds `score-PROTOCOL.json`, for people and for tables, and `score-PROTOCOL.npz`: what each
-figure is the mean of, which `vlzoo compare` tests by.
+figure is made of, which `vlzoo compare` tests by.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 
 from vlzoo.errors import PredictionError
 from vlzoo.files import replacing, write_text, writing
-from vlzoo.metrics.figures import PerSample, Score, Scored
+from vlzoo.metrics.figures import MEAN, PerSample, Score, Scored
+from vlzoo.metrics.pooled import FORMULAS
 from vlzoo.runs.run import Run
 
+VALUES = "values"
 AGAIN = "bench it again: predictions that are there are not made anew"
 
 
@@ -71,9 +73,10 @@ class Measurement:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise PredictionError(f"the values of samples can't be read: {error}", where=where, fix=AGAIN) from None
         for score in found:
-            mean = np.mean([part.values.mean() for part in score.per_sample]) if score.per_sample else score.value
-            if not abs(mean - score.value) < 1e-6:
-                what = f"{score.metric} is {score.value:.2f}, and the mean of its samples' values {mean:.2f}"
+            parts = [part.figure() for part in score.per_sample] or [score.value]
+            made = sum(parts) / len(parts)
+            if not abs(made - score.value) < 1e-6:
+                what = f"{score.metric} is {score.value:.2f}, and its samples' values make {made:.2f}"
                 raise PredictionError(what, where=where, fix=AGAIN)
         return found
 
@@ -138,21 +141,24 @@ def _is_whole(score: Score) -> bool:
 
 
 def _arrays(scored: Scored) -> dict[str, Any]:
-    """Of figure n and its part m: `n/m/values` and `n/m/clusters`."""
-    return {
-        f"{number}/{part}/{name}": array
-        for number, score in enumerate(scored.scores)
-        for part, held in enumerate(score.per_sample)
-        for name, array in (("values", held.values), ("clusters", held.clusters.astype(np.int32)))
-    }
+    """Of figure n and its part m: `n/m/values`, `n/m/clusters`, and `n/m/FORMULA` where it is no mean."""
+    made = {}
+    for number, score in enumerate(scored.scores):
+        for part, held in enumerate(score.per_sample):
+            name = VALUES if held.formula == MEAN else held.formula
+            made[f"{number}/{part}/{name}"] = held.values
+            made[f"{number}/{part}/clusters"] = held.clusters.astype(np.int32)
+    return made
 
 
 def _parts(arrays: Mapping[str, np.ndarray], number: int) -> tuple[PerSample, ...]:
     found: list[PerSample] = []
-    while f"{number}/{len(found)}/values" in arrays:
+    while f"{number}/{len(found)}/clusters" in arrays:
         place = f"{number}/{len(found)}"
-        values, clusters = arrays[f"{place}/values"], arrays[f"{place}/clusters"].astype(np.int64)
-        if values.ndim != 1 or values.shape != clusters.shape or not len(values) or clusters.min() < 0:
+        name = next((each for each in (VALUES, *FORMULAS) if f"{place}/{each}" in arrays), VALUES)
+        values, clusters = arrays[f"{place}/{name}"], arrays[f"{place}/clusters"].astype(np.int64)
+        whole = values.ndim == (1 if name == VALUES else 2) and values.shape[:1] == clusters.shape
+        if not whole or not len(values) or clusters.min() < 0:
             raise ValueError(f"{place} holds {list(values.shape)} values in {list(clusters.shape)} clusters")
-        found.append(PerSample(values.astype(np.float64), clusters))
+        found.append(PerSample(values.astype(np.float64), clusters, MEAN if name == VALUES else name))
     return tuple(found)

@@ -63,8 +63,9 @@ def engine(case: Case) -> Engine:
     data, task = source(case), learned(case)
     objectives = case.given.get("objectives") or {"itc": {}, "itm": {}}
     pictures = max(len(sample.images) for sample in list(data)[:4])
+    parts: Mapping[str, Any] = {"fusion": {"images": pictures}, **(case.given.get("parts") or {})}
     whole = {
-        "model": {**MODEL, "fusion": {**MODEL["fusion"], "images": pictures}},
+        "model": {**MODEL, **{kind: {**MODEL[kind], **options} for kind, options in parts.items()}},
         "objectives": objectives,
         "tokenizer": {"vocab": "data", "max_length": 24},
         "augment": {"eval": {"part": "plain", "size": SIDE}},
@@ -264,6 +265,7 @@ def check_task(
     options: Mapping[str, Any] | None = None,
     data: Any = None,
     objectives: Mapping[str, Mapping[str, Any]] | None = None,
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Check a task against all that tasks promise.
 
@@ -273,8 +275,9 @@ def check_task(
         data: a source of a few samples; None: six drawn pictures with captions, boxes and classes, as
             `vlzoo.testing.samples.Drawn` makes them; under `asks=True` it asks questions.
         objectives: of the model that is measured, with their options; None: `itc` and `itm`.
+        parts: options of the model's parts in place of those of `MODEL`: `{"decoder": {"reads": "image"}}`.
 
     Raises:
         ContractError: the first promise that it breaks, and what to do.
     """
-    run(CHECKS, Case.of("task", part, options, data=data, objectives=objectives))
+    run(CHECKS, Case.of("task", part, options, data=data, objectives=objectives, parts=parts))

@@ -57,6 +57,14 @@ def vilt(cls: type, **options: Any) -> tuple[Any, Any]:
     return cls(config), hf.ViltImageProcessor(size={"shortest_edge": 32}, size_divisor=16)
 
 
+def git() -> tuple[Any, Any]:
+    vision = {**PICTURE, "image_size": 32}
+    text = {**TEXT, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    config = hf.GitConfig(vision_config=vision, **text)
+    crop = {"crop_size": {"height": 32, "width": 32}, "size": {"shortest_edge": 32}}
+    return hf.GitForCausalLM(config), hf.CLIPImageProcessor(**crop)
+
+
 MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "clip": clip,
     "siglip": siglip,
@@ -64,6 +72,7 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "blip-vqa": lambda: blip(hf.BlipForQuestionAnswering),
     "blip-captioner": lambda: blip(hf.BlipForConditionalGeneration),
     "blip-headless": lambda: blip(hf.BlipModel),
+    "git": git,
     "vilt": lambda: vilt(hf.ViltForImageAndTextRetrieval),
     "vilt-words": lambda: vilt(hf.ViltForMaskedLM),
     "vilt-headless": lambda: vilt(hf.ViltModel),

@@ -36,6 +36,8 @@ CAN = [
     ("blip", "image-retrieval", "itc", ""),
     ("blip-vqa", "vqa", "official", "generate"),
     ("blip-vqa", "gqa", "accuracy", ""),
+    ("blip-captioner", "captioning", "coco", ""),
+    ("git", "captioning", "coco", ""),
     ("vilt", "retrieval", "itm", ""),
     ("vilt-vqa", "vqa", "official", ""),
     ("vilt-nlvr2", "nlvr2", "official", ""),
@@ -53,8 +55,8 @@ def test_what_a_model_can_do_is_measured_whatever_the_batch(model, task, protoco
         for key in ("itm", "itc", "vector", "embedding", "text_embeddings"):
             if key in row:
                 np.testing.assert_allclose(unpack(row[key], "<f4"), unpack(alone[name][key], "<f4"), atol=1e-5)
-        assert {key: row.get(key) for key in ("answer", "prediction", "texts")} == {
-            key: alone[name].get(key) for key in ("answer", "prediction", "texts")
+        assert {key: row.get(key) for key in ("answer", "prediction", "texts", "caption")} == {
+            key: alone[name].get(key) for key in ("answer", "prediction", "texts", "caption")
         }
 
 

@@ -35,7 +35,6 @@ def configure(folder: Path, **changes) -> None:
 
 
 OTHERS = {
-    "blip-captioner": ("BlipForConditionalGeneration", "BlipForImageTextRetrieval, BlipForQuestionAnswering"),
     "blip-headless": ("BlipModel", "BlipForImageTextRetrieval"),
     "vilt-words": ("ViltForMaskedLM", "ViltForImageAndTextRetrieval"),
     "vilt-headless": ("ViltModel", "ViltForQuestionAnswering"),

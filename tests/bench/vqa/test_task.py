@@ -227,3 +227,35 @@ def test_the_answer_that_is_told_is_the_one_that_is_judged(protocol, said, right
     told = Vqa(protocol=protocol).told([sample], rows)(sample)
     assert (told.asked, told.said, told.right) == ("what is it?", said, pytest.approx(right))
     assert told.truth == ("fox (7 of 10)", "cat (3 of 10)")
+
+
+def test_anls_of_st_vqas_files(score, tmp_path):
+    rows = [
+        {"question_id": 1, "file_path": "a.jpg", "image_id": "a", "answers": ["stop"]},
+        {"question_id": 2, "file_path": "a.jpg", "image_id": "a", "answers": ["7", "seven"]},
+        {"question_id": 3, "file_path": "b.jpg", "image_id": "b", "answers": ["exit"]},
+    ]
+    said = [{"question_id": n, "answer": answer} for n, answer in ((1, "shop"), (2, "Seven"), (3, "entry"))]
+    files = write(tmp_path / "p.json", said), write(tmp_path / "a.json", {"data": rows})
+    (figure,) = score("vqa", *files, "anls").scores
+    # 3/4 of stop, all of seven, 1 - 4/5 of exit (one letter in its place), which is below a half.
+    assert (figure.metric, figure.protocol, figure.clusters) == ("ANLS", "vqa/anls", 2)
+    assert figure.value == pytest.approx(175 / 3)
+    with pytest.raises(DataError, match="ANLS by -p anls"):
+        score("vqa", *files)
+
+
+def test_vizwiz_questions_are_known_by_their_pictures(score, tmp_path):
+    def row(name, *answers):
+        return {"image": name, "question": "what?", "answers": [{"answer": each} for each in answers]}
+
+    truth = write(tmp_path / "a.json", [row("a.jpg", *["soup"] * 10), row("b.jpg", *["yes"] * 2, *["no"] * 8)])
+    said = write(tmp_path / "p.json", [{"image": "a.jpg", "answer": "soup"}, {"image": "b.jpg", "answer": "yes"}])
+    # Two of ten said yes: 2 (1/3) + 8 (2/3) of ten, by leaving each out once.
+    assert score("vqa", said, truth).scores[0].value == pytest.approx((100 + 60) / 2)
+
+
+def test_vizwiz_server_is_sent_pictures():
+    samples = [Sample("a.jpg", image_id="a.jpg", answers=("x",), fields={"image": "a.jpg"})]
+    rows = {"a.jpg": {"name": "a.jpg", "answer": "soup"}}
+    assert Vqa().submission(samples, rows) == [{"image": "a.jpg", "answer": "soup"}]

@@ -47,3 +47,15 @@ def test_who_asks_for_no_features_has_the_data_of_before(corpus):
     assert [sample.name for sample in plain] == [sample.name for sample in rich]
     with pytest.raises(DataError, match="features can't be -1"):
         Scenes(corpus, features=-1)
+
+
+def test_the_visible_objects_are_told_where_they_are_asked_for(corpus):
+    plain, told = Scenes(corpus, split="test"), pickle.loads(pickle.dumps(Scenes(corpus, split="test", things=True)))
+    assert plain.fingerprint() != told.fingerprint()
+    lines = (corpus / "annotations/scenes.jsonl").read_text().splitlines()
+    scenes = {str(scene["image_id"]): scene for scene in map(json.loads, lines)}
+    for sample, bare in zip(told, plain, strict=True):
+        seen = [thing for thing in scenes[sample.name]["things"] if thing["box"]]
+        keys = ("color", "shape", "size", "texture", "x", "y")
+        assert sample.fields["things"] == [{key: thing[key] for key in keys} for thing in seen]
+        assert (bare.fields, bare.texts) == ({}, sample.texts)

@@ -1,4 +1,4 @@
-"""BLIP: retrieval in two stages, and answers word by word (Li et al., ICML 2022).
+"""BLIP: retrieval in two stages, and answers and captions word by word (Li et al., ICML 2022).
 
 Legend: B rows, P pairs, N image tokens, L text tokens, D width, E joint size.
 """
@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.bench.captioning.captioner import Captioner, captioner
+from vlzoo.bench.captioning.task import Captioning
 from vlzoo.bench.hf.model import ForeignModel
+from vlzoo.bench.hf.writing import writing
 from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.bench.retrieval.pairs import PairModel, pair_model
 from vlzoo.bench.vqa.answers import Answerer, answerer
@@ -26,13 +29,15 @@ from vlzoo.types import Row
 
 
 class Blip(ForeignModel):
-    """The class for retrieval does all three protocols; the class for questions does vqa and gqa by free decoding."""
+    """Classes for retrieval (all three protocols), for questions (vqa and gqa by free decoding) and for captions."""
 
     contrasts = matches = True
 
     @property
     def able(self) -> tuple[str, ...]:  # type: ignore[override]
         """What this class of BLIP does."""
+        if self.name == "BlipForConditionalGeneration":
+            return ("captioning",)
         retrieves = self.name == "BlipForImageTextRetrieval"
         return ("retrieval", "image-retrieval") if retrieves else ("vqa and gqa with --mode generate",)
 
@@ -116,3 +121,10 @@ def _(model: Blip, task: Vqa) -> Answerer:
             return model.answer(samples, task.beams)
 
     return answer
+
+
+@captioner.register
+def _(model: Blip, task: Captioning) -> Captioner:
+    if model.name != "BlipForConditionalGeneration":
+        model.cannot(task.name)
+    return writing(model, task)

@@ -39,7 +39,11 @@ class Architecture:
 ARCHITECTURES = {
     "clip": Architecture(("CLIPModel",), "vlzoo.bench.hf.dual:Dual"),
     "siglip": Architecture(("SiglipModel",), "vlzoo.bench.hf.dual:Dual"),
-    "blip": Architecture(("BlipForImageTextRetrieval", "BlipForQuestionAnswering"), "vlzoo.bench.hf.blip:Blip"),
+    "blip": Architecture(
+        ("BlipForImageTextRetrieval", "BlipForQuestionAnswering", "BlipForConditionalGeneration"),
+        "vlzoo.bench.hf.blip:Blip",
+    ),
+    "git": Architecture(("GitForCausalLM",), "vlzoo.bench.hf.writing:Git"),
     "vilt": Architecture(
         ("ViltForImageAndTextRetrieval", "ViltForQuestionAnswering", "ViltForImagesAndTextClassification"),
         "vlzoo.bench.hf.vilt:Vilt",

@@ -18,10 +18,11 @@ from vlzoo.data.answers import (
     build_answer_list,
     checked_answers,
 )
-from vlzoo.data.predictions import Refused, row_id
+from vlzoo.data.predictions import Refused, row_id, server_id
 from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError
+from vlzoo.metrics.anls import anls
 from vlzoo.metrics.figures import Figures, Score, Scored
 from vlzoo.metrics.vqa import PROTOCOLS, accuracies
 from vlzoo.task import Effort, Task, in_order
@@ -36,11 +37,17 @@ CLASSES = 3_129
 
 MODES = ("rank", "generate", "classify")
 
+BY_ANSWER = {"anls": anls}
+"""Protocols that hold what was said against each answer, so that one is enough."""
+METRICS = {"anls": "ANLS"}
+"""What a protocol's figure is called, where it is no accuracy."""
+
 
 class Vqa(Task):
     """Trained on the annotators' answers; measured by ranking a list, by free decoding, or by a head over the list.
 
-    The answer list is built from the training annotations: by count, ties by text; it is kept in the run folder.
+    The answer list is built from the training annotations: by count, ties by text; it is kept in the run folder. Free
+    decoding (`generate`) needs none: any words of the vocabulary may be said.
 
     Args:
         protocol: how an answer is compared with those of annotators.
@@ -52,7 +59,7 @@ class Vqa(Task):
     """
 
     name = "vqa"
-    protocols = tuple(PROTOCOLS)
+    protocols = (*PROTOCOLS, *BY_ANSWER)
     id_key = "question_id"
     answer_key = "answer"
 
@@ -167,24 +174,32 @@ class Vqa(Task):
         silent = [sample.name for sample, row in pairs if not isinstance(row.get("answer"), str)]
         if silent:
             raise PredictionError(f"{len(silent)} answers are no text, first of question {silent[0]}")
-        named = [(str(sample.fields.get("question_id", sample.name)), row["answer"]) for sample, row in pairs]
-        if len({name for name, _ in named}) != len(named):
+        named = [(self.sample_key(sample), self._server_key(sample), row["answer"]) for sample, row in pairs]
+        if len({name for name, _, _ in named}) != len(named):
             raise PredictionError("a question_id stands twice in the data", where=source.name)
-        return [{self.id_key: self.server_id(name), self.answer_key: answer} for name, answer in named]
+        return [{key: self.server_id(name), self.answer_key: answer} for name, key, answer in named]
+
+    def _server_key(self, sample: Sample) -> str:
+        """VizWiz' server knows a question by its picture."""
+        return "image" if "image" in sample.fields and "question_id" not in sample.fields else self.id_key
 
     def server_id(self, name: str) -> int | str:
         """A question's id as the server writes it: a number."""
-        return int(name) if name.isdecimal() and name.isascii() and name == str(int(name)) else name
+        return server_id(name)
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official `{"annotations": [...]}`, or a list of `{"question_id", "answer": [ten texts]}` as ALBEF's.
+
+        TextVQA's and ST-VQA's `{"data": [...]}` and VizWiz' list too, whose questions are known by their pictures.
 
         Raises:
             DataError: a question with fewer than two answers, from which nobody can be put aside.
         """
         for sample in vqa_rows.annotated(file, Path(self.questions) if self.questions else None):
-            if len(sample.answers) < 2:
-                fix = "VQA accuracy needs several annotators; score exact matches with `vlzoo score gqa`"
+            if len(sample.answers) < 2 and self.protocol not in BY_ANSWER:
+                fix = (
+                    "VQA accuracy needs several annotators; score exact matches with `vlzoo score gqa`, ANLS by -p anls"
+                )
                 raise DataError(f"question {sample.name} has {len(sample.answers)} answers", where=str(file), fix=fix)
             yield sample
 
@@ -193,8 +208,8 @@ class Vqa(Task):
         return str(sample.fields.get("question_id", sample.name))
 
     def row_key(self, row: Mapping[str, Any]) -> str:
-        """The server's results format: `{"question_id", "answer"}`."""
-        return row_id(row, "question_id")
+        """The server's results format: `{"question_id", "answer"}`; VizWiz' `{"image", "answer"}`."""
+        return row_id(row, "image" if "image" in row and "question_id" not in row else "question_id")
 
     def row(self, row: Mapping[str, Any]) -> Row:
         """The answer."""
@@ -228,6 +243,8 @@ class Vqa(Task):
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Each answer's accuracy in percent, [N], and what the protocol is called."""
+        if self.protocol in BY_ANSWER:
+            return BY_ANSWER[self.protocol](truths, said), self.protocol
         single = sum(len(truth) == 1 for truth in truths)
         if single == len(truths):
             return exact(truths, said), "exact"
@@ -245,13 +262,13 @@ class Vqa(Task):
                 inside[kind, name].append(number)
         groups = sorted((group, rows) for group, rows in inside.items() if group[1])
         detail = {f"{kind}: {name}": float(values_N[rows].sum()) / len(rows) for (kind, name), rows in groups}
-        figures = Figures(self.name, f"{self.name}/{protocol}")
+        figures, metric = Figures(self.name, f"{self.name}/{protocol}"), METRICS.get(protocol, "accuracy")
         by_answer = [
-            figures.mean(f"accuracy ({name})", values_N[rows], [clusters[i] for i in rows])
+            figures.mean(f"{metric} ({name})", values_N[rows], [clusters[i] for i in rows])
             for (kind, name), rows in groups
             if kind == "answer type"
         ]
-        return (figures.mean("accuracy", values_N, clusters, detail=detail), *by_answer)
+        return (figures.mean(metric, values_N, clusters, detail=detail), *by_answer)
 
     def kinds(self, sample: Sample) -> Mapping[str, str]:
         """The groups of a question whose accuracy is given apart: VQA's answer type and question type."""

@@ -17,6 +17,8 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.fields import Ids, identifier, need, optional, typed
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.reading import first_existing, read_json
+from vlzoo.data.records import Sample
+from vlzoo.errors import DataError
 
 PARTS = {"train": ("train", "restval"), "val": ("val",), "test": ("test",)}
 """Our split -> the values of `split` in the file."""
@@ -62,19 +64,41 @@ class Karpathy(CaptionSource):
         path = Path(self.root, first_existing(self.root, self.annotations))
         folder = first_existing(self.root, self.folders)
         seen = Ids("the id", fix="download the file again")
-        for number, value in enumerate(need(read_json(path, dict), "images", list, str(path))):
-            where = f"{path}: images[{number}]"
-            entry = typed(value, dict, where)
-            if need(entry, "split", str, where) not in PARTS[self.split]:
-                continue
+        for where, entry in _entries(path, self.split):
             image_id = identifier(entry, self.id_key, where)
             seen.add(image_id, where)
-            texts = clean_texts(self._raw(entry, where), f"{where} ({image_id})", faults)
+            texts = clean_texts(_raw(entry, where), f"{where} ({image_id})", faults)
             yield from self.captioned(image_id, _image(entry, folder, where), texts, faults)
 
-    def _raw(self, entry: Mapping[str, Any], where: str) -> list[Any]:
-        sentences = need(entry, "sentences", list, where)
-        return [need(typed(sentence, dict, where), "raw", str, where) for sentence in sentences]
+
+def annotated(file: Path, split: str) -> list[Sample]:
+    """The pictures of a split with their captions as they stand, by COCO's id where there is one, else by `imgid`.
+
+    Raises:
+        DataError: a key is missing, an id is there twice, or the file has no picture of the split.
+    """
+    found, seen = list[Sample](), Ids("the id", fix="download the file again")
+    for where, entry in _entries(file, split):
+        image_id = identifier(entry, "cocoid" if "cocoid" in entry else "imgid", where)
+        seen.add(image_id, where)
+        found.append(Sample(image_id, (), tuple(_raw(entry, where)), image_id))
+    if not found:
+        raise DataError(f"no picture of the split {split!r}", where=str(file), fix="--part names the split: test, val")
+    return found
+
+
+def _entries(path: Path, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The entries of a split with their places."""
+    for number, value in enumerate(need(read_json(path, dict), "images", list, str(path))):
+        where = f"{path}: images[{number}]"
+        entry = typed(value, dict, where)
+        if need(entry, "split", str, where) in PARTS[split]:
+            yield where, entry
+
+
+def _raw(entry: Mapping[str, Any], where: str) -> list[str]:
+    sentences = need(entry, "sentences", list, where)
+    return [need(typed(sentence, dict, where), "raw", str, where) for sentence in sentences]
 
 
 def _image(entry: Mapping[str, Any], folder: str, where: str) -> str:

@@ -50,7 +50,8 @@ def read_annotations(rows: Iterable[tuple[str, Record]], what: str = "question_i
     """
     met = Ids(what, numbers=True)
     for where, row in rows:
-        name = identifier(row, "question_id", where)
+        by_picture = "question_id" not in row and "image" in row and "answers" in row  # VizWiz: a question a picture
+        name = identifier(row, "image" if by_picture else "question_id", where)
         where = f"{where}: question_id {name}"
         met.add(name, where)
         kinds = {key: kind for key in KINDS if (kind := optional(row, key, str, where)) is not None}
@@ -89,7 +90,8 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
     """What a file of answers says, without questions' texts and pictures: for judging predictions.
 
     Args:
-        file: the official `{"annotations": [...]}`, or rows of `{"question_id", "answer": [texts]}` as ALBEF's.
+        file: the official `{"annotations": [...]}`, TextVQA's and ST-VQA's `{"data": [...]}`, VizWiz' list, or rows of
+            `{"question_id", "answer": [texts]}` as ALBEF's.
         questions: a second file with what the first lacks: pictures, answer types.
 
     Raises:
@@ -97,7 +99,7 @@ def annotated(file: Path, questions: Path | None = None) -> Iterator[Sample]:
             knows with another picture.
     """
     more = None if questions is None else _more(questions)
-    for one in read_annotations(read_rows(file, LISTS[0])):
+    for one in read_annotations(read_rows(file, LISTS[0], "data")):
         if not one.answers:
             fix = "give VQA's annotations file: questions alone, and test splits, have none to score by"
             raise DataError("no answers here", where=one.where, fix=fix)

@@ -65,13 +65,27 @@ def place(thing: Thing) -> str:
 
 
 def relation(one: Thing, other: Thing, rng: Random) -> str | None:
-    """How `one` lies to `other`: along the axis on which they are further apart; None where they nearly meet."""
+    """How `one` lies to `other`, in words; None where they nearly meet."""
+    ways = {
+        "left": ("left of", "to the left of"),
+        "right": ("right of", "to the right of"),
+        "below": ("below", "under"),
+    }
+    where = direction(one, other)
+    return where if where in (None, "above") else rng.choice(ways[where])
+
+
+def direction(one: Thing, other: Thing) -> str | None:
+    """`left`, `right`, `above` or `below`: how `one` lies to `other`, along the axis on which they are further apart.
+
+    None where they nearly meet.
+    """
     across, down = one.x - other.x, one.y - other.y
     if max(abs(across), abs(down)) < CLEAR:
         return None
     if abs(across) > abs(down):
-        return rng.choice(("left of", "to the left of") if across < 0 else ("right of", "to the right of"))
-    return "above" if down < 0 else rng.choice(("below", "under"))
+        return "left" if across < 0 else "right"
+    return "above" if down < 0 else "below"
 
 
 def _relation(things: Sequence[Thing], rng: Random) -> str:

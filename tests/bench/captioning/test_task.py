@@ -1,0 +1,116 @@
+"""Captions written by a model of any family, and by a run: in order, by the task's options."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vlzoo.bench.captioning.captioner import captioner
+from vlzoo.bench.captioning.task import Captioning
+from vlzoo.bench.model import BenchModel
+from vlzoo.errors import CheckpointError, DataError
+from vlzoo.task import Effort
+
+
+class Teller(BenchModel):
+    """Says what it is shown."""
+
+
+@captioner.register
+def _(model: Teller, task: Captioning):
+    return lambda samples: [
+        {"caption": f"{task.prompt}{sample.name}", "score": len(sample.texts)} for sample in samples
+    ]
+
+
+def test_any_family_may_write_and_is_not_shown_the_answer(sources):
+    task = Captioning(prompt="picture ")
+    rows = [
+        row
+        for rows in task.predict(Teller("teller", "none"), sources["retrieval"], frozenset(), Effort())
+        for row in rows
+    ]
+    assert rows == [
+        {"name": sample.name, "caption": f"picture {sample.name}", "score": 0} for sample in sources["retrieval"]
+    ]
+
+
+def test_a_model_that_writes_nothing_says_so(sources):
+    with pytest.raises(CheckpointError, match="mute can't do captioning"):
+        list(Captioning().predict(BenchModel("mute", "none"), sources["retrieval"], frozenset(), Effort()))
+
+
+def test_lines_of_one_picture_are_one_caption(sources):
+    class Twice:
+        name = "twice"
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, row):
+            sample = sources["retrieval"][0]
+            return replace(sample, name=f"{sample.name}#{row}", texts=(sample.texts[row],))
+
+        def fingerprint(self):
+            return "x"
+
+    (rows,) = Captioning().predict(Teller("teller", "none"), Twice(), frozenset(), Effort())
+    assert [row["name"] for row in rows] == [f"{sources['retrieval'][0].name}#0"]
+    scored = Captioning().score(Twice(), {row["name"]: row for row in rows})
+    assert "1 pictures with 2 captions of people" in scored.notes[0]
+
+
+def test_words_that_are_drawn_are_the_same_in_any_batch(predicted):
+    def captions(**more):
+        rows = predicted("captioning", **{"beams": 1, "top_p": 0.9, "temperature": 2.0, **more})
+        return {name: row["caption"] for name, row in rows.items()}
+
+    whole = captions(batch=8)
+    assert captions(batch=3) == whole
+    assert captions(top_p=1.0) != whole
+
+
+def test_draws_of_another_seed_are_others(trained, make_task, sources):
+    engine = trained("captioning")
+
+    def captions(seed):
+        task = make_task("captioning", engine, beams=1, temperature=3.0, seed=seed)
+        return [
+            row["caption"]
+            for rows in task.predict(engine, sources["captioning"], frozenset(), Effort())
+            for row in rows
+        ]
+
+    assert captions(0) == captions(0) != captions(1)
+
+
+def test_a_prompt_is_read_and_not_counted(trained, make_task, sources):
+    engine = trained("captioning")
+
+    def captions(**options):
+        task = make_task("captioning", engine, length=12, beams=1, **options)
+        rows = task.predict(engine, sources["captioning"], frozenset(), Effort())
+        return [row["caption"] for batch in rows for row in batch]
+
+    plain, prompted = captions(), captions(prompt="A red circle")
+    assert plain != prompted
+    assert not any(text.startswith("a red circle") for text in prompted)
+    # [CLS], the prompt's three words and eight more at most.
+    assert max(len(text.split()) for text in prompted) <= 8
+
+
+def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path):
+    file = tmp_path / "captions.txt"
+    file.write_text("A red circle.\n\na blue star on the left\n")
+    engine = trained("captioning")
+    for beams in (1, 2):
+        task = make_task("captioning", engine, beams=beams, listed=str(file))
+        rows = [row for batch in task.predict(engine, sources["captioning"], frozenset(), Effort()) for row in batch]
+        assert {row["caption"] for row in rows} <= {"a red circle", "a blue star on the left"}
+    kept = task.kept()
+    file.write_text("a green ring\n")
+    assert task.kept() != kept  # what the file holds counts
+    file.write_text("")
+    with pytest.raises(DataError, match="holds no captions"):
+        task.captions()

@@ -1,0 +1,1 @@
+"""Captions of pictures: everything of captioning in one folder."""
