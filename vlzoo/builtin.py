@@ -13,18 +13,15 @@ if TYPE_CHECKING:
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
+METER, UFO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
-READERS, AGREE = "vlzoo.data.readers", "vlzoo.agree"
+READERS, AGREE, MODELS = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.models"
 
 PARTS = {
     "image_encoder": (
         ("timm", "vlzoo.models.image_timm:TimmEncoder", "any timm ViT, DeiT, BEiT, Swin or CNN, as tokens", ""),
-        (
-            "patch",
-            "vlzoo.models.image_patch:PatchEncoder",
-            "one convolution over patches and learned positions",
-            "Kim et al. 2021 (ViLT)",
-        ),
+        ("patch", f"{MODELS}.image_patch:PatchEncoder", "patches and learned positions", "Kim et al. 2021 (ViLT)"),
+        ("shared_patch", f"{MODELS}.one_stack:SharedPatches", "patches, pooled by the fusion's layers", UFO),
         ("regions", "vlzoo.models.image_regions:RegionEncoder", "a detector's region features and boxes", UNITER),
     ),
     "text_encoder": (
@@ -34,21 +31,14 @@ PARTS = {
             "the first layers of a BERT: random, from a folder or from a pip package",
             "Devlin et al. 2019",
         ),
+        ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
+        ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
     ),
     "fusion": (
-        (
-            "cross_attention",
-            "vlzoo.models.fusion_cross:CrossAttentionFusion",
-            "text queries one or two pictures, whose keys and values are projected once",
-            "Li et al. 2021 (ALBEF)",
-        ),
-        (
-            "merged",
-            "vlzoo.models.fusion_merged:MergedFusion",
-            "one stream of words and image tokens that attend to each other",
-            UNITER,
-        ),
+        ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),
+        ("merged", f"{MODELS}.fusion_merged:MergedFusion", "one stream of words and image tokens", UNITER),
+        ("co_attention", f"{MODELS}.fusion_co:CoAttentionFusion", "words and image tokens read each other", METER),
     ),
     "decoder": (
         (
@@ -113,6 +103,12 @@ PARTS = {
     ),
     "rows": (
         ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
+        (
+            "sampled",
+            "vlzoo.data.sampled:Sampled",
+            "pairs; some places of each picture",
+            "Huang et al. 2020 (Pixel-BERT)",
+        ),
         ("tags", "vlzoo.data.tags:Tags", "a detector's labels as words beside each picture", "Li et al. 2020 (Oscar)"),
         ("tag_texts", "vlzoo.data.tags:TagTexts", "a detector's labels as the text of their picture", VLMIXER),
         ("mixed", "vlzoo.data.mixed:Mixed", "a sentence, and once more with patches in place of words", VLMIXER),
@@ -187,7 +183,7 @@ PARTS = {
         (
             "bert",
             "vlzoo.weights.bert:BertAdapter",
-            "a BERT of transformers, to start text encoder, fusion, decoder and the head of masked words from",
+            "a BERT or RoBERTa, to start text encoder, fusion, decoder and the head of masked words from",
             "Devlin et al. 2019",
         ),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
