@@ -16,7 +16,7 @@ from vlzoo.data_parts import Augmentation
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.interfaces import Fusion, TokenMask
 from vlzoo.models.assemble import Model, System
-from vlzoo.models.decoder import CausalDecoder
+from vlzoo.models.decoder import CausalDecoder, Reads
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.models.image_patch import PatchEncoder
@@ -37,8 +37,18 @@ def model(
     dropout: float = 0.0,
     merged: bool = False,
     fusion: Callable[..., Fusion] | None = None,
+    reads: Reads = "",
 ) -> Model:
-    """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
+    """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows.
+
+    Args:
+        images: pictures that one text reads.
+        decoder: whether it has a decoder, of one layer.
+        dropout: of all parts.
+        merged: whether the fusion is merged, not by cross-attention.
+        fusion: makes another fusion of the options that those take; None: one of them.
+        reads: what the decoder reads.
+    """
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
     made = Model(
@@ -47,7 +57,9 @@ def model(
         (fusion or (MergedFusion if merged else CrossAttentionFusion))(
             layers=2, images=images, image_width=WIDTH, **sizes
         ),
-        CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, **sizes) if decoder else None,
+        CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, reads=reads, **sizes)
+        if decoder
+        else None,
         joint=JOINT,
         special=SPECIAL,
     )
