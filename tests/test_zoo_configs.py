@@ -61,6 +61,7 @@ def test_it_has_no_mistakes(file):
 METHODS = {
     "albef": "ALBEF pre-training at paper size: ITC with momentum queue and distillation, ITM, MLM (Li et al. 2021).",
     "albef-tiny": "ALBEF small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes.",
+    "clip": "CLIP ViT-B/32 at paper size: two encoders and a contrast in the batch (Radford et al. 2021).",
     "clip-tiny": (
         "CLIP small enough for two CPU cores: two encoders and a contrast in the batch, without a fusion, "
         "on generated Scenes."
@@ -103,6 +104,11 @@ METHODS = {
         "Pixel-BERT small enough for two CPU cores: a CNN's grid and words in one stream, some places a "
         "step, on Scenes."
     ),
+    "siglip": "SigLIP B/16 at paper size: two encoders and a yes or no for every pair of the batch (Zhai et al. 2023).",
+    "siglip-tiny": (
+        "SigLIP small enough for two CPU cores: two encoders and a yes or no for every pair of the batch, "
+        "on generated Scenes."
+    ),
     "softmaskpp": (
         "SoftMask++ at paper size: soft masks of words, focal ITC, multi-modal augmentation (Park & Han, CVPR 2023)."
     ),
@@ -116,6 +122,7 @@ METHODS = {
     "uniter-tiny": (
         "UNITER small enough for two CPU cores: a detector's regions and words in one stream, on generated Scenes."
     ),
+    "vilt": ("ViLT-B/32 at paper size: patches and words in one stream; matching and masked words (Kim et al. 2021)."),
     "vilt-tiny": (
         "ViLT small enough for two CPU cores: patches and words in one stream, without an encoder, on generated Scenes."
     ),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
+CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
+BERT = "Devlin et al. 2019"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 METER, UFO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
@@ -34,14 +36,15 @@ PARTS = {
     "text_encoder": (
         (
             "bert",
-            "vlzoo.models.text_bert:BertEncoder",
-            "the first layers of a BERT: random, from a folder or from a pip package",
-            "Devlin et al. 2019",
+            f"{MODELS}.text_bert:BertEncoder",
+            "the first layers of a BERT: random, or of a folder or package",
+            BERT,
         ),
         ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
         ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
         ("causal", f"{MODELS}.text_causal:CausalEncoder", "each word reads those before it; a state behind them", COCA),
+        ("transformer", f"{MODELS}.text_transformer:TransformerEncoder", "CLIP's causal tower, or SigLIP's", CLIP),
     ),
     "fusion": (
         ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),
@@ -65,6 +68,7 @@ PARTS = {
             "image-text contrastive, in batch or with momentum queue and distillation",
             ALBEF,
         ),
+        ("sigmoid_itc", "vlzoo.objectives.sigmoid_itc:SigmoidITC", "a yes or no for each image-text pair", SIGLIP),
         ("itm", "vlzoo.objectives.itm:ITM", "image-text matching on mined hard negatives", ALBEF),
         ("mlm", "vlzoo.objectives.mlm:MLM", "masked language modelling that reads the picture", ALBEF),
         (
@@ -93,6 +97,7 @@ PARTS = {
         ("plain", "vlzoo.augment.plain:Plain", "the whole picture resized to a square, bicubic; for evaluation", ALBEF),
         ("weak", "vlzoo.augment.weak:Weak", "random crop, flip and RandAugment, as ALBEF trains", ALBEF),
         ("strong", "vlzoo.augment.strong:Strong", "weak with colour jitter, grey and blur, as TCL trains", TCL),
+        ("centre", "vlzoo.augment.centre:Centre", "the shorter side resized, then the middle; for evaluation", CLIP),
     ),
     "rows": (
         ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
@@ -177,8 +182,11 @@ PARTS = {
             "bert",
             "vlzoo.weights.bert:BertAdapter",
             "a BERT or RoBERTa, to start text encoder, fusion, decoder and the head of masked words from",
-            "Devlin et al. 2019",
+            BERT,
         ),
+        ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
+        ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
+        ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", VILT),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (
@@ -196,6 +204,12 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
+        (
+            "transformers",
+            f"{AGREE}.transformers_folder:TransformersFolder",
+            "a CLIP, SigLIP or ViLT of transformers",
+            CLIP,
+        ),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

@@ -56,6 +56,10 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("task", "snli-ve"): lambda at: {"objectives": {"classify": {}}, "data": at.source("scenes-snli-ve")},
     ("task", "grounding"): lambda at: {"data": ScenesRefCoco(at.scenes, split="test")},
     ("adapter", "timm"): lambda at: at.timm_weights(),
+    ("adapter", "clip"): lambda at: at.transformers("clip"),
+    ("adapter", "siglip"): lambda at: at.transformers("siglip"),
+    ("adapter", "vilt"): lambda at: at.transformers("vilt"),
+    ("agreement", "transformers"): lambda at: {"goldens": [at.configs / "clip" / "config.json"]},
     ("detector", "annotations"): {
         "options": {"encoder": {"part": "patch", "width": 8, "patch": 8, "image_size": 32}, "size": 32, "device": "cpu"}
     },
@@ -145,6 +149,14 @@ class Files:
         model = Model(encoder, registry().build("text_encoder", "embedding", vocab=9, width=16))
         return {"state": dict(encoder.model.state_dict()), "system": System(model, {}, {})}
 
+    configs = Path(__file__).resolve().parents[1] / "fixtures" / "transformers"
+
+    def transformers(self, name: str) -> dict[str, Any]:
+        """The weights of a small model of transformers."""
+        from vlzoo.agree.transformers_models import random_model
+
+        return {"state": random_model(self.configs / name / "config.json").state_dict()}
+
     def found(self) -> Path:
         def packed(values):
             return base64.b64encode(np.asarray(values, np.float32)).decode()
@@ -211,7 +223,7 @@ def test_a_part_keeps_to_what_its_kind_promises(part, at, watched, request):
     given = given(at) if callable(given) else given
     if part.kind == "data":
         given = {"options": {"root": str(at.scenes), "split": part.load().splits[-1]}}
-    if part.kind == "agreement":
+    if part.kind == "agreement" and not given:
         given = {"goldens": [golden(part.qualified, request.getfixturevalue("shared"))]}
     getattr(vlzoo.testing, f"check_{part.kind}")(part.qualified, **given)
 

@@ -220,3 +220,14 @@ def test_a_grid_is_pooled_and_views_of_it_are_too():
 def test_a_grid_that_can_not_be_pooled_is_told(name, pool, told):
     with pytest.raises(VlzooError, match=told):
         TimmEncoder(name=name, pool=pool)(torch.randn(1, 3, 160, 160))
+
+
+def test_a_vit_that_pools_by_attention_is_pooled_so():
+    """Expected: timm's own head of the same model."""
+    sizes = {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    made = TimmEncoder(name="vit_base_patch16_siglip_224", image_size=32, arguments=sizes).eval()
+    torch.nn.init.normal_(made.model.attn_pool.latent)
+    image = torch.randn(2, 3, 32, 32)
+    tokens = made(image)
+    torch.testing.assert_close(tokens.pooled, made.model(image))
+    assert not torch.allclose(tokens.pooled, tokens.x.mean(1)) and tokens.prefix == 0

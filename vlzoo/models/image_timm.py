@@ -30,8 +30,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class TimmEncoder(ImageEncoder):
     """A ViT, DeiT, BEiT, Swin or CNN of timm without its classifier.
 
-    ViTs give all their tokens after the last norm, and the first as `pooled`; models without a class token
-    (Swin, CNNs, ViTs that average) pool to the mean of their grid.
+    ViTs give all their tokens after the last norm, and the first as `pooled`; models without a class token pool to the
+    mean of their grid (Swin, CNNs, ViTs that average), or by attention where they have a head for it (SigLIP's).
 
     Args:
         name: a model's name in timm.
@@ -125,7 +125,10 @@ class TimmEncoder(ImageEncoder):
         return Tokens(x_MND, mask, pooled, prefix, grid)
 
     def merged(self, grid_MGD: Tensor) -> Tensor:
-        """One vector for each picture, [M, D], where the model has no class token: the mean of its grid."""
+        """One vector for each picture, [M, D], where the model has no class token: its own head's, or the mean."""
+        if getattr(self.model, "global_pool", "") == "map":
+            pooled: Tensor = self.model.forward_head(grid_MGD, pre_logits=True)
+            return pooled
         return grid_MGD.mean(dim=1)
 
     def grid_of(self, places: int) -> tuple[int, int] | None:
