@@ -11,6 +11,7 @@ from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
+from vlzoo.objectives.lm import LM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.offers import LENDERS
 from vlzoo.step.plan import Plan
@@ -44,8 +45,9 @@ def test_the_built_in_objectives_lend_what_their_names_promise(toy):
     assert torch.equal(made.offered("mlm")(step, step.fused(text="masked", reads="masked")), losses["mlm"].total)
     assert torch.equal(made.offered("classes")(step), parts["classify"].logits(step))
     assert torch.equal(made.offered("answers").memory(step).x, step.fused().x)
+    assert LM().offers().keys() == {"captions"}
     for offer, lender in LENDERS.items():
-        assert offer in made.named_objectives()[lender].offers()
+        assert offer in {**made.named_objectives(), "lm": LM()}[lender].offers()
     assert not made.offers("boxes") and not made.offers("generate")
 
 

@@ -70,6 +70,18 @@ METHODS = {
         "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
         "in minutes on two CPU cores."
     ),
+    "meter-clip": (
+        "METER at paper size: CLIP's ViT-B/16, RoBERTa, six layers of co-attention; masked words and "
+        "matching (Dou et al. 2022)."
+    ),
+    "meter-swin": (
+        "METER at paper size with Swin-B in place of CLIP's ViT: 384 pixels, the picture's state is the "
+        "mean (Dou et al. 2022)."
+    ),
+    "meter-tiny": (
+        "METER small enough for two CPU cores: co-attention of words and picture, matching and masked "
+        "words, on generated Scenes."
+    ),
     "mini": (
         "A small pretrained start: MiniLM text and EfficientNet-Lite0 pictures from pip packages, "
         "aligned by a contrast."
@@ -84,6 +96,13 @@ METHODS = {
     ),
     "oscar-tiny": (
         "Oscar small enough for two CPU cores: tags and regions beside the text, in one stream, on generated Scenes."
+    ),
+    "pixel-bert": (
+        "Pixel-BERT at paper size: a ResNet-50's grid and words in one stream, 100 places a step (Huang et al. 2020)."
+    ),
+    "pixel-bert-tiny": (
+        "Pixel-BERT small enough for two CPU cores: a CNN's grid and words in one stream, some places a "
+        "step, on Scenes."
     ),
     "siglip": "SigLIP B/16 at paper size: two encoders and a yes or no for every pair of the batch (Zhai et al. 2023).",
     "siglip-tiny": (

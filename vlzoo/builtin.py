@@ -14,52 +14,47 @@ if TYPE_CHECKING:
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
 CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
+BERT = "Devlin et al. 2019"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
+METER, UFO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)"
+GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
+SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
+COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models, TMLR 2022, arXiv:2205.01917"
+UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning and VQA, AAAI 2020, arXiv:1909.11059"
+VILT = "Kim et al. 2021 (ViLT)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
 READERS, AGREE, MODELS = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.models"
 
 PARTS = {
     "image_encoder": (
         ("timm", "vlzoo.models.image_timm:TimmEncoder", "any timm ViT, DeiT, BEiT, Swin or CNN, as tokens", ""),
-        (
-            "patch",
-            "vlzoo.models.image_patch:PatchEncoder",
-            "one convolution over patches and learned positions",
-            "Kim et al. 2021 (ViLT)",
-        ),
+        ("shared_patch", f"{MODELS}.one_stack:SharedPatches", "patches, pooled by the fusion's layers", UFO),
+        ("patch", "vlzoo.models.image_patch:PatchEncoder", "one convolution over patches and learned positions", VILT),
+        ("queries", "vlzoo.models.image_queries:QueryEncoder", "a timm model whose tokens learned queries read", COCA),
         ("regions", "vlzoo.models.image_regions:RegionEncoder", "a detector's region features and boxes", UNITER),
     ),
     "text_encoder": (
         (
             "bert",
-            "vlzoo.models.text_bert:BertEncoder",
-            "the first layers of a BERT: random, from a folder or from a pip package",
-            "Devlin et al. 2019",
+            f"{MODELS}.text_bert:BertEncoder",
+            "the first layers of a BERT: random, or of a folder or package",
+            BERT,
         ),
+        ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
+        ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
+        ("causal", f"{MODELS}.text_causal:CausalEncoder", "each word reads those before it; a state behind them", COCA),
         ("transformer", f"{MODELS}.text_transformer:TransformerEncoder", "CLIP's causal tower, or SigLIP's", CLIP),
     ),
     "fusion": (
-        (
-            "cross_attention",
-            "vlzoo.models.fusion_cross:CrossAttentionFusion",
-            "text queries one or two pictures, whose keys and values are projected once",
-            "Li et al. 2021 (ALBEF)",
-        ),
-        (
-            "merged",
-            "vlzoo.models.fusion_merged:MergedFusion",
-            "one stream of words and image tokens that attend to each other",
-            UNITER,
-        ),
+        ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),
+        ("merged", f"{MODELS}.fusion_merged:MergedFusion", "one stream of words and image tokens", UNITER),
+        ("co_attention", f"{MODELS}.fusion_co:CoAttentionFusion", "words and image tokens read each other", METER),
     ),
     "decoder": (
-        (
-            "causal",
-            "vlzoo.models.decoder:CausalDecoder",
-            "words one after the other, reading a memory, with a key and value cache",
-            "Li et al. 2021 (ALBEF)",
-        ),
+        ("causal", "vlzoo.models.decoder:CausalDecoder", "words one after the other, reading a memory", ALBEF),
+        ("multimodal", "vlzoo.models.decoder_multimodal:MultimodalDecoder", "goes on from a causal text encoder", COCA),
+        ("prefix", "vlzoo.models.decoder_prefix:PrefixDecoder", "image tokens and words in one stream", GIT),
     ),
     "tokenizer": (
         ("wordpiece", "vlzoo.text.subwords:wordpiece", "BERT's word pieces; or whole words of the data", ""),
@@ -82,6 +77,9 @@ PARTS = {
             "generate an answer word by word, weighted by how many annotators gave it (VQA)",
             ALBEF,
         ),
+        ("seq2seq_mlm", "vlzoo.objectives.mlm:Seq2SeqMLM", "masked words from the picture and the words before", UNI),
+        ("prefix_lm", "vlzoo.objectives.prefix_lm:PrefixLM", "a text's rest from its beginning and the picture", SIM),
+        ("lm", "vlzoo.objectives.lm:LM", "the next word of a text, by a decoder that reads the picture", GIT),
         (
             "classify",
             "vlzoo.objectives.classify:Classify",
@@ -103,6 +101,12 @@ PARTS = {
     ),
     "rows": (
         ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
+        (
+            "sampled",
+            "vlzoo.data.sampled:Sampled",
+            "pairs; some places of each picture",
+            "Huang et al. 2020 (Pixel-BERT)",
+        ),
         ("tags", "vlzoo.data.tags:Tags", "a detector's labels as words beside each picture", "Li et al. 2020 (Oscar)"),
         ("tag_texts", "vlzoo.data.tags:TagTexts", "a detector's labels as the text of their picture", VLMIXER),
         ("mixed", "vlzoo.data.mixed:Mixed", "a sentence, and once more with patches in place of words", VLMIXER),
@@ -177,12 +181,12 @@ PARTS = {
         (
             "bert",
             "vlzoo.weights.bert:BertAdapter",
-            "a BERT of transformers, to start text encoder, fusion, decoder and the head of masked words from",
-            "Devlin et al. 2019",
+            "a BERT or RoBERTa, to start text encoder, fusion, decoder and the head of masked words from",
+            BERT,
         ),
         ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
         ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
-        ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", "Kim et al. 2021 (ViLT)"),
+        ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", VILT),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (

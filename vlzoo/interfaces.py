@@ -209,20 +209,32 @@ class Decoder(Startable):
     Attributes:
         width: D of its states.
         vocab: how many ids it knows.
+        max_length: most ids of a text; None: any number.
+        reads: what its memory is: `image` tokens, `fused` states of words, or `all` fused states, pictures' too; empty:
+            those of words where the model has a fusion.
+        continues_text: whether its first layers are the model's text encoder: `forward` then takes `text`, the tokens
+            that this has made of the ids, so that nothing is encoded twice.
     """
 
     width: int
     vocab: int
+    max_length: int | None = None
+    reads: Literal["", "image", "fused", "all"] = ""
+    continues_text: bool = False
 
     def forward(
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: Prepared,
+        memory: Prepared | None,
         row_of_memory: Tensor | None = None,
         cache: Any | None = None,
     ) -> Tensor:
-        """Logits [P, L, V] of the next token after each position. `cache` is filled and read in place."""
+        """Logits [P, L, V] of the next token after each position. `cache` is filled and read in place.
+
+        Where no row of memory is named, the P texts share the M rows of memory evenly: text p reads row p M // P. None
+        in place of a memory: words alone.
+        """
         raise NotImplementedError
 
     def prepare(self, memory: Tokens) -> Prepared:

@@ -25,7 +25,14 @@ T = TypeVar("T")
 MATCH = 1
 """The class of `match` that means: this text belongs to this picture."""
 
-LENDERS = {"match": "itm", "contrast": "itc", "mlm": "mlm", "classes": "classify", "answers": "answer"}
+LENDERS = {
+    "match": "itm",
+    "contrast": "itc",
+    "mlm": "mlm",
+    "classes": "classify",
+    "answers": "answer",
+    "captions": "lm",
+}
 """Offers -> the built-in objective that makes each."""
 
 
@@ -70,6 +77,24 @@ class Answers(Protocol):
 
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
+        ...
+
+
+class Captions(Protocol):
+    """`captions`: the model's decoder was trained to write the texts of pictures."""
+
+    @property
+    def start(self) -> str:
+        """Name of the tokenizer's token that its texts begin with: `cls`."""
+        ...
+
+    @property
+    def end(self) -> str:
+        """Name of the token that ends them: `sep`."""
+        ...
+
+    def memory(self, step: Step) -> Tokens:
+        """What the decoder reads of each picture, x [B, N, D]."""
         ...
 
 

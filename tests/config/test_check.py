@@ -223,6 +223,25 @@ FITS = {
         "objective text_assignment reads two pictures beside a text, and this fusion reads one\n"
         "  -> say so in the recipe: `model.fusion: {images: 2}`",
     ),
+    "captions of a decoder that reads fused states": (
+        {"sets": ("objectives.lm={}", "model.decoder=causal", "model.fusion=cross_attention")},
+        "objective lm writes texts of pictures, and the decoder reads fused states, in which these texts would stand "
+        "already\n  -> let it read the pictures: `model.decoder: {reads: image}`",
+    ),
+    "answers of a decoder that reads pictures": (
+        {
+            "sets": (
+                "objectives.answer={}",
+                "model.decoder={part: causal, reads: image}",
+                "model.fusion=cross_attention",
+            )
+        },
+        "objective answer writes from what texts have read of pictures, and the decoder reads the pictures alone",
+    ),
+    "a rest without a fusion": (
+        {"sets": ("objectives.prefix_lm={}", "model.decoder=causal")},
+        "objective prefix_lm reads fused states, and the recipe names no fusion",
+    ),
     "no texts": ({"sets": ("model.text_encoder=null",)}, "objectives.itc: objective itc reads texts"),
     "a fusion without texts": (
         {"sets": ("model={image_encoder: timm, text_encoder: null, fusion: merged}",)},

@@ -103,6 +103,10 @@ def test_a_run_that_is_there_is_still_read():
         ('streams: [{name: "a\\nb", data: scenes}]\n', r"no stream can be called 'a\nb'"),
         ("streams: [{name: validation, data: scenes}]\n", "no stream can be called 'validation'"),
         ("streams: [{data: scenes, objectives: []}]\n", "streams[0].objectives: the stream names no objective"),
+        (
+            "objectives: {text_assignment: {}}\nstreams: [{data: scenes, choose: 2}]\n",
+            "streams[0].choose: each step is to take 2 objectives, and the stream has 1: text_assignment",
+        ),
         ("token_mask: {}\n", "token_mask: 'part' is missing"),
         ("model: {temperature: {low: 0.6}}\n", "the temperature starts at 0.07 and is to stay within 0.6 to 0.5"),
         ("model: {temperature: {initial: 2}}\n", "give low <= initial <= high"),

@@ -36,6 +36,7 @@ REGIONS: dict[str, Any] = {"input": "regions"}
 GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("image_encoder", "timm"): {"options": VIT},
     ("image_encoder", "attention_pool"): {"options": VIT},
+    ("image_encoder", "queries"): {"options": {**VIT, "queries": 3, "heads": 2}},
     ("image_encoder", "local_vit"): {"options": {**VIT, "local_blocks": 1}},
     ("rows", "tags"): REGIONS,
     ("rows", "tag_texts"): REGIONS,

@@ -98,3 +98,18 @@ def load_stack():
         module.load_state_dict(found, strict=False)
 
     return load
+
+
+@pytest.fixture
+def block_layout():
+    """Names of one official BERT layer without cross-attention to those of our block, modules alone."""
+
+    def layout(official: str, ours: str) -> dict[str, str]:
+        names = block_names(official, ours, cross=False)
+        return {
+            theirs.removesuffix(".weight"): mine.removesuffix(".weight")
+            for theirs, mine in names.items()
+            if theirs.endswith(".weight")
+        }
+
+    return layout

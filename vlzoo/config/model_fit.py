@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from vlzoo.config.needs import NO_PICTURES, NO_TEXTS, lacking
 from vlzoo.config.references import references
@@ -41,6 +41,9 @@ def model_problems(tree: Tree) -> Iterator[Problem]:
 def _met(model: dict[str, Any]) -> set[str]:
     """The needs that a model meets."""
     met = {kind for kind in ("text_encoder", "fusion", "decoder") if model.get(kind)}
+    if "decoder" in met:
+        reads = decoder_reads(model["decoder"], fusion="fusion" in met)
+        met.add("picture_decoder" if reads == "image" else "fused_decoder")
     if "text_encoder" in met:
         met |= {"joint"} if model.get("joint", True) else set()
         if _facts("text_encoder", _name(model["text_encoder"])).get("reads_whole") is not False:
@@ -50,6 +53,18 @@ def _met(model: dict[str, Any]) -> set[str]:
     if "fusion" in met and _pictures(model["fusion"]) > 1:
         met.add("two_pictures")
     return met
+
+
+def decoder_reads(decoder: Any, *, fusion: bool) -> Literal["image", "fused", "all"]:
+    """What a decoder reads: as the recipe says (`reads`), or its source; else fused states where there are any.
+
+    Args:
+        decoder: the recipe's reference to it.
+        fusion: whether the model has a fusion.
+    """
+    said = decoder.get("reads") if isinstance(decoder, Mapping) else None
+    said = said or _facts("decoder", _name(decoder)).get("reads")
+    return "image" if not fusion or said == "image" else "all" if said == "all" else "fused"
 
 
 def _pictures(fusion: Any) -> int:
@@ -62,7 +77,7 @@ def _pictures(fusion: Any) -> int:
 
 def _name(ref: Any) -> str:
     """The part that a reference names; empty where it names none."""
-    named = ref.get("part") if isinstance(ref, dict) else ref
+    named = ref.get("part") if isinstance(ref, Mapping) else ref
     return named if isinstance(named, str) else ""
 
 

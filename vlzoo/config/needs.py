@@ -27,6 +27,14 @@ NEEDS = {
         "writes text word by word, and the recipe names no decoder",
         "add `model.decoder: causal`; `vlzoo list decoder` shows what there is",
     ),
+    "picture_decoder": (
+        "writes texts of pictures, and the decoder reads fused states, in which these texts would stand already",
+        "let it read the pictures: `model.decoder: {reads: image}`",
+    ),
+    "fused_decoder": (
+        "writes from what texts have read of pictures, and the decoder reads the pictures alone",
+        "name a fusion and let the decoder read it: `model.decoder: {reads: fused}`",
+    ),
     "joint": (
         "compares embeddings of pictures and texts, and the model has no joint space",
         "give the recipe a text encoder and a size: `model.joint: 256`",

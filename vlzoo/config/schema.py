@@ -174,6 +174,7 @@ class Stream(Strict):
     name: str = "main"
     data: Ref
     objectives: list[str] | None = None
+    choose: Count | None = None
     rows: RowsRef | None = None
     augment: Ref | None = None
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -80,6 +80,13 @@ def _objectives(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Proble
         if stream.get("objectives") == []:
             path = ("streams", index, "objectives")
             yield Problem(tree.origin(path), dotted(path), "the stream names no objective", "leave the key out for all")
+        read, count = stream.get("objectives") or list(on), stream.get("choose")
+        if isinstance(count, int) and isinstance(read, list) and read and count > len(read):
+            path = ("streams", index, "choose")
+            what = (
+                f"each step is to take {count} objectives, and the stream has {len(read)}: {', '.join(map(str, read))}"
+            )
+            yield Problem(tree.origin(path), dotted(path), what, f"set it to {len(read)} or less; 1 draws one a step")
 
 
 def nothing_to_learn(weighed: bool = False) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.draws import Draws
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.text.cleaning import pre_caption
-from vlzoo.text.masking import Drawing, Masking, drawing_name
+from vlzoo.text.masking import Drawing, Rule, drawing_name
 from vlzoo.text.tokenizer import Tokenizer
 
 
@@ -93,7 +93,8 @@ class Collator:
         max_words: a text is cut after so many words.
         cleans: whether texts are cleaned as captions; else they stay as they are, whole.
         add: what a task adds to the batch; None in pre-training.
-        maskings: text views with masked words: the view each is made of, and the rule (`Plan.maskings`).
+        maskings: text views made of others, with masked words for instance: the view each is made of, and the rule
+            (`Plan.maskings`).
         seed: the run's seed.
         stream: the stream's name, where there are several.
     """
@@ -104,7 +105,7 @@ class Collator:
     max_words: int = 30
     cleans: bool = True
     add: Callable[[Sequence[Any], Tokenizer], Fields] | None = None
-    maskings: Mapping[str, tuple[str, Masking]] = field(default_factory=dict)
+    maskings: Mapping[str, tuple[str, Rule]] = field(default_factory=dict)
     seed: int = 0
     stream: str = ""
 
@@ -151,16 +152,16 @@ class Collator:
         return replace(batch, texts={**batch.texts, **added.texts}, extra={**batch.extra, **extra}, labels=labels)
 
     def _masked(self, batch: Batch, number: int) -> Batch:
-        """With the texts whose words are to be predicted: drawn as a step draws them that is given none."""
+        """With the texts that are made of others: drawn as a step draws them that is given none."""
         draws, texts = Draws(self.seed, number, stream=self.stream), dict(batch.texts)
         for view, (of, rule) in self.maskings.items():
             if view in texts:  # the rows made it
                 continue
             if of not in texts:
                 raise DataError(
-                    f"words of the text {of!r} are to be masked, and these samples have none",
+                    f"words of the text {of!r} are to be {rule.aim}, and these samples have none",
                     where=", ".join([*([f"stream {self.stream}"] if self.stream else []), *batch.names[:3]]),
-                    fix="leave out the objectives that mask words, or take data with texts",
+                    fix=f"leave out the objectives for which words are {rule.aim}, or take data with texts",
                 )
             about = Drawing(draws, batch.key, drawing_name(view), self.tokenizer.vocab, self.tokenizer.special["mask"])
             texts[view] = rule(texts[of], about)

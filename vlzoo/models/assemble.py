@@ -6,12 +6,13 @@ Legend: B rows, D width, E joint size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.config.model_fit import decoder_reads
 from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS
 from vlzoo.config.schema import ObjectiveRef, Projection, Recipe
 from vlzoo.door.blame import blamed
@@ -19,7 +20,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Startable, TextEncoder, TokenMask
 from vlzoo.models.guarded import before_step, loss_of
-from vlzoo.models.parts import build_part, check_needs, into_joint
+from vlzoo.models.parts import build_part, check_needs, into_joint, needs_met
 from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers
 from vlzoo.types import Losses, Spec, Tokens
@@ -116,15 +117,10 @@ class Model(nn.Module):
         """Unit vectors [B, E] of the texts' pooled states."""
         return F.normalize(self.text_projection(text.pooled), dim=-1)
 
-    def meets(self, teacher: bool = False) -> set[str]:
-        """The needs of parts (`vlzoo.config.needs`) that this model meets, with a `teacher` or without."""
-        met = {name for name in ("text_encoder", "fusion", "decoder") if self.has(name)}
-        if self.has("text_encoder") and self.text_encoder.reads_whole:
-            met.add("pooled_text")
-        if self.has("fusion"):
-            met |= {"image_states"} if self.fusion.gives_images else set()
-            met |= {"two_pictures"} if self.fusion.images > 1 else set()
-        return met | ({"joint"} if self.joint else set()) | ({"teacher"} if teacher else set())
+    @property
+    def decoder_reads(self) -> Literal["image", "fused", "all"]:
+        """What the decoder reads: as it says itself, else fused states where there are any."""
+        return decoder_reads({"reads": self.decoder.reads}, fusion=self.has("fusion"))
 
     def spec(
         self,
@@ -251,7 +247,7 @@ def build_system(
     mask = recipe.token_mask
     token_mask: TokenMask | None = registry().build("token_mask", mask.part, **mask.options) if mask else None
     if mask and token_mask is not None:
-        check_needs(f"token_mask {mask.part}", token_mask.needs, model.meets(spec.teacher))
+        check_needs(f"token_mask {mask.part}", token_mask.needs, needs_met(model, teacher=spec.teacher))
         with blamed(registry().find("token_mask", mask.part), "can't be built"):
             token_mask.build(spec)
     return System(model, objectives, {name: ref.weight for name, ref in recipe.active.items()}, token_mask)
@@ -275,8 +271,11 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
     if wanted.fusion and text is not None:
         fusion = build_part("fusion", wanted.fusion, {"image_width": image.width, "text_width": text.width})
     if wanted.decoder:
-        # A decoder reads what the fusion gives; without one, the picture itself.
-        memory = image.width if fusion is None else fusion.width
+        reads = decoder_reads(wanted.decoder.model_dump(), fusion=fusion is not None)
+        memory = image.width if fusion is None or reads == "image" else fusion.width
+        if reads == "all":
+            met = {"image_states"} if fusion is not None and fusion.gives_images else set()
+            check_needs(f"decoder {wanted.decoder.part}", ("image_states",), met)
         decoder = build_part("decoder", wanted.decoder, {**ids, "memory_width": memory})
     check_words({"text_encoder": text, "decoder": decoder}, vocab or 0)
     parts = (image, text, fusion, decoder)
@@ -293,7 +292,7 @@ def build_objective(name: str, ref: ObjectiveRef, spec: Spec, model: Model) -> O
         VlzooError: the model lacks what it needs.
     """
     objective: Objective = registry().build("objective", ref.part or name, **ref.options)
-    check_needs(f"objective {name}", objective.needs, model.meets(spec.teacher))
+    check_needs(f"objective {name}", objective.needs, needs_met(model, teacher=spec.teacher))
     with blamed(registry().find("objective", ref.part or name), "can't be built"):
         objective.build(spec)
         objective.meet(model)

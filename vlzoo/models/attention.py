@@ -74,6 +74,46 @@ def attend_with_map(
     return _unfold(kept.to(value_MHNd.dtype) @ value_MHNd, group), map_PHLN
 
 
+def attend_to_both(
+    query_PHLd: Tensor,
+    own: tuple[Tensor, Tensor],
+    allowed: Tensor,
+    shared: tuple[Tensor, Tensor],
+    shared_allowed: Tensor,
+    *,
+    dropout: float = 0.0,
+) -> Tensor:
+    """`attend` to two lists of keys and values in one softmax, [P, H, L, d]: a row's own, and some that rows share.
+
+    Where few words are new, or rows share, nothing is copied: at each of a search's steps it would be all pictures.
+
+    Args:
+        query_PHLd: queries.
+        own: keys and values of each row, [P, H, K, d] each.
+        allowed: True where a row's own may be read, bool, broadcastable to [P, 1, L, K].
+        shared: keys and values that g = P / M rows share, [M, H, N, d] each.
+        shared_allowed: True where these may be read, bool, [M, 1, 1, N].
+        dropout: chance of dropping an attention entry.
+    """
+    rows, _, length, width = query_PHLd.shape
+    dtype, group = query_PHLd.dtype, group_size(rows, len(shared[0]))
+    key_MHNd, value_MHNd = (each.to(dtype) for each in shared)
+    allowed_P1LK = allowed.expand(rows, 1, length, own[0].shape[2])
+    shared_P1LN = shared_allowed.repeat_interleave(group, 0).expand(-1, -1, length, -1)
+    mask = additive(torch.cat([shared_P1LN, allowed_P1LK], dim=3), dtype)
+    if group == 1 and length > 1:
+        key, value = (
+            torch.cat([theirs.to(dtype), mine.to(dtype)], 2) for theirs, mine in zip(shared, own, strict=True)
+        )
+        return F.scaled_dot_product_attention(query_PHLd, key, value, attn_mask=mask, dropout_p=dropout)
+    query_PHLd = query_PHLd * width**-0.5
+    near = _unfold(_fold(query_PHLd, group) @ key_MHNd.transpose(-1, -2), group)
+    scores = torch.cat([near, query_PHLd @ own[0].to(dtype).transpose(-1, -2)], dim=3) + mask
+    share = F.dropout(scores.softmax(dim=-1), dropout)
+    split = share.split([key_MHNd.shape[2], own[0].shape[2]], dim=3)
+    return _unfold(_fold(split[0], group) @ value_MHNd, group) + split[1] @ own[1].to(dtype)
+
+
 def group_size(queries: int, keys: int) -> int:
     """How many rows of queries read each row of keys.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import VlzooError
-from vlzoo.models.attention import attend, attend_with_map, join_heads, split_heads
+from vlzoo.models.attention import attend, attend_to_both, attend_with_map, join_heads, split_heads
 from vlzoo.models.gelu_linear import gelu_linear
 
 EPSILON = 1e-12
@@ -81,10 +81,18 @@ class SelfAttention(nn.Module):
         """Keys and values, [P, H, L, d] each."""
         return split_heads(self.key(x_PLD), self.heads), split_heads(self.value(x_PLD), self.heads)
 
-    def forward(self, x_PQD: Tensor, keys: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
-        """States [P, Q, D] that have read `keys` (from `project`) where `allowed` (bool, to [P, 1, Q, L])."""
-        query = split_heads(self.query(x_PQD), self.heads)
-        read = attend(query, *keys, allowed, dropout=self.dropout if self.training else 0.0)
+    def forward(
+        self, x_PQD: Tensor, keys: tuple[Tensor, Tensor], allowed: Tensor, beside: Reading | None = None
+    ) -> Tensor:
+        """States [P, Q, D] that have read `keys` (from `project`) where `allowed` (bool, to [P, 1, Q, L]).
+
+        With `beside`, they have read its tokens in the same softmax.
+        """
+        query, dropout = split_heads(self.query(x_PQD), self.heads), self.dropout if self.training else 0.0
+        if beside is None:
+            read = attend(query, *keys, allowed, dropout=dropout)
+        else:
+            read = attend_to_both(query, keys, allowed, beside.keys, beside.allowed, dropout=dropout)
         return self.output(join_heads(read), x_PQD)
 
 
@@ -182,14 +190,15 @@ class Block(nn.Module):
         Args:
             x_PLD: states of the whole sequence.
             allowed: which positions may be read, bool, broadcastable to [P, 1, Q, L].
-            reading: the picture or memory; needed by blocks with cross-attention.
+            reading: the picture or memory; needed by blocks with cross-attention. A block without one reads it beside
+                its own sequence.
             positions_PQ: compute these positions only, int64; None: all of them.
             past: keys and values to use instead of projecting `x_PLD` (from `attention.project`, earlier
                 positions included): decoding step by step.
         """
         keys = self.attention.project(x_PLD) if past is None else past
         queried = x_PLD if positions_PQ is None else take_positions(x_PLD, positions_PQ)
-        state, seen = self.attention(queried, keys, allowed), None
+        state, seen = self.attention(queried, keys, allowed, reading if self.cross is None else None), None
         if self.cross is not None and reading is not None:
             state, seen = self.cross(state, reading.keys, reading.allowed, keep_map=reading.keep_map)
         return self.feed_forward(state), seen

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
+from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.blocks import Block, Layer, Reading, init_bert
 from vlzoo.models.checkpointing import again
@@ -37,6 +38,11 @@ _EMBEDDING = {
     "LayerNorm.bias": "norm.bias",
 }
 """transformers' names of a BERT's embeddings -> ours."""
+
+
+Reads = Literal["", "image", "fused", "all"]
+"""What a decoder's memory is: image tokens, fused states of words, or of words and pictures; empty: of words, where the
+model has a fusion."""
 
 
 @dataclass
@@ -85,6 +91,11 @@ class CausalDecoder(Decoder):
         dropout: chance of dropping attention entries and hidden numbers.
         memory_width: width of the memory's tokens; None: the same as `width`.
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
+        reads: `image`: the picture's tokens (BLIP), `fused`: fused states of words (ALBEF's answers), `all`: those of
+            pictures too (SimVLM); empty: fused states of words where the model has a fusion.
+
+    Raises:
+        VlzooError: an option has a value that none can have.
     """
 
     checkpoints = False
@@ -101,10 +112,12 @@ class CausalDecoder(Decoder):
         dropout: float = 0.1,
         memory_width: int | None = None,
         initializer_range: float = 0.02,
+        reads: Literal["", "image", "fused", "all"] = "",
     ) -> None:
         super().__init__()
         check_heads(width, heads, "decoder causal")
-        self.width, self.vocab = width, vocab
+        self.reads = checked_reads(reads, "decoder causal")
+        self.width, self.vocab, self.max_length = width, vocab, max_length
         self.embedding = WordEmbedding(vocab, width, max_length, dropout)
         source = memory_width or width
         made = (Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
@@ -143,7 +156,7 @@ class CausalDecoder(Decoder):
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: Prepared,
+        memory: Prepared | None,
         row_of_memory: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
@@ -152,16 +165,17 @@ class CausalDecoder(Decoder):
         Args:
             ids_PL: ids; with a cache, the new ones only.
             mask_PL: True at real ids, bool.
-            memory: prepared memory.
+            memory: prepared memory; None: words alone.
             row_of_memory: the memory row each text reads, [P] int64; None: text p reads row p M // P.
             cache: what was decoded before; extended in place.
         """
         start = 0 if cache is None else len(cache)
         seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
-        keys = as_kv(memory)
+        keys = None if memory is None else as_kv(memory)
         x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
         for i, layer in enumerate(self.stack):
-            run = partial(_step, layer.blocks[0], allowed, partial(reading, keys, i, row_of_memory), cache, i)
+            read = None if keys is None else partial(reading, keys, i, row_of_memory)
+            run = partial(step_of, layer.blocks[0], allowed, read, cache, i)
             x_PLD = again(run, x_PLD) if self.checkpoints and cache is None else run(x_PLD)
         if cache is not None:
             cache.mask = seen
@@ -171,7 +185,7 @@ class CausalDecoder(Decoder):
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: Prepared,
+        memory: Prepared | None,
         row_of_memory: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
@@ -179,11 +193,34 @@ class CausalDecoder(Decoder):
         return self.head(self.states(ids_PL, mask_PL, memory, row_of_memory, cache))
 
 
-def _step(
-    block: Block, allowed: Tensor, memory: Callable[[], Reading], cache: Cache | None, index: int, x_PLD: Tensor
+def step_of(
+    block: Block, allowed: Tensor, memory: Callable[[], Reading] | None, cache: Cache | None, index: int, x_PLD: Tensor
 ) -> Tensor:
+    """States [P, L, D] after one block of a decoder.
+
+    Args:
+        block: the block.
+        allowed: which words each new one may read, bool, [P, 1, L, all words].
+        memory: gives what it reads beside words; None: nothing.
+        cache: what was decoded before; extended in place.
+        index: the block's number in the cache.
+        x_PLD: states before it, of the new words.
+    """
     past = None if cache is None else cache.extend(index, block.attention.project(x_PLD))
-    return block(x_PLD, allowed, memory(), past=past)[0]
+    return block(x_PLD, allowed, None if memory is None else memory(), past=past)[0]
+
+
+def checked_reads(reads: str, where: str) -> Reads:
+    """What a decoder reads, as its option says.
+
+    Raises:
+        UnknownName: nothing is called so.
+    """
+    for known in get_args(Reads):
+        if reads == known:
+            return known  # type: ignore[no-any-return]
+    fix = did_you_mean(str(reads), get_args(Reads)[1:], what="choices")
+    raise UnknownName(f"reads can't be {reads!r}", where=where, fix=fix)
 
 
 def causal(mask_PL: Tensor, new: int) -> Tensor:

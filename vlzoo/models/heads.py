@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.models.blocks import EPSILON, init_bert
 
 
@@ -35,6 +36,30 @@ class MlmHead(nn.Module):
     def forward(self, x_TD: Tensor) -> Tensor:
         """Logits [T, V] of states [T, D]; any further leading axes are kept."""
         return F.linear(self.norm(F.gelu(self.dense(x_TD))), self.embedding, self.bias)
+
+
+def vocabulary_head(kind: str, width: int, table: nn.Parameter, *, std: float, where: str) -> nn.Module:
+    """A decoder's head: states [..., D] to logits [..., V].
+
+    Args:
+        kind: `linear`: weights of its own (GIT, CoCa); `bert`: BERT's head, tied to the word table.
+        width: D.
+        table: the word table [V, D].
+        std: standard deviation of its random weights.
+        where: whose head it is, for the message.
+
+    Raises:
+        UnknownName: `kind` is neither.
+    """
+    if kind == "bert":
+        return MlmHead(width, table)
+    if kind != "linear":
+        raise UnknownName(
+            f"head can't be {kind!r}", where=where, fix=did_you_mean(str(kind), ("linear", "bert"), what="choices")
+        )
+    made = nn.Linear(width, len(table))
+    init_bert(made, std)
+    return made
 
 
 def norm_mlp(width: int, out: int) -> nn.Sequential:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -12,6 +12,23 @@ from vlzoo.config.schema import PartRef, Projection
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import Model
+
+
+def needs_met(model: Model, *, teacher: bool = False) -> set[str]:
+    """The needs of parts (`vlzoo.config.needs`) that a model meets, with a `teacher` or without."""
+    met = {name for name in ("text_encoder", "fusion", "decoder") if model.has(name)}
+    if model.has("text_encoder") and model.text_encoder.reads_whole:
+        met.add("pooled_text")
+    if model.has("fusion") and model.fusion.gives_images:
+        met.add("image_states")
+    if model.has("fusion") and model.fusion.images > 1:
+        met.add("two_pictures")
+    if model.has("decoder"):
+        met.add("picture_decoder" if model.decoder_reads == "image" else "fused_decoder")
+    return met | ({"joint"} if model.joint else set()) | ({"teacher"} if teacher else set())
 
 
 def check_needs(who: str, needs: Sequence[str], met: Collection[str]) -> None:

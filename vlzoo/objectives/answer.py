@@ -18,6 +18,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.marked import Marked, mark
+from vlzoo.step.memory import require_memory
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
@@ -31,11 +32,16 @@ class Answer(Objective):
     `extra["answer_weight"]` [A].
     """
 
-    needs = ("text_encoder", "fusion", "decoder")
+    needs = ("text_encoder", "fusion", "decoder", "fused_decoder")
+    image_states = False
 
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
-        plan.read("all")
+        plan.read("all", image_states=self.image_states)
+
+    def meet(self, model: Any) -> None:
+        """Remember whether the decoder reads image states."""
+        self.image_states = model.decoder_reads == "all"
 
     def offers(self) -> Mapping[str, Any]:
         """`answers`: itself."""
@@ -54,19 +60,14 @@ class Answer(Objective):
 
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
-        return _memory(step.student)
+        return require_memory(step.student)
 
     def _logits(self, passes: Passes, answer: Text, row_A: Tensor, scored: Marked) -> Tensor:
         """Logits [T, V] of each scored token, from the tokens before it."""
         decoder = passes.model.decoder
-        memory = decoder.prepare(_memory(passes))
+        memory = decoder.prepare(require_memory(passes))
         logit_ALV = decoder(answer.ids[:, :-1], answer.mask[:, :-1], memory, row_A)
         return logit_ALV[scored.rows, scored.columns - 1]
-
-
-def _memory(passes: Passes) -> Tokens:
-    fused = passes.fused()
-    return Tokens(fused.x, fused.mask, fused.cls)
 
 
 def _answers(step: Step) -> tuple[Text, Tensor, Tensor]:

@@ -6,7 +6,7 @@ Legend: R rows, L text tokens, T masked positions, D width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -17,7 +17,7 @@ from vlzoo.models.heads import MlmHead
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.marked import select
 from vlzoo.step.passes import Passes
-from vlzoo.step.plan import MASKED, Plan
+from vlzoo.step.plan import MASKED, Pattern, Plan
 from vlzoo.step.step import Step
 from vlzoo.text.masking import Pieces, WholeWords
 from vlzoo.types import Fused, Loss, Spec
@@ -41,15 +41,18 @@ class MLM(Objective):
 
     needs = ("text_encoder", "fusion")
     mirrored = ("head",)
+    view: ClassVar[str] = MASKED
+    pattern: ClassVar[Pattern] = "both"
+    name: ClassVar[str] = "mlm"
 
     def __init__(self, *, probability: float = 0.15, words: Literal["pieces", "whole"] = "pieces") -> None:
         super().__init__()
         if words not in RULES:
             fix = did_you_mean(str(words), RULES, what="choices")
-            raise UnknownName(f"words can't be {words!r}", where="objective mlm", fix=fix)
+            raise UnknownName(f"words can't be {words!r}", where=f"objective {self.name}", fix=fix)
         if not 0 <= probability <= 1:
             raise VlzooError(
-                f"probability {probability} is no share of words", where="objective mlm", fix="0.15 is usual"
+                f"probability {probability} is no share of words", where=f"objective {self.name}", fix="0.15 is usual"
             )
         self.probability, self.rule = probability, RULES[words](probability)
 
@@ -59,8 +62,8 @@ class MLM(Objective):
 
     def plan(self, plan: Plan) -> None:
         """The masked text view, and its states at the masked positions."""
-        plan.mask_text(how=self.rule)
-        plan.read("masked", text=MASKED)
+        plan.mask_text(how=self.rule, view=self.view)
+        plan.read("masked", text=self.view, pattern=self.pattern)
 
     def offers(self) -> Mapping[str, Any]:
         """`mlm`: the loss of any pass that has read the masked text."""
@@ -71,13 +74,13 @@ class MLM(Objective):
 
         A batch in which nothing was masked gives zero (the official code gives NaN).
         """
-        total = self.loss_of(step, step.fused(text=MASKED, reads="masked"))
-        return Loss(total, {"mlm": total.detach()}, len(step.masked_words().rows))
+        total = self.loss_of(step, step.fused(text=self.view, reads="masked", pattern=self.pattern))
+        return Loss(total, {self.name: total.detach()}, len(step.masked_words(self.view).rows))
 
     def loss_of(self, step: Step, fused: Fused) -> Tensor:
         """The loss of the masked words in a pass that has read the masked text, []."""
-        words = step.masked_words()
-        labels_RL = step.ids(MASKED).labels
+        words = step.masked_words(self.view)
+        labels_RL = step.ids(self.view).labels
         assert labels_RL is not None  # where words are masked
         logit_TV = self.head(select(fused, words))
         if not len(logit_TV):
@@ -86,5 +89,25 @@ class MLM(Objective):
         return distilled(step, hard, logit_TV, lambda teacher: self._taught(step, teacher))
 
     def _taught(self, step: Step, teacher: Passes) -> Tensor:
-        fused = teacher.fused(text=MASKED, reads="masked")
-        return step.twin(self, "head")(select(fused, step.masked_words()))
+        fused = teacher.fused(text=self.view, reads="masked", pattern=self.pattern)
+        return step.twin(self, "head")(select(fused, step.masked_words(self.view)))
+
+
+class Seq2SeqMLM(MLM):
+    """Predict masked words from the picture and the words before them (Unified VLP, Zhou et al. 2020; UFO).
+
+    No picture reads a word, and no word a later one: a model trained so can write a text word by word. Its masking is
+    another one than that of `mlm`, so that a recipe may have both.
+
+    Args:
+        probability: each word piece's chance to be masked; of these 80 % become [MASK], 10 % any, 10 % stay.
+        words: `pieces`: each piece by itself; `whole`: a word with all its pieces.
+    """
+
+    view = "masked to the left"
+    pattern = "causal"
+    name = "seq2seq_mlm"
+
+    def offers(self) -> Mapping[str, Any]:
+        """Nothing: `mlm` is the loss of words that are read both ways."""
+        return {}

@@ -148,16 +148,18 @@ class _Decoder(_InParts):
         self,
         ids_PL: Tensor,
         mask_PL: Tensor,
-        memory: Prepared,
+        memory: Prepared | None,
         row_of_memory: Tensor | None = None,
         cache: Any | None = None,
+        **more: Any,
     ) -> Tensor:
-        row_P = _reads([memory], row_of_memory, ids_PL)
-        if cache is not None or row_P is None:
-            return self._whole(ids_PL, mask_PL, memory, row_of_memory, cache)
+        row_P = _reads([] if memory is None else [memory], row_of_memory, ids_PL)
+        if cache is not None or (row_P is None and memory is not None):
+            return self._whole(ids_PL, mask_PL, memory, row_of_memory, cache, **more)
 
         def decode(rows: slice) -> Tensor:
-            return self._whole(ids_PL[rows], mask_PL[rows], memory, row_P[rows])
+            read = None if row_P is None else row_P[rows]
+            return self._whole(ids_PL[rows], mask_PL[rows], memory, read, **_cut(more, rows))
 
         return torch.cat(self._each(decode, ids_PL))
 

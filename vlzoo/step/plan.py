@@ -15,7 +15,7 @@ from vlzoo.models.given import checked_weights
 from vlzoo.models.guarded import called
 from vlzoo.offers import Offers
 from vlzoo.step.negatives import Mining, negative_weights
-from vlzoo.text.masking import Masking, Pieces
+from vlzoo.text.masking import Masking, Pieces, Rule
 
 if TYPE_CHECKING:
     from vlzoo.batch import View
@@ -33,6 +33,9 @@ Under the last two no picture reads a word."""
 
 MASKED = "masked"
 """Usual name of the text view in which words are masked."""
+
+WRITTEN = "written"
+"""Usual name of the text view that a decoder writes: it has an end token."""
 
 SOFT = "soft"
 """Usual name of the image view whose tokens carry the weights of the recipe's token mask."""
@@ -106,7 +109,7 @@ class Plan:
     views: dict[str, Callable[[Step], View]] = field(default_factory=dict)
     mining: Mining = negative_weights
     joins_passes: bool = False
-    _maskings: dict[str, tuple[str, Masking | None]] = field(default_factory=dict)
+    _maskings: dict[str, tuple[str, Rule | None]] = field(default_factory=dict)
     _maps: dict[PassKey, int] = field(default_factory=dict)
     _reads: dict[PassKey, set[Reads]] = field(default_factory=dict)
     _image_states: set[PassKey] = field(default_factory=set)
@@ -117,18 +120,20 @@ class Plan:
         *,
         augmentation: Augmentation | None = None,
         token_mask: TokenMask | None = None,
+        lent: Mapping[str, Objective] | None = None,
     ) -> Plan:
         """Let everybody who takes part in a step ask; gives itself back.
 
         Args:
-            objectives: those of the stream by name; what they offer can be had under `offers`.
+            objectives: those that take part, by name.
             augmentation: of the stream's samples.
             token_mask: the recipe's; it is asked only where an objective reads what it gives.
+            lent: the objectives whose offers can be had under `offers`; None: those that take part.
 
         Raises:
             VlzooError: what they ask for does not fit together, or there is no token mask for a view `soft`.
         """
-        self.offers = Offers(objectives)
+        self.offers = Offers(objectives if lent is None else lent)
         for name, objective in objectives.items():
             with called(name, objective, "when it was asked what it reads"):
                 objective.plan(self)
@@ -148,15 +153,15 @@ class Plan:
         return self
 
     @property
-    def maskings(self) -> dict[str, tuple[str, Masking]]:
-        """The text views with masked words: the view each is made of, and the rule."""
+    def maskings(self) -> dict[str, tuple[str, Rule]]:
+        """The text views made of others, as those with masked words: the view each is made of, and the rule."""
         return {view: (of, how or Pieces()) for view, (of, how) in self._maskings.items()}
 
     def mask_text(
         self,
         probability: float | None = None,
         *,
-        how: Masking | None = None,
+        how: Rule | None = None,
         view: str = MASKED,
         of: str = "text",
         everywhere: bool = False,
@@ -180,6 +185,19 @@ class Plan:
         self._maskings[view] = (of, how or before[1])
         if everywhere:
             self.main_text = view
+
+    def make_text(self, view: str, how: Rule, *, of: str = "text") -> None:
+        """Ask for a text view that is made of another one in the data workers: with an end token, for instance.
+
+        Args:
+            view: the view's name.
+            how: the rule.
+            of: the text view it is made of.
+
+        Raises:
+            VlzooError: two ask for one view and different rules.
+        """
+        self.mask_text(how=how, view=view, of=of)
 
     def add_view(self, name: str, make: Callable[[Step], View]) -> None:
         """Add an image view that is made in the step; `make` is called once a step, where somebody reads the view."""
@@ -246,16 +264,17 @@ def _two_maps(key: PassKey, one: int, other: int) -> VlzooError:
     return VlzooError(what, fix="give them the same `layer` in the recipe")
 
 
-def _two_maskings(view: str, one: tuple[str, Masking | None], other: tuple[str, Masking | None]) -> VlzooError:
-    shares = [how.probability for _, how in (one, other) if how is not None]
+def _two_maskings(view: str, one: tuple[str, Rule | None], other: tuple[str, Rule | None]) -> VlzooError:
+    shares = [how.probability for _, how in (one, other) if isinstance(how, Masking)]
     if one[0] == other[0] and len(set(shares)) > 1:
         return VlzooError(
             f"words are to be masked with different probabilities: {shares[0]} and {shares[1]}",
             fix="give the same one everywhere in the recipe: `probability` of mlm, `mask` of mmda",
         )
     both = [f"{how} of the text {of!r}" for of, how in (one, other)]
+    aim = next((how.aim for _, how in (one, other) if how is not None), Masking.aim)
     return VlzooError(
-        f"words of the view {view!r} are to be masked in two ways: {both[0]} and {both[1]}",
+        f"words of the view {view!r} are to be {aim} in two ways: {both[0]} and {both[1]}",
         fix="ask for the same one in the recipe, or for a view under another name",
     )
 

@@ -235,16 +235,17 @@ class Step:
         return first + self.draws.choose(purpose, key_B, weight_BN, column_C[near])
 
     def _masked_texts(self) -> dict[str, Text]:
-        """The text views with masked words that no data worker has made, on the host."""
+        """The text views made of others that no data worker has made, on the host."""
         made: dict[str, Text] = {}
         for view, (of, how) in self.plan.maskings.items():
             if view not in self.host.texts:
-                if of not in self.host.texts:
+                there = {**self.host.texts, **made}  # one may be made of another
+                if of not in there:
                     fix = did_you_mean(of, self.host.texts, what="texts")
-                    raise VlzooError(f"words of the text {of!r} are to be masked, and the batch has none", fix=fix)
+                    raise VlzooError(f"words of the text {of!r} are to be {how.aim}, and the batch has none", fix=fix)
                 ids = self.model.vocab, self.model.special["mask"]
                 about = Drawing(self.draws, self.host.key, drawing_name(view), *ids)
-                made[view] = how(self.host.texts[of], about)
+                made[view] = how(there[of], about)
         return made
 
     def _find_masked(self, view: str) -> Marked:

@@ -5,7 +5,7 @@ Legend: B batch rows, L text tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,9 @@ import torch
 from vlzoo.batch import Batch, Text, View
 from vlzoo.data_parts import Augmentation
 from vlzoo.draws import IGNORED, Draws
-from vlzoo.interfaces import TokenMask
+from vlzoo.interfaces import Fusion, TokenMask
 from vlzoo.models.assemble import Model, System
-from vlzoo.models.decoder import CausalDecoder
+from vlzoo.models.decoder import CausalDecoder, Reads
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.models.image_patch import PatchEncoder
@@ -30,15 +30,36 @@ WIDTH, VOCAB, SIDE, JOINT, CLASSES = 16, 40, 16, 8, 3
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
-def model(*, images: int = 1, decoder: bool = False, dropout: float = 0.0, merged: bool = False) -> Model:
-    """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows."""
+def model(
+    *,
+    images: int = 1,
+    decoder: bool = False,
+    dropout: float = 0.0,
+    merged: bool = False,
+    fusion: Callable[..., Fusion] | None = None,
+    reads: Reads = "",
+) -> Model:
+    """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows.
+
+    Args:
+        images: pictures that one text reads.
+        decoder: whether it has a decoder, of one layer.
+        dropout: of all parts.
+        merged: whether the fusion is merged, not by cross-attention.
+        fusion: makes another fusion of the options that those take; None: one of them.
+        reads: what the decoder reads.
+    """
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"width": WIDTH, "heads": 2, "intermediate": 24, "dropout": dropout}
     made = Model(
         PatchEncoder(width=WIDTH, patch=8, image_size=SIDE, dropout=dropout),
         BertEncoder(layers=1, vocab=VOCAB, max_length=16, **sizes),
-        (MergedFusion if merged else CrossAttentionFusion)(layers=2, images=images, image_width=WIDTH, **sizes),
-        CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, **sizes) if decoder else None,
+        (fusion or (MergedFusion if merged else CrossAttentionFusion))(
+            layers=2, images=images, image_width=WIDTH, **sizes
+        ),
+        CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, reads=reads, **sizes)
+        if decoder
+        else None,
         joint=JOINT,
         special=SPECIAL,
     )

@@ -17,6 +17,7 @@ from vlzoo.draws import Draws
 from vlzoo.errors import PluginError, origin
 from vlzoo.interfaces import Objective, TokenMask
 from vlzoo.models.assemble import System
+from vlzoo.models.decoder import Reads
 from vlzoo.models.guarded import loss_of
 from vlzoo.models.teacher import Teacher
 from vlzoo.offers import LENDERS, Offers
@@ -72,7 +73,8 @@ class Trial:
         objective: Objective = case.build()
         needs = set(objective.needs)
         pair = "two_pictures" in needs
-        base = toy.model(images=1 + pair, decoder=True, merged="image_states" in needs, dropout=rate)
+        reads: Reads = "image" if "picture_decoder" in needs else ""
+        base = toy.model(images=1 + pair, decoder=True, merged="image_states" in needs, dropout=rate, reads=reads)
         spec = base.spec(teacher="teacher" in needs, classes=toy.CLASSES, temperature={"initial": 0.07})
         fix = "make heads in `build(spec)` of the sizes that `spec` says"
         with case.blamed("can't make its heads", fix, "build"):

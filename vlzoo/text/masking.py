@@ -8,7 +8,7 @@ Legend: R rows, L text tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -49,6 +49,24 @@ class Drawing:
         return self.draws.uniform(f"{self.name}{purpose}", self.key, count)
 
 
+class Rule(Protocol):
+    """How a text view is made of another one, in a data worker. A frozen dataclass: equal rules share a view."""
+
+    @property
+    def aim(self) -> str:
+        """What becomes of words, for messages: `masked`."""
+        ...
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether it must know which pieces are one word: `Text.word` is found where a rule says so."""
+        ...
+
+    def __call__(self, text: Text, drawing: Drawing) -> Text:
+        """The view's text."""
+        ...
+
+
 @dataclass(frozen=True)
 class Masking:
     """A rule: of the tokens chosen, 80 % become [MASK], 10 % any id, 10 % stay. Sub-class it and write `chosen`.
@@ -67,9 +85,11 @@ class Masking:
         probability: the share of tokens, or of words, chosen.
 
     Attributes:
-        reads_words: whether it must know which pieces are one word: `Text.word` is found where a rule says so.
+        aim: as a `Rule`'s.
+        reads_words: likewise.
     """
 
+    aim: ClassVar[str] = "masked"
     reads_words: ClassVar[bool] = False
     probability: float = USUAL_SHARE
 

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 
 from torch import Tensor
 
 from vlzoo.batch import Batch
+from vlzoo.hashing import mix, name_word
 from vlzoo.interfaces import Objective
 from vlzoo.step.plan import Plan
 from vlzoo.types import Losses
+
+
+class Choose:
+    """So many of a stream's objectives at each step, all with the same chance (UFO, Wang et al. 2021, takes one).
+
+    A step is planned for what it takes: what the others would read is not made. What they lend is there all the same.
+
+    >>> choose = Choose(1, system.named_objectives(), lambda taken: Plan().gather(taken), stream="pairs")
+    >>> [len(choose(seed=0, step=step)[0]) for step in range(3)]
+    [1, 1, 1]
+
+    Args:
+        count: how many.
+        objectives: all of the stream's, by name.
+        planned: makes the plan of some of them.
+        stream: the stream's name: two streams draw by themselves.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        objectives: Mapping[str, Objective],
+        planned: Callable[[Mapping[str, Objective]], Plan],
+        *,
+        stream: str,
+    ) -> None:
+        self.count, self.objectives, self.stream = count, objectives, stream
+        self._planned = cache(lambda names: planned({name: objectives[name] for name in names}))
+
+    def __call__(self, seed: int, step: int) -> tuple[Mapping[str, Objective], Plan]:
+        """What the step takes, in the stream's order; it depends on the run's seed and the step alone."""
+        lots = {name: int(mix(seed, step, name_word(f"{self.stream} takes {name}"))) for name in self.objectives}
+        drawn = sorted(lots, key=lots.__getitem__)[: self.count]
+        taken = {name: objective for name, objective in self.objectives.items() if name in drawn}
+        return taken, self._planned(tuple(taken))
 
 
 @dataclass
@@ -25,6 +62,7 @@ class Feed:
         probability: the chance that a step draws it; with `draw: one` in proportion to the others'.
         batch: samples of one of its batches; None: as the recipe says.
         alone: the recipe has no other stream: its figures, draws and faults need no name.
+        choose: which of its objectives each step takes; None: all, at every step.
     """
 
     name: str
@@ -34,11 +72,19 @@ class Feed:
     probability: float = 1.0
     batch: int | None = None
     alone: bool = True
+    choose: Choose | None = None
 
     @property
     def label(self) -> str:
         """The name beside its figures, draws and faults; empty where it is alone."""
         return "" if self.alone else self.name
+
+    def at(self, seed: int, step: int) -> Feed:
+        """Itself with the objectives that a step takes, and with what these ask for."""
+        if self.choose is None:
+            return self
+        taken, plan = self.choose(seed, step)
+        return replace(self, objectives=taken, plan=plan)
 
     def close(self) -> None:
         """End its data workers."""

@@ -27,7 +27,7 @@ from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
 from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.train.feed import Feed
+from vlzoo.train.feed import Choose, Feed
 from vlzoo.train.loop import Trainer
 from vlzoo.train.streams import batch_sizes, chances, drawn_streams, stream_seed
 
@@ -152,10 +152,8 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         check_reach(rows, data.tokenizer.max_length, trainer.system.model)
         chosen = {name: known[name] for name in (stream.objectives or known)}
         _check_planned(chosen, stream, source, rows)
-        plan = Plan()
-        rows.plan(plan, source.pairing)
-        plan.gather(chosen, augmentation=reader.augmentation, token_mask=trainer.system.token_mask)
-        plan.joins_passes &= trainer.engine.joins_passes
+        planned = partial(_planned, trainer, rows, source, reader.augmentation, chosen)
+        plan = planned(chosen)
         # A stream that is not drawn at every step is behind the step's number.
         start, blocks = int(drawn[stream.name].sum()), partial(blocks_of, source)
         order = Order(len(source), sizes[stream.name], reader.seed, start, share, blocks)
@@ -171,8 +169,25 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
             stream="" if alone else stream.name,
         )
         batches = endless(reader, collator, order, workers=recipe.train.workers)
-        feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone))
+        choose = Choose(stream.choose, chosen, planned, stream=stream.name) if stream.choose else None
+        feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone, choose))
     return feeds
+
+
+def _planned(
+    trainer: Trainer,
+    rows: Rows,
+    source: Any,
+    augmentation: Augmentation,
+    all_of_them: Mapping[str, Objective],
+    taken: Mapping[str, Objective],
+) -> Plan:
+    """What some objectives of a stream ask for, with what all of them lend."""
+    plan = Plan()
+    rows.plan(plan, source.pairing)
+    plan.gather(taken, augmentation=augmentation, token_mask=trainer.system.token_mask, lent=all_of_them)
+    plan.joins_passes &= trainer.engine.joins_passes
+    return plan
 
 
 def make_reader(run: Run, recipe: Recipe, stream: Stream, source: Any, rows: Rows, processes: Share) -> Reader:

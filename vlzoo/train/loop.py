@@ -159,7 +159,7 @@ class Trainer:
         train = self.recipe.train
         drawn = drawn_streams(train, {f.name: f.probability for f in feeds}, self.step, self.step + 1)
         self.engine.does("reading data", self.step)
-        batches = [(feed, next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
+        batches = [(feed.at(train.seed, self.step), next(feed.batches)) for feed in feeds if drawn[feed.name][0]]
         self.engine.does("step", self.step)
         # Dropout and all else that torch draws: the same after a resume, without saving generator states. After the
         # batches are read, because a loader draws a number when it starts, and a resumed run starts one here.

@@ -1,8 +1,7 @@
-"""Ranking, decoding and classifying answers against slow references."""
+"""Ranking and classifying answers against slow references."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 
 from vlzoo.batch import Text
 from vlzoo.bench.vqa.answers import answerer
-from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.gqa import Gqa
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.bench.vqa.task import Vqa
@@ -47,45 +45,6 @@ def log_probability(decoder: CausalDecoder, memory: Tokens, row: int, ids: list[
     at = torch.tensor([ids[:-1]])
     logits = decoder(at, torch.ones_like(at, dtype=torch.bool), decoder.prepare(alone))[0].log_softmax(-1)
     return float(sum(logits[i, token] for i, token in enumerate(ids[1:])))
-
-
-def every_text(length: int) -> list[list[int]]:
-    """All texts of at most `length` ids that end with [SEP], and those cut off without one."""
-    words = [i for i in range(VOCAB) if i not in (SPECIAL["sep"], SPECIAL["pad"])]
-    found = []
-    for words_in in range(length - 1):
-        found += [[2, *chosen, 3] for chosen in itertools.product(words, repeat=words_in)]
-    return found + [[2, *chosen] for chosen in itertools.product(words, repeat=length - 1)]
-
-
-@torch.no_grad()
-def test_a_beam_as_wide_as_the_language_finds_the_likeliest_text(decoder, memory):
-    texts = every_text(4)
-    made = generate(decoder, memory, SPECIAL, beams=len(texts), length=4)
-    for row, (ids, score) in enumerate(made):
-        best = max(texts, key=lambda each: log_probability(decoder, memory, row, each))
-        assert [i for i in ids if i != 0] == best
-        assert score == pytest.approx(log_probability(decoder, memory, row, best), abs=1e-4)
-
-
-@torch.no_grad()
-def test_one_beam_takes_the_likeliest_token_at_each_step(decoder, memory):
-    for row, (ids, score) in enumerate(generate(decoder, memory, SPECIAL, beams=1, length=5)):
-        greedy = [2]
-        while len(greedy) < 5 and greedy[-1] != 3:
-            scored = {t: log_probability(decoder, memory, row, [*greedy, t]) for t in range(VOCAB) if t != 0}
-            greedy.append(max(scored, key=scored.__getitem__))
-        assert [i for i in ids if i != 0] == greedy
-        assert score == pytest.approx(log_probability(decoder, memory, row, greedy), abs=1e-4)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("beams", [1, 3])
-def test_other_rows_of_the_batch_change_no_text(decoder, memory, beams):
-    together = generate(decoder, memory, SPECIAL, beams=beams, length=6)
-    for row in range(3):
-        (alone,) = generate(decoder, memory.gather(torch.tensor([row])), SPECIAL, beams=beams, length=6)
-        assert [i for i in alone[0] if i] == [i for i in together[row][0] if i]
 
 
 @torch.no_grad()

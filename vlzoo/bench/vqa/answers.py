@@ -15,10 +15,10 @@ from torch import Tensor
 from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
-from vlzoo.bench.vqa.generate import generate
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
+from vlzoo.models.generate import Decoding, generate
 from vlzoo.offers import Answers, Classes
 from vlzoo.types import Row, Tokens
 
@@ -80,9 +80,12 @@ def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
 
 
 def _generating(engine: Engine, beams: int) -> Answerer:
+    # Without a length penalty: where the beams hold every answer, `rank` gives the same one, with the same score.
+    decoding = Decoding(beams=beams, length=ANSWER_LENGTH)
+
     def generating(batch: Batch) -> list[Row]:
         model = engine.system.model
-        made = generate(model.decoder, _memory(engine, batch), model.special, beams=beams, length=ANSWER_LENGTH)
+        made = generate(model.decoder, _memory(engine, batch), model.special, decoding)
         return [{"answer": engine.tokenizer.decode(ids), "score": score} for ids, score in made]
 
     return generating

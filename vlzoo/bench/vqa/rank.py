@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.batch import Text
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.assemble import Model
+from vlzoo.models.decoder import Cache
 from vlzoo.types import Tokens
 
 LOGITS = 50_000_000
@@ -48,31 +49,32 @@ def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
 
     Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
     """
-    decoder = model.decoder
-    prepared = decoder.prepare(memory)
-    questions = len(memory.x)
+    decoder, questions = model.decoder, len(memory.x)
+    prepared, cache = decoder.prepare(memory), Cache()
     start_B1 = answer.ids[:1, :1].expand(questions, 1)
-    first_BV = F.log_softmax(
-        decoder(start_B1, torch.ones_like(start_B1, dtype=torch.bool), prepared)[:, -1].float(), -1
-    )
+    real_B1 = torch.ones_like(start_B1, dtype=torch.bool)
+    first_BV = F.log_softmax(decoder(start_B1, real_B1, prepared, None, cache)[:, -1].float(), -1)
     # Stable: answers that share their first token are level, and the list's order decides between them.
     first_BA, order_BA = first_BV[:, answer.ids[:, 1]].sort(dim=1, descending=True, stable=True)
     first_BK, candidate_BK = first_BA[:, :k], order_BA[:, :k]
     # In parts: at V = 30,522, 64 questions with 128 candidates would hold 10 GB of logits at once.
     size = max(1, LOGITS // (k * answer.ids.shape[1] * decoder.vocab))
     parts = torch.arange(questions, device=candidate_BK.device).split(size)
-    whole_BK = torch.cat(
-        [_log_probability(decoder, prepared.gather(rows), answer, candidate_BK[rows]) for rows in parts]
-    )
-    return Ranked(candidate_BK, first_BK, whole_BK)
+    rest_BK = [
+        _log_probability(decoder, prepared.gather(rows), cache.gather(rows), answer, candidate_BK[rows])
+        for rows in parts
+    ]
+    return Ranked(candidate_BK, first_BK, first_BK + torch.cat(rest_BK))
 
 
-def _log_probability(decoder: Decoder, memory: Prepared, answer: Text, candidate_BK: Tensor) -> Tensor:
-    """Log-probability of each question's candidates, [B, K]."""
+def _log_probability(decoder: Decoder, memory: Prepared, cache: Cache, answer: Text, candidate_BK: Tensor) -> Tensor:
+    """Log-probability of what follows the first token of each question's candidates, [B, K]; `cache` holds [CLS]."""
+    questions, k = candidate_BK.shape
     rows_P = candidate_BK.flatten()
     longest = int(answer.mask[rows_P].sum(1).max())
-    ids, mask = answer.ids[rows_P, :longest], answer.mask[rows_P, :longest]
+    ids, mask = answer.ids[rows_P, 1:longest], answer.mask[rows_P, 1:longest]
+    begun = cache.gather(torch.arange(questions, device=rows_P.device).repeat_interleave(k))
     # Question by question in order, so that each memory row is read by its K candidates without a copy.
-    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], memory).float()
+    logit_PLV = decoder(ids[:, :-1], mask[:, :-1], memory, None, begun).float()
     token_PL = F.cross_entropy(logit_PLV.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
     return -token_PL.sum(1).view(candidate_BK.shape)
