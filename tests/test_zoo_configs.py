@@ -70,6 +70,10 @@ METHODS = {
         "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
         "in minutes on two CPU cores."
     ),
+    "flamingo-tiny": (
+        "Flamingo small enough for two CPU cores: a language model reads a resampled picture through "
+        "gates, on generated Scenes."
+    ),
     "meter-clip": (
         "METER at paper size: CLIP's ViT-B/16, RoBERTa, six layers of co-attention; masked words and "
         "matching (Dou et al. 2022)."
@@ -114,6 +118,13 @@ METHODS = {
     ),
     "softmaskpp-tiny": (
         "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
+    ),
+    "ufo": (
+        "UFO at paper size: one transformer for pictures, for words and for both, and one loss a step "
+        "(Wang et al. 2021)."
+    ),
+    "ufo-tiny": (
+        "UFO small enough for two CPU cores: one transformer for pictures, for words and for both, on generated Scenes."
     ),
     "uniter": (
         "UNITER at paper size: a detector's regions and words in one stream; masked words and matching "
