@@ -66,9 +66,20 @@ METHODS = {
         "CLIP small enough for two CPU cores: two encoders and a contrast in the batch, without a fusion, "
         "on generated Scenes."
     ),
+    "coca": (
+        "CoCa-base pre-training at paper size: contrast and captions from one encoding of pictures and texts "
+        "(Yu et al. 2022)."
+    ),
+    "coca-tiny": (
+        "CoCa small enough for two CPU cores: contrast and captions from one encoding each, on generated Scenes."
+    ),
     "easy-vqa": (
         "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
         "in minutes on two CPU cores."
+    ),
+    "flamingo-tiny": (
+        "Flamingo small enough for two CPU cores: a language model reads a resampled picture through "
+        "gates, on generated Scenes."
     ),
     "meter-clip": (
         "METER at paper size: CLIP's ViT-B/16, RoBERTa, six layers of co-attention; masked words and "
@@ -82,6 +93,11 @@ METHODS = {
         "METER small enough for two CPU cores: co-attention of words and picture, matching and masked "
         "words, on generated Scenes."
     ),
+    "git": (
+        "GIT-base pre-training at paper size: a ViT of CLIP, and words written in one stream with its tokens "
+        "(Wang et al. 2022)."
+    ),
+    "git-tiny": ("GIT small enough for two CPU cores: captions in one stream with image tokens, on generated Scenes."),
     "mini": (
         "A small pretrained start: MiniLM text and EfficientNet-Lite0 pictures from pip packages, "
         "aligned by a contrast."
@@ -109,11 +125,25 @@ METHODS = {
         "SigLIP small enough for two CPU cores: two encoders and a yes or no for every pair of the batch, "
         "on generated Scenes."
     ),
+    "simvlm": (
+        "SimVLM-base pre-training at paper size: a picture and a text's beginning are read, the rest written "
+        "(Wang et al. 2022)."
+    ),
+    "simvlm-tiny": (
+        "SimVLM small enough for two CPU cores: a text's rest from its beginning and the picture, on generated Scenes."
+    ),
     "softmaskpp": (
         "SoftMask++ at paper size: soft masks of words, focal ITC, multi-modal augmentation (Park & Han, CVPR 2023)."
     ),
     "softmaskpp-tiny": (
         "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
+    ),
+    "ufo": (
+        "UFO at paper size: one transformer for pictures, for words and for both, and one loss a step "
+        "(Wang et al. 2021)."
+    ),
+    "ufo-tiny": (
+        "UFO small enough for two CPU cores: one transformer for pictures, for words and for both, on generated Scenes."
     ),
     "uniter": (
         "UNITER at paper size: a detector's regions and words in one stream; masked words and matching "

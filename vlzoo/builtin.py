@@ -16,7 +16,7 @@ TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
 CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
 BERT = "Devlin et al. 2019"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
-METER, UFO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)"
+METER, UFO, FLAMINGO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)", "Alayrac et al. 2022 (Flamingo)"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
 COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models, TMLR 2022, arXiv:2205.01917"
@@ -34,12 +34,7 @@ PARTS = {
         ("regions", "vlzoo.models.image_regions:RegionEncoder", "a detector's region features and boxes", UNITER),
     ),
     "text_encoder": (
-        (
-            "bert",
-            f"{MODELS}.text_bert:BertEncoder",
-            "the first layers of a BERT: random, or of a folder or package",
-            BERT,
-        ),
+        ("bert", f"{MODELS}.text_bert:BertEncoder", "a BERT's first layers: random, or of a folder or package", BERT),
         ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
         ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
@@ -54,6 +49,7 @@ PARTS = {
     "decoder": (
         ("causal", "vlzoo.models.decoder:CausalDecoder", "words one after the other, reading a memory", ALBEF),
         ("multimodal", "vlzoo.models.decoder_multimodal:MultimodalDecoder", "goes on from a causal text encoder", COCA),
+        ("flamingo", f"{MODELS}.decoder_flamingo:FlamingoDecoder", "a GPT-2 with gated cross-attention", FLAMINGO),
         ("prefix", "vlzoo.models.decoder_prefix:PrefixDecoder", "image tokens and words in one stream", GIT),
     ),
     "tokenizer": (
@@ -204,12 +200,7 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
-        (
-            "transformers",
-            f"{AGREE}.transformers_folder:TransformersFolder",
-            "a CLIP, SigLIP or ViLT of transformers",
-            CLIP,
-        ),
+        ("transformers", f"{AGREE}.transformers_folder:TransformersFolder", "a folder of transformers' CLIP ...", CLIP),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

@@ -250,7 +250,11 @@ def _as_tokens(model: Any, features: Tensor, pool: int) -> tuple[Tensor, int, tu
 
 def _patch_of(model: Any) -> int:
     """Side in pixels of what a token stands for; 1 for models without patches, which take any size."""
-    return int(model.feature_info[-1]["reduction"]) if hasattr(model, "patch_embed") else 1
+    if not hasattr(model, "patch_embed"):
+        return 1
+    # A hybrid of depth 0 is its convolutions alone.
+    ratio = model.feature_info[-1]["reduction"] if model.feature_info else model.patch_embed.feat_ratio()
+    return int(ratio if isinstance(ratio, int) else max(ratio))
 
 
 def _vit_grid(model: Any, tokens: int) -> tuple[int, int] | None:

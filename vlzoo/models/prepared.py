@@ -1,17 +1,18 @@
 """Keys and values of a stack of layers, and which row of them a text reads.
 
-Legend: M image rows, P text rows, N image tokens, H heads, d head width.
+Legend: M image rows, P text rows, N image tokens, S width of what is read, H heads, d head width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from torch import Tensor
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Prepared, TextEncoder
-from vlzoo.models.blocks import Layer, Reading
+from vlzoo.models.blocks import Reading
 from vlzoo.types import KV, Tokens
 
 
@@ -48,7 +49,19 @@ def check_words(parts: Mapping[str, TextEncoder | Decoder | None], words: int) -
             )
 
 
-def prepare(layers: Iterable[Layer], source: Tokens) -> KV:
+class Projects(Protocol):
+    """A layer that makes keys and values of what it reads."""
+
+    def prepare(self, source_MNS: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, [M, H, N, d] each."""
+        ...
+
+    def biases(self) -> tuple[Tensor, Tensor]:
+        """Biases of both projections, [H, d] each."""
+        ...
+
+
+def prepare(layers: Iterable[Projects], source: Tokens) -> KV:
     """Keys and values of `source` for every layer, each projected once."""
     stack = list(layers)
     pairs = [layer.prepare(source.x) for layer in stack]
