@@ -183,6 +183,8 @@ PARTS = {
         ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
         ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
         ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", VILT),
+        ("git", "vlzoo.weights.git:GitAdapter", "GIT in transformers' layout", GIT),
+        ("blip", "vlzoo.weights.blip:BlipAdapter", "BLIP in transformers' layout", "Li et al. 2022 (BLIP)"),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (

@@ -13,6 +13,9 @@ ADAPTERS = {
     "SiglipModel": "siglip",
     "ViltForImageAndTextRetrieval": "vilt",
     "ViltForMaskedLM": "vilt",
+    "GitForCausalLM": "git",
+    "BlipForConditionalGeneration": "blip",
+    "BlipForImageTextRetrieval": "blip",
 }
 """Classes of transformers that a config.json may name -> the adapter that converts their weights."""
 

@@ -27,6 +27,7 @@ from vlzoo.resources import model_file
 from vlzoo.runs.checkpoint import load_into
 from vlzoo.weights.adapter import Adapter, make_adapter
 from vlzoo.weights.beside import SAVED
+from vlzoo.weights.blip import DEC
 from vlzoo.weights.build import complete
 
 TOLERANCE = 2e-5
@@ -58,7 +59,7 @@ def twins(path: Path, adapter_name: str) -> Twins:
     state = {name: tensor.detach().contiguous() for name, tensor in theirs.state_dict().items()}
     adapter: Adapter = make_adapter(adapter_name, model_file(path.parent), {})
     converted = adapter.convert(state)
-    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, DEC: 5}
     made = complete(converted, special, where=str(path))
     ours = build_system(made.checked.recipe, vocab=converted.vocab, special=special, classes=converted.classes)
     load_into(ours, made.system, where=str(path))
@@ -110,7 +111,45 @@ def compare_folder(path: Path, adapter_name: str) -> Iterator[Result]:
         CheckpointError: a model that no adapter converts.
     """
     pair = twins(path, adapter_name)
-    return _merged(pair) if pair.ours.model.has("fusion") else _dual(pair)
+    kinds = {"clip": _dual, "siglip": _dual, "vilt": _merged}
+    usual = _writes if pair.ours.model.has("decoder") else _matches
+    return kinds.get(adapter_name, usual)(pair)
+
+
+def _writes(pair: Twins) -> Iterator[Result]:
+    """Image tokens and logits of the next words of a model that writes: a GIT, a BLIP for captions."""
+    config = pair.theirs.config
+    level_B3HH, ids_BL, mask_BL = _shown(config.get_text_config(), config.vision_config.image_size)
+    name, model = f"transformers/{pair.name}", pair.ours.model
+    vision = pair.theirs.git.image_encoder if hasattr(pair.theirs, "git") else pair.theirs.vision_model
+    with torch.no_grad():
+        pixels = _coloured(level_B3HH, CLIP_MEAN, CLIP_STD)
+        seen = vision(pixels).last_hidden_state
+        given = {"input_ids": ids_BL, "attention_mask": mask_BL.long(), "pixel_values": pixels}
+        theirs = pair.theirs(**given).logits[:, -ids_BL.shape[1] :]  # GIT's stream begins with the picture
+        image = model.image_encoder(pixels)
+        logits = model.decoder(ids_BL, mask_BL, model.decoder.prepare(image))
+    yield _near(f"{name}/image tokens", image.x, seen)
+    yield Check(f"{name}/logits", gap(logits[mask_BL], theirs[mask_BL]), TOLERANCE, logits[mask_BL].numel())
+
+
+def _matches(pair: Twins) -> Iterator[Result]:
+    """Features, cosines and matching logits of a BLIP for retrieval."""
+    config = pair.theirs.config
+    level_B3HH, ids_BL, mask_BL = _shown(config.text_config, config.vision_config.image_size)
+    name, model = f"transformers/{pair.name}", pair.ours.model
+    with torch.no_grad():
+        pixels = _coloured(level_B3HH, CLIP_MEAN, CLIP_STD)
+        given = {"input_ids": ids_BL, "attention_mask": mask_BL.long(), "pixel_values": pixels}
+        cosines = pair.theirs(**given, use_itm_head=False).itm_score
+        theirs = pair.theirs(**given)
+        image, text = model.image_encoder(pixels), model.text_encoder(ids_BL, mask_BL)
+        fused = model.fusion.fuse(text, [model.fusion.prepare(image)])
+        ours = model.embed_image(image) @ model.embed_text(text).T
+        logits = pair.ours.offered("match")(fused.cls)
+    yield _near(f"{name}/image tokens", image.x, theirs.last_hidden_state)
+    yield Check(f"{name}/cosines", gap(ours, cosines), TOLERANCE, ours.numel())
+    yield Check(f"{name}/logits", gap(logits, theirs.itm_score), TOLERANCE, logits.numel())
 
 
 def _merged(pair: Twins) -> Iterator[Result]:
