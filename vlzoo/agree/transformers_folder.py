@@ -31,12 +31,17 @@ class TransformersFolder(Agreement):
 
     def reads(self, path: Path) -> bool:
         """As `Agreement.reads`, and it names a class whose weights an adapter converts."""
-        held = read_json(path) if super().reads(path) else None
-        named = held.get("architectures") if isinstance(held, dict) else None
-        return isinstance(named, list) and len(named) == 1 and str(named[0]) in ADAPTERS
+        return super().reads(path) and bool(_adapter_of(path))
 
     def compare(self, path: Path) -> Iterator[Result]:
         """Features and logits, at most 2e-5 apart; states of tokens, 2e-5 of their largest number."""
         from vlzoo.agree.transformers_models import compare_folder  # here: an agreement's module imports no torch
 
-        return compare_folder(path)
+        return compare_folder(path, _adapter_of(path))
+
+
+def _adapter_of(path: Path) -> str:
+    """The adapter for the class that a config.json names; empty: none."""
+    held = read_json(path)
+    named = held.get("architectures") if isinstance(held, dict) else None
+    return ADAPTERS.get(str(named[0]), "") if isinstance(named, list) and len(named) == 1 else ""

@@ -17,7 +17,6 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.golden import gap
-from vlzoo.agree.transformers_folder import ADAPTERS
 from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.models.assemble import System, build_system
@@ -49,7 +48,7 @@ class Twins:
     ours: System
 
 
-def twins(path: Path) -> Twins:
+def twins(path: Path, adapter_name: str) -> Twins:
     """Both models of a folder.
 
     Raises:
@@ -57,7 +56,7 @@ def twins(path: Path) -> Twins:
     """
     theirs = _theirs(path)
     state = {name: tensor.detach().contiguous() for name, tensor in theirs.state_dict().items()}
-    adapter: Adapter = make_adapter(ADAPTERS[type(theirs).__name__], model_file(path.parent), {})
+    adapter: Adapter = make_adapter(adapter_name, model_file(path.parent), {})
     converted = adapter.convert(state)
     special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
     made = complete(converted, special, where=str(path))
@@ -104,13 +103,13 @@ def random_model(path: Path) -> Any:
     return made.eval()
 
 
-def compare_folder(path: Path) -> Iterator[Result]:
-    """Features and logits of the model of a config.json.
+def compare_folder(path: Path, adapter_name: str) -> Iterator[Result]:
+    """Features and logits of the model of a config.json, against what an adapter makes of it.
 
     Raises:
         CheckpointError: a model that no adapter converts.
     """
-    pair = twins(path)
+    pair = twins(path, adapter_name)
     return _merged(pair) if pair.ours.model.has("fusion") else _dual(pair)
 
 

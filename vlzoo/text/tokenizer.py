@@ -128,6 +128,7 @@ class Tokenizer:
     def normalise_first(self, normalizer: Normalizer) -> None:
         """Let every text go through a normalizer of the tokenizers library before the tokenizer's own.
 
+        >>> from tokenizers.normalizers import Replace
         >>> tokenizer.normalise_first(Replace("crimson", "red"))
         >>> tokenizer.encode("a crimson square") == tokenizer.encode("a red square")
         True
