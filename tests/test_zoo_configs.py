@@ -61,6 +61,11 @@ def test_it_has_no_mistakes(file):
 METHODS = {
     "albef": "ALBEF pre-training at paper size: ITC with momentum queue and distillation, ITM, MLM (Li et al. 2021).",
     "albef-tiny": "ALBEF small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes.",
+    "blip": (
+        "BLIP-base pre-training at paper size: contrast, matching and captions by one BERT in three roles "
+        "(Li et al. 2022)."
+    ),
+    "blip-tiny": "BLIP small enough for two CPU cores: one set of text layers in three roles, on generated Scenes.",
     "clip": "CLIP ViT-B/32 at paper size: two encoders and a contrast in the batch (Radford et al. 2021).",
     "clip-tiny": (
         "CLIP small enough for two CPU cores: two encoders and a contrast in the batch, without a fusion, "

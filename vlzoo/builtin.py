@@ -19,6 +19,7 @@ LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 METER, UFO, FLAMINGO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)", "Alayrac et al. 2022 (Flamingo)"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
+BLIP = "Li et al., BLIP: Bootstrapping Language-Image Pre-training, ICML 2022, arXiv:2201.12086"
 COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models, TMLR 2022, arXiv:2205.01917"
 UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning and VQA, AAAI 2020, arXiv:1909.11059"
 VILT = "Kim et al. 2021 (ViLT)"
@@ -38,8 +39,9 @@ PARTS = {
         ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
         ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
-        ("causal", f"{MODELS}.text_causal:CausalEncoder", "each word reads those before it; a state behind them", COCA),
         ("transformer", f"{MODELS}.text_transformer:TransformerEncoder", "CLIP's causal tower, or SigLIP's", CLIP),
+        ("causal", "vlzoo.models.text_causal:CausalEncoder", "each word reads those before it", COCA),
+        ("layers", "vlzoo.models.text_layers:LayersEncoder", "BERT's layers, which fusion and decoder may share", BLIP),
     ),
     "fusion": (
         ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),

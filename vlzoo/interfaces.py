@@ -33,8 +33,7 @@ class Startable(nn.Module):
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What this part takes of another model's state, by the part's own names.
 
-        Not overridden: what has the same names. What has no place here, or another shape, is left out by the caller,
-        and reported.
+        Not overridden: what has the same names. What has no place here, or another shape, the caller reports.
 
         Args:
             name: this part's place in the model: `model.fusion`, `objectives.itm`.
@@ -99,8 +98,7 @@ class TextEncoder(Startable):
     torch.Size([4, 6, 96])
 
     Attributes:
-        width: D of the tokens it gives.
-        vocab: how many ids it knows.
+        width, vocab: D of the tokens it gives, and how many ids it knows.
         reads_whole: whether `pooled` has read the other words, so that texts may be compared by it.
     """
 
@@ -158,6 +156,7 @@ class Fusion(Startable):
         images: how many pictures one text reads.
         pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
         gives_images: whether it gives image states (`Fused.image`) where they are asked for.
+        reads_embedded: whether it is given words as the text encoder's `embedded` gives them, before its layers.
     """
 
     width: int
@@ -166,6 +165,7 @@ class Fusion(Startable):
     images: int = 1
     pooled_width: int = 0
     gives_images: ClassVar[bool] = False
+    reads_embedded: bool = False
 
     def prepare(self, image: Tokens) -> Prepared:
         """All that depends on the image alone (keys and values of every layer). Paid once per image."""
@@ -208,12 +208,9 @@ class Decoder(Startable):
 
     Attributes:
         width: D of its states.
-        vocab: how many ids it knows.
-        max_length: most ids of a text; None: any number.
-        reads: what its memory is: `image` tokens, `fused` states of words, or `all` fused states, pictures' too; empty:
-            those of words where the model has a fusion.
-        continues_text: whether its first layers are the model's text encoder: `forward` then takes `text`, the tokens
-            that this has made of the ids, so that nothing is encoded twice.
+        vocab, max_length: how many ids it knows, and most ids of a text (None: any number).
+        reads: its memory: `image` tokens, `fused` states of words, or `all`, pictures' too; empty: `fused` or `image`.
+        continues_text: whether the model's text encoder is its lower half: it takes `text`, what that made of the ids.
     """
 
     width: int
@@ -230,11 +227,7 @@ class Decoder(Startable):
         row_of_memory: Tensor | None = None,
         cache: Any | None = None,
     ) -> Tensor:
-        """Logits [P, L, V] of the next token after each position. `cache` is filled and read in place.
-
-        Where no row of memory is named, the P texts share the M rows of memory evenly: text p reads row p M // P. None
-        in place of a memory: words alone.
-        """
+        """Logits [P, L, V] of each next token; fills `cache`. Unnamed, row p M // P is read; no memory: words alone."""
         raise NotImplementedError
 
     def prepare(self, memory: Tokens) -> Prepared:
@@ -243,9 +236,7 @@ class Decoder(Startable):
 
 
 class Objective(Startable):
-    """A training step to a loss. Sub-class it, take options as keyword arguments, write `forward`.
-
-    An objective never steps, logs or touches the optimiser.
+    """A training step to a loss: sub-class it, write `forward`. It never steps, logs or touches the optimiser.
 
     >>> class Small(Objective):
     ...     def forward(self, step):
@@ -267,10 +258,7 @@ class Objective(Startable):
         """Make heads and queues, now that the model's sizes are known."""
 
     def plan(self, plan: Plan) -> None:
-        """Say what the step must make (a masked text view) and what will be read, so that passes are shared.
-
-        Runs before any forward. An objective that names no pass is right, too: what it reads is computed then.
-        """
+        """Say, before any forward, what must be made (a masked text) and what will be read: so passes are shared."""
 
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""

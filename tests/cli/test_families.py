@@ -259,3 +259,49 @@ def test_whole_words_are_masked_where_the_recipe_says_so(zoo):
     assert "words: whole" in (zoo.folder / "run/recipe.yaml").read_text()
     refused = zoo.run("check", "micro.yaml", "--set", "objectives.mlm.words=wholes")
     assert refused.code == 2 and "wholes" in refused.err and "whole" in refused.err
+
+
+def test_git_writes_captions_without_a_text_encoder(zoo):
+    checked = must(zoo, "check", "git-tiny", "--cost").out
+    assert "decoder prefix" in checked and "text_encoder" not in checked and "projections" not in checked
+    call = ("pretrain", "git-tiny", *FOUR, "--out")
+    must(zoo, *call, "whole")
+    assert all("lm" in row for row in rows_of(zoo.folder / "whole"))
+    resumed_alike(zoo, call)
+
+
+def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo):
+    call = ("pretrain", "coca-tiny", *FOUR, "--out")
+    must(zoo, *call, "whole")
+    assert all({"itc", "lm"} <= row.keys() for row in rows_of(zoo.folder / "whole"))
+    resumed_alike(zoo, call)
+    assert {each["protocol"] for each in figures(zoo, "bench", "retrieval", "--run", "whole")} == {"retrieval/itc"}
+    must(zoo, "finetune", "retrieval", "--from", "whole", *SHORT, "--set", "train.samples=16")
+
+
+def test_simvlm_reads_questions_as_beginnings(zoo):
+    must(zoo, "pretrain", "simvlm-tiny", *FOUR, "--out", "whole")
+    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
+    found = figures(zoo, "bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
+    assert found[0]["task"] == "vqa" and found[0]["samples"] > 0
+
+
+def test_a_stream_that_takes_one_objective_a_step_trains_and_resumes_alike(zoo):
+    one = "streams=[{data: {part: scenes, split: train}, choose: 1}]"
+    call = ("pretrain", "vilt-tiny", *FOUR, "--set", "data=null", "--set", one, "--with", "seq2seq_mlm", "--out")
+    must(zoo, *call, "whole")
+    taken = [{"itm", "mlm", "seq2seq_mlm"} & row.keys() for row in rows_of(zoo.folder / "whole")]
+    assert all(len(each) == 1 for each in taken) and len(set.union(*taken)) > 1
+    resumed_alike(zoo, call)
+    refused = zoo.run(*call, "other", "--set", "streams[0].choose=9")
+    assert refused.code == 2 and "each step is to take 9 objectives" in refused.err
+
+
+def test_blip_trains_resumes_and_answers_with_layers_in_three_roles(zoo):
+    call = ("pretrain", "blip-tiny", *FOUR, "--set", "objectives.itc.queue=24", "--out")
+    must(zoo, *call, "whole")
+    assert all({"itc", "itm", "lm"} <= row.keys() for row in rows_of(zoo.folder / "whole"))
+    resumed_alike(zoo, call)
+    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
+    found = figures(zoo, "bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
+    assert found[0]["task"] == "vqa" and found[0]["samples"] > 0

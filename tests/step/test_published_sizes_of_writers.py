@@ -37,6 +37,14 @@ def test_git_without_its_word_tables_is_the_papers_129_million():
     assert counted(*layers) == pytest.approx(129, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("sets", "millions"), [((), 252), (("model.decoder.shared=false",), 361)], ids=["all but self-attention", "nothing"]
+)
+def test_blip_has_what_its_table_of_sharing_says(sets, millions):
+    """Li et al. 2022, table 3: 252 M where text encoder and decoder share all but self-attention, 361 M unshared."""
+    assert cost_of(recipe("blip", *sets))[-1].parameters / MILLION == pytest.approx(millions, rel=0.01)
+
+
 def test_coca_base_has_86_million_for_pictures_and_297_for_texts():
     """Yu et al. 2022, table 1: image encoder 86 M, text decoders 297 M (64,000 words); poolers have no line there."""
     model = sketch(recipe("coca", "tokenizer.size=64000")).model

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,11 @@ from vlzoo.models.checkpointing import again
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
+from vlzoo.models.sharing import share_readers
 from vlzoo.types import KV, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import Model
 
 _STARTS = {
     "model.fusion.stack.": "stack.",
@@ -93,6 +97,8 @@ class CausalDecoder(Decoder):
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
         reads: `image`: the picture's tokens (BLIP), `fused`: fused states of words (ALBEF's answers), `all`: those of
             pictures too (SimVLM); empty: fused states of words where the model has a fusion.
+        shared: take over cross-attention and feed-forward of the fusion, which must be `cross_attention`, and the text
+            encoder's word table: self-attention alone is its own (BLIP).
 
     Raises:
         VlzooError: an option has a value that none can have.
@@ -113,6 +119,7 @@ class CausalDecoder(Decoder):
         memory_width: int | None = None,
         initializer_range: float = 0.02,
         reads: Literal["", "image", "fused", "all"] = "",
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "decoder causal")
@@ -124,6 +131,21 @@ class CausalDecoder(Decoder):
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.apply(partial(init_bert, std=initializer_range))
         self.head = MlmHead(width, self.embedding.word.weight)
+        self.shared = shared
+
+    def meet(self, model: Model) -> None:
+        """With `shared`, take over what is not its own.
+
+        Raises:
+            VlzooError: the fusion has other layers, or another width.
+        """
+        if not self.shared:
+            return
+        share_readers(model.fusion, self.stack, self.width, "decoder causal")
+        table = getattr(model.text_encoder, "embedding", None)
+        if isinstance(table, WordEmbedding):
+            self.embedding, self.head.embedding = table, table.word.weight
+            self.max_length = table.position.num_embeddings
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Its own names; without them the fusion's layers, the text encoder's embeddings and the head of masked words.
@@ -218,7 +240,7 @@ def checked_reads(reads: str, where: str) -> Reads:
     """
     for known in get_args(Reads):
         if reads == known:
-            return known  # type: ignore[no-any-return]
+            return known
     fix = did_you_mean(str(reads), get_args(Reads)[1:], what="choices")
     raise UnknownName(f"reads can't be {reads!r}", where=where, fix=fix)
 

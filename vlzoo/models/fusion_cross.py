@@ -8,16 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor, nn
 
+from vlzoo.batch import pooled_first
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.blocks import Block, Layer, Reading, init_bert
 from vlzoo.models.checkpointing import again
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
+from vlzoo.models.sharing import share_layers
 from vlzoo.types import KV, Fused, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import Model
 
 _FIRST_BLOCK = re.compile(r"(stack\.\d+)\.blocks\.0\.(.+)")
 
@@ -35,6 +41,8 @@ class CrossAttentionFusion(Fusion):
         image_width: width of the image tokens; None: the same as `width`.
         text_width: width of the text tokens; None or another than `width`: the latter adds a projection.
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
+        shared: put cross-attention between the text encoder's own layers, which must be `layers`: texts then begin as
+            words, and a learned vector tells the first one that a picture is read (BLIP's [ENC]).
     """
 
     cross_attention = True
@@ -52,6 +60,7 @@ class CrossAttentionFusion(Fusion):
         image_width: int | None = None,
         text_width: int | None = None,
         initializer_range: float = 0.02,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "fusion cross_attention")
@@ -62,6 +71,18 @@ class CrossAttentionFusion(Fusion):
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
         self.layers = layers
         self.apply(partial(init_bert, std=initializer_range))
+        self.first = nn.Parameter(torch.zeros(width)) if shared else None
+
+    def meet(self, model: Model) -> None:
+        """With `shared`, take over self-attention and feed-forward of the text encoder's layers.
+
+        Raises:
+            VlzooError: the text encoder is not `layers`, has another number of layers, or another width.
+        """
+        if self.first is None:
+            return
+        share_layers(model.text_encoder, self.stack, self.width, "fusion cross_attention")
+        self.reads_embedded = True
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Its own names; a fusion of two pictures starts each pair of blocks from one (ALBEF's `NLVR.py`)."""
@@ -116,6 +137,8 @@ class CrossAttentionFusion(Fusion):
         """
         words = self._check(text, len(images), attention, image_states)
         x_PLD, allowed, seen = self.text(words.x), may_read(words.mask, among_PLL), None
+        if self.first is not None:
+            x_PLD = pooled_first(x_PLD, x_PLD[:, :1] + self.first)
         for i, layer in enumerate(self.stack):
             for j, block in enumerate(layer.blocks[: max(1, len(images))]):
                 keep = j == 0 and i == attention

@@ -202,8 +202,8 @@ def _one_by_one(
     while True:
         gain_BV = F.log_softmax(logit_BV.float(), dim=-1)
         may_BV = rules.allowed(gain_BV, ids_BL, node_B)
-        drawn = uniform_BT is not None
-        chosen_B = _drawn(may_BV, uniform_BT[:, ids_BL.shape[1]], how) if drawn else may_BV.argmax(1)
+        here_B = None if uniform_BT is None else uniform_BT[:, ids_BL.shape[1]]
+        chosen_B = may_BV.argmax(1) if here_B is None else _drawn(may_BV, here_B, how)
         token_B = torch.where(ended_B, ends.pad, chosen_B)
         total_B = total_B + gain_BV.gather(1, chosen_B[:, None])[:, 0].masked_fill(ended_B, 0.0)
         new_B, node_B = new_B + ~ended_B, rules.node(node_B, chosen_B)

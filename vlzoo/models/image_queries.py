@@ -43,8 +43,9 @@ class AttentionalPooler(nn.Module):
         x_MND = self.norm(x_MND)
         query = split_heads(self.reads(self.query_norm(self.query))[None], self.heads).expand(len(x_MND), -1, -1, -1)
         allowed = torch.ones(1, 1, 1, x_MND.shape[1], dtype=torch.bool, device=x_MND.device)
-        keys = (split_heads(each(x_MND), self.heads) for each in (self.key, self.value))
-        return self.last_norm(self.output(join_heads(attend(query.to(x_MND.dtype), *keys, allowed))))
+        key, value = split_heads(self.key(x_MND), self.heads), split_heads(self.value(x_MND), self.heads)
+        read_MQD: Tensor = self.output(join_heads(attend(query.to(x_MND.dtype), key, value, allowed)))
+        return self.last_norm(read_MQD)
 
 
 class QueryEncoder(TimmEncoder):

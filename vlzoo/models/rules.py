@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Rules:
     """What may be written next, and what a text scores.
 
+    >>> from vlzoo.models.generate import Decoding, Ends
     >>> rules = Rules(Decoding(length_penalty=1.0), Ends(start=2, end=3, pad=0), prompt=1)
     >>> rules.score(torch.tensor([-6.0]), 3)
     tensor([-2.])

@@ -79,7 +79,7 @@ class PrefixLM(Objective):
         passes = step.student
         ids_R1 = torch.full((len(step), 1), self.first, device=step.batch.key.device)
         text = passes.model.text_encoder(ids_R1, torch.ones_like(ids_R1, dtype=torch.bool))
-        more = {"image_states": True} if self.image_states else {}
+        more: dict[str, Any] = {"image_states": True} if self.image_states else {}
         fused = passes.model.fusion.fuse(text, [passes.prepared()], **more)
         return fused_memory(passes, fused)
 

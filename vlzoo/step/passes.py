@@ -80,6 +80,10 @@ class Passes:
             return self._once(("texts", together), lambda: self._encoded(together))[name]
         return self._once(("text", name, pattern), lambda: self._encoded((name,), pattern)[name])
 
+    def words(self, view: str, _pattern: Pattern = "both") -> Tokens:
+        """Words of a view before any layer of the text encoder, for a fusion that begins there, x [R, L, D]."""
+        return self._once(("words", view), lambda: self._encoded((view,), embedded=True)[view])
+
     def ids(self, view: str = "") -> Text:
         """Token ids of a text view.
 
@@ -197,7 +201,7 @@ class Passes:
         forms = {text and (text.ids.shape, *(getattr(text, name) is None for name, _ in GIVEN)) for text in texts}
         return None not in forms and len(forms) == 1
 
-    def _encoded(self, views: tuple[str, ...], pattern: Pattern = "both") -> dict[str, Tokens]:
+    def _encoded(self, views: tuple[str, ...], pattern: Pattern = "both", embedded: bool = False) -> dict[str, Tokens]:
         texts = [self.ids(view) for view in views]
         given = {argument: [getattr(text, name) for text in texts] for name, argument in GIVEN}
         more = {name: torch.cat(held) for name, held in given.items() if all(h is not None for h in held)}
@@ -205,11 +209,11 @@ class Passes:
             more["among_BLL"] = among(texts[0], pattern)
         ids, mask = torch.cat([text.ids for text in texts]), torch.cat([text.mask for text in texts])
         encoder = self.model.text_encoder
-        if self._step.plan.joins_passes and not more:
+        if self._step.plan.joins_passes and not more and not embedded:
             length_P = np.concatenate([lengths_of(self._step.host_text(view).mask) for view in views])
             tokens = encode_by_length(encoder, ids, mask, by_length(length_P, ids.device))
         else:
-            tokens = encoder(ids, mask, **more)
+            tokens = (encoder.embedded if embedded else encoder)(ids, mask, **more)  # type: ignore[operator]
         return dict(zip(views, checked_tokens(encoder, tokens, len(ids)).chunk(len(views)), strict=True))
 
     def _pass(self, key: PassKey, need: Need) -> Fused:
@@ -252,7 +256,8 @@ class Passes:
 
     def _reader(self, key: PassKey, need: Need) -> Reader:
         images, rows = [self.prepared(view) for view in key.images or ()], None
-        text = None if key.text is None else self.text(key.text, key.pattern)
+        read = self.words if self.model.fusion.reads_embedded else self.text
+        text = None if key.text is None else read(key.text, key.pattern)
         more: dict[str, Any] = {"positions_PK": self._positions(key, need)}
         if key.pattern != "both" and key.text is not None:
             more["among_PLL"] = among(self.ids(key.text), key.pattern)

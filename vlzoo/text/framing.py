@@ -25,6 +25,7 @@ class Framed:
 
     A text that the tokenizer cut short ends so, too, as tokenizers that write an end token have it.
 
+    >>> from vlzoo.draws import Draws
     >>> framed = Framed(start=2, end=3)(batch.texts["text"], Drawing(Draws(), batch.key, "", vocab=50, mask=4))
     >>> framed.ids.shape, framed.ids[0, framed.mask[0]][-1].item()
     (torch.Size([4, 7]), 3)
@@ -74,6 +75,7 @@ def _longer(value_RL: Tensor, last_R1: Tensor, at_RL: Tensor) -> Tensor:
 class Prefixed:
     """A rule: how much of each text is its beginning is drawn, evenly from the first token alone to all but the last.
 
+    >>> from vlzoo.draws import Draws
     >>> prefixed = Prefixed()(batch.texts["text"], Drawing(Draws(), batch.key, "", vocab=50, mask=4))
     >>> bool((prefixed.prefix < prefixed.mask.sum(1)).all())
     True
