@@ -6,6 +6,7 @@ That features and logits are theirs: tests/agree/test_transformers_folder.py.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from safetensors.torch import save_file
 
 from vlzoo.agree.transformers_models import random_model
 from vlzoo.bench.engine import load_run
+from vlzoo.config.check import load
 from vlzoo.config.schema import Recipe
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.run import Run
+from vlzoo.step.cost import sketch
 from vlzoo.weights.blip import BlipAdapter
 from vlzoo.weights.convert import Conversion, convert
 from vlzoo.weights.dual import ClipAdapter, SiglipAdapter
@@ -144,14 +147,16 @@ def test_a_model_that_writes_becomes_a_run_with_its_start_token(name, start, fol
     assert words.special[objective.start] == (2 if name == "git" else 59)
 
 
-def test_a_blips_text_encoder_is_its_fusion():
-    """One BERT in two roles: its weights are stored once, and a text alone passes through the same layers."""
+def test_a_blips_fusion_shares_the_layers_of_its_text_encoder():
+    """One BERT in two roles, whose weights are stored once; the recipe `blip` has parts of the same names."""
     state = state_of("blip")
     converted = BlipAdapter().convert(state)
     system = build_system(Recipe.model_validate(converted.recipe, strict=False), vocab=converted.vocab)
-    names = [name for name in system.state_dict() if name.startswith("model.text_encoder.")]
-    assert all(name.startswith("model.text_encoder.embedding.") for name in names)
-    assert {*system.state_dict()} - {*converted.system} == {"objectives.itc.temperature"}
+    assert system.model.fusion.stack[1].blocks[0].attention is system.model.text_encoder.stack[1].attention
+    named = {name for name, _ in system.named_parameters()}  # shared ones once
+    assert named - {*converted.system} == {"objectives.itc.temperature"} and {*converted.system} <= named
+    published = sketch(load("blip").recipe).state_dict()
+    assert {re.sub(r"(stack|blocks)\.1\.", r"\1.11.", name) for name in converted.system} <= {*published}
 
 
 def test_a_blip_of_another_epsilon_is_refused(folder):

@@ -21,7 +21,7 @@ ADAPTERS = {
 
 
 class TransformersFolder(Agreement):
-    """`config.json` of a CLIP, SigLIP or ViLT of transformers: features and logits of random pictures and texts.
+    """`config.json` of a CLIP, SigLIP, ViLT, GIT or BLIP of transformers: features and logits of random inputs.
 
     The model is made by transformers from the folder's weights; where there are none, with random ones from a seed. An
     adapter turns its state into a run's, and both are shown the same. So `vlzoo agree FOLDER` says of a checkpoint

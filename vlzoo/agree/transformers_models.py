@@ -21,6 +21,7 @@ from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.models.text_transformer import TransformerEncoder
 from vlzoo.offers import MATCH, Offers
 from vlzoo.resources import model_file
@@ -144,7 +145,8 @@ def _matches(pair: Twins) -> Iterator[Result]:
         cosines = pair.theirs(**given, use_itm_head=False).itm_score
         theirs = pair.theirs(**given)
         image, text = model.image_encoder(pixels), model.text_encoder(ids_BL, mask_BL)
-        fused = model.fusion.fuse(text, [model.fusion.prepare(image)])
+        words = words_for_fusion(model, ids_BL, mask_BL, text)
+        fused = model.fusion.fuse(words, [model.fusion.prepare(image)])
         ours = model.embed_image(image) @ model.embed_text(text).T
         logits = pair.ours.offered("match")(fused.cls)
     yield _near(f"{name}/image tokens", image.x, theirs.last_hidden_state)

@@ -41,7 +41,7 @@ class SharedPatches(PatchEncoder):
 
     def meet(self, model: Model) -> None:
         """Take the fusion's layers for its own, without storing them once more."""
-        self._fusion = (_suited(model, self.width, "image_encoder shared_patch", pictures=True),)
+        self._fusion = (_suited(model, self.width, "image_encoder shared_patch"),)
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
         """Tokens of normalised pixels [M, 3, H, W]: embeddings, pooled to what the fusion makes of them alone."""
@@ -67,7 +67,7 @@ class SharedWords(EmbeddingEncoder):
 
     def meet(self, model: Model) -> None:
         """Take the fusion's layers for its own, without storing them once more."""
-        self._fusion = (_suited(model, self.width, "text_encoder shared_embedding", pictures=False),)
+        self._fusion = (_suited(model, self.width, "text_encoder shared_embedding"),)
 
     def forward(
         self,
@@ -92,10 +92,8 @@ class SharedWords(EmbeddingEncoder):
         return replace(made, pooled=pooled[0]) if pooled else made
 
 
-def _suited(model: Model, width: int, where: str, *, pictures: bool) -> Fusion:
-    """The model's fusion, which must take a side alone and pool it to as many numbers as the encoder gives.
-
-    Every fusion takes texts alone; pictures alone one takes that gives image states.
+def _suited(model: Model, width: int, where: str) -> Fusion:
+    """The model's fusion, which must take each side alone and pool it to as many numbers as the encoder gives.
 
     Raises:
         VlzooError: there is none, or it can't.
@@ -104,9 +102,7 @@ def _suited(model: Model, width: int, where: str, *, pictures: bool) -> Fusion:
     if not model.has("fusion"):
         raise VlzooError("its layers are the fusion's, and the model has none", where=where, fix=fix)
     fusion = model.fusion
-    alone = fusion.gives_images or not pictures
-    if not alone or (fusion.pooled_width or fusion.width) != width:
-        side = "picture" if pictures else "text"
-        what = f"its layers are the fusion's, and {type(fusion).__name__} gives no state of {width} of a {side} alone"
+    if not fusion.gives_images or (fusion.pooled_width or fusion.width) != width:
+        what = f"its layers are the fusion's, and {type(fusion).__name__} gives no state of {width} of a picture alone"
         raise VlzooError(what, where=where, fix=fix)
     return fusion

@@ -14,7 +14,7 @@ from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Adapter, Converted, Place, gather
 from vlzoo.weights.albef_names import Layout, is_repeated
 from vlzoo.weights.albef_names import place as place_in_albef
-from vlzoo.weights.bert_names import EMBEDDING
+from vlzoo.weights.bert_names import BLOCK, EMBEDDING
 from vlzoo.weights.beside import Beside, ViT
 
 _VISION = "vision_model."
@@ -36,7 +36,7 @@ _OTHERS = {
     f"{_VISION}post_layernorm": f"{_OURS}.norm",
 }
 _EMBEDDINGS = "text_encoder.embeddings."
-_TEXT_LAYER = re.compile(r"text_(?:encoder|decoder\.bert)\.encoder\.layer\.(\d+)\..+")
+_TEXT_LAYER = re.compile(r"text_(?:encoder|decoder\.bert)\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 _MATCH, _WRITES = "itm_head.weight", "text_decoder.cls.predictions.bias"
 _TOWERS = {"text_encoder": "", "text_decoder": "bert."}
 
@@ -50,8 +50,9 @@ DEC = "[DEC]"
 class BlipAdapter(Adapter):
     """`BlipForConditionalGeneration` (captions) and `BlipForImageTextRetrieval` of transformers.
 
-    The text encoder of retrieval is one BERT in two roles, alone and reading the picture: here its layers are the
-    fusion's, which pool texts alone, too. The class for retrieval has no temperature; ours begins at 0.07.
+    The text encoder of retrieval is one BERT in two roles, alone and reading the picture: the fusion shares its layers,
+    as in the recipe `blip`. The vector that marks pairs there is zero, as transformers reads the same ids in both; the
+    class has no temperature, and ours begins at 0.07.
 
     Args:
         where: the file; beside it lie config.json, the image processor's and the tokenizer's files.
@@ -94,6 +95,7 @@ class BlipAdapter(Adapter):
         words = state[f"{tower}.{_TOWERS[tower]}embeddings.word_embeddings.weight"]
         part = "text_encoder" if _MATCH in state else "decoder"
         system[f"model.{part}.embedding.kind"] = words.new_zeros(words.shape[1])  # its words are of one kind
+        system |= {"model.fusion.first": words.new_zeros(words.shape[1])} if _MATCH in state else {}
         return Converted(
             kind="retrieval" if _MATCH in state else "pretrain",
             recipe=self._recipe(state, tower),
@@ -123,8 +125,9 @@ class BlipAdapter(Adapter):
         words = {"vocab": vocab, "max_length": length}
         model: dict[str, Any] = {"image_encoder": self._vit(state)}
         if tower == "text_encoder":
-            model["text_encoder"] = {"part": "shared_embedding", "width": width, "dropout": dropout, **words}
-            model |= {"fusion": {"part": "cross_attention", **layers}, "joint": len(state["text_proj.weight"])}
+            model["text_encoder"] = {"part": "layers", **layers, **words}
+            model["fusion"] = {"part": "cross_attention", "shared": True, **layers}
+            model["joint"] = len(state["text_proj.weight"])
             objectives: dict[str, Any] = {"itc": {}, "itm": {}}
         else:
             model |= {"decoder": {"part": "causal", "reads": "image", **layers, **words}, "joint": None}
@@ -160,6 +163,9 @@ def _place(name: str) -> Place | None:
     if found := _LAYER.fullmatch(name):
         layer, inner, kind = found.groups()
         return Place(f"{_OURS}.blocks.{layer}.{_INNER[inner]}.{kind}") if inner in _INNER else None
+    found = _TEXT_LAYER.fullmatch(name)
+    if found and name.startswith("text_encoder.") and found[2] in BLOCK:
+        return Place(f"model.text_encoder.stack.{found[1]}.{BLOCK[found[2]]}.{found[3]}")
     module, _, kind = name.rpartition(".")
     if module in _OTHERS:
         return Place(f"{_OTHERS[module]}.{kind}")
