@@ -20,19 +20,22 @@ from vlzoo.agree.golden import gap
 from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.generate import Decoding, generate
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
 from vlzoo.models.prepared import words_for_fusion
 from vlzoo.models.text_transformer import TransformerEncoder
 from vlzoo.offers import MATCH, Offers
 from vlzoo.resources import model_file
 from vlzoo.runs.checkpoint import load_into
+from vlzoo.types import Tokens
 from vlzoo.weights.adapter import Adapter, make_adapter
 from vlzoo.weights.beside import SAVED
 from vlzoo.weights.blip import DEC
 from vlzoo.weights.build import complete
 
 TOLERANCE = 2e-5
-ROWS = 3
+ROWS, WRITTEN = 3, 8
+"""How many pictures are shown, and of how many ids a text is that is written of them."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,23 @@ def _writes(pair: Twins) -> Iterator[Result]:
         logits = model.decoder(ids_BL, mask_BL, model.decoder.prepare(image))
     yield _near(f"{name}/image tokens", image.x, seen)
     yield Check(f"{name}/logits", gap(logits[mask_BL], theirs[mask_BL]), TOLERANCE, logits[mask_BL].numel())
+    yield Check(f"{name}/written ids", *_written(pair, pixels, image))
+
+
+def _written(pair: Twins, pixels_B3HH: Tensor, image: Tokens) -> tuple[float, float, int]:
+    """How many ids of texts that both write greedily differ, that none may, and how many there are."""
+    text, rows = pair.theirs.config.get_text_config(), len(pixels_B3HH)
+    start, end = text.bos_token_id, getattr(text, "sep_token_id", None) or text.eos_token_id
+    how = {"max_length": WRITTEN, "num_beams": 1, "do_sample": False}
+    if hasattr(pair.theirs, "git"):
+        how |= {"input_ids": torch.full((rows, 1), start), "eos_token_id": end, "pad_token_id": 0}
+    theirs = pair.theirs.generate(pixel_values=pixels_B3HH, **how).tolist()
+    special = {"cls": start, "sep": end, "pad": 0}
+    ours = generate(pair.ours.model.decoder, image, special, Decoding(length=WRITTEN))
+    told = [[*each.ids, *[0] * (WRITTEN - len(each.ids))] for each in ours]
+    wanted = [[*ids, *[0] * (WRITTEN - len(ids))] for ids in theirs]
+    different = sum(a != b for one, other in zip(told, wanted, strict=True) for a, b in zip(one, other, strict=True))
+    return float(different), 0.0, rows * WRITTEN
 
 
 def _matches(pair: Twins) -> Iterator[Result]:

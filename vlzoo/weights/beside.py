@@ -185,7 +185,8 @@ class Beside:
             raise CheckpointError(f"its tokenizer can't be read: {said}", where=str(self.folder), fix=SAVED) from None
         bare, full = (theirs(_SAMPLE, add_special_tokens=extra)["input_ids"] for extra in (False, True))
         begins = next((at for at in (0, 1) if full[at : at + len(bare)] == bare), 2)
-        part, settings = _part_of(self.folder), {"sep": len(full) > begins + len(bare), "max_length": length}
+        part = _part_of(self.folder)
+        settings: dict[str, Any] = {"sep": len(full) > begins + len(bare), "max_length": length}
         settings |= {} if part == "wordpiece" else {"cls": begins > 0}
         settings |= {"added": list(added)} if added else {}
         made: Tokenizer = registry().build("tokenizer", part, vocab=str(self.folder), **settings)

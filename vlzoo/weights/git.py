@@ -84,7 +84,7 @@ class GitAdapter(Adapter):
         length, width = state[_POSITIONS].shape
         if self.beside.activation("", "gelu") != "gelu":
             raise CheckpointError("the activation of its decoder is not gelu", where=self.where)
-        model = {
+        model: dict[str, Any] = {
             "image_encoder": self.beside.vit(state[_PATCH], vit),
             "decoder": {
                 "part": "prefix",
