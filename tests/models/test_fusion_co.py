@@ -70,11 +70,11 @@ def attend(half, x_SD, may=None):
     return norm(own.output, read(own.query(x_SD), own.key(x_SD), own.value(x_SD), may), x_SD)
 
 
-def cross(half, shown, x_SD, other_SD):
-    """`shown`: the other side's projections of its keys and values."""
+def cross(half, key, value, x_SD, other_SD):
+    """`key`, `value`: the other side's projections."""
     if other_SD is None:
         return x_SD
-    return norm(half.cross.output, read(half.cross.query(x_SD), shown.key(other_SD), shown.value(other_SD)), x_SD)
+    return norm(half.cross.output, read(half.cross.query(x_SD), key(other_SD), value(other_SD)), x_SD)
 
 
 def feed(forward, x_SD):
@@ -83,10 +83,10 @@ def feed(forward, x_SD):
 
 def side(fusion, stream, other, i, x_SD, other_SD, may=None):
     """One layer of one side, in the order of the paper's form."""
-    attending, crossing, shown = stream.attending[i], stream.crossing[i], other.shown[i]
+    attending, crossing, shown = stream.attending[i], stream.crossing[i], (other.key[i], other.value[i])
     if fusion.words.reads_first:  # LXMERT: cross, self, feed-forward
-        return feed(attending.feed_forward, attend(attending, cross(crossing, shown, x_SD, other_SD), may))
-    return feed(crossing.feed_forward, cross(crossing, shown, attend(attending, x_SD, may), other_SD))
+        return feed(attending.feed_forward, attend(attending, cross(crossing, *shown, x_SD, other_SD), may))
+    return feed(crossing.feed_forward, cross(crossing, *shown, attend(attending, x_SD, may), other_SD))
 
 
 def literal(fusion, row, text, pictures, may_LL=None):
@@ -188,7 +188,7 @@ def test_what_the_picture_alone_decides_is_made_once(make, image):
     fusion = make()
     prepared = fusion.prepare(image)
     x_MND = fusion.image(image.x) + fusion.kind.weight[1]
-    torch.testing.assert_close(prepared.keys.transpose(1, 2).flatten(2), fusion.pictures.shown[0].key(x_MND), **CLOSE)
+    torch.testing.assert_close(prepared.keys.transpose(1, 2).flatten(2), fusion.pictures.key[0](x_MND), **CLOSE)
     if fusion.words.reads_first:
         assert prepared.attended is None
         return

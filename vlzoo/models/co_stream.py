@@ -24,24 +24,6 @@ from vlzoo.models.blocks import CrossAttention, FeedForward, Reading, SelfAttent
 Made = TypeVar("Made", bound=nn.Module)
 
 
-class Shown(nn.Module):
-    """Keys and values of a side's states, for the other side.
-
-    Args:
-        width: D.
-        heads: H.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x_PLD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, [P, H, L, d] each."""
-        return split_heads(self.key(x_PLD), self.heads), split_heads(self.value(x_PLD), self.heads)
-
-
 class Attending(nn.Module):
     """Attention of a side to itself, and the feed-forward where it comes last.
 
@@ -97,7 +79,7 @@ class Stream(nn.Module):
         self, layers: int, width: int, heads: int, intermediate: int, dropout: float, *, reads_first: bool
     ) -> None:
         super().__init__()
-        self.reads_first = reads_first
+        self.reads_first, self.heads = reads_first, heads
 
         def end(comes: bool) -> FeedForward | None:
             return FeedForward(width, intermediate, dropout) if comes else None
@@ -105,13 +87,19 @@ class Stream(nn.Module):
         own = (Attending(SelfAttention(width, heads, dropout), end(reads_first)) for _ in range(layers))
         across = (Crossing(CrossAttention(width, heads, dropout), end(not reads_first)) for _ in range(layers))
         self.attending, self.crossing = _stack(own), _stack(across)
-        self.shown = _stack(Shown(width, heads) for _ in range(layers))
+        # What the other side reads of the states before a layer.
+        self.key, self.value = (nn.ModuleList(nn.Linear(width, width) for _ in range(layers)) for _ in range(2))
 
     def read_as(self, other: Stream) -> None:
         """Read the other side by the weights that it reads this one by."""
-        self.shown = other.shown
+        self.key, self.value = other.key, other.value
         for mine, theirs in zip(self.crossing, other.crossing, strict=True):
             mine.cross = theirs.cross
+
+    def show(self, layer: int, x_PLD: Tensor) -> tuple[Tensor, Tensor]:
+        """What the other side reads of the states before a layer: keys and values, [P, H, L, d] each."""
+        key, value = self.key[layer](x_PLD), self.value[layer](x_PLD)
+        return split_heads(key, self.heads), split_heads(value, self.heads)
 
     def forward(
         self,

@@ -126,7 +126,7 @@ class CoAttentionFusion(Fusion):
         """All that depends on the picture alone: its tokens, and of the first layer what comes before any word."""
         x_MND, side = self.image(image.x) + self.kind.weight[1], self.pictures
         attended = None if side.reads_first else side.attending[0](x_MND, image.mask[:, None, None])
-        keys, values = side.shown[0](x_MND)
+        keys, values = side.show(0, x_MND)
         return Seen(x_MND, image.mask, keys, values, attended)
 
     def fuse(
@@ -206,7 +206,7 @@ class CoAttentionFusion(Fusion):
         says = shows = None
         if x_PLD is not None and y_PSD is not None and seen is not None:
             shows = Reading(self._shown(i, given, y_PSD), seen.mask[:, None, None], keep_map)
-            says = None if given.said is None else Reading(self.words.shown[i](x_PLD), given.said)
+            says = None if given.said is None else Reading(self.words.show(i, x_PLD), given.said)
         if x_PLD is not None and words is not None:
             words = words if words_PQ is None else lines_of(words, words_PQ)
             x_PLD, found = self.words(i, x_PLD, words, shows, positions_PQ=words_PQ)
@@ -223,8 +223,7 @@ class CoAttentionFusion(Fusion):
         """Keys and values of the pictures for the words, [P, H, S, d] each."""
         if i == 0 and given.apart is None and given.seen is not None:
             return given.seen.keys, given.seen.values
-        shown: tuple[Tensor, Tensor] = self.pictures.shown[i](y_PSD if given.apart is None else y_PSD + given.apart)
-        return shown
+        return self.pictures.show(i, y_PSD if given.apart is None else y_PSD + given.apart)
 
     def _pooled(self, x_PLD: Tensor | None, y_PSD: Tensor | None, given: _Given, firsts: bool) -> Tensor:
         """The pair's state, [P, W]: zeros in the place of what is not there."""
