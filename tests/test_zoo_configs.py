@@ -66,6 +66,7 @@ METHODS = {
         "(Li et al. 2022)."
     ),
     "blip-tiny": "BLIP small enough for two CPU cores: one set of text layers in three roles, on generated Scenes.",
+    "clip": "CLIP ViT-B/32 at paper size: two encoders and a contrast in the batch (Radford et al. 2021).",
     "clip-tiny": (
         "CLIP small enough for two CPU cores: two encoders and a contrast in the batch, without a fusion, "
         "on generated Scenes."
@@ -80,6 +81,22 @@ METHODS = {
     "easy-vqa": (
         "easy-VQA from nothing: questions about one coloured shape, 13 answers (Zhou 2019), "
         "in minutes on two CPU cores."
+    ),
+    "flamingo-tiny": (
+        "Flamingo small enough for two CPU cores: a language model reads a resampled picture through "
+        "gates, on generated Scenes."
+    ),
+    "meter-clip": (
+        "METER at paper size: CLIP's ViT-B/16, RoBERTa, six layers of co-attention; masked words and "
+        "matching (Dou et al. 2022)."
+    ),
+    "meter-swin": (
+        "METER at paper size with Swin-B in place of CLIP's ViT: 384 pixels, the picture's state is the "
+        "mean (Dou et al. 2022)."
+    ),
+    "meter-tiny": (
+        "METER small enough for two CPU cores: co-attention of words and picture, matching and masked "
+        "words, on generated Scenes."
     ),
     "git": (
         "GIT-base pre-training at paper size: a ViT of CLIP, and words written in one stream with its tokens "
@@ -101,6 +118,18 @@ METHODS = {
     "oscar-tiny": (
         "Oscar small enough for two CPU cores: tags and regions beside the text, in one stream, on generated Scenes."
     ),
+    "pixel-bert": (
+        "Pixel-BERT at paper size: a ResNet-50's grid and words in one stream, 100 places a step (Huang et al. 2020)."
+    ),
+    "pixel-bert-tiny": (
+        "Pixel-BERT small enough for two CPU cores: a CNN's grid and words in one stream, some places a "
+        "step, on Scenes."
+    ),
+    "siglip": "SigLIP B/16 at paper size: two encoders and a yes or no for every pair of the batch (Zhai et al. 2023).",
+    "siglip-tiny": (
+        "SigLIP small enough for two CPU cores: two encoders and a yes or no for every pair of the batch, "
+        "on generated Scenes."
+    ),
     "simvlm": (
         "SimVLM-base pre-training at paper size: a picture and a text's beginning are read, the rest written "
         "(Wang et al. 2022)."
@@ -114,6 +143,13 @@ METHODS = {
     "softmaskpp-tiny": (
         "SoftMask++ small enough for two CPU cores: pre-trained and fine-tuned on generated Scenes in minutes."
     ),
+    "ufo": (
+        "UFO at paper size: one transformer for pictures, for words and for both, and one loss a step "
+        "(Wang et al. 2021)."
+    ),
+    "ufo-tiny": (
+        "UFO small enough for two CPU cores: one transformer for pictures, for words and for both, on generated Scenes."
+    ),
     "uniter": (
         "UNITER at paper size: a detector's regions and words in one stream; masked words and matching "
         "(Chen et al. 2020)."
@@ -121,6 +157,7 @@ METHODS = {
     "uniter-tiny": (
         "UNITER small enough for two CPU cores: a detector's regions and words in one stream, on generated Scenes."
     ),
+    "vilt": ("ViLT-B/32 at paper size: patches and words in one stream; matching and masked words (Kim et al. 2021)."),
     "vilt-tiny": (
         "ViLT small enough for two CPU cores: patches and words in one stream, without an encoder, on generated Scenes."
     ),

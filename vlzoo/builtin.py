@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
+CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
+BERT = "Devlin et al. 2019"
 LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
+METER, UFO, FLAMINGO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)", "Alayrac et al. 2022 (Flamingo)"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
 BLIP = "Li et al., BLIP: Bootstrapping Language-Image Pre-training, ICML 2022, arXiv:2201.12086"
@@ -22,43 +25,34 @@ UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning an
 VILT = "Kim et al. 2021 (ViLT)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
 GOYAL, SUHR, XIE = "Goyal et al., CVPR 2017", "Suhr et al., ACL 2019", "Xie et al., 2019"
-READERS, AGREE, BENCH = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.bench"
+READERS, AGREE, BENCH, MODELS = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.bench", "vlzoo.models"
 
 PARTS = {
     "image_encoder": (
         ("timm", "vlzoo.models.image_timm:TimmEncoder", "any timm ViT, DeiT, BEiT, Swin or CNN, as tokens", ""),
+        ("shared_patch", f"{MODELS}.one_stack:SharedPatches", "patches, pooled by the fusion's layers", UFO),
         ("patch", "vlzoo.models.image_patch:PatchEncoder", "one convolution over patches and learned positions", VILT),
         ("queries", "vlzoo.models.image_queries:QueryEncoder", "a timm model whose tokens learned queries read", COCA),
         ("regions", "vlzoo.models.image_regions:RegionEncoder", "a detector's region features and boxes", UNITER),
     ),
     "text_encoder": (
-        (
-            "bert",
-            "vlzoo.models.text_bert:BertEncoder",
-            "the first layers of a BERT: random, from a folder or from a pip package",
-            "Devlin et al. 2019",
-        ),
+        ("bert", f"{MODELS}.text_bert:BertEncoder", "a BERT's first layers: random, or of a folder or package", BERT),
+        ("roberta", f"{MODELS}.text_roberta:RobertaEncoder", "a RoBERTa, from a folder or random", "Liu et al. 2019"),
         ("embedding", "vlzoo.models.embedding:EmbeddingEncoder", "word and position vectors alone", ""),
+        ("shared_embedding", f"{MODELS}.one_stack:SharedWords", "words, pooled by the fusion's layers", UFO),
+        ("transformer", f"{MODELS}.text_transformer:TransformerEncoder", "CLIP's causal tower, or SigLIP's", CLIP),
         ("causal", "vlzoo.models.text_causal:CausalEncoder", "each word reads those before it", COCA),
         ("layers", "vlzoo.models.text_layers:LayersEncoder", "BERT's layers, which fusion and decoder may share", BLIP),
     ),
     "fusion": (
-        (
-            "cross_attention",
-            "vlzoo.models.fusion_cross:CrossAttentionFusion",
-            "text queries one or two pictures, whose keys and values are projected once",
-            "Li et al. 2021 (ALBEF)",
-        ),
-        (
-            "merged",
-            "vlzoo.models.fusion_merged:MergedFusion",
-            "one stream of words and image tokens that attend to each other",
-            UNITER,
-        ),
+        ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),
+        ("merged", f"{MODELS}.fusion_merged:MergedFusion", "one stream of words and image tokens", UNITER),
+        ("co_attention", f"{MODELS}.fusion_co:CoAttentionFusion", "words and image tokens read each other", METER),
     ),
     "decoder": (
         ("causal", "vlzoo.models.decoder:CausalDecoder", "words one after the other, reading a memory", ALBEF),
         ("multimodal", "vlzoo.models.decoder_multimodal:MultimodalDecoder", "goes on from a causal text encoder", COCA),
+        ("flamingo", f"{MODELS}.decoder_flamingo:FlamingoDecoder", "a GPT-2 with gated cross-attention", FLAMINGO),
         ("prefix", "vlzoo.models.decoder_prefix:PrefixDecoder", "image tokens and words in one stream", GIT),
     ),
     "tokenizer": (
@@ -73,6 +67,7 @@ PARTS = {
             "image-text contrastive, in batch or with momentum queue and distillation",
             ALBEF,
         ),
+        ("sigmoid_itc", "vlzoo.objectives.sigmoid_itc:SigmoidITC", "a yes or no for each image-text pair", SIGLIP),
         ("itm", "vlzoo.objectives.itm:ITM", "image-text matching on mined hard negatives", ALBEF),
         ("mlm", "vlzoo.objectives.mlm:MLM", "masked language modelling that reads the picture", ALBEF),
         (
@@ -101,9 +96,16 @@ PARTS = {
         ("plain", "vlzoo.augment.plain:Plain", "the whole picture resized to a square, bicubic; for evaluation", ALBEF),
         ("weak", "vlzoo.augment.weak:Weak", "random crop, flip and RandAugment, as ALBEF trains", ALBEF),
         ("strong", "vlzoo.augment.strong:Strong", "weak with colour jitter, grey and blur, as TCL trains", TCL),
+        ("centre", "vlzoo.augment.centre:Centre", "the shorter side resized, then the middle; for evaluation", CLIP),
     ),
     "rows": (
         ("pairs", "vlzoo.data.pairs:Pairs", "a sample is a row: its pictures with one of its texts", ""),
+        (
+            "sampled",
+            "vlzoo.data.sampled:Sampled",
+            "pairs; some places of each picture",
+            "Huang et al. 2020 (Pixel-BERT)",
+        ),
         ("tags", "vlzoo.data.tags:Tags", "a detector's labels as words beside each picture", "Li et al. 2020 (Oscar)"),
         ("tag_texts", "vlzoo.data.tags:TagTexts", "a detector's labels as the text of their picture", VLMIXER),
         ("mixed", "vlzoo.data.mixed:Mixed", "a sentence, and once more with patches in place of words", VLMIXER),
@@ -164,9 +166,14 @@ PARTS = {
         (
             "bert",
             "vlzoo.weights.bert:BertAdapter",
-            "a BERT of transformers, to start text encoder, fusion, decoder and the head of masked words from",
-            "Devlin et al. 2019",
+            "a BERT or RoBERTa, to start text encoder, fusion, decoder and the head of masked words from",
+            BERT,
         ),
+        ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
+        ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
+        ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", VILT),
+        ("git", "vlzoo.weights.git:GitAdapter", "GIT in transformers' layout", GIT),
+        ("blip", "vlzoo.weights.blip:BlipAdapter", "BLIP in transformers' layout", "Li et al. 2022 (BLIP)"),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (
@@ -184,6 +191,12 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
+        (
+            "transformers",
+            f"{AGREE}.transformers_folder:TransformersFolder",
+            "CLIP, SigLIP, ViLT, GIT, BLIP of transformers",
+            "",
+        ),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

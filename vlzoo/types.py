@@ -251,7 +251,7 @@ class Spec:
         classes: number of classes of the task, 0 where there are none.
         cross_attention: whether the fusion can give an attention map of text over image tokens.
         words: the vocabulary, a token at the place of its id; empty where it is not known.
-        temperature: of a contrast: `initial`, `learned`, `low`, `high`, as the recipe's `model.temperature` says.
+        temperature: of a contrast: `initial`, `learned`, `low`, ..., as the recipe's `model.temperature` says.
         pooled_width: of the pair's state, `Fused.cls`: D of the fused states, or what the fusion pools them to.
     """
 

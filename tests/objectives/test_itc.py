@@ -119,6 +119,7 @@ def test_the_keys_are_enqueued_after_the_step(toy):
         ({"model.temperature": 0.4}, 0.4),  # a run of the time when it was the model's
         ({"objectives.near.temperature": 0.2, "objectives.far.temperature": 0.3}, None),  # whose, can't be told
         ({"model.fusion.temperature": 0.2}, None),
+        ({"objectives.itc.logit_scale": 3.0}, math.exp(-3)),
     ],
 )
 def test_a_fine_tuning_has_the_temperature_of_the_contrast_it_starts_from(toy, state, expected):
@@ -143,3 +144,57 @@ def test_a_queue_of_less_than_nothing_is_refused():
     """Before, torch's own traceback."""
     with pytest.raises(VlzooError, match="a queue of -1 features can't be"):
         ITC(queue=-1)
+
+
+def as_clip(toy, **scale):
+    """ITC in the batch with the scale that CLIP learns."""
+    made = toy.system({"itc": ITC()})
+    itc = made.named_objectives()["itc"]
+    itc.build(made.model.spec(temperature={"initial": 0.07, "low": 0.01, "learned_as": "logit_scale", **scale}))
+    return made, itc
+
+
+def test_clips_scale(toy):
+    """Radford et al. 2021: the scale is learned as a logarithm from log(1 / 0.07) on; exp of it is at most 100."""
+    made, itc = as_clip(toy)
+    assert float(itc.logit_scale) == pytest.approx(math.log(1 / 0.07))
+    assert not any("temperature" in name for name in made.state_dict())
+    step = toy.step(made, toy.batch(4))
+    image, text = features(step)
+    loss = itc(step)
+    assert float(loss.total) == pytest.approx(literal(image, text, image, text, torch.eye(4).tolist(), 0.07), rel=1e-5)
+    assert float(loss.parts["temperature"]) == pytest.approx(0.07)
+    loss.total.backward()
+    by_log = float(itc.logit_scale.grad)
+    plain = toy.system({"itc": ITC()})
+    plain.load_state_dict(made.state_dict() | {"objectives.itc.temperature": torch.tensor(0.07)}, strict=False)
+    itself = plain.named_objectives()["itc"]
+    itself(toy.step(plain, toy.batch(4))).total.backward()
+    # With s = -log tau: dL/ds = -tau dL/dtau.
+    assert by_log == pytest.approx(-0.07 * float(itself.temperature.grad), rel=1e-3)
+    for value, kept in ((9.0, 100.0), (-9.0, 2.0), (3.0, math.exp(3))):
+        with torch.no_grad():
+            itc.logit_scale.fill_(value)
+        itc.before_step()
+        torch.testing.assert_close(itc.logits(torch.tensor([0.5])), torch.tensor([0.5 * kept]))
+        assert float(itc.tau) == pytest.approx(1 / kept)
+
+
+def test_clips_scale_that_is_not_learned(toy):
+    assert not as_clip(toy, learned=False)[1].logit_scale.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"objectives.itc.logit_scale": 3.0}, 3.0),
+        ({"objectives.itc.temperature": 0.2}, math.log(5)),
+        ({"objectives.near.logit_scale": 2.0}, 2.0),
+        ({"objectives.near.logit_scale": 2.0, "model.temperature": 0.2}, None),
+    ],
+)
+def test_clips_scale_from_another_contrast(toy, state, expected):
+    taken = as_clip(toy)[1].start_from("objectives.itc", {name: torch.tensor(value) for name, value in state.items()})
+    assert {name: pytest.approx(value.item()) for name, value in taken.items()} == (
+        {} if expected is None else {"logit_scale": expected}
+    )

@@ -191,3 +191,50 @@ def test_what_can_not_be_read_is_told(roberta, tmp_path):
         bpe(vocab="package:no-such-package")
     with pytest.raises(DataError, match=r"the folder holds no vocab\.txt"):
         wordpiece(vocab=str(roberta))
+
+
+def test_texts_without_a_start_token(clip):
+    """SigLIP's begin with their first piece, and end with the end token."""
+    plain, bare = bpe(vocab=str(clip), sep=True), bpe(vocab=str(clip), sep=True, cls=False, max_length=4)
+    ids = plain.encode("a red ball")
+    assert bare.encode("a red ball", max_length=25) == ids[1:]
+    assert len(bare.encode("a red ball lies on the table")) == 4
+    assert bare.encode("") == [bare.special["sep"]]
+    assert bare.number_words("a red ball", max_length=25) == plain.number_words("a red ball")[1:]
+    assert bare.encode("a red ball", start="mask", max_length=25)[0] == bare.special["mask"]  # a view's own start
+
+
+def test_word_pieces_of_a_tokenizer_json(tmp_path):
+    """As transformers writes a BERT's tokenizer today: no vocab.txt."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "ball", "##s"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    theirs = transformers.BertTokenizer(str(tmp_path / "vocab.txt"))
+    theirs.save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "vocab.txt").unlink(missing_ok=True)
+    ours = wordpiece(vocab=str(tmp_path / "saved"), sep=True)
+    assert ours.words == words
+    assert ours.encode("Red balls") == theirs("Red balls")["input_ids"]
+    file = tmp_path / "saved" / "tokenizer.json"
+    held = json.loads(file.read_text())
+    held["normalizer"]["lowercase"] = False
+    file.write_text(json.dumps(held))
+    with pytest.raises(DataError, match="normalises texts otherwise than a BERT in lower case"):
+        wordpiece(vocab=str(file))
+    held["normalizer"]["lowercase"] = True
+    held["model"]["vocab"] = {word: number + (number > 6) for number, word in enumerate(words)}
+    file.write_text(json.dumps(held))
+    with pytest.raises(DataError, match="its ids have gaps"):
+        wordpiece(vocab=str(file))
+
+
+def test_a_normalizer_before_the_tokenizers_own(clip, tmp_path):
+    tokenizer = bpe(vocab=str(clip))
+    expected = tokenizer.encode("a red ball")
+    tokenizer.normalise_first(normalizers.Replace("crimson", "red"))
+    assert tokenizer.encode("a crimson ball") == expected
+    tokenizer.save(tmp_path)
+    assert bpe(vocab=str(tmp_path)).encode("a crimson ball") == expected
+    words = wordpiece(texts=["a red ball"])
+    words.normalise_first(normalizers.Replace("crimson", "red"))
+    words.save(tmp_path)
+    assert (tmp_path / "tokenizer.json").is_file()

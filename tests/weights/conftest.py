@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers, trainers
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(25))]
 """A vocabulary of 30 tokens."""
@@ -188,5 +191,27 @@ def checkpoint(tmp_path):
         file = tmp_path / f"{kind}.pth"
         torch.save({"model": Official(seed, **sizes).of(kind), "epoch": 29, "config": {"image_res": 12}}, file)
         return file
+
+    return write
+
+
+@pytest.fixture
+def clip_tokenizer():
+    """Writes CLIP's tokenizer of transformers, trained on a few texts; it pads with its end token."""
+
+    def write(folder):
+        backend = Backend(models.BPE(end_of_word_suffix="</w>"))
+        words = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(False)]
+        backend.pre_tokenizer = pre_tokenizers.Sequence(words)
+        trainer = trainers.BpeTrainer(
+            vocab_size=620,
+            special_tokens=["<|startoftext|>", "<|endoftext|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            end_of_word_suffix="</w>",
+            show_progress=False,
+        )
+        backend.train_from_iterator(["a red ball", "two dogs running towards balls", "a blue square"], trainer)
+        backend.model.save(str(folder))
+        transformers.CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
 
     return write

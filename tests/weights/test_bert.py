@@ -7,17 +7,19 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel
+from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel, RobertaConfig, RobertaForMaskedLM
 
 from vlzoo.config.schema import Start
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder, causal
 from vlzoo.models.embedding import EmbeddingEncoder
+from vlzoo.models.fusion_co import CoAttentionFusion
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_merged import MergedFusion
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.text_bert import BertEncoder
+from vlzoo.models.text_roberta import RobertaEncoder
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.testing import check_adapter
@@ -215,8 +217,8 @@ def test_other_heads_leave_no_trace_in_shapes_and_are_seen_nevertheless(official
 
 def test_what_is_no_bert_is_refused(official, tmp_path):
     about = tmp_path / "config.json"
-    about.write_text(json.dumps(json.loads(about.read_text()) | {"model_type": "roberta"}))
-    with pytest.raises(CheckpointError, match=r"it is no BERT: its config\.json says 'roberta'"):
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"model_type": "gpt2"}))
+    with pytest.raises(CheckpointError, match=r"it is no BERT: its config\.json says 'gpt2'"):
         start(system(), tmp_path)
     save_file({"vision.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match=r"it has no 'embeddings\.word_embeddings\.weight'"):
@@ -228,6 +230,33 @@ def test_layers_that_the_bert_has_not_stay_fresh(official, tmp_path):
     fresh = start(made, tmp_path).fresh
     assert "model.fusion.stack.2.blocks.0.attention.query.weight" in fresh
     assert "model.fusion.stack.1.blocks.0.attention.query.weight" not in fresh
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["folder", "file alone"])
+def test_a_roberta_fills_the_encoder_and_the_head_of_masked_words(tmp_path, whole):
+    """METER's start: what transformers' own class computes, its head's other names included."""
+    torch.manual_seed(0)
+    changes = {"max_position_embeddings": LENGTH + 2, "type_vocab_size": 1, "pad_token_id": 1, "layer_norm_eps": 1e-5}
+    official = loud(RobertaForMaskedLM(RobertaConfig(**{**config().to_dict(), **changes, "model_type": "roberta"})))
+    official.save_pretrained(tmp_path)
+    made = system(RobertaEncoder(layers=4, **SIZES, **WORDS), CoAttentionFusion(layers=1, **SIZES))
+    if not whole:
+        (tmp_path / "config.json").unlink()
+    started = start(made, tmp_path if whole else tmp_path / "model.safetensors")
+    expected = official(input_ids=IDS, attention_mask=MASK.long(), output_hidden_states=True)
+    tokens = made.model.text_encoder(IDS, MASK)
+    torch.testing.assert_close(tokens.x[MASK], expected.hidden_states[4][MASK], **CLOSE)
+    logits = made.objectives["mlm"].head(tokens.x)
+    torch.testing.assert_close(logits[MASK], expected.logits[MASK], atol=1e-4, rtol=0)  # our head's norm has 1e-12
+    assert {name.split(".")[1] for name in started.fresh} == {
+        "fusion", "image_encoder", "image_projection", "text_projection", "itm"
+    }  # fmt: skip
+    assert started.sources[0].report.unexpected == ()
+
+
+def test_a_bert_does_not_fill_a_roberta(official, tmp_path):
+    made = system(RobertaEncoder(layers=2, **SIZES, **WORDS))
+    assert not [name for name in start(made, tmp_path).filled if "text_encoder" in name]
 
 
 def test_a_package_starts_a_model():

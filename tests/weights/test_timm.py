@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 
 from vlzoo.config.schema import Start
 from vlzoo.errors import CheckpointError
+from vlzoo.models.fusion_merged import MergedFusion
+from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.image_timm import TimmEncoder
 from vlzoo.models.positions import resize_positions
 from vlzoo.weights.start import start_system
@@ -70,3 +73,32 @@ def test_which_files_it_knows():
     assert not TimmAdapter().recognises(["embeddings.word_embeddings.weight"])
     with pytest.raises(CheckpointError, match="no whole model"):
         TimmAdapter().convert({})
+
+
+def test_a_vit_fills_patches_and_layers_of_a_single_stream(toy, tmp_path):
+    """ViLT's start. Expected: timm's ViT on the same picture, which is what the stream computes of it without words."""
+    torch.manual_seed(0)
+    sizes = {**VIT, "depth": 2, "norm_layer": partial(torch.nn.LayerNorm, eps=1e-6)}
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, **sizes).eval()
+    torch.save(vit.state_dict(), tmp_path / "deit.pth")
+    made = toy.system({})
+    made.model.image_encoder = PatchEncoder(width=16, patch=16, image_size=32, class_token=True)
+    made.model.fusion = MergedFusion(width=16, layers=2, heads=2, intermediate=64, norm="before", epsilon=1e-6).eval()
+    started = start(made, tmp_path)
+    assert not started.sources[0].report.unexpected and not started.sources[0].report.reshaped
+    assert [name for name in started.fresh if "fusion" in name or "image_encoder" in name] == [
+        "model.fusion.kind.weight"
+    ]
+    torch.nn.init.zeros_(made.model.fusion.kind.weight)
+    picture = torch.randn(2, 3, 32, 32)
+    stream = made.model.fusion.fuse(None, [made.model.fusion.prepare(made.model.image_encoder(picture))])
+    torch.testing.assert_close(stream.image, vit.forward_features(picture), atol=1e-5, rtol=1e-5)
+
+
+def test_a_stream_of_berts_layers_takes_nothing_of_a_vit(toy, tmp_path):
+    deit(tmp_path)
+    made = toy.system({})
+    made.model.image_encoder = PatchEncoder(width=16, patch=16, image_size=32, class_token=True)
+    made.model.fusion = MergedFusion(width=16, layers=2, heads=2, intermediate=64)
+    with pytest.raises(CheckpointError, match="fills nothing"):
+        start(made, tmp_path)

@@ -77,7 +77,8 @@ class Engine(BenchModel):
         rows: Rows = registry().build("rows", ref.part, **ref.options)
         self.rows, self.input = rows.whole(), self.system.model.image_encoder.input
         check_reach(self.rows, self.tokenizer.max_length, self.system.model)
-        self.collator = Collator(self.tokenizer, self.rows, max_words=self.recipe.tokenizer.max_words)
+        words = self.recipe.tokenizer
+        self.collator = Collator(self.tokenizer, self.rows, max_words=words.max_words, cleans=words.clean)
         self.system.eval().to(self.device)
         self.system.before_step()  # the last update may have left the bounds
         # Nothing is planned but the main views: a task says itself what it reads, and reads whole sentences.

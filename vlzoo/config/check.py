@@ -21,6 +21,9 @@ from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, RecipeError, did_you_mean
 
+SECTIONS = ("temperature", "projection")
+"""The keys of a model that are no parts and may hold a mapping."""
+
 PARTS = ("data", "augment")
 """The keys of a stream that name a part."""
 
@@ -209,7 +212,7 @@ def _unnamed_parts(tree: Tree) -> Iterator[Problem]:
     """Options without a part, where no run can say later which part is meant."""
     data = tree.data
     places: list[tuple[Path_, Any]] = [(("data",), data.get("data"))]
-    places += [(("model", name), value) for name, value in _section(data, "model").items() if name != "temperature"]
+    places += [(("model", name), value) for name, value in _section(data, "model").items() if name not in SECTIONS]
     places.append((("token_mask",), data.get("token_mask")))
     places += [(("augment", name), value) for name, value in _section(data, "augment").items()]
     for index, stream in enumerate(_streams(tree)):

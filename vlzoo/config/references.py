@@ -21,7 +21,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
             yield from _reference(kind, ("model", kind), model.get(kind))
     tokenizer = data.get("tokenizer")
     if isinstance(tokenizer, dict):
-        options = {key: value for key, value in tokenizer.items() if key not in ("part", "size", "max_words")}
+        options = {key: value for key, value in tokenizer.items() if key not in ("part", "size", "max_words", "clean")}
         yield "tokenizer", ("tokenizer",), str(tokenizer.get("part", "wordpiece")), {"vocab": "data", **options}
     augment = data.get("augment")
     for when in ("train", "eval"):

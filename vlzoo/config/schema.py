@@ -77,13 +77,25 @@ class Temperature(Strict):
     """The contrast's temperature: where it starts, whether it is learned, and its bounds.
 
     The parameter is the objective's (`itc`). It is written beside `joint`, whose cosines it scales, because a
-    fine-tuning has the model of its run and objectives of its own.
+    fine-tuning has the model of its run and objectives of its own. Learned as `logit_scale`, CLIP's way, it is exp(-s)
+    of the number s that is trained: a step changes it by a share of itself.
     """
 
     initial: Positive = 0.07
     learned: bool = True
+    learned_as: Literal["temperature", "logit_scale"] = "temperature"
     low: Positive = 0.001
     high: Positive = 0.5
+
+
+class Projection(Strict):
+    """How pooled states come into the joint space: which sides by a linear map of their own, and whether it has a bias.
+
+    A side without one has its encoder's width.
+    """
+
+    of: list[Literal["image", "text"]] = ["image", "text"]
+    bias: bool = True
 
 
 class Model(Strict):
@@ -94,6 +106,7 @@ class Model(Strict):
     fusion: Ref | None = None
     decoder: Ref | None = None
     joint: Count | None = 256
+    projection: Projection = Projection()
     temperature: Temperature = Temperature()
 
 
@@ -112,6 +125,7 @@ class Tokenizer(BaseModel):
     sep: bool = False
     max_length: Annotated[int, Field(ge=2, lt=2**31)] = 25  # [CLS] and a word
     max_words: Count = 30
+    clean: bool = True  # captions as ALBEF's: lower case, no punctuation, `max_words` words
 
     @property
     def options(self) -> dict[str, Any]:

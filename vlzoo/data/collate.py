@@ -91,6 +91,7 @@ class Collator:
         rows: makes batches of the items that it made.
         normalise: levels to pixel values.
         max_words: a text is cut after so many words.
+        cleans: whether texts are cleaned as captions; else they stay as they are, whole.
         add: what a task adds to the batch; None in pre-training.
         maskings: text views made of others, with masked words for instance: the view each is made of, and the rule
             (`Plan.maskings`).
@@ -102,6 +103,7 @@ class Collator:
     rows: Rows = field(default_factory=Pairs)
     normalise: Normalise = field(default_factory=Normalise)
     max_words: int = 30
+    cleans: bool = True
     add: Callable[[Sequence[Any], Tokenizer], Fields] | None = None
     maskings: Mapping[str, tuple[str, Rule]] = field(default_factory=dict)
     seed: int = 0
@@ -123,8 +125,8 @@ class Collator:
         return self._masked(batch, number) if self.maskings else batch
 
     def clean(self, text: str) -> str:
-        """A text as the official code cleans captions, cut at `max_words`."""
-        return pre_caption(text, max_words=self.max_words)
+        """A text as the official code cleans captions, cut at `max_words`; as it is where nothing is cleaned."""
+        return pre_caption(text, max_words=self.max_words) if self.cleans else text
 
     def tokenise(self, clean: Sequence[str]) -> Text:
         """Cleaned texts as ids, with the words that pieces belong to where a masking reads them."""

@@ -123,7 +123,7 @@ class Tags(Pairs):
             if not self.repeats and label in known:
                 continue
             known.add(label)
-            pieces = collator.tokenizer.encode(collator.clean(label), sep=False)[1:]
+            pieces = collator.tokenizer.encode(collator.clean(label), sep=False)[int(collator.tokenizer.cls) :]
             if len(ids) + len(pieces) + 1 > self.most:
                 break
             ids += pieces

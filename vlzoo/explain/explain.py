@@ -15,17 +15,18 @@ from torch import Tensor
 
 from vlzoo.augment.plain import Plain
 from vlzoo.augment.view import make_view
-from vlzoo.batch import Text
+from vlzoo.batch import Text, View
 from vlzoo.bench.engine import Engine
 from vlzoo.data.records import ImageRef
 from vlzoo.draws import Draws
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.words import Word, words_cut, words_of
+from vlzoo.interfaces import Prepared
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
-from vlzoo.models.prepared import as_kv
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.offers import MATCH, Match
 from vlzoo.text.cleaning import encodable, pre_caption
-from vlzoo.types import KV, Fused, Tokens
+from vlzoo.types import Fused, Tokens
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Pass:
         text: ids.
         image: image tokens.
         states: text tokens, a leaf of the graph.
-        prepared: keys and values.
+        prepared: what the fusion made of the image tokens.
         fused: what the fusion gave, with the map.
         logit_12: the matching head's output.
     """
@@ -91,7 +92,7 @@ class Pass:
     text: Text
     image: Tokens
     states: Tokens
-    prepared: KV
+    prepared: Prepared
     fused: Fused
     logit_12: Tensor
 
@@ -155,7 +156,9 @@ class Explainer:
         map_1P = torch.from_numpy(explained.of(chosen)).reshape(1, -1).to(passed.image.x.device)
         weight_1N = soft_mask(map_1P, prefix=passed.image.prefix)
         with torch.no_grad(), self.engine.autocast():
-            fused = self.engine.system.model.fusion.fuse(passed.states, [passed.prepared.scaled(weight_1N)])
+            fusion, view = self.engine.system.model.fusion, View(weights=weight_1N)
+            dimmed = view.prepared(passed.prepared, passed.image)
+            fused = fusion.fuse(passed.states, [dimmed or fusion.prepare(view.tokens(passed.image))])
             logit_12 = self.head(fused.cls)
         grid = weight_1N[0, passed.image.prefix :].reshape(explained.maps.shape[1:]).cpu().numpy()
         return explained, Masked(chosen, grid, *verdict(logit_12))
@@ -181,11 +184,12 @@ class Explainer:
             with torch.no_grad():
                 tokens = model.image_encoder(self.engine.pixels([image]))
                 read = model.text_encoder(text.ids, text.mask)
+                read = words_for_fusion(model, text.ids, text.mask, read)
                 prepared = model.fusion.prepare(tokens)
             # The graph starts here: what lies before has no part in the gradient, and weights may be frozen.
             states = Tokens(read.x.detach().requires_grad_(), read.mask, read.pooled)
             fused = model.fusion.fuse(states, [prepared], attention=self.layer)
-            return Pass(text, tokens, states, as_kv(prepared), fused, self.head(fused.cls))
+            return Pass(text, tokens, states, prepared, fused, self.head(fused.cls))
 
 
 def matching_head(engine: Engine) -> Match:

@@ -14,13 +14,13 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.config.model_fit import decoder_reads
 from vlzoo.config.needs import ABSENT, NO_PICTURES, NO_TEXTS
-from vlzoo.config.schema import ObjectiveRef, Recipe
+from vlzoo.config.schema import ObjectiveRef, Projection, Recipe
 from vlzoo.door.blame import blamed
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Fusion, ImageEncoder, Objective, Startable, TextEncoder, TokenMask
 from vlzoo.models.guarded import before_step, loss_of
-from vlzoo.models.parts import build_part, check_needs, needs_met
+from vlzoo.models.parts import build_part, check_needs, into_joint, needs_met
 from vlzoo.models.prepared import check_words
 from vlzoo.offers import Offers
 from vlzoo.types import Losses, Spec, Tokens
@@ -48,6 +48,7 @@ class Model(nn.Module):
         fusion: both to fused states; None: they meet in the joint space alone, or in a decoder.
         decoder: states to words; None where nothing is written.
         joint: E; 0: no joint space. Without a text encoder there is none either.
+        projection: the `model.projection` of a recipe; None: both sides have a linear map with a bias.
         special: ids of the special tokens.
         vocab: number of ids where neither text encoder nor decoder says it.
     """
@@ -55,8 +56,8 @@ class Model(nn.Module):
     text_encoder: TextEncoder
     fusion: Fusion
     decoder: Decoder
-    image_projection: nn.Linear
-    text_projection: nn.Linear
+    image_projection: nn.Module
+    text_projection: nn.Module
     compiled = False  # its layers, by `vlzoo.models.compiling`
 
     def __init__(
@@ -67,6 +68,7 @@ class Model(nn.Module):
         decoder: Decoder | None = None,
         *,
         joint: int = 256,
+        projection: Projection | None = None,
         special: Mapping[str, int] = SPECIAL,
         vocab: int = 0,
     ) -> None:
@@ -76,9 +78,9 @@ class Model(nn.Module):
         self.register_module("fusion", fusion)
         self.register_module("decoder", decoder)
         self.joint = joint if text_encoder is not None else 0
-        widths = {} if text_encoder is None else {"image": image_encoder.width, "text": text_encoder.width}
-        for side in ("image", "text"):
-            self.register_module(f"{side}_projection", nn.Linear(widths[side], joint) if self.joint else None)
+        widths = {"image": image_encoder.width, "text": text_encoder.width if text_encoder is not None else 0}
+        for side, into in into_joint(widths, self.joint, projection or Projection()).items():
+            self.register_module(f"{side}_projection", into)
         self.special = dict(special)
         speaks = text_encoder if text_encoder is not None else decoder
         self.vocab = vocab if speaks is None else speaks.vocab
@@ -91,8 +93,7 @@ class Model(nn.Module):
         """
         found = super().__getattr__(name)
         if found is None and name in ABSENT:
-            what, fix = ABSENT[name]
-            raise VlzooError(what, fix=fix)
+            raise VlzooError(ABSENT[name][0], fix=ABSENT[name][1])
         return found
 
     def has(self, name: str) -> bool:
@@ -277,8 +278,9 @@ def build_model(recipe: Recipe, *, vocab: int | None = None, special: Mapping[st
             check_needs(f"decoder {wanted.decoder.part}", ("image_states",), met)
         decoder = build_part("decoder", wanted.decoder, {**ids, "memory_width": memory})
     check_words({"text_encoder": text, "decoder": decoder}, vocab or 0)
-    model = Model(image, text, fusion, decoder, joint=wanted.joint or 0, special=special, vocab=vocab or 0)
-    for part in [each for each in (image, text, fusion, decoder) if each is not None]:
+    parts = (image, text, fusion, decoder)
+    model = Model(*parts, joint=wanted.joint or 0, projection=wanted.projection, special=special, vocab=vocab or 0)
+    for part in model.parts():
         part.meet(model)
     return model
 

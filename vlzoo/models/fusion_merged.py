@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from vlzoo.errors import VlzooError
+from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import Fusion, Prepared
 from vlzoo.models.attention import group_size
 from vlzoo.models.blocks import Block, init_bert, take_positions
 from vlzoo.models.checkpointing import again
 from vlzoo.models.fusion_cross import kept_mask, lines_of
+from vlzoo.models.prenorm import PreNormBlock
 from vlzoo.models.prepared import check_heads
 from vlzoo.types import Fused, Tokens
 
@@ -28,7 +29,9 @@ class Words(Tokens):
 
 
 class MergedFusion(Fusion):
-    """BERT layers over the text followed by the image tokens, each with a vector that says which it is.
+    """Layers over the text followed by the image tokens, each with a vector that says which it is.
+
+    Layers are BERT's (UNITER, Oscar), or with `norm: before` a ViT's, with a LayerNorm behind the last (ViLT).
 
     Args:
         width: D of the fused states.
@@ -40,6 +43,9 @@ class MergedFusion(Fusion):
         image_width: width of the image tokens; None: the same as `width`, another: a projection is added.
         text_width: width of the text tokens; likewise.
         initializer_range: standard deviation of the random weights; narrow parts learn sooner from 1 / sqrt(width).
+        norm: where a layer normalises: `after` what each half adds, as BERT does, or `before` each half.
+        epsilon: of the LayerNorms of layers that normalise before.
+        pooler: the pair's state is the tanh of a dense layer on the first token's, as ViLT's and BERT's.
     """
 
     cross_attention = False
@@ -58,14 +64,26 @@ class MergedFusion(Fusion):
         image_width: int | None = None,
         text_width: int | None = None,
         initializer_range: float = 0.02,
+        norm: Literal["after", "before"] = "after",
+        epsilon: float = 1e-12,
+        pooler: bool = False,
     ) -> None:
         super().__init__()
         check_heads(width, heads, "fusion merged")
+        if norm not in ("after", "before"):
+            fix = did_you_mean(str(norm), ["after", "before"], what="choices")
+            raise UnknownName(f"norm can't be {norm!r}", where="fusion merged", fix=fix)
         self.width, self.layers, self.images = width, layers, images
         self.text, self.image = _projection(text_width, width), _projection(image_width, width)
         self.kind = nn.Embedding(1 + images, width)
-        made = (Block(width, heads, intermediate, dropout, cross=False) for _ in range(layers))
-        self.stack = cast("Sequence[Block]", nn.ModuleList(made))
+        sizes = (width, heads, intermediate, dropout)
+        made = (
+            Block(*sizes, cross=False) if norm == "after" else PreNormBlock(*sizes, epsilon=epsilon)
+            for _ in range(layers)
+        )
+        self.stack = cast("Sequence[Block | PreNormBlock]", nn.ModuleList(made))
+        self.norm = nn.LayerNorm(width, eps=epsilon) if norm == "before" else None
+        self.pooler = nn.Linear(width, width) if pooler else None
         self.apply(partial(init_bert, std=initializer_range))
         if isinstance(self.text, nn.Identity):
             # A text alone then passes through plain BERT layers; which is which, the pictures' vectors tell.
@@ -127,19 +145,29 @@ class MergedFusion(Fusion):
         mask_PL = mask_PS[:, :length]
         if text is None or image_states:
             x_PSD = self._after(self.stack[-1], x_PSD, allowed)
+            x_PSD = self._ended(x_PSD)
             image_PND = x_PSD[:, length:]
             if text is None:
-                return Fused(x_PSD[:, :0], mask_PL, image=image_PND, pooled=image_PND[:, 0])
+                pooled_PD = image_PND[:, 0] if self.pooler is None else self._pooled(image_PND)
+                return Fused(x_PSD[:, :0], mask_PL, image=image_PND, pooled=pooled_PD)
             x_PLD = x_PSD[:, :length] if positions_PK is None else take_positions(x_PSD, positions_PK)
-            return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK, image_PND)
+            mask_PK = kept_mask(mask_PL, positions_PK)
+            return Fused(x_PLD, mask_PK, None, positions_PK, image_PND, self._pooled(x_PSD))
         # Image tokens are read in the last layer, and no longer needed after.
         last = positions_PK
         if last is None:
             last = torch.arange(length, device=mask_PS.device).expand(len(mask_PS), -1)
-        x_PLD = self._after(self.stack[-1], x_PSD, lines_of(allowed, last), last)
-        return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK)
+        x_PLD = self._ended(self._after(self.stack[-1], x_PSD, lines_of(allowed, last), last))
+        return Fused(x_PLD, kept_mask(mask_PL, positions_PK), None, positions_PK, pooled=self._pooled(x_PLD))
 
-    def _after(self, block: Block, x_PSD: Tensor, allowed: Tensor, last: Tensor | None = None) -> Tensor:
+    def _ended(self, x_PSD: Tensor) -> Tensor:
+        return x_PSD if self.norm is None else self.norm(x_PSD)
+
+    def _pooled(self, x_PSD: Tensor) -> Tensor | None:
+        """The pair's state, of the first position's; None: that itself."""
+        return None if self.pooler is None else self.pooler(x_PSD[:, 0]).tanh()
+
+    def _after(self, block: Block | PreNormBlock, x_PSD: Tensor, allowed: Tensor, last: Tensor | None = None) -> Tensor:
         run = partial(block, positions_PQ=last)
         return (again(run, x_PSD, allowed) if self.checkpoints else run(x_PSD, allowed))[0]
 

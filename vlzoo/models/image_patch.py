@@ -22,9 +22,18 @@ class PatchEncoder(ImageEncoder):
         patch: side of a patch in pixels.
         image_size: side of the pictures in pixels, a multiple of `patch`.
         dropout: chance of dropping a number.
+        class_token: put a learned token before the patches, and pool to it (ViT).
     """
 
-    def __init__(self, *, width: int = 768, patch: int = 32, image_size: int = 384, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        width: int = 768,
+        patch: int = 32,
+        image_size: int = 384,
+        dropout: float = 0.0,
+        class_token: bool = False,
+    ) -> None:
         super().__init__()
         if image_size % patch:
             raise VlzooError(
@@ -37,10 +46,11 @@ class PatchEncoder(ImageEncoder):
         self.projection = nn.Conv2d(3, width, kernel_size=patch, stride=patch)
         self.position = nn.Parameter(0.02 * torch.randn(1, side * side, width))
         self.dropout = nn.Dropout(dropout)
+        self.first = nn.Parameter(0.02 * torch.randn(1, 1, width)) if class_token else None
         self.apply(init_bert)
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
-        """Tokens of normalised pixels [M, 3, H, W]; `pooled` is their mean.
+        """Tokens of normalised pixels [M, 3, H, W]; `pooled` is their mean, or the class token.
 
         Raises:
             VlzooError: pictures of another size than the positions were made for.
@@ -53,5 +63,8 @@ class PatchEncoder(ImageEncoder):
             )
         features = self.projection(image_M3HW)
         x_MND = self.dropout(features.flatten(2).transpose(1, 2) + self.position)
+        if self.first is not None:
+            x_MND = torch.cat([self.first.expand(len(x_MND), -1, -1).to(x_MND.dtype), x_MND], dim=1)
+        pooled = x_MND.mean(dim=1) if self.first is None else x_MND[:, 0]
         mask = torch.ones(x_MND.shape[:2], dtype=torch.bool, device=x_MND.device)
-        return Tokens(x_MND, mask, x_MND.mean(dim=1), 0, (features.shape[2], features.shape[3]))
+        return Tokens(x_MND, mask, pooled, int(self.first is not None), (features.shape[2], features.shape[3]))

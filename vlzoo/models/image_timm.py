@@ -13,6 +13,7 @@ import timm
 import torch
 from timm.layers import build_sincos2d_pos_embed
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import TrainingError, UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import ImageEncoder
@@ -29,8 +30,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class TimmEncoder(ImageEncoder):
     """A ViT, DeiT, BEiT, Swin or CNN of timm without its classifier.
 
-    ViTs give all their tokens after the last norm, and the first as `pooled`; models without a class token
-    (Swin, CNNs, ViTs that average) pool to the mean of their grid.
+    ViTs give all their tokens after the last norm, and the first as `pooled`; models without a class token pool to the
+    mean of their grid (Swin, CNNs, ViTs that average), or by attention where they have a head for it (SigLIP's).
 
     Args:
         name: a model's name in timm.
@@ -44,6 +45,7 @@ class TimmEncoder(ImageEncoder):
         first: `mean`: the mean of the grid (`merged`) stands before it as a token, for fusions that read a whole
             picture there, as X-VLM's Swin; empty: what the model has.
         norm: LayerNorm on the grid's features: for CNNs, which end without one.
+        pool: of so many rows and columns of a CNN's grid the largest values make one token (Pixel-BERT: 2).
         own_colours: bring the pixels back to the mean and deviation that timm's weights were made with.
         frozen: leave timm's weights and batch statistics as they are.
     """
@@ -62,6 +64,7 @@ class TimmEncoder(ImageEncoder):
         positions: bool | Literal["sincos"] = False,
         first: Literal["", "mean"] = "",
         norm: bool = False,
+        pool: int = 1,
         own_colours: bool = False,
         frozen: bool = False,
     ) -> None:
@@ -69,7 +72,7 @@ class TimmEncoder(ImageEncoder):
         if positions not in (True, False, "sincos"):
             fix = did_you_mean(str(positions), ["sincos"], what="choices")
             raise UnknownName(f"positions can't be {positions!r}", where="image_encoder timm", fix=fix)
-        self.model = _create(name, image_size, arguments or {})
+        self.model, self.pooling = _create(name, image_size, arguments or {}), _whole(pool)
         self.width, self.patch = int(self.model.num_features), _patch_of(self.model)
         made_for = _strict_size(self.model)
         self.image_size = made_for[0] if made_for and made_for[0] == made_for[1] else None
@@ -86,7 +89,7 @@ class TimmEncoder(ImageEncoder):
         self.register_buffer("shift", shift[:, None, None], persistent=False)
         self.position = None
         if positions:
-            grid = _grid_of(self.model, image_size or _input_size(self.model))
+            grid = _grid_of(self.model, image_size or _input_size(self.model), self.pooling)
             self.position = nn.Parameter(_first_positions(grid, self.width, waves=positions == "sincos"))
 
     def forward(self, image_M3HW: Tensor) -> Tokens:
@@ -97,7 +100,7 @@ class TimmEncoder(ImageEncoder):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.model.forward_features(self.coloured(image_M3HW))
-        x_MND, prefix, grid = _as_tokens(self.model, features)
+        x_MND, prefix, grid = _as_tokens(self.model, features, self.pooling)
         x_MND = self.norm(_last_norm(self.model)(x_MND))
         if self.position is not None:
             x_MND = _placed(x_MND, self.position, prefix)
@@ -122,7 +125,10 @@ class TimmEncoder(ImageEncoder):
         return Tokens(x_MND, mask, pooled, prefix, grid)
 
     def merged(self, grid_MGD: Tensor) -> Tensor:
-        """One vector for each picture, [M, D], where the model has no class token: the mean of its grid."""
+        """One vector for each picture, [M, D], where the model has no class token: its own head's, or the mean."""
+        if getattr(self.model, "global_pool", "") == "map":
+            pooled: Tensor = self.model.forward_head(grid_MGD, pre_logits=True)
+            return pooled
         return grid_MGD.mean(dim=1)
 
     def grid_of(self, places: int) -> tuple[int, int] | None:
@@ -157,6 +163,13 @@ class TimmEncoder(ImageEncoder):
         if self.frozen:
             self.model.eval()
         return self
+
+
+def _whole(pool: int) -> int:
+    if isinstance(pool, bool) or not isinstance(pool, int) or pool < 1:
+        fix = "give a number of rows, as 2 in Pixel-BERT"
+        raise VlzooError(f"pool can't be {pool!r}", where="image_encoder timm", fix=fix)
+    return pool
 
 
 def _create(name: str, image_size: int | None, arguments: Mapping[str, Any]) -> Any:
@@ -212,16 +225,21 @@ def _colours(model: Any) -> tuple[Tensor, Tensor]:
     return torch.tensor(CLIP_STD) / std, (torch.tensor(CLIP_MEAN) - mean) / std
 
 
-def _grid_of(model: Any, size: int) -> tuple[int, int]:
+def _grid_of(model: Any, size: int, pool: int) -> tuple[int, int]:
     was_training = model.training
     with torch.no_grad():
         features = model.eval().forward_features(torch.zeros(1, 3, size, size))
     model.train(was_training)
-    return _as_tokens(model, features)[2] or (1, features.shape[1])
+    return _as_tokens(model, features, pool)[2] or (1, features.shape[1])
 
 
-def _as_tokens(model: Any, features: Tensor) -> tuple[Tensor, int, tuple[int, int] | None]:
+def _as_tokens(model: Any, features: Tensor, pool: int) -> tuple[Tensor, int, tuple[int, int] | None]:
     """Feature maps of any layout as tokens [M, N, D], with the prefix and the grid."""
+    if pool > 1:
+        if features.ndim == 3 or getattr(model, "output_fmt", "NCHW") != "NCHW" or min(features.shape[2:]) < pool:
+            what = f"pool: {pool} can't be: the model gives no grid of a CNN with so many rows and columns"
+            raise VlzooError(what, where="image_encoder timm", fix="set pool: 1, or take larger pictures")
+        features = F.max_pool2d(features, pool)
     if features.ndim == 3:
         prefix = int(getattr(model, "num_prefix_tokens", 0))
         return features, prefix, _vit_grid(model, features.shape[1] - prefix)

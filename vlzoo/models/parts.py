@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from vlzoo.config.needs import lacking
-from vlzoo.config.schema import PartRef
+from vlzoo.config.schema import PartRef, Projection
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import VlzooError
@@ -49,3 +51,25 @@ def build_part(kind: str, ref: PartRef, derived: Mapping[str, Any]) -> Any:
     known = schema_of(registry().find(kind, ref.part)).names
     follows = {name: value for name, value in derived.items() if name in known}
     return registry().build(kind, ref.part, **{**follows, **ref.options})
+
+
+def into_joint(widths: Mapping[str, int], joint: int, projection: Projection) -> dict[str, nn.Module | None]:
+    """What brings each side's pooled states [B, width] into the joint space, [B, joint]; None where there is no space.
+
+    Args:
+        widths: of the encoders, by side: `image`, `text`.
+        joint: size of the space; 0: there is none.
+        projection: the recipe's.
+
+    Raises:
+        VlzooError: a side has no linear map, and another width than the space.
+    """
+    made: dict[str, nn.Module | None] = {}
+    for side, width in widths.items():
+        if joint and side not in projection.of and width != joint:
+            what = f"states of the {side} encoder, {width} wide, can't stand as they are in a joint space of {joint}"
+            fix = f"set model.joint: {width}, or name the side: `projection: {{of: [image, text]}}`"
+            raise VlzooError(what, where="model.projection", fix=fix)
+        linear = nn.Linear(width, joint, bias=projection.bias) if joint and side in projection.of else nn.Identity()
+        made[side] = linear if joint else None
+    return made

@@ -1,18 +1,37 @@
 """Keys and values of a stack of layers, and which row of them a text reads.
 
-Legend: M image rows, P text rows, N image tokens, H heads, d head width.
+Legend: M image rows, P text rows, N image tokens, S width of what is read, H heads, d head width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Prepared, TextEncoder
-from vlzoo.models.blocks import Layer, Reading
+from vlzoo.models.blocks import Reading
 from vlzoo.types import KV, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import Model
+
+
+def words_for_fusion(model: Model, ids_BL: Tensor, mask_BL: Tensor, read: Tokens) -> Tokens:
+    """What a model's fusion is given of texts: their tokens, or their words before the text encoder's layers.
+
+    Args:
+        model: with a text encoder.
+        ids_BL: ids of the texts, int64.
+        mask_BL: True where they are real, bool.
+        read: their tokens.
+    """
+    if model.has("fusion") and model.fusion.reads_embedded:
+        words: Tokens = model.text_encoder.embedded(ids_BL, mask_BL)  # type: ignore[operator]
+        return words
+    return read
 
 
 def check_heads(width: int, heads: int, part: str) -> None:
@@ -48,7 +67,19 @@ def check_words(parts: Mapping[str, TextEncoder | Decoder | None], words: int) -
             )
 
 
-def prepare(layers: Iterable[Layer], source: Tokens) -> KV:
+class Projects(Protocol):
+    """A layer that makes keys and values of what it reads."""
+
+    def prepare(self, source_MNS: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, [M, H, N, d] each."""
+        ...
+
+    def biases(self) -> tuple[Tensor, Tensor]:
+        """Biases of both projections, [H, d] each."""
+        ...
+
+
+def prepare(layers: Iterable[Projects], source: Tokens) -> KV:
     """Keys and values of `source` for every layer, each projected once."""
     stack = list(layers)
     pairs = [layer.prepare(source.x) for layer in stack]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
@@ -14,6 +16,9 @@ from vlzoo.models.assemble import Model, System
 
 class Teacher(nn.Module):
     """Copies that follow the student by an exponential moving average (MoCo, He et al. 2020; ALBEF, section 3.3).
+
+    What of the student is not trained (a frozen encoder, a frozen language model) is the teacher's, too, and no copy:
+    the average of what stays is what stays. It is no part of the teacher's state.
 
     >>> teacher = Teacher(system, momentum=0.9)
     >>> teacher.update(system)  # after each step of the student
@@ -34,12 +39,17 @@ class Teacher(nn.Module):
             }
         )
         # One copy of everything, so that a head tied to the word table stays tied to the copied table.
-        copied = copy.deepcopy(nn.ModuleDict({"model": system.model, "heads": heads}))
+        whole = nn.ModuleDict({"model": system.model, "heads": heads})
+        kept = [held for each in _untrained(whole) for held in (each, *each.parameters(), *each.buffers())]
+        copied = copy.deepcopy(whole, {id(each): each for each in kept})
         self.model: Model = copied["model"]  # type: ignore[assignment]
         self.heads: nn.ModuleDict = copied["heads"]  # type: ignore[assignment]
         self.requires_grad_(False)
         self.eval_like(system)
         self._names = {id(objective): name for name, objective in system.named_objectives().items()}
+        theirs = {id(each) for each in (*system.parameters(), *system.buffers())}
+        held = super().state_dict(keep_vars=True)
+        self._shared = frozenset(name for name, tensor in held.items() if id(tensor) in theirs)
         self._copies = {
             name: {id(getattr(objective, head)): head for head in objective.mirrored}
             for name, objective in system.named_objectives().items()
@@ -57,7 +67,16 @@ class Teacher(nn.Module):
         """
         mine, theirs = dict(self.named_parameters()), self._follow(system)
         for name, parameter in mine.items():
-            parameter.lerp_(theirs[name], 1.0 - self.momentum)
+            if name not in self._shared:
+                parameter.lerp_(theirs[name], 1.0 - self.momentum)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:  # type: ignore[override]
+        """As `nn.Module`'s, without what is the student's."""
+        held = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", "")
+        for name in self._shared:
+            held.pop(f"{prefix}{name}", None)
+        return held
 
     def twin(self, objective: Objective, head: str) -> nn.Module:
         """The copy of an objective's head.
@@ -94,3 +113,13 @@ class Teacher(nn.Module):
                 prefix = f"heads.{name}.{head}."
                 found |= {prefix + n: p for n, p in getattr(objective, head).named_parameters()}
         return found
+
+
+def _untrained(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules, as large as can be, that have weights and train none of them."""
+    weights = list(module.parameters())
+    if weights and not any(each.requires_grad for each in weights):
+        yield module
+        return
+    for child in module.children():
+        yield from _untrained(child)

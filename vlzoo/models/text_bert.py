@@ -5,11 +5,13 @@ Legend: B texts, L text tokens, D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PretrainedConfig, PreTrainedModel
 
 from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.files import read_object
@@ -61,8 +63,7 @@ class BertEncoder(TextEncoder):
             "attention_probs_dropout_prob": dropout,
         }
         if path or package:
-            self.bert = _load(_folder(path, package), changed)
-            self.filled = tuple(f"bert.{each}" for each in self.bert.state_dict())
+            self.own(load(BertModel, BertConfig, folder_of(path, package), changed), frozen=frozen, loaded=True)
         else:
             check_heads(width, heads, "text_encoder bert")
             config = BertConfig(
@@ -74,11 +75,22 @@ class BertEncoder(TextEncoder):
                 initializer_range=initializer_range,
                 **changed,
             )
-            self.bert = BertModel(config, add_pooling_layer=False)
-        self.width, self.vocab = self.bert.config.hidden_size, self.bert.config.vocab_size
-        self.max_length = self.bert.config.max_position_embeddings
-        self.frozen = frozen
-        self.bert.requires_grad_(not frozen)
+            self.own(BertModel(config, add_pooling_layer=False), frozen=frozen)
+
+    def own(self, bert: PreTrainedModel, *, frozen: bool, loaded: bool = False, before: int = 0) -> None:
+        """Take a model of transformers as one's own.
+
+        Args:
+            bert: a BERT, or a model with the calls of one.
+            frozen: leave its weights as they are.
+            loaded: whether a file has filled its weights.
+            before: how many of its positions stand before that of the first word.
+        """
+        self.bert, self.frozen, self.before = bert, frozen, before
+        self.filled = tuple(f"bert.{each}" for each in bert.state_dict()) if loaded else ()
+        self.width, self.vocab = bert.config.hidden_size, bert.config.vocab_size
+        self.max_length = bert.config.max_position_embeddings - before
+        bert.requires_grad_(not frozen)
 
     def forward(
         self,
@@ -115,6 +127,9 @@ class BertEncoder(TextEncoder):
         # transformers reads a mask of four dimensions as it is, True may be read. Of one of two it asks whether it is
         # true everywhere, and the host would wait for the device.
         mask = mask_BL[:, None, None] if among_BLL is None else (among_BLL & mask_BL[:, None])[:, None]
+        if self.before:
+            own_L = torch.arange(ids_BL.shape[1], device=ids_BL.device)
+            positions_BL = (own_L.expand_as(ids_BL) if positions_BL is None else positions_BL) + self.before
         more = {"position_ids": positions_BL, "token_type_ids": segments_BL}
         given = {name: value for name, value in more.items() if value is not None}
         x_BLD = self.bert(input_ids=ids_BL, attention_mask=mask, **given).last_hidden_state
@@ -138,56 +153,85 @@ class BertEncoder(TextEncoder):
 
     def word_embedding(self) -> nn.Parameter:
         """The word table [V, D]."""
-        return self.bert.get_input_embeddings().weight
+        return cast(nn.Parameter, self.bert.get_input_embeddings().weight)
 
 
-def _folder(path: str | None, package: str | None) -> Path:
+def folder_of(path: str | None, package: str | None, *, where: str = "text_encoder bert") -> Path:
+    """The folder with config.json and weights that options name.
+
+    Raises:
+        VlzooError: both are given, or there is no config.json.
+    """
     if path and package:
-        raise VlzooError("both path and package are given", where="text_encoder bert", fix="give one of them")
+        raise VlzooError("both path and package are given", where=where, fix="give one of them")
     folder = Path(path).expanduser() if path else package_file(str(package), "/config.json").parent
     if not (folder / "config.json").is_file():
+        name = "RoBERTa" if where.endswith("roberta") else "BERT"
         raise CheckpointError(
-            f"{str(folder)!r} is not the folder of a BERT: it has no config.json",
-            where="text_encoder bert",
-            fix=_SAVED,
+            f"{str(folder)!r} is not the folder of a {name}: it has no config.json", where=where, fix=_SAVED
         )
     return folder
 
 
-def _load(folder: Path, changed: dict[str, Any]) -> BertModel:
-    bert, file = _empty(folder, changed), model_file(folder)
-    own = set(bert.state_dict())
+def load(
+    kind: Callable[..., PreTrainedModel],
+    configured: type[PretrainedConfig],
+    folder: Path,
+    changed: Mapping[str, Any],
+) -> PreTrainedModel:
+    """A model of transformers with the weights of a folder.
+
+    Args:
+        kind: its class.
+        configured: that of its configuration.
+        folder: with config.json and weights.
+        changed: what differs from config.json.
+
+    Raises:
+        CheckpointError: the folder holds another sort of model, or not all of its weights.
+    """
+    made, file = _empty(kind, configured, folder, changed), model_file(folder)
+    own = set(made.state_dict())
     held = read_weights(file, lambda names: len(own & {plain_name(name) for name in names}))
-    fill(bert, {plain_name(name): value for name, value in held.items()}, where=str(file))
-    return bert
+    fill(made, {plain_name(name): value for name, value in held.items()}, where=str(file))
+    return made
 
 
-def _empty(folder: Path, changed: dict[str, Any]) -> BertModel:
-    """The BERT that a folder's config.json describes, with changed options and random weights."""
-    file = folder / "config.json"
+def _empty(
+    kind: Callable[..., PreTrainedModel],
+    configured: type[PretrainedConfig],
+    folder: Path,
+    changed: Mapping[str, Any],
+) -> PreTrainedModel:
+    """The model that a folder's config.json describes, with changed options and random weights."""
+    file, name = folder / "config.json", {"roberta": "RoBERTa"}.get(configured.model_type, "BERT")
     held = read_object(file, _SAVED)
+    said = held.get("model_type", configured.model_type)
+    if said in ("bert", "roberta") and said != configured.model_type:
+        fix = f"name the part `{said}`, which reads it"
+        raise CheckpointError(f"it is no {name}: model_type is {said!r}", where=str(file), fix=fix)
     try:
-        config = BertConfig.from_dict(held)
+        config = configured.from_dict(held)
         there, wanted = config.num_hidden_layers, changed["num_hidden_layers"]
         if wanted > there:
-            what, fix = f"{wanted} layers are wanted of a BERT that has {there}", f"set layers: {there} or less"
+            what, fix = f"{wanted} layers are wanted of a {name} that has {there}", f"set layers: {there} or less"
             raise CheckpointError(what, where=str(folder), fix=fix)
-        config.update(changed)
-        return BertModel(config, add_pooling_layer=False)
+        config.update(dict(changed))
+        return kind(config, add_pooling_layer=False)
     except VlzooError:
         raise
     except Exception as error:  # of values that no BERT has, transformers raises nearly anything
-        what = f"it is no configuration of a BERT: {' '.join(str(error).split())[:200]}"
+        what = f"it is no configuration of a {name}: {' '.join(str(error).split())[:200]}"
         raise CheckpointError(what, where=str(file), fix=_SAVED) from None
 
 
 def plain_name(name: str) -> str:
     """A BERT's name of a weight without what only some files write.
 
-    Whole BERTs prefix the encoder, and the first ones still carry TensorFlow's names of norms.
+    Whole BERTs prefix the encoder, and the first ones still carry TensorFlow's names of norms. So do RoBERTas.
 
     >>> plain_name("bert.embeddings.LayerNorm.gamma")
     'embeddings.LayerNorm.weight'
     """
-    plain = name.removeprefix("bert.")
+    plain = name.removeprefix("bert.").removeprefix("roberta.")
     return plain.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

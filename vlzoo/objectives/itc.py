@@ -5,6 +5,7 @@ Legend: B batch rows, C columns (rows of all processes, then the queue), E joint
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -21,7 +22,7 @@ from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Spec
 
-_SCALE = re.compile(r"(model|objectives\.[^.]+)\.temperature")
+_SCALE = re.compile(r"(model|objectives\.[^.]+)\.(temperature|logit_scale)")
 
 
 class ITC(Objective):
@@ -30,7 +31,7 @@ class ITC(Objective):
     ALBEF, Li et al. 2021, equations 1 and 6 (`models/model_pretrain.py`). With a teacher the keys are its
     features and the targets `alpha softmax(teacher) + (1 - alpha) hard`.
 
-    The temperature is its own; how it starts, its bounds, and whether it is learned the recipe says under
+    The temperature is its own; how it starts, its bounds, whether it is learned and as what the recipe says under
     `model.temperature`, so that a fine-tuning has those of the run it starts from.
 
     Args:
@@ -41,6 +42,8 @@ class ITC(Objective):
 
     needs: ClassVar[tuple[str, ...]] = ("text_encoder", "joint", "pooled_text")
     logged_as: ClassVar[str] = "itc"
+    temperature: nn.Parameter
+    logit_scale: nn.Parameter | None
 
     def __init__(self, *, queue: int = 0, targets: Literal["one-hot", "image-id", "alike"] = "one-hot") -> None:
         super().__init__()
@@ -53,8 +56,11 @@ class ITC(Objective):
     def build(self, spec: Spec) -> None:
         """Make the temperature and the queue."""
         scale = Temperature.model_validate(dict(spec.temperature))
-        self.temperature = nn.Parameter(torch.tensor(scale.initial), requires_grad=scale.learned)
-        self.bounds = (scale.low, scale.high)
+        self.bounds, initial = (scale.low, scale.high), torch.tensor(scale.initial)
+        as_log = scale.learned_as == "logit_scale"
+        given = {"logit_scale": -initial.log() if as_log else None, "temperature": None if as_log else initial}
+        for name, value in given.items():
+            self.register_parameter(name, None if value is None else nn.Parameter(value, requires_grad=scale.learned))
         self.queue = FeatureQueue(self.length, spec.joint) if self.length else None
 
     def plan(self, plan: Plan) -> None:
@@ -66,20 +72,32 @@ class ITC(Objective):
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What has its names; the temperature of another contrast, or of a model of before it was the contrast's."""
-        taken = super().start_from(name, tensors)
-        others = [tensor for full, tensor in tensors.items() if _SCALE.fullmatch(full)]
-        if "temperature" not in taken and len(others) == 1:
-            taken["temperature"] = others[0]
+        own, other = ("temperature", "logit_scale") if self.logit_scale is None else ("logit_scale", "temperature")
+        taken = {each: tensor for each, tensor in super().start_from(name, tensors).items() if each != other}
+        others = {full: tensor for full, tensor in tensors.items() if _SCALE.fullmatch(full)}
+        if own not in taken and len(others) == 1:
+            ((full, tensor),) = others.items()
+            same = full.endswith(f".{own}")
+            taken[own] = tensor if same else -tensor.log() if own == "logit_scale" else (-tensor).exp()
         return taken
 
     def before_step(self) -> None:
-        """Keep the temperature within its bounds (ALBEF: [0.001, 0.5], before every forward)."""
+        """Keep the temperature within its bounds (ALBEF: [0.001, 0.5], before every forward; CLIP: 1/100 at least)."""
+        low, high = self.bounds
         with torch.no_grad():
-            self.temperature.clamp_(*self.bounds)
+            if self.logit_scale is None:
+                self.temperature.clamp_(low, high)
+            else:
+                self.logit_scale.clamp_(-math.log(high), -math.log(low))
+
+    @property
+    def tau(self) -> Tensor:
+        """The temperature, [], whatever it is learned as."""
+        return self.temperature if self.logit_scale is None else (-self.logit_scale).exp()
 
     def logits(self, cosine: Tensor) -> Tensor:
         """Cosines over the temperature."""
-        return cosine / self.temperature
+        return cosine / self.tau if self.logit_scale is None else cosine * self.logit_scale.exp()
 
     def forward(self, step: Step) -> Loss:
         """The mean of both directions' cross-entropies."""
@@ -92,7 +110,7 @@ class ITC(Objective):
             for target_BC, logit_BC in zip((target_i2t, target_t2i), student, strict=True)
         )
         total = (i2t + t2i) / 2
-        return Loss(total, {self.logged_as: total.detach(), "temperature": self.temperature.detach()}, len(step))
+        return Loss(total, {self.logged_as: total.detach(), "temperature": self.tau.detach()}, len(step))
 
     def cross_entropy(self, target_BC: Tensor, logit_BC: Tensor, own_B: Tensor) -> Tensor:
         """`- sum_j y_j log p_j`, mean over rows, []; what a variant of ITC replaces.

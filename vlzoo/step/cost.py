@@ -60,7 +60,7 @@ def cost_of(recipe: Recipe) -> list[Cost]:
     Raises:
         VlzooError: a part is missing, or parts do not fit each other.
     """
-    system = sketch(recipe).eval()
+    system = sketch(recipe).eval().requires_grad_(False)  # or the counter looks for the history of views
     with torch.device("meta"), torch.no_grad():
         _plan(recipe, system)
         rows = _parts(recipe, system.model)

@@ -82,8 +82,8 @@ def make_a_batch(case: Case) -> None:
     for name, text in batch.texts.items():
         case.demand(len(text.ids) == count, f"give {len(text.ids)} texts {name!r} for {count} rows", fix, "collate")
     asked = plan(case, rows)
-    views = {*batch.images, *batch.views, *batch.texts}
-    fix = "name in `plan` only views that `collate` puts into the batch"
+    views = {*batch.images, *batch.views, *batch.texts, *asked.views}
+    fix = "name in `plan` only views that `collate` puts into the batch, or that `plan.add_view` makes"
     for view in (*asked.main_image, *(asked.teacher_image or ())):
         case.demand(view in views, f"name the image view {view!r}, which their batch has not", fix, "plan")
     named = asked.main_text is None or asked.main_text in batch.texts

@@ -5,7 +5,7 @@ Legend: B batch rows, L text tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from vlzoo.batch import Batch, Text, View
 from vlzoo.data_parts import Augmentation
 from vlzoo.draws import IGNORED, Draws
-from vlzoo.interfaces import TokenMask
+from vlzoo.interfaces import Fusion, TokenMask
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import CausalDecoder, Reads
 from vlzoo.models.fusion_cross import CrossAttentionFusion
@@ -31,7 +31,13 @@ SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
 def model(
-    *, images: int = 1, decoder: bool = False, dropout: float = 0.0, merged: bool = False, reads: Reads = ""
+    *,
+    images: int = 1,
+    decoder: bool = False,
+    dropout: float = 0.0,
+    merged: bool = False,
+    fusion: Callable[..., Fusion] | None = None,
+    reads: Reads = "",
 ) -> Model:
     """Two patches a side, one text layer, two fusion layers; weights large enough that every path shows.
 
@@ -40,6 +46,7 @@ def model(
         decoder: whether it has a decoder, of one layer.
         dropout: of all parts.
         merged: whether the fusion is merged, not by cross-attention.
+        fusion: makes another fusion of the options that those take; None: one of them.
         reads: what the decoder reads.
     """
     torch.manual_seed(0)
@@ -47,7 +54,9 @@ def model(
     made = Model(
         PatchEncoder(width=WIDTH, patch=8, image_size=SIDE, dropout=dropout),
         BertEncoder(layers=1, vocab=VOCAB, max_length=16, **sizes),
-        (MergedFusion if merged else CrossAttentionFusion)(layers=2, images=images, image_width=WIDTH, **sizes),
+        (fusion or (MergedFusion if merged else CrossAttentionFusion))(
+            layers=2, images=images, image_width=WIDTH, **sizes
+        ),
         CausalDecoder(layers=1, vocab=VOCAB, max_length=16, memory_width=WIDTH, reads=reads, **sizes)
         if decoder
         else None,

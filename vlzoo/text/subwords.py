@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
@@ -48,7 +49,8 @@ def wordpiece(
     """WordPiece as BERT's (Devlin et al. 2019).
 
     Args:
-        vocab: a vocab.txt, a folder or `package:NAME` that holds one, or `data`: whole words of `texts`.
+        vocab: a vocab.txt or the tokenizer.json of a BERT in lower case, a folder or `package:NAME` that holds one, or
+            `data`: whole words of `texts`.
         sep: end every text with [SEP].
         max_length: most ids of a text.
         added: further special tokens that a text view begins or ends with: `[DEC]`.
@@ -62,18 +64,22 @@ def wordpiece(
     if texts is not None:
         words = build_vocab(texts, size=size, characters=True)
     else:
-        words = read_vocab(_find("wordpiece", vocab, (VOCAB,)))
+        file = _find("wordpiece", vocab, (VOCAB,) if vocab.startswith("package:") else (VOCAB, WHOLE))
+        words = _pieces(file) if file.suffix == ".json" else read_vocab(file)
     words = [*words, *(token for token in added if token not in words)]
     special = {**SPECIAL, **{token: token for token in added}}
     return Tokenizer(words, sep=sep, max_length=max_length, special=special)
 
 
-def bpe(*, vocab: str, sep: bool = False, max_length: int = 25, added: Sequence[str] = ()) -> Tokenizer:
+def bpe(
+    *, vocab: str, sep: bool = False, cls: bool = True, max_length: int = 25, added: Sequence[str] = ()
+) -> Tokenizer:
     """Byte-level byte-pair encoding, as RoBERTa's and GPT-2's, or as CLIP's where pieces end words with `</w>`.
 
     Args:
         vocab: a tokenizer.json, or a vocab.json beside its merges.txt; or a folder or `package:NAME` with either.
         sep: end every text with the end token.
+        cls: begin every text with the start token; SigLIP's and T5's have none.
         max_length: most ids of a text.
         added: further special tokens that a text view begins or ends with.
 
@@ -84,10 +90,12 @@ def bpe(*, vocab: str, sep: bool = False, max_length: int = 25, added: Sequence[
     file = _find("bpe", vocab, (WHOLE, "vocab.json"))
     held = _json(file)
     backend = _whole(file, "BPE") if "model" in held else _merged(file, held)
-    return _tokenizer(backend, sep, max_length, added)
+    return _tokenizer(backend, {"sep": sep, "cls": cls, "max_length": max_length}, added)
 
 
-def sentencepiece(*, vocab: str, sep: bool = False, max_length: int = 25, added: Sequence[str] = ()) -> Tokenizer:
+def sentencepiece(
+    *, vocab: str, sep: bool = False, cls: bool = True, max_length: int = 25, added: Sequence[str] = ()
+) -> Tokenizer:
     """SentencePiece's unigram model (Kudo, 2018), with the ids that its own file gives.
 
     A checkpoint whose ids are shifted against that file (XLM-R's) comes with a tokenizer.json that knows.
@@ -95,6 +103,7 @@ def sentencepiece(*, vocab: str, sep: bool = False, max_length: int = 25, added:
     Args:
         vocab: a `.model` of SentencePiece or a tokenizer.json; or a folder or `package:NAME` with one.
         sep: end every text with the end token.
+        cls: begin every text with the start token; SigLIP's and T5's have none.
         max_length: most ids of a text.
         added: further special tokens that a text view begins or ends with.
 
@@ -103,15 +112,31 @@ def sentencepiece(*, vocab: str, sep: bool = False, max_length: int = 25, added:
         CheckpointError: the package is not installed or has no such file.
     """
     file = _find("sentencepiece", vocab, (WHOLE, ".model"))
+    settings = {"sep": sep, "cls": cls, "max_length": max_length}
     if file.suffix == ".json":
-        return _tokenizer(_whole(file, "Unigram"), sep, max_length, added)
+        return _tokenizer(_whole(file, "Unigram"), settings, added)
     held = read_spm(file)
     backend = Backend(Unigram(held.pieces, held.unk, held.byte_fallback))
     spaces = [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
     written = [normalizers.Precompiled(held.characters)] if held.characters else []
     backend.normalizer = normalizers.Sequence([*written, *spaces])
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    return _tokenizer(backend, sep, max_length, added)
+    return _tokenizer(backend, settings, added)
+
+
+def _pieces(file: Path) -> list[str]:
+    """The words of a tokenizer.json that reads as BERT in lower case does."""
+    backend, held = _whole(file, "WordPiece"), _json(file)
+    normalizer = held.get("normalizer")
+    if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer" or not normalizer["lowercase"]:
+        fix = "give the vocab.txt of a BERT in lower case"
+        raise DataError("it normalises texts otherwise than a BERT in lower case", where=str(file), fix=fix)
+    ids = backend.get_vocab()
+    words = sorted(ids, key=lambda word: ids[word])
+    if [ids[word] for word in words] != list(range(len(words))) or not {*SPECIAL.values()} <= ids.keys():
+        fix = f"give a tokenizer with {', '.join(SPECIAL.values())}"
+        raise DataError("its ids have gaps, or a special token is missing", where=str(file), fix=fix)
+    return words
 
 
 def _find(part: str, vocab: str, names: Sequence[str]) -> Path:
@@ -180,7 +205,7 @@ def _merged(vocab: Path, ids: Mapping[str, object]) -> Backend:
     return made
 
 
-def _tokenizer(backend: Backend, sep: bool, max_length: int, added: Sequence[str]) -> Tokenizer:
+def _tokenizer(backend: Backend, settings: Mapping[str, Any], added: Sequence[str]) -> Tokenizer:
     """The tokenizer of a backend; special tokens that its vocabulary lacks are added."""
     backend.no_truncation()
     backend.no_padding()
@@ -192,4 +217,4 @@ def _tokenizer(backend: Backend, sep: bool, max_length: int, added: Sequence[str
     words = [""] * (max(ids.values()) + 1)
     for token, number in ids.items():
         words[number] = token
-    return Tokenizer(words, sep=sep, max_length=max_length, backend=backend, special=special)
+    return Tokenizer(words, **settings, backend=backend, special=special)

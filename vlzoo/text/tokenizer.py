@@ -14,7 +14,8 @@ from tokenizers import Encoding, PreTokenizedString
 from tokenizers import Tokenizer as Backend
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
+from tokenizers.normalizers import BertNormalizer, Normalizer
+from tokenizers.normalizers import Sequence as Sequential
 from tokenizers.pre_tokenizers import BertPreTokenizer, Split
 from tokenizers.pre_tokenizers import Sequence as InTurn
 
@@ -50,7 +51,7 @@ class Place(NamedTuple):
 
 
 class Tokenizer:
-    """Texts to ids: [CLS], the pieces, and [SEP] where `sep` is set. Pickles for data workers.
+    """Texts to ids: [CLS] unless `cls` is off, the pieces, and [SEP] where `sep` is set. Pickles for data workers.
 
     The official ALBEF, TCL and X-VLM put no [SEP] after a single sentence; answers carry a literal one,
     which is read as the special token.
@@ -61,6 +62,7 @@ class Tokenizer:
     Args:
         words: the vocabulary; a token's place in it is its id.
         sep: end every text with [SEP].
+        cls: begin every text with [CLS].
         max_length: most ids of a text, special ones included; what is longer is cut.
         backend: what splits texts into these words, without truncation or padding; None: WordPiece as BERT's.
         special: tokens by name: `pad`, `unk`, `cls`, `sep`, `mask`, and others that a text view begins or ends with.
@@ -75,6 +77,7 @@ class Tokenizer:
         words: Sequence[str],
         *,
         sep: bool = False,
+        cls: bool = True,
         max_length: int = 25,
         backend: Backend | None = None,
         special: Mapping[str, str] = SPECIAL,
@@ -84,7 +87,7 @@ class Tokenizer:
                 f"max_length {max_length} leaves no room for a word", where="tokenizer", fix="set it to 8 or more"
             )
         ids = {word: i for i, word in enumerate(words)}
-        self.words, self.sep, self.max_length = list(words), sep, max_length
+        self.words, self.sep, self.cls, self.max_length = list(words), sep, cls, max_length
         self.vocab = len(self.words)
         self.special = {name: ids[token] for name, token in special.items()}
         self._file = VOCAB if backend is None else WHOLE
@@ -122,6 +125,18 @@ class Tokenizer:
         with writing(file, "the tokenizer", DataError, "choose a folder with room and access"):
             write_text(file, self._backend.to_str(pretty=True))
 
+    def normalise_first(self, normalizer: Normalizer) -> None:
+        """Let every text go through a normalizer of the tokenizers library before the tokenizer's own.
+
+        >>> from tokenizers.normalizers import Replace
+        >>> tokenizer.normalise_first(Replace("crimson", "red"))
+        >>> tokenizer.encode("a crimson square") == tokenizer.encode("a red square")
+        True
+        """
+        own = self._backend.normalizer
+        self._backend.normalizer = Sequential([normalizer, *([] if own is None else [own])])
+        self._file = WHOLE  # a vocab.txt could not say so
+
     def encode(
         self, text: str, *, sep: bool | None = None, max_length: int | None = None, start: str = "cls", end: str = "sep"
     ) -> list[int]:
@@ -131,12 +146,14 @@ class Tokenizer:
             text: the text.
             sep: whether it ends with the end token.
             max_length: most ids.
-            start: the name of the token that it begins with, one of `special`: a decoder's view may have its own.
+            start: the name of the token that it begins with, one of `special`: a decoder's view may have its own. No
+                `cls` where the tokenizer begins without.
             end: likewise of the token that it ends with.
         """
         ends = [self.special[end]] if (self.sep if sep is None else sep) else []
-        room = (max_length or self.max_length) - 1 - len(ends)
-        return [self.special[start], *self._read(text).ids[:room], *ends]
+        begins = [self.special[start]] if self.cls or start != "cls" else []
+        room = (max_length or self.max_length) - len(begins) - len(ends)
+        return [*begins, *self._read(text).ids[:room], *ends]
 
     def number_words(self, text: str, *, sep: bool | None = None, max_length: int | None = None) -> list[int]:
         """The word that each id of `encode` belongs to, counted from 0; -1 at special tokens. See `places`."""
@@ -151,11 +168,12 @@ class Tokenizer:
         reaches over several words belongs to the first; a blank one to the word before it.
         """
         ends = [Place(-1, len(text), len(text))] if (self.sep if sep is None else sep) else []
-        room = (max_length or self.max_length) - 1 - len(ends)
+        begins = [Place(-1, 0, 0)] if self.cls else []
+        room = (max_length or self.max_length) - len(begins) - len(ends)
         encoding, words = self._read(text), self._words(text)
         starts = [start for start, _ in words]
         special = set(self.special.values()) - {self.special["unk"]}
-        places, known = [Place(-1, 0, 0)], dict[int, int]()
+        places, known = begins, dict[int, int]()
         for piece, (start, end) in zip(encoding.ids[:room], encoding.offsets[:room], strict=True):
             at = bisect_right(starts, start) - 1
             if at < 0 or words[at][1] <= start:

@@ -162,6 +162,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
             data.tokenizer,
             rows,
             max_words=recipe.tokenizer.max_words,
+            cleans=recipe.tokenizer.clean,
             add=data.task.fields if data.task else None,
             maskings=plan.maskings,
             seed=recipe.train.seed,

@@ -226,10 +226,10 @@ def kept_tokenizer(run: Run, recipe: Recipe, texts: Iterable[str], start: Path |
 
 def make_tokenizer(recipe: Recipe, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer that a recipe asks for: a package's, a file's, or built from the training texts."""
-    wanted, corpus = recipe.tokenizer, dict[str, Any]()
+    wanted, more = recipe.tokenizer, dict[str, Any]()
     if wanted.vocab == "data" and "texts" in schema_of(registry().find("tokenizer", wanted.part)).names:
-        corpus = {"texts": (pre_caption(text, wanted.max_words) for text in texts), "size": wanted.size}
-    made: Tokenizer = registry().build("tokenizer", wanted.part, vocab=wanted.vocab, **corpus, **wanted.options)
+        more = {"texts": (pre_caption(t, wanted.max_words) if wanted.clean else t for t in texts), "size": wanted.size}
+    made: Tokenizer = registry().build("tokenizer", wanted.part, vocab=wanted.vocab, **more, **wanted.options)
     return made
 
 

@@ -16,6 +16,7 @@ from vlzoo.errors import CheckpointError
 
 if TYPE_CHECKING:
     from vlzoo.models.assemble import System
+    from vlzoo.text.tokenizer import Tokenizer
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:
@@ -149,6 +150,16 @@ class Adapter:
             "these are weights of a part, and no whole model that could be a run",
             fix="name them in a recipe: `start: [{adapter: NAME, file: FILE}]`",
         )
+
+    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
+        """The tokenizer that lies beside the weights, and its `tokenizer` section for a recipe.
+
+        Not overridden: None, the vocabulary is named by who converts.
+
+        Raises:
+            CheckpointError: what lies there can't be read.
+        """
+        return None
 
     def start(self, state: Mapping[str, Tensor], system: System, file: Path) -> Offered:
         """What a foreign state has for a system; the system is read, not changed.

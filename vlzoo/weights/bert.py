@@ -1,4 +1,4 @@
-"""A BERT of transformers as a start: its layers, embeddings and vocabulary head, wherever a system has the like."""
+"""A BERT or RoBERTa of transformers as a start: layers, embeddings and vocabulary head, where a system has the like."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from transformers import BertModel
+from transformers import BertModel, RobertaModel
 
 from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
@@ -20,7 +20,7 @@ from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.text_bert import plain_name
 from vlzoo.weights.adapter import Adapter, Offered
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, TOKEN_TYPES
+from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, ROBERTA_HEAD, TOKEN_TYPES
 
 _WORDS = "embeddings.word_embeddings.weight"
 _PREDICTIONS = "cls.predictions"
@@ -58,6 +58,7 @@ class BertAdapter(Adapter):
 
     A text encoder's layers are BERT's first, a fusion's the ones that follow: so ALBEF and X-VLM start, whose fusion
     is layers 6 to 11. A decoder's are counted from the first (official `BertLMHeadModel`). Cross-attention stays fresh.
+    A RoBERTa fills the encoder `roberta`, and all else as a BERT does, but for positions, which it counts from 2.
     Layers are looked for where a part has `stack.N`.
 
     Args:
@@ -72,7 +73,7 @@ class BertAdapter(Adapter):
 
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether there are a BERT's words and first layer, with no cross-attention."""
-        known = {plain_name(name) for name in names}
+        known = {_bert_name(name) for name in names}
         layered = "encoder.layer.0.attention.self.query.weight" in known
         return _WORDS in known and layered and not any("crossattention" in name for name in known)
 
@@ -82,14 +83,16 @@ class BertAdapter(Adapter):
         Raises:
             CheckpointError: it is no BERT by its names, or by the config.json beside it.
         """
-        given = {plain_name(name): tensor for name, tensor in state.items()}
+        given = {_bert_name(name): tensor for name, tensor in state.items()}
         config = _config(file)
-        if _WORDS not in given or config.get("model_type", "bert") != "bert":
+        if _WORDS not in given or config.get("model_type", "bert") not in ("bert", "roberta"):
             said = f"it has no {_WORDS!r}" if _WORDS not in given else f"its config.json says {config['model_type']!r}"
             raise CheckpointError(
                 f"it is no BERT: {said}", where=str(file), fix="`vlzoo weights show FILE` lists names"
             )
-        heads, sources = config.get("num_attention_heads", 0), dict(_sources(system, self.first))
+        # A RoBERTa's first row of positions is of padding, and its only kind of word has one.
+        kind = RobertaModel if _is_roberta(state, config) else BertModel
+        heads, sources = config.get("num_attention_heads", 0), dict(_sources(system, self.first, kind))
         if not isinstance(heads, int):
             where = str(file.with_name("config.json"))
             raise CheckpointError(f"num_attention_heads is {heads!r}, no number", where=where, fix="mend it")
@@ -101,8 +104,8 @@ class BertAdapter(Adapter):
                 else:
                     tensors[name] = source.of(given[source.name])
         placed = {source.name for source in sources.values()}
-        left = [name for name in state if plain_name(name) not in placed]
-        repeated = tuple(name for name in left if plain_name(name) in _TIED)
+        left = [name for name in state if _bert_name(name) not in placed]
+        repeated = tuple(name for name in left if _bert_name(name) in _TIED)
         return Offered(tensors, tuple(name for name in left if name not in repeated), repeated, unfit)
 
 
@@ -111,15 +114,27 @@ def _config(file: Path) -> dict[str, Any]:
     return read_object(beside, "mend it or take it away") if beside.is_file() else {}
 
 
-def _sources(system: System, first: int | None) -> Iterator[tuple[str, _Source]]:
-    """Every name of the system that a BERT may fill, with its source."""
+def _bert_name(name: str) -> str:
+    """BERT's name of a weight: a RoBERTa's head of masked words is called otherwise."""
+    plain = plain_name(name)
+    theirs, _, kind = plain.rpartition(".")
+    return f"{ROBERTA_HEAD[theirs]}.{kind}" if theirs in ROBERTA_HEAD else plain
+
+
+def _is_roberta(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> bool:
+    said = config.get("model_type")
+    return said == "roberta" if said else any(name.startswith(("roberta.", "lm_head.")) for name in state)
+
+
+def _sources(system: System, first: int | None, kind: type[nn.Module]) -> Iterator[tuple[str, _Source]]:
+    """Every name of the system that a BERT (or RoBERTa, the `kind`) may fill, with its source."""
     # A table that is tied to another is filled under the other's name, or `into` one module would fill two.
     own = {name for name, _ in system.named_parameters()}
     after = text_layers(system)
     for name, module in system.named_modules():
         found: Callable[[str], _Source | None] | None = None
         match = _STACKED.fullmatch(name)
-        if isinstance(module, BertModel):
+        if isinstance(module, kind):
             found = _of_transformers(module, first or 0)
         elif isinstance(module, WordEmbedding):
             found = _of_embedding
@@ -140,13 +155,13 @@ def text_layers(system: System) -> int:
     named = encoder.named_modules() if encoder is not None else ()
     return sum(
         module.config.num_hidden_layers
-        if isinstance(module, BertModel)
+        if isinstance(module, BertModel | RobertaModel)
         else isinstance(module, Block | Layer) and _STACKED.fullmatch(f"text.{name}") is not None
         for name, module in named
     )
 
 
-def _of_transformers(module: BertModel, first: int) -> Callable[[str], _Source]:
+def _of_transformers(module: Any, first: int) -> Callable[[str], _Source]:
     heads = int(module.config.num_attention_heads)
 
     def found(each: str) -> _Source:

