@@ -40,12 +40,16 @@ SCORING = {
     "subsets": (["FILE"],),
     "splits": (["FILE"],),
     "questions": ("FILE",),
+    "text_only": (True, False),
+    "positives": (["FILE"],),
 }
 """Options of the core's tasks that change figures alone, by what docs/bench.md says of them; values to try."""
 
 OTHER_SCORES = {("retrieval", "itc"), ("retrieval", "itc/argsort"), ("retrieval", "strict"), ("retrieval", "argsort")}
+OTHER_SCORES |= {(name, how) for name in ("hard-negatives", "winoground", "vsr") for how in ("itc", "given")}
+OTHER_SCORES |= {("zero-shot", "itm")}
 """Protocols that count the cosine alone or scores from a file: no second stage is predicted for them."""
-OTHER = {"k": 7, "beams": 3, "answers": 5, "mode": None}
+OTHER = {"k": 7, "beams": 3, "answers": 5, "mode": None, "prompts": ["a {}"], "names": ["cat", "dog"]}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -67,6 +67,9 @@ TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
     ("visual-genome-objects|scenes-attributes", r".*/attributes", ABSENT),
     ("vqa-v2|scenes-vqa", r".*/(question_type|answer_type|multiple_choice_answer)", ABSENT),
     ("xvlm", r".*/(caption|attributes)", ABSENT),
+    (".*vsr", r".*/label", {("truth", "number"), ("number", "truth")}),
+    (".*vsr|winoground", r".*/(relation|tag|secondary_tag|collapsed_tag)", ABSENT),
+    ("coco|flickr30k|scenes", r".*/sentid", {*ID, *((kind, "null") for kind in ("number", "text"))}),
 )
 """Source, field, and which kinds the format takes in place of which."""
 

@@ -33,8 +33,9 @@ class Blip(ForeignModel):
     @property
     def able(self) -> tuple[str, ...]:  # type: ignore[override]
         """What this class of BLIP does."""
-        retrieves = self.name == "BlipForImageTextRetrieval"
-        return ("retrieval", "image-retrieval") if retrieves else ("vqa and gqa with --mode generate",)
+        if self.name != "BlipForImageTextRetrieval":
+            return ("vqa and gqa with --mode generate",)
+        return ("retrieval", "image-retrieval", "zero-shot", "hard-negatives", "winoground", "vsr")
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Tokens and unit vectors of pictures."""
