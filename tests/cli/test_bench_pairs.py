@@ -76,7 +76,7 @@ def test_winoground_and_vsr(run):
 def test_zero_shot(run, tests):
     found = rows(run("zero-shot", "--data", f"images={tests / 'classes'}", "--json"))
     assert found["top-1"]["samples"] == 6 and found["top-1"]["protocol"] == "zero-shot/itc"
-    prompts = ["--set", "bench.zero-shot.prompts=[a {}, the {}]"]
+    prompts = ["--set", 'bench.zero-shot.prompts=["a {}", "the {}"]']
     done = run("zero-shot", "--data", f"images={tests / 'classes'}", *prompts, "-p", "itm")
     assert done.code == 0, done.err
     assert "zero-shot/itm" in done.out and "2 prompts" in done.out

@@ -282,6 +282,9 @@ EXAMPLES: dict[str, Example] = {
     "aro-attribution": Example(
         "test", {"visual_genome_attribution.json": Whole([{**ARO, "attributes": ["red", "old"]}] * 2)}, FOLDERS
     ),
+    "aro-order": Example(
+        "test", {"order.json": Whole([{"image": "x.jpg", "caption_options": ["a cat", "cat a", "b"]}] * 2)}, ("x.jpg",)
+    ),
     "aro-relation": Example(
         "test", {"visual_genome_relation.json": Whole([{**ARO, "relation_name": "on"}] * 2)}, FOLDERS
     ),

@@ -60,6 +60,7 @@ DATA = (
     ("sugarcrepe", "compositional:SugarCrepe", "SugarCrepe, captions with a wrong change", "Hsieh et al. NeurIPS 2023"),
     ("aro-relation", "compositional:AroRelation", "ARO, ends of a relation swapped", "Yuksekgonul et al. ICLR 2023"),
     ("aro-attribution", "compositional:AroAttribution", "ARO, attributes swapped", "Yuksekgonul et al. ICLR 2023"),
+    ("aro-order", "compositional:AroOrder", "ARO, words in other orders", "Yuksekgonul et al. ICLR 2023"),
     ("crepe", "compositional:Crepe", "CREPE, captions with many wrong ones", "Ma et al. CVPR 2023"),
     ("winoground", "winoground:Winoground", "Winoground, same words in another order", "Thrush et al. CVPR 2022"),
     ("vsr", "vsr:Vsr", "VSR, spatial relations, true or false", "Liu et al. TACL 2023"),

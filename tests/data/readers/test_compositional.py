@@ -12,6 +12,7 @@ from vlzoo.data.readers import choices, vsr, winoground
 from vlzoo.data.readers.compositional import (
     SUGARCREPE,
     AroAttribution,
+    AroOrder,
     AroRelation,
     CocoMiniSugarCrepe,
     Crepe,
@@ -92,6 +93,20 @@ def test_aro(write, picture, tmp_path, check_data):
     assert AroAttribution(tmp_path)[0].fields["kind"] == "red old"
     check_data("aro-relation")
     check_data("aro-attribution")
+
+
+def test_aros_order(write, picture, tmp_path, check_data):
+    """The second shuffle of the first caption is the caption itself; of the last one all are."""
+    cases = [["a cat", "cat a", "a  cat"], ["a cat on it", "it on cat a"], ["hi", "hi"]]
+    write("order.json", [{"image": f"val2014/{n}.jpg", "caption_options": said} for n, said in enumerate(cases)])
+    source = AroOrder(tmp_path, allowed_faults=1.0)
+    assert [(s.name, s.fields["negatives"]) for s in source] == [("order-0", ("cat a",)), ("order-1", ("it on cat a",))]
+    assert source[0].images[0].path == "val2014/0.jpg" and dict(source.faults.skipped) == {"no wrong caption": 1}
+    write("order.json", [{"image": "x.jpg", "caption_options": ["a cat", "cat a"]}] * 2)
+    check_data("aro-order")
+    write("order.json", [{"image": "x.jpg", "caption_options": []}])
+    with pytest.raises(DataError, match="holds no caption"):
+        len(AroOrder(tmp_path))
 
 
 def test_a_box_outside_its_picture_is_an_error_with_its_numbers(write, picture, tmp_path):
@@ -183,6 +198,7 @@ def test_files_to_judge_by_have_the_names_of_their_sources(write, picture, tmp_p
         (choices, write("lines.jsonl", lines), ["add_att-0"]),
         (choices, write("visual_genome_attribution.json", [{**RELATION, "attributes": ["a", "b"]}]), ["attribution-0"]),
         (choices, write("a.csv", table(["image_id", "caption", "hard_negs"], [7, "a cat", "['b']"])), ["a-0"]),
+        (choices, write("order.json", [{"image": "x.jpg", "caption_options": ["a b", "b a"]}]), ["order-0"]),
         (choices, write("own.jsonl", [{"id": "q", "captions": "a cat", "fields": {"negatives": ["b"]}}]), ["q"]),
         (winoground, write("examples.jsonl", [EXAMPLE]), ["0"]),
         (winoground, write("mine.jsonl", [{"id": "q", "captions": ["a b", "b a"]}]), ["q"]),

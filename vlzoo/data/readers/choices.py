@@ -149,6 +149,22 @@ def _changed(entry: Record, where: str) -> str:
     return " ".join(typed(word, str, where, "an attribute") for word in words)
 
 
+def aro_order(file: Path) -> Iterator[Case]:
+    """ARO's COCO-Order or Flickr-Order, as its code holds them (`test_cases`): a caption, then its words shuffled.
+
+    A shuffled caption that is the caption itself, as those of few words may be, is left out.
+
+    Raises:
+        DataError: it is of another form.
+    """
+    for number, (where, entry) in enumerate(read_rows(file)):
+        said = [typed(text, str, where, "a caption") for text in need(entry, "caption_options", list, where)]
+        if not said:
+            raise DataError("'caption_options' holds no caption", where=where)
+        wrong = [text for text in said[1:] if text.split() != said[0].split()]
+        yield Case(where, f"order-{number}", need(entry, "image", str, where), said[0], wrong, "")
+
+
 def crepe(file: Path, column: str = "") -> Iterator[Case]:
     """A table of CREPE; a picture is named by its id.
 
@@ -210,6 +226,8 @@ def cases_of(file: Path) -> Iterator[Case] | None:
     first = next(_first_rows(file), {})
     if "negative_caption" in first:
         return sugarcrepe(file)
+    if "caption_options" in first:
+        return aro_order(file)
     return aro(file) if "true_caption" in first else None
 
 

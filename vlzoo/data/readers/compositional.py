@@ -9,7 +9,8 @@ from typing import Any
 from vlzoo.data.cards import Card
 from vlzoo.data.expected import Expected
 from vlzoo.data.paths import matching
-from vlzoo.data.readers.choices import Case, Choices, aro, crepe, sugarcrepe
+from vlzoo.data.readers.choices import Case, Choices, aro, aro_order, crepe, sugarcrepe
+from vlzoo.data.readers.task import joined
 from vlzoo.data.reading import first_existing
 from vlzoo.errors import UnknownName, did_you_mean
 
@@ -149,6 +150,42 @@ class AroAttribution(AroRelation):
         ("visual_genome_attribution.json    captions and boxes; the box is cut out", "images/*.jpg"),
         "links in dataset_zoo/aro_datasets.py of the homepage",
     )
+
+
+class AroOrder(Choices):
+    """ARO, COCO-Order and Flickr-Order: a caption against its words in other orders.
+
+    Args:
+        root: the folder that paths of pictures are below.
+        file: the list, below the root.
+    """
+
+    card = Card(
+        "aro-order",
+        "ARO: captions of COCO or Flickr30K against their words in other orders",
+        f"MIT (code); {COCO_LICENCE}",
+        "https://github.com/mertyg/vision-language-models-are-bows",
+        "Yuksekgonul et al. 2023, When and Why Vision-Language Models Behave like Bags-of-Words",
+        layout=("order.json    [{image, caption_options: [caption, shuffled, ...]}, ...]", "the pictures it names"),
+        get="json.dump(COCO_Order(...).test_cases) of its code, which shuffles anew each time",
+        note="there is no release of the shuffled captions: figures of two such files differ a little",
+    )
+
+    def __init__(self, root: str | Path, *, file: str = "order.json", **options: Any) -> None:
+        super().__init__(root, **options)
+        self.file = file
+
+    def picture(self, image: str) -> str:
+        """As the list has it, below `images` where that is given."""
+        return joined(self.images, image)
+
+    def files(self) -> Sequence[Expected]:
+        """The list."""
+        return [Expected(self.located(self.file), "captions with their words shuffled")]
+
+    def cases(self) -> Iterator[Case]:
+        """The entries."""
+        return aro_order(self.place(self.located(self.file)))
 
 
 class Crepe(Choices):
