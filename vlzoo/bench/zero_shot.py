@@ -163,8 +163,10 @@ class ZeroShot(Task):
         scores.append(figures.balanced("mean per class", 100.0 * right, labels))
         often = best_constant(labels)
         share = f"always {often!r} is right in {100 * labels.count(often) / len(labels):.2f} %"
+        more = f" and {len(self._prompts) - 1} more" if len(self._prompts) > 1 else ""
+        said = f"prompts: {short(self._prompts[0])}{more}"
         notes = f"{len(pairs)} pictures of {len(named)} classes; chance {100 / len(named):.2f} %, {share}"
-        return Scored(tuple(scores), notes=(notes, f"{len(self._prompts)} prompts: {short(self._prompts[0])}"))
+        return Scored(tuple(scores), notes=(notes, said))
 
 
 def _rank(sample: Sample, row: Row) -> int:
