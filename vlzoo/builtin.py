@@ -180,8 +180,8 @@ PARTS = {
         ),
         (
             "vsr",
-            "vlzoo.bench.compositional:Vsr",
-            "is a sentence about where things are true of a picture, zero-shot: accuracy and AUC",
+            "vlzoo.bench.statements:Vsr",
+            "is a sentence about where things are true of a picture, zero-shot or fine-tuned: accuracy and AUC",
             "Liu et al., TACL 2023",
         ),
         (

@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
-from vlzoo.bench.compositional import HardNegatives, Vsr, Winoground
+from vlzoo.bench.compositional import HardNegatives, Winoground
 from vlzoo.bench.retrieval.pairs import pair_model
+from vlzoo.bench.statements import Vsr
 from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName
@@ -141,23 +142,6 @@ def test_winogrounds_figures():
     assert {score.metric: score.value for score in scored.scores} == {"text": 100.0, "image": 50.0, "group": 50.0}
     assert scored.scores[1].groups == {"of Both": 100.0, "of Object": 0.0}
     assert "chance: text 25.00 %, image 25.00 %, group 16.67 %" in scored.notes[0]
-
-
-def statements(*labels: str) -> list[Sample]:
-    return [Sample(f"{n}", texts=("it is so",), image_id=f"p{n}", label=label) for n, label in enumerate(labels)]
-
-
-def test_vsr_by_scores_and_by_verdicts():
-    samples = statements(*("true", "false") * 5)
-    good = rows_of({s.name: [1.0 + 0.01 * n if s.label == "true" else -1.0] for n, s in enumerate(samples)})
-    scored = Vsr(text_only=False).score(samples, good)
-    assert [(score.metric, score.value) for score in scored.scores] == [("accuracy", 100.0), ("AUC", 100.0)]
-    assert scored.notes[0] == "10 sentences of 10 pictures; always 'false' is right in 50.00 %"
-    said = {s.name: {"name": s.name, **Vsr().row({"prediction": "True"})} for s in samples}
-    scored = Vsr(text_only=False).score(samples, said)
-    assert [(score.metric, score.value) for score in scored.scores] == [("accuracy", 50.0)]
-    with pytest.raises(Refused, match="true or false"):
-        Vsr().row({"prediction": "maybe"})
 
 
 def test_files_of_predictions(score, tmp_path):

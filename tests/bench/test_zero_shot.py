@@ -152,6 +152,6 @@ def test_a_file_of_classes(score, tmp_path):
     (tmp_path / "p.jsonl").write_text("\n".join(json.dumps({"name": n, "prediction": "a"}) for n in range(4)))
     found = score("zero-shot", tmp_path / "p.jsonl", tmp_path / "t.jsonl")
     assert (found.scores[0].value, found.scores[0].protocol) == (50.0, "zero-shot/given")
-    assert found.notes[0] == "4 pictures of 2 classes; chance 50.00 %, always 'a' is right in 50.00 %"
+    assert found.notes == ("4 pictures of 2 classes; chance 50.00 %, always 'a' is right in 50.00 %",)
     with pytest.raises(Refused, match="no texts"):
         ZeroShot().row({"top": [1, 2]})

@@ -37,7 +37,8 @@ def tests(corpus, tmp_path_factory) -> Path:
             examples.append({"id": number // 2, **pictures, **captions, "collapsed_tag": "Object"})
     (made / "sugarcrepe" / "swap_obj.json").write_text(json.dumps(entries))
     (made / "winoground" / "examples.jsonl").write_text("\n".join(map(json.dumps, examples)))
-    (made / "vsr" / "random" / "test.jsonl").write_text("\n".join(map(json.dumps, sentences)))
+    for split in ("train", "test"):
+        (made / "vsr" / "random" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, sentences)))
     return made
 
 
@@ -71,6 +72,19 @@ def test_winoground_and_vsr(run):
     assert {"text", "image", "group"} <= set(found) and found["group"]["samples"] == 3
     found = rows(run("vsr", "--data", "vsr", "--json"))
     assert found["accuracy"]["samples"] == 6 and "AUC" in found
+
+
+def test_vsr_fine_tuned(trained, tests, tmp_path):
+    made = type(trained)(tmp_path, trained.corpus, trained.server, {"VLZOO_DATA": str(tests)})
+    shutil.copytree(trained.folder / "run", tmp_path / "run")
+    made.write("vsr.yaml", "task: vsr\nobjectives: {classify: {}}\ndata: {part: vsr, split: train}\n" + TRAIN)
+    done = made.run("finetune", "vsr", "--recipe", "vsr.yaml", "--from", "run")
+    assert done.code == 0, done.err
+    found = rows(made.run("bench", "vsr", "--run", "run", "--json", "--allow-train-data"))
+    assert found["accuracy"]["protocol"] == "vsr/classify" and found["accuracy"]["samples"] == 6 and "AUC" in found
+
+
+TRAIN = "train: {samples: 16, batch: 4, workers: 0, lr: 1.0e-3}\n"
 
 
 def test_zero_shot(run, tests):

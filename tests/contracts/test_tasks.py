@@ -47,7 +47,7 @@ SCORING = {
 
 OTHER_SCORES = {("retrieval", "itc"), ("retrieval", "itc/argsort"), ("retrieval", "strict"), ("retrieval", "argsort")}
 OTHER_SCORES |= {(name, how) for name in ("hard-negatives", "winoground", "vsr") for how in ("itc", "given")}
-OTHER_SCORES |= {("zero-shot", "itm")}
+OTHER_SCORES |= {("zero-shot", "itm"), ("vsr", "classify")}
 """Protocols that count the cosine alone or scores from a file: no second stage is predicted for them."""
 OTHER = {"k": 7, "beams": 3, "answers": 5, "mode": None, "prompts": ["a {}"], "names": ["cat", "dog"]}
 

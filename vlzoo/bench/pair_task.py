@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vlzoo.data.predictions import Files, Refused
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName
+from vlzoo.metrics.figures import Figures, Score
 from vlzoo.task import Effort, Task
 from vlzoo.types import Row
 
@@ -26,6 +27,8 @@ GIVEN = "given"
 """The protocol of what a file holds that does not say how it was made."""
 SCORES = "scores"
 """What such scores are called in a row."""
+BLIND = "text only"
+"""What the figure of a reader of the texts alone is called."""
 MANY, FEW = 20, 25
 """Of more kinds than `MANY` only those of `FEW` examples or more get figures of their own."""
 
@@ -101,10 +104,18 @@ class PairTask(Task):
         Raises:
             CheckpointError: it scores no pairs of pictures and texts, or not as the protocol asks.
         """
+        self.check_offers(self.offers(model).__getitem__)
+
+    def offers(self, model: BenchModel) -> dict[str, bool]:
+        """What a model that is open offers of what protocols ask for, by name.
+
+        Raises:
+            CheckpointError: it scores no pairs of pictures and texts.
+        """
         from vlzoo.bench.retrieval.pairs import pair_model
 
         pairs = pair_model(model)
-        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
+        return {"match": pairs.matches, "contrast": pairs.contrasts}
 
     def check_offers(self, offered: Callable[[str], bool]) -> None:
         """Where no protocol was asked for, `itc` for a model that has a contrast alone; else refuse what it can't do.
@@ -194,6 +205,25 @@ def kinds_of(kinds: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     named = np.array(kinds)
     rows = {str(kind): np.flatnonzero(named == kind) for kind in np.unique(named) if kind}
     return {kind: at for kind, at in rows.items() if len(rows) <= MANY or len(at) >= FEW}
+
+
+def with_kinds(
+    figures: Figures, metric: str, right: NDArray[np.bool_], clusters: Sequence[str], kinds: Sequence[str]
+) -> list[Score]:
+    """A share of right samples with that of each kind in its detail, and the mean of kinds where there are several."""
+    rows = kinds_of(kinds)
+    scores = [figures.hits(metric, right, clusters, detail=of_kinds(right, rows))]
+    if len(rows) > 1:
+        inside = np.sort(np.concatenate(list(rows.values())))
+        values, named = 100.0 * right[inside], [kinds[at] for at in inside]
+        about = [clusters[at] for at in inside]
+        scores.append(figures.balanced(f"{metric}, mean of {len(rows)} kinds", values, named, about))
+    return scores
+
+
+def of_kinds(right: NDArray[np.bool_], rows: Mapping[str, NDArray[np.int64]]) -> dict[str, float]:
+    """The share of right samples of each kind, in percent, by `of KIND`."""
+    return {f"of {kind}": 100.0 * int(right[at].sum()) / len(at) for kind, at in rows.items()}
 
 
 def kind_of(sample: Sample) -> str:

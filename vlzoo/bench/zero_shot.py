@@ -166,7 +166,7 @@ class ZeroShot(Task):
         more = f" and {len(self._prompts) - 1} more" if len(self._prompts) > 1 else ""
         said = f"prompts: {short(self._prompts[0])}{more}"
         notes = f"{len(pairs)} pictures of {len(named)} classes; chance {100 / len(named):.2f} %, {share}"
-        return Scored(tuple(scores), notes=(notes, said))
+        return Scored(tuple(scores), notes=(notes,) if self.protocol == GIVEN else (notes, said))
 
 
 def _rank(sample: Sample, row: Row) -> int:
