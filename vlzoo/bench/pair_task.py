@@ -78,7 +78,7 @@ class PairTask(Task):
             without a matching head. `given` of a file that does not say.
     """
 
-    protocols = (*HOW, GIVEN)
+    protocols: ClassVar[tuple[str, ...]] = (*HOW, GIVEN)
     finetuned = False
     shown: ClassVar[int] = 1
 
