@@ -56,7 +56,12 @@ JOBS = (
     Job(
         "mini",
         "pretrain mini --data-root {data} --out {out}/mini",
-        ("retrieval --data openclipart --protocol itc", "retrieval --data coco-mini --split all --protocol itc"),
+        (
+            "retrieval --data openclipart --protocol itc",
+            "retrieval --data coco-mini --split all --protocol itc",
+            "hard-negatives --data coco-mini-sugarcrepe={data}/coco_mini",
+            "vsr --data coco-mini-vsr={data}/coco_mini",
+        ),
         "MiniLM and EfficientNet-Lite0 aligned on openclipart and emoji; coco-mini, all of it, is zero-shot",
     ),
     Job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vlzoo.data.catalogue import DATA, READERS
 from vlzoo.door.hookspecs import hookimpl
 from vlzoo.door.registry import Registrar
 from vlzoo.resources import zoo_configs
@@ -15,7 +16,6 @@ ALBEF = "Li et al., Align before Fuse, NeurIPS 2021, arXiv:2107.07651"
 TCL = "TCL, Yang et al. 2022, arXiv 2202.10401"
 CLIP, SIGLIP = "Radford et al. 2021 (CLIP)", "Zhai et al. 2023 (SigLIP)"
 BERT = "Devlin et al. 2019"
-LI, KRISHNA = "Li et al. NeurIPS 2021", "Krishna et al. IJCV 2017"
 METER, UFO, FLAMINGO = "Dou et al. 2022 (METER)", "Wang et al. 2021 (UFO)", "Alayrac et al. 2022 (Flamingo)"
 GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXiv:2205.14100"
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
@@ -25,7 +25,7 @@ UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning an
 VILT = "Kim et al. 2021 (ViLT)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
 GOYAL, SUHR, XIE = "Goyal et al., CVPR 2017", "Suhr et al., ACL 2019", "Xie et al., 2019"
-READERS, AGREE, BENCH, MODELS = "vlzoo.data.readers", "vlzoo.agree", "vlzoo.bench", "vlzoo.models"
+AGREE, BENCH, MODELS = "vlzoo.agree", "vlzoo.bench", "vlzoo.models"
 
 PARTS = {
     "image_encoder": (
@@ -45,7 +45,7 @@ PARTS = {
         ("layers", "vlzoo.models.text_layers:LayersEncoder", "BERT's layers, which fusion and decoder may share", BLIP),
     ),
     "fusion": (
-        ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", LI),
+        ("cross_attention", f"{MODELS}.fusion_cross:CrossAttentionFusion", "text queries one or two pictures", ALBEF),
         ("merged", f"{MODELS}.fusion_merged:MergedFusion", "one stream of words and image tokens", UNITER),
         ("co_attention", f"{MODELS}.fusion_co:CoAttentionFusion", "words and image tokens read each other", METER),
     ),
@@ -145,6 +145,30 @@ PARTS = {
             "find the other pictures of a picture's class: recall@1, 5, 10 and mAP",
             "",
         ),
+        (
+            "hard-negatives",
+            "vlzoo.bench.compositional:HardNegatives",
+            "does a caption beat captions with a small change (SugarCrepe, ARO, CREPE), zero-shot",
+            "Hsieh et al., NeurIPS 2023",
+        ),
+        (
+            "winoground",
+            "vlzoo.bench.compositional:Winoground",
+            "match two pictures with two captions of the same words: text, image, group score, zero-shot",
+            "Thrush et al., CVPR 2022",
+        ),
+        (
+            "vsr",
+            "vlzoo.bench.statements:Vsr",
+            "is a sentence about where things are true of a picture, zero-shot or fine-tuned: accuracy and AUC",
+            "Liu et al., TACL 2023",
+        ),
+        (
+            "zero-shot",
+            "vlzoo.bench.zero_shot:ZeroShot",
+            "which class a picture is of, by prompts with the classes' names: top-1, top-5, mean per class",
+            "Radford et al., ICML 2021",
+        ),
     ),
     "schedule": (
         ("cosine", "vlzoo.train.schedule:cosine", "half a cosine after a warm-up", "Loshchilov and Hutter, ICLR 2017"),
@@ -199,75 +223,17 @@ PARTS = {
         ),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
+        (
+            "sugarcrepe-counts",
+            f"{AGREE}.evaluators:SugarCrepeCounts",
+            "SugarCrepe's counts",
+            "Hsieh et al., NeurIPS 2023",
+        ),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),
         ("coco-recall", f"{AGREE}.recall:CocoRecall", "recall by eccv-caption", "Chun et al., ECCV 2022"),
     ),
 }
-"""Kind -> name, target, summary, paper."""
-
-DATA = (
-    ("coco", "karpathy:Coco", "COCO captions, Karpathy's splits", "Lin et al. ECCV 2014"),
-    ("coco-albef", "albef_json:CocoAlbef", "COCO captions, ALBEF's json lists", LI),
-    ("nocaps", "captions:NoCaps", "nocaps, captions of objects that COCO does not name", "Agrawal et al. ICCV 2019"),
-    ("textcaps", "captions:TextCaps", "TextCaps, captions that read words in pictures", "Sidorov et al. ECCV 2020"),
-    ("vizwiz-captions", "captions:VizWizCaptions", "VizWiz-Captions, people's own photographs", "Gurari et al. 2020"),
-    ("flickr30k", "karpathy:Flickr30k", "Flickr30K, Karpathy's splits", "Young et al. TACL 2014"),
-    ("flickr30k-albef", "albef_json:Flickr30kAlbef", "Flickr30K, ALBEF's json lists", LI),
-    ("albef-json", "albef_json:AlbefJson", "any list of pictures and captions in ALBEF's json", LI),
-    ("visual-genome", "visual_genome:RegionPairs", "Visual Genome's phrases as captions", KRISHNA),
-    ("visual-genome-regions", "visual_genome:Regions", "Visual Genome's phrases with boxes", KRISHNA),
-    ("visual-genome-objects", "visual_genome:Objects", "Visual Genome's objects with boxes", KRISHNA),
-    ("sbu", "web:SBU", "SBU captions from Flickr", "Ordonez et al. NeurIPS 2011"),
-    ("cc3m", "web:CC3M", "Conceptual Captions", "Sharma et al. ACL 2018"),
-    ("cc12m", "web:CC12M", "Conceptual 12M", "Changpinyo et al. CVPR 2021"),
-    ("img2dataset", "shards:TarShards", "img2dataset's tar shards", ""),
-    ("img2dataset-parquet", "shards:ParquetShards", "img2dataset's parquet shards", ""),
-    ("stream", "stream:Stream", "shards (tar, parquet, Arrow, jsonl), here or behind a URL, read as needed", ""),
-    ("coco-instances", "instances:CocoInstances", "COCO objects with boxes", "Lin et al. ECCV 2014"),
-    ("objects365", "instances:Objects365", "Objects365, version 2", "Shao et al. ICCV 2019"),
-    ("openimages", "openimages:OpenImages", "OpenImages boxes", "Kuznetsova et al. IJCV 2020"),
-    ("xvlm", "xvlm:XvlmLines", "pictures and regions in X-VLM's line format", "Zeng et al. ICML 2022"),
-    ("text", "plain:TextLines", "plain text, a sentence a line (BookCorpus)", ""),
-    ("images", "plain:ImageFolder", "a folder of pictures", ""),
-    ("jsonl", "own:JsonLines", "vlzoo's own line format", ""),
-    ("csv", "csv_table:CsvTable", "pictures and captions in a csv or tsv table", ""),
-    ("coco-mini", "small:CocoMini", "250 COCO photos with captions", ""),
-    ("coco-mini-objects", "small:CocoMiniRegions", "268 COCO photos with boxes", ""),
-    ("openclipart", "small:OpenClipart", "6,659 public-domain drawings with titles", ""),
-    ("emoji", "small:Emoji", "2,185 emoji in three styles", ""),
-    ("scenes", "scenes:Scenes", "Scenes captions, generated by `vlzoo data make scenes`", ""),
-    ("scenes-regions", "scenes_boxes:ScenesRegions", "Scenes region phrases (Visual Genome's format)", ""),
-    ("scenes-attributes", "scenes_boxes:ScenesAttributes", "Scenes objects with attributes", ""),
-    ("scenes-objects", "instances:ScenesInstances", "Scenes objects with boxes (COCO's format)", ""),
-    ("scenes-texts", "plain:ScenesTexts", "Scenes texts without pictures", ""),
-    ("scenes-images", "plain:ScenesImages", "Scenes pictures without text", ""),
-    ("vqa-v2", "vqa:VqaV2", "VQA v2.0, questions about COCO pictures", "Goyal et al. CVPR 2017"),
-    ("vqa-albef", "vqa:VqaAlbef", "VQA v2 and VG-QA as ALBEF's json lists", LI),
-    ("textvqa", "open_vqa:TextVqa", "TextVQA, questions about words in pictures", "Singh et al. CVPR 2019"),
-    ("st-vqa", "open_vqa:StVqa", "ST-VQA, questions about text in scenes", "Biten et al. ICCV 2019"),
-    ("vizwiz-vqa", "open_vqa:VizWizVqa", "VizWiz-VQA, questions of people who are blind", "Gurari et al. CVPR 2018"),
-    ("ok-vqa", "open_vqa:OkVqa", "OK-VQA, questions that need outside knowledge", "Marino et al. CVPR 2019"),
-    ("vg-qa", "gqa:VgQa", "Visual Genome's questions, one answer each", KRISHNA),
-    ("gqa", "gqa:Gqa", "GQA, compositional questions", "Hudson, Manning. CVPR 2019"),
-    ("easy-vqa", "easy_vqa:EasyVqa", "easy-VQA, from its pip package", ""),
-    ("nlvr2", "nlvr:Nlvr2", "NLVR2, sentences about two photographs", "Suhr et al. ACL 2019"),
-    ("nlvr2-albef", "nlvr:Nlvr2Albef", "NLVR2 as ALBEF's json lists", LI),
-    ("nlvr", "nlvr_v1:Nlvr", "NLVR v1, sentences about drawn pictures", "Suhr et al. ACL 2017"),
-    ("snli-ve", "snli_ve:SnliVe", "SNLI-VE, original labels", "Xie et al. 2019"),
-    ("snli-ve-albef", "snli_ve:SnliVeAlbef", "SNLI-VE as ALBEF's json lists", LI),
-    ("e-snli-ve", "snli_ve:ESnliVe", "e-SNLI-VE, cleaned labels, release of e-ViL", "Kayser et al. ICCV 2021"),
-    ("e-snli-ve-2.0", "snli_ve:ESnliVe2", "e-SNLI-VE 2.0, corrected neutral labels", "Do et al. 2020"),
-    ("refcoco", "refcoco:RefCoco", "RefCOCO, referring expressions", "Yu et al. ECCV 2016"),
-    ("refcoco-google", "refcoco:RefCocoGoogle", "RefCOCO with Google's split", "Yu et al. ECCV 2016"),
-    ("refcoco-plus", "refcoco:RefCocoPlus", "RefCOCO+, without words of place", "Yu et al. ECCV 2016"),
-    ("refcocog", "refcoco:RefCocoG", "RefCOCOg, longer expressions", "Mao et al. CVPR 2016"),
-    ("refcoco-plus-albef", "refcoco_albef:RefCocoPlusAlbef", "RefCOCO+ as ALBEF's json lists", LI),
-    ("scenes-vqa", "scenes_tasks:ScenesVqa", "Scenes, questions (VQA v2's format)", ""),
-    ("scenes-nlvr2", "scenes_tasks:ScenesNlvr2", "Scenes, sentences about two pictures (NLVR2's format)", ""),
-    ("scenes-snli-ve", "scenes_tasks:ScenesSnliVe", "Scenes, hypotheses (SNLI-VE's format)", ""),
-    ("scenes-refcoco", "scenes_tasks:ScenesRefCoco", "Scenes, referring expressions (RefCOCO's format)", ""),
-)
-"""Data: name, target below `READERS`, summary, paper."""
+"""Kind -> name, target, summary, paper; sources of data stand in `vlzoo.data.catalogue`."""
 
 
 @hookimpl

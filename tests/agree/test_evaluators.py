@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vlzoo.agree.agreement import Skipped, Uncovered
-from vlzoo.agree.evaluators import NlvrConsistency
+from vlzoo.agree.agreement import Skipped
+from vlzoo.agree.evaluators import NlvrConsistency, SugarCrepeCounts
 from vlzoo.errors import DataError
 
 
@@ -48,7 +48,34 @@ def test_lines_that_cannot_be_read(tmp_path, line, words):
         list(NlvrConsistency().compare(path))
 
 
-def test_a_task_that_nothing_scores_is_uncovered(tmp_path):
-    path, _ = fixture(tmp_path, "SugarCrepe swap_att 607/666\n")
-    (row,) = NlvrConsistency().compare(path)
-    assert isinstance(row, Uncovered) and row.quantity == "sugarcrepe"
+def sugarcrepe(folder, line, right):
+    (folder / "sugarcrepe_gpt4v_correct.json.gz").write_bytes(gzip.compress(json.dumps(right).encode()))
+    path = folder / "README.txt"
+    path.write_text(f"SugarCrepe GPT-4V:\n {line}\n")
+    return path
+
+
+def test_counts_of_sugarcrepe(tmp_path):
+    right = {"positive-first/add_att": [True, True, False], "positive-first/swap_obj": [True, False]}
+    path = sugarcrepe(tmp_path, "positive-first add_att 2/3 swap_obj 1/2*", right)
+    assert SugarCrepeCounts().reads(path)
+    checks = list(SugarCrepeCounts().compare(path))
+    assert [(check.quantity, check.ok, check.compared) for check in checks] == [
+        ("sugarcrepe/positive-first/add_att", True, 3),
+        ("sugarcrepe/positive-first/swap_obj", True, 2),
+    ]
+    path = sugarcrepe(tmp_path, "positive-first add_att 1/3 swap_obj 1/2", right)
+    assert [check.ok for check in SugarCrepeCounts().compare(path)] == [False, True]
+
+
+def test_answers_that_are_not_there(tmp_path):
+    path = sugarcrepe(tmp_path, "positive-first add_att 2/3", {})
+    (tmp_path / "sugarcrepe_gpt4v_correct.json.gz").unlink()
+    (row,) = SugarCrepeCounts().compare(path)
+    assert isinstance(row, Skipped)
+
+
+def test_the_published_counts(shared):
+    """The fourteen counts of the table in SugarCrepe's repository."""
+    checks = list(SugarCrepeCounts().compare(shared / "data" / "eval_fixtures" / "README.txt"))
+    assert len(checks) == 14 and all(check.ok for check in checks) and sum(check.compared for check in checks) == 15_024

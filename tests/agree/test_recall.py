@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from vlzoo.agree.agreement import Check, Skipped, Uncovered
-from vlzoo.agree.recall import RetrievalRecall
+from vlzoo.agree.recall import RetrievalRecall, several_against_eccv
 from vlzoo.errors import DataError
 
 
@@ -68,3 +68,11 @@ def test_a_figure_of_an_unknown_name_is_uncovered(tmp_path):
     rows = list(RetrievalRecall().compare(path))
     assert [row.quantity for row in rows if isinstance(row, Uncovered)] == ["recall/c/txt_r20"]
     assert not any(isinstance(row, Skipped) for row in rows)
+
+
+def test_several_right_answers_against_the_package():
+    eccv = pytest.importorskip("eccv_caption")
+    oracle = eccv.Metrics()
+    captions_of = dict(sorted(oracle.coco_gts["i2t"].items())[:300])
+    checks = list(several_against_eccv(oracle, captions_of, seed=3))
+    assert len(checks) == 4 and all(check.ok and check.compared > 10 for check in checks)

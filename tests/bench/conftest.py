@@ -77,6 +77,10 @@ def sources(corpus: Path) -> dict[str, Any]:
         "nlvr": _OnePicture(ScenesNlvr2(corpus, split="test")),
         "snli-ve": ScenesSnliVe(corpus, split="test"),
         "grounding": ScenesRefCoco(corpus, split="test"),
+        "hard-negatives": Wrong(scenes),
+        "winoground": Crossed(scenes),
+        "vsr": Stated(scenes),
+        "zero-shot": Stated(scenes),
     }
 
 
@@ -125,6 +129,40 @@ class _OnePicture(_Changed):
         return replace(sample, images=sample.images[:1])
 
 
+class Wrong(_Changed):
+    """Pictures with one caption and two wrong ones."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        sample = self.source[row]
+        words = sample.texts[0].split()
+        fields = {"negatives": (" ".join(reversed(words)), f"no {sample.texts[0]}"), "kind": "ab"[row % 2]}
+        return replace(sample, texts=sample.texts[:1], fields=fields)
+
+
+class Crossed(_Changed):
+    """Each picture with the next one, and a caption of each."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        first, second = self.source[row], self.source[(row + 1) % len(self.source)]
+        both = {"images": (first.images[0], second.images[0]), "texts": (first.texts[0], second.texts[0])}
+        return replace(first, **both, fields={"kind": "ab"[row % 2]})
+
+
+class Stated(_Changed):
+    """Pictures with one sentence, true of every other."""
+
+    def __getitem__(self, row: int) -> Any:
+        from dataclasses import replace
+
+        sample = self.source[row]
+        kind = {"kind": "abc"[row % 3]}
+        return replace(sample, texts=sample.texts[:1], label=("true", "false")[row % 2], fields=kind)
+
+
 def recipe_of(
     objectives: dict[str, Any], images: int = 1, task: str | None = None, parts: Mapping[str, Any] | None = None
 ) -> Recipe:
@@ -170,6 +208,7 @@ def engine_for(corpus: Path, sources: dict[str, Any]) -> Callable[..., Engine]:
     return make
 
 
+PAIRS = ("hard-negatives", "winoground", "vsr", "zero-shot")
 TRAINED: dict[str, dict[str, Any]] = {
     "retrieval": {"objectives": {"itc": {"queue": 16}, "itm": {}}},
     "image-retrieval": {"objectives": {"itc": {"queue": 16}}},
@@ -178,6 +217,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         "objectives": {"lm": {}},
         "parts": {"decoder": {**MODEL["decoder"], "max_length": 20, "reads": "image"}},
     },
+    **{name: {"objectives": {"itc": {"queue": 16}, "itm": {}}} for name in PAIRS},
     "vqa": {"objectives": {"answer": {}}, "task": "vqa"},
     "gqa": {"objectives": {"answer": {}}, "task": "gqa"},
     "nlvr2": {"objectives": {"classify": {"images": 2}}, "task": "nlvr2", "images": 2},

@@ -9,6 +9,7 @@ from vlzoo.bench.packed import unpack
 from vlzoo.door.plugins import registry
 
 TASKS = ("retrieval", "image-retrieval", "vqa", "gqa", "nlvr2", "nlvr", "snli-ve", "grounding")
+TASKS += ("hard-negatives", "winoground", "vsr", "zero-shot")
 
 
 def same(first: dict, second: dict) -> None:
@@ -17,7 +18,7 @@ def same(first: dict, second: dict) -> None:
     for key, value in first.items():
         if key in ("itm", "itc", "vector"):
             np.testing.assert_allclose(unpack(value, "<f4"), unpack(second[key], "<f4"), atol=2e-5, rtol=1e-4)
-        elif key in ("logits", "score", "energy"):
+        elif key in ("logits", "score", "scores", "energy"):
             assert second[key] == pytest.approx(value, abs=1e-4), key
         else:
             assert value == second[key], key

@@ -44,6 +44,8 @@ CASES = [
     ("nlvr", {}),
     ("snli-ve", {}),
     ("grounding", {}),
+    ("hard-negatives", {"protocol": "itm+itc"}),
+    ("zero-shot", {}),
     ("neighbours", {}),
 ]
 

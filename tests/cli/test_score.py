@@ -63,7 +63,7 @@ def test_ties_are_printed_with_retrieval(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["score", "vqs", "-g", "x"], "did you mean 'vqa'"),
+        (["score", "vqaq", "-g", "x"], "did you mean 'vqa'"),
         (["score", "vqa", "-g", "x", "-p", "offical"], "did you mean 'official'"),
         (["score", "vqa", "-g", "x"], "needs --annotations"),
         (["score", "vqa", "-g", "x", "-f", "nothing.json"], "nothing.json: there is no such file"),

@@ -26,6 +26,13 @@ from vlzoo.testing.imports import watch
 from vlzoo.testing.samples import COLOURS, SHAPES, WORDS, Drawn, shown
 from vlzoo.testing.trial import Trial
 
+_spec = importlib.util.spec_from_file_location(
+    "bench_fixtures", Path(__file__).resolve().parent.parent / "bench" / "conftest.py"
+)
+assert _spec and _spec.loader
+kit = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(kit)
+
 VIT = {
     "name": "vit_tiny_patch16_224",
     "image_size": 32,
@@ -57,6 +64,9 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("task", "nlvr"): lambda at: {"objectives": {"classify": {}}, "data": at.one(ScenesNlvr2(at.scenes, split="test"))},
     ("task", "snli-ve"): lambda at: {"objectives": {"classify": {}}, "data": at.source("scenes-snli-ve")},
     ("task", "grounding"): lambda at: {"data": ScenesRefCoco(at.scenes, split="test")},
+    ("task", "hard-negatives"): {"data": kit.Wrong(Drawn())},
+    ("task", "winoground"): {"data": kit.Crossed(Drawn())},
+    ("task", "vsr"): {"data": kit.Stated(Drawn())},
     ("adapter", "timm"): lambda at: at.timm_weights(),
     ("adapter", "clip"): lambda at: at.transformers("clip"),
     ("adapter", "siglip"): lambda at: at.transformers("siglip"),

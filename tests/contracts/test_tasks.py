@@ -41,13 +41,17 @@ SCORING = {
     "splits": (["FILE"],),
     "questions": ("FILE",),
     "part": ("test", "val", "train"),
+    "text_only": (True, False),
+    "positives": (["FILE"],),
 }
 """Options of the core's tasks that change figures alone, by what docs/bench.md says of them; values to try."""
 
 OTHER_SCORES = {("retrieval", "itc"), ("retrieval", "itc/argsort"), ("retrieval", "strict"), ("retrieval", "argsort")}
+OTHER_SCORES |= {(name, how) for name in ("hard-negatives", "winoground", "vsr") for how in ("itc", "given")}
+OTHER_SCORES |= {("zero-shot", "itm"), ("vsr", "classify")}
 """Protocols that count the cosine alone or scores from a file: no second stage is predicted for them."""
 OTHER = {"k": 7, "beams": 2, "answers": 5, "mode": None, "length": 9, "least": 2, "length_penalty": 0.5, "no_repeat": 3}
-OTHER |= {"top_p": 0.9, "temperature": 0.7, "seed": 1}
+OTHER |= {"top_p": 0.9, "temperature": 0.7, "seed": 1, "prompts": ["a {}"], "names": ["cat", "dog"]}
 WITH = {"top_p": {"beams": 1}, "temperature": {"beams": 1}}
 """What an option can't go without."""
 

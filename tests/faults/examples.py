@@ -291,8 +291,55 @@ VIZWIZ = {
     "answer_type": "other",
     "answerable": 1,
 }
+PAIR = {"filename": "x.jpg", "caption": "a red cat", "negative_caption": "a wet cat"}
+ARO = {
+    **{"image_path": "x.jpg", "bbox_x": 2, "bbox_y": 3, "bbox_w": 8, "bbox_h": 6},
+    **{"true_caption": "a cat on a bed", "false_caption": "a bed on a cat"},
+}
+SAID = {"image": "x.jpg", "label": 1, "relation": "on"}
+WINOGROUND = {
+    **{"caption_0": "a b", "caption_1": "b a", "image_0": "ex_img_0", "image_1": "ex_img_1"},
+    **{"tag": "Noun", "secondary_tag": "", "collapsed_tag": "Object"},
+}
 
 EXAMPLES: dict[str, Example] = {
+    "aro-attribution": Example(
+        "test", {"visual_genome_attribution.json": Whole([{**ARO, "attributes": ["red", "old"]}] * 2)}, FOLDERS
+    ),
+    "aro-order": Example(
+        "test", {"order.json": Whole([{"image": "x.jpg", "caption_options": ["a cat", "cat a", "b"]}] * 2)}, ("x.jpg",)
+    ),
+    "aro-relation": Example(
+        "test", {"visual_genome_relation.json": Whole([{**ARO, "relation_name": "on"}] * 2)}, FOLDERS
+    ),
+    "coco-mini-sugarcrepe": Example(
+        "test",
+        {"sugarcrepe_subset.jsonl": Lines([{**PAIR, "image": "x.jpg", "category": "add_att"} for _ in range(2)])},
+        FOLDERS,
+    ),
+    "coco-mini-vsr": Example(
+        "test", {"vsr_subset.jsonl": Lines([{**SAID, "sentence": "It is so.", "label": True}] * 2)}, FOLDERS
+    ),
+    "crepe": Example(
+        "test",
+        {
+            "x.csv": Table(
+                [
+                    ["image_id", "x", "y", "width", "height", "caption", "hard_negs"],
+                    *([str(n), "1", "2", "8", "6", "a cat", "['a dog', 'a rat']"] for n in range(2)),
+                ],
+                ",",
+            )
+        },
+        FOLDERS,
+    ),
+    "sugarcrepe": Example(
+        "test", {"add_att.json": Whole({"0": PAIR, "1": PAIR})}, FOLDERS, options={"subsets": "add_att"}
+    ),
+    "vsr": Example("test", {"random/test.jsonl": Lines([{**SAID, "caption": "It is so."}] * 2)}, FOLDERS),
+    "winoground": Example(
+        "test", {"examples.jsonl": Lines([{**WINOGROUND, "id": n} for n in range(2)])}, ("images/ex_img_0.png",)
+    ),
     "albef-json": Example(
         None,
         {"x.json": Whole([{"image": f"images/{n}.jpg", "caption": "a dog", "image_id": n} for n in range(3)])},

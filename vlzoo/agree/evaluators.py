@@ -1,23 +1,27 @@
-"""Goldens of official evaluators: VQA's accuracies and NLVR's scripts. No model and no torch."""
+"""Goldens of official evaluators: VQA's accuracies, NLVR's scripts, SugarCrepe's counts. No model and no torch."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from vlzoo.agree.agreement import Agreement, Check, Result, Skipped, Uncovered
+from vlzoo.agree.agreement import Agreement, Check, Result, Skipped
+from vlzoo.bench.compositional import HardNegatives
 from vlzoo.data.readers import nlvr, nlvr_v1
 from vlzoo.data.reading import read_json, read_text
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError
 from vlzoo.metrics.nlvr import judge
 from vlzoo.metrics.vqa import PROTOCOLS, accuracy
+from vlzoo.types import Row
 
 _LINE = re.compile(r"^\s*(NLVR2|NLVR v1)\s+(\w+)\s+(.+)$", re.MULTILINE)
 _PART = re.compile(r"^\s*([a-z]+\d*)\b(.*)$")
+_COUNTS = re.compile(r"^\s*((?:posi|nega)tive-first)\s+(.+)$", re.MULTILINE)
+_COUNT = re.compile(r"(\w+)\s+(\d+)/(\d+)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -56,10 +60,7 @@ class NlvrConsistency(Agreement):
 
     def compare(self, path: Path) -> Iterator[Result]:
         """Accuracy and consistency of each line's rules, which must equal the recorded numbers to the last digit."""
-        text = read_text(path)
-        if "SugarCrepe" in text:
-            yield Uncovered("sugarcrepe", "vlzoo has no such task")
-        for line in _LINE.finditer(text):
+        for line in _LINE.finditer(read_text(path)):
             name, split, rest = line.groups()
             title = f"{'nlvr2' if name == 'NLVR2' else 'nlvr'}/{split}"
             file = _annotations(path.parent, name, split)
@@ -69,6 +70,42 @@ class NlvrConsistency(Agreement):
             samples = list((nlvr if name == "NLVR2" else nlvr_v1).annotated(file))
             for part in rest.split("|"):
                 yield from _rule_checks(title, part, samples, path)
+
+
+class SugarCrepeCounts(Agreement):
+    """The README.txt of evaluator fixtures: how many of SugarCrepe's seven subsets its authors count as right.
+
+    Which answers of GPT-4V were right stands beside it, of each order in which the captions were shown.
+    """
+
+    pattern = "README.txt"
+    holds = "SugarCrepe"
+    prefix = "sugarcrepe"
+
+    def compare(self, path: Path) -> Iterator[Result]:
+        """One row an order and subset: our share of right answers, in percent, against the published count's."""
+        file = path.with_name("sugarcrepe_gpt4v_correct.json.gz")
+        if not file.is_file():
+            yield Skipped("sugarcrepe", "which answers were right is not there")
+            return
+        right, task = read_json(file, dict), HardNegatives(text_only=False)
+        for order, counts in _COUNTS.findall(read_text(path)):
+            listed = [(name, int(correct), int(of)) for name, correct, of in _COUNT.findall(counts)]
+            samples, rows = _answered({name: right[f"{order}/{name}"] for name, *_ in listed})
+            ours = task.score(samples, rows).scores[0].detail
+            for name, correct, of in listed:
+                yield Check(f"sugarcrepe/{order}/{name}", abs(ours[f"of {name}"] - 100 * correct / of), 0.0, of)
+
+
+def _answered(right: Mapping[str, Sequence[bool]]) -> tuple[list[Sample], dict[str, Row]]:
+    """Samples of each subset, with scores by which the right caption wins where the answer was right."""
+    samples, rows = [], {}
+    for kind, answers in right.items():
+        for number, answer in enumerate(answers):
+            name = f"{kind}-{number}"
+            samples.append(Sample(name, texts=("right",), fields={"negatives": ("wrong",), "kind": kind}))
+            rows[name] = {"name": name, "itm": [1.0, 0.0] if answer else [0.0, 1.0]}
+    return samples, rows
 
 
 def _rule_checks(title: str, part: str, samples: Sequence[Sample], path: Path) -> Iterator[Check]:

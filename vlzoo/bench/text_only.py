@@ -41,8 +41,12 @@ class TextOnly:
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The likeliest label of each text; of equal ones the more frequent."""
-        score_TC = _matrix(texts, self.features) @ self.weight
-        return [self.labels[best] for best in np.argmax(score_TC, axis=1)]
+        return [self.labels[best] for best in np.argmax(self.scores(texts), axis=1)]
+
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """How well each label fits each text, in the order of `labels`, [T, C]."""
+        found: Floats = _matrix(texts, self.features) @ self.weight
+        return found
 
 
 def fit_text_only(train: Sequence[Labelled], *, penalty: float = 1.0, steps: int = 200, rarest: int = 2) -> TextOnly:
@@ -70,6 +74,60 @@ def text_only(train: Sequence[Labelled], test: Sequence[Labelled]) -> list[float
     """1.0 for each test row whose label the baseline fitted on `train` predicts from its text, else 0.0."""
     predicted = fit_text_only(train).predict([text for text, _ in test])
     return [float(label == guess) for (_, label), guess in zip(test, predicted, strict=True)]
+
+
+def choose_blindly(choices: Sequence[Sequence[str]], fold: Sequence[int]) -> list[float]:
+    """How far a reader of the texts alone chooses the right text, of each example.
+
+    What right and wrong texts look like it learns on the other folds.
+
+    Args:
+        choices: the texts of each example, the right one first.
+        fold: number of each example's fold.
+
+    Returns:
+        1 where it chooses the right one, 0 where another; a share of 1 where several are level.
+    """
+    found = [0.0] * len(choices)
+    for number in sorted(set(fold)):
+        train = [
+            (text, "wrong" if at else "right")
+            for texts, each in zip(choices, fold, strict=True)
+            if each != number
+            for at, text in enumerate(texts)
+        ]
+        fitted = fit_text_only(train) if train else None
+        for row in (row for row, each in enumerate(fold) if each == number):
+            found[row] = _share(fitted, choices[row])
+    return found
+
+
+def _share(fitted: TextOnly | None, texts: Sequence[str]) -> float:
+    """The share of the first text in what a reader finds best."""
+    if fitted is None:
+        return 1 / len(texts)
+    score_TC = fitted.scores(texts)
+    signs = [1.0 if label == "right" else -1.0 for label in fitted.labels]
+    score_T = score_TC @ np.array(signs)
+    best_T = score_T >= score_T.max() - 1e-12
+    return float(best_T[0]) / float(best_T.sum())
+
+
+def judge_blindly(rows: Sequence[Labelled], fold: Sequence[int]) -> list[float]:
+    """1.0 for each text whose label a reader of texts alone predicts that learned on the other folds, else 0.0.
+
+    Args:
+        rows: texts with their labels.
+        fold: number of each text's fold.
+    """
+    found = [0.0] * len(rows)
+    for number in sorted(set(fold)):
+        train = [row for row, each in zip(rows, fold, strict=True) if each != number]
+        here = [at for at, each in enumerate(fold) if each == number]
+        judged = text_only(train, [rows[at] for at in here]) if train else [0.0] * len(here)
+        for at, right in zip(here, judged, strict=True):
+            found[at] = right
+    return found
 
 
 def best_constant(labels: Iterable[str]) -> str:

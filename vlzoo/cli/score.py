@@ -40,6 +40,9 @@ def command(words: tuple[str, ...], json_: bool, **given: Any) -> None:
     nlvr        the same with "image": k, or `dev-1572-0-3.png,true`
     snli-ve     {"identifier": pairID, "prediction": class}, or such a table
     grounding   {"ref_id" or "sent_id", "box": [x, y, w, h]}
+    hard-negatives, winoground    {"name", "scores": of the right caption first; of each picture}
+    vsr         {"name", "scores"} or {"name", "prediction": true}
+    zero-shot   {"name", "prediction": label} or {"name", "top": labels}
     retrieval   npz with scores [images, texts] and image_of_text [texts]
     others      {"name": sample, ...} as the task predicts them; annotations in vlzoo's own line format, or --data
     """

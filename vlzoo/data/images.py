@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from vlzoo.data.decoding import MAX_PIXELS, TOO_LARGE, decode, read_picture
 from vlzoo.data.paths import inside
 from vlzoo.errors import DataError
+from vlzoo.types import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,6 +46,32 @@ class FileImage:
             DataError: outside `root`, missing, a folder, truncated, not a picture, or too many pixels.
         """
         return open_picture(self.name, lambda: inside(self.root, self.path).open("rb"), self.max_pixels)
+
+
+@dataclass(frozen=True)
+class CroppedImage(FileImage):
+    """A part of a picture in a file below `root`, in which its name is the file's.
+
+    Attributes:
+        box: x, y, width, height in pixels of the stored picture; what reaches beyond it is cut off.
+    """
+
+    box: Box = (0.0, 0.0, 1.0, 1.0)
+
+    def open(self) -> Image:
+        """The part of the decoded RGB picture, in whole pixels.
+
+        Raises:
+            DataError: as of a whole picture; or the box lies outside it.
+        """
+        whole = super().open()
+        x, y, width, height = self.box
+        left, top = max(round(x), 0), max(round(y), 0)
+        right, low = min(round(x + width), whole.width), min(round(y + height), whole.height)
+        if right <= left or low <= top:
+            shown = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
+            raise DataError(f"the box {shown} leaves nothing of {whole.width} x {whole.height} pixels", where=self.name)
+        return whole.crop((left, top, right, low))
 
 
 @dataclass(frozen=True)

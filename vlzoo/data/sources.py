@@ -229,7 +229,7 @@ class Source:
         if not _writable(store.cache_folder()):
             return store.in_memory(self._kept(faults), self.columns, self._read_from()), faults
         files = [root / expected.path for expected in self.files()]
-        options = repr((self._options(), sorted(self.skipped_pictures())))
+        options = repr((self._options(), sorted(self.skipped_pictures()), sorted(self.columns.items())))
         file = store.cache_file(store.cache_folder(), self.name, files, options)
         if (found := store.reopened(file)) is not None:
             rows, notes = found

@@ -171,6 +171,24 @@ class Figures:
         about = (self.task, self.protocol, metric)
         return Score(*about, kept.figure(), ends, len(counts_NK), groups, "", per_sample=(kept,))
 
+    def balanced(
+        self, metric: str, values: ArrayLike, groups: Sequence[Hashable], clusters: Sequence[Hashable] | None = None
+    ) -> Score:
+        """The mean of the means of groups: classes, kinds of change.
+
+        It is the mean of values that are weighted so that each group counts the same; so is its interval.
+
+        Args:
+            metric: its name.
+            values: in percent, [n].
+            groups: the group of each value, [n].
+            clusters: the cluster of each value, [n]; None: each stands alone.
+        """
+        codes_N = cluster_codes(groups)
+        sizes_G = np.bincount(codes_N)
+        weight_N = len(codes_N) / (len(sizes_G) * sizes_G[codes_N])
+        return self.mean(metric, np.asarray(values, dtype=np.float64) * weight_N, clusters)
+
     def derived(
         self, metric: str, value: float, samples: int, unit: str = "%", *, per_sample: Sequence[PerSample] = ()
     ) -> Score:

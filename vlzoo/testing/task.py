@@ -61,8 +61,9 @@ def learned(case: Case) -> Task:
 def engine(case: Case) -> Engine:
     """A model with weights of a seed, spread so that its answers differ."""
     data, task = source(case), learned(case)
-    objectives = case.given.get("objectives") or {"itc": {}, "itm": {}}
-    pictures = max(len(sample.images) for sample in list(data)[:4])
+    given = case.given.get("objectives")
+    objectives = given or {"itc": {}, "itm": {}}  # which read one picture, however many a sample shows
+    pictures = max(len(sample.images) for sample in list(data)[:4]) if given else 1
     parts: Mapping[str, Any] = {"fusion": {"images": pictures}, **(case.given.get("parts") or {})}
     whole = {
         "model": {**MODEL, **{kind: {**MODEL[kind], **options} for kind, options in parts.items()}},

@@ -38,8 +38,9 @@ class Blip(ForeignModel):
         """What this class of BLIP does."""
         if self.name == "BlipForConditionalGeneration":
             return ("captioning",)
-        retrieves = self.name == "BlipForImageTextRetrieval"
-        return ("retrieval", "image-retrieval") if retrieves else ("vqa and gqa with --mode generate",)
+        if self.name != "BlipForImageTextRetrieval":
+            return ("vqa and gqa with --mode generate",)
+        return ("retrieval", "image-retrieval", "zero-shot", "hard-negatives", "winoground", "vsr")
 
     def images(self, pictures: Sequence[Any]) -> Encoded:
         """Tokens and unit vectors of pictures."""

@@ -20,7 +20,7 @@ from vlzoo.bench.retrieval.pairs import PairModel, pair_model
 class Dual(ForeignModel):
     """Retrieval by the cosine, zero-shot: protocol `itc`; picture to picture likewise."""
 
-    able = ("retrieval by itc", "image-retrieval")
+    able = ("retrieval by itc", "image-retrieval", "zero-shot", "hard-negatives", "winoground", "vsr")
     contrasts, matches = True, False
 
     def scaled(self, cosine_P: Tensor) -> Tensor:

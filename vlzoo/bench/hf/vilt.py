@@ -26,7 +26,10 @@ from vlzoo.errors import CheckpointError
 from vlzoo.types import Row
 
 ABLE = {
-    "ViltForImageAndTextRetrieval": ("retrieval with --protocol itm (every pair: it has no first stage)",),
+    "ViltForImageAndTextRetrieval": (
+        "retrieval with --protocol itm (every pair: it has no first stage)",
+        *("zero-shot", "hard-negatives", "winoground", "vsr"),
+    ),
     "ViltForQuestionAnswering": ("vqa and gqa with --mode classify",),
     "ViltForImagesAndTextClassification": ("nlvr2",),
 }

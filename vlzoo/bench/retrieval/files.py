@@ -1,7 +1,8 @@
 """Retrieval's scores from a file: a matrix, and which text belongs to which picture.
 
 Predictions: npz with `scores` [images, texts] and `image_of_text` [texts]; optionally `scores_of_texts` [texts, images]
-where the second stage scored other pairs for texts. Annotations are optional: a list of `{"image", "caption": [...]}`
+where the second stage scored other pairs for texts, and `image_ids` [images] with `text_ids` [texts], COCO's ids, by
+which further right answers are told. Annotations are optional: a list of `{"image", "caption": [...]}`
 (ALBEF's, fixes which image each text belongs to; rows of one image are one), COCO's captions file (fixes sizes), or a
 data source in their place. Pairs that were not scored are -inf, or -100 as ALBEF's `Retrieval.py` writes.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vlzoo.bench.pictures import pictures
 from vlzoo.bench.retrieval.matrices import UNSCORED, Captions, refuse_questions
 from vlzoo.data.predictions import Files, Listed, fingerprint
 from vlzoo.data.reading import read_bytes, read_json
@@ -58,13 +60,33 @@ def read_scores(files: Files) -> tuple[Listed, dict[str, Row]]:
     names = [str(i) for i in range(len(scores_IT))]
     # The texts keep the file's order, by which numpy's argsort settles ties.
     texts = [np.flatnonzero(image_of_text == i).tolist() for i in range(len(names))]
-    samples = [Sample(n, texts=("",) * len(t), fields={"columns": t}) for n, t in zip(names, texts, strict=True)]
+    told = _ids(files, arrays, names, texts)
+    samples = [
+        Sample(n, texts=("",) * len(t), image_id=image, fields={"columns": t, **ids})
+        for n, t, (image, ids) in zip(names, texts, told, strict=True)
+    ]
     rows: dict[str, Row] = {
         name: {"name": name, "to_texts": scores_IT[i], "from_texts": scores_TI[:, i]} for i, name in enumerate(names)
     }
     data = files.source
     about = f"{data.name} {data.fingerprint()}" if data is not None else fingerprint(files.annotations or path)
     return Listed(samples, about), rows
+
+
+def _ids(
+    files: Files, arrays: Arrays, names: Sequence[str], texts: Sequence[Sequence[int]]
+) -> list[tuple[str | None, dict[str, Any]]]:
+    """COCO's ids of each picture and of its texts, where the arrays or the data tell them."""
+    if files.source is not None:
+        listed = list(pictures(files.source))
+        return [(s.image_id, {k: v for k, v in s.fields.items() if k == "text_ids"}) for s in listed]
+    if not {"image_ids", "text_ids"} <= arrays.keys():
+        return [(None, {})] * len(names)
+    images, captions = arrays["image_ids"], arrays["text_ids"]
+    if len(images) != len(names) or len(captions) != sum(map(len, texts)) or len(set(images.tolist())) < len(images):
+        what = f"{len(images)} image_ids and {len(captions)} text_ids of {len(names)} images and their texts"
+        raise PredictionError(what, where=str(files.predictions), fix="give one each, no two of images alike")
+    return [(str(i), {"text_ids": tuple(map(str, captions[t].tolist()))}) for i, t in zip(images, texts, strict=True)]
 
 
 def _unfilled(scores: np.ndarray) -> np.ndarray:

@@ -5,12 +5,13 @@ Legend: I images, T texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vlzoo.bench.pair_task import HOW, how_scored
 from vlzoo.bench.pictures import pictures
 from vlzoo.bench.retrieval.matrices import (
     UNSCORED,
@@ -22,10 +23,12 @@ from vlzoo.bench.retrieval.matrices import (
     texts_of_picture,
     unreached,
 )
+from vlzoo.bench.retrieval.positives import positive_scores
+from vlzoo.data.positives import read_positives
 from vlzoo.data.predictions import Files
 from vlzoo.data.records import Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
-from vlzoo.metrics.figures import Figures, PerSample, Scored
+from vlzoo.metrics.figures import Figures, PerSample, Score, Scored
 from vlzoo.metrics.recall import KS, TIES, Ranks, Recall, check_karpathy, recall, text_ranks
 from vlzoo.task import Effort, Task
 from vlzoo.types import Row
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel
     from vlzoo.bench.retrieval.pairs import PairModel
 
-HOW = ("itm", "itm+itc", "itc")
 USUAL_K = 128
 """Candidates of a first stage where nobody says another number: ALBEF's for Flickr30K."""
 
@@ -53,6 +55,8 @@ class Retrieval(Task):
             given. `itc` has no first stage, nor has a model without a contrast: `itm` then scores every pair.
         ties: `strict`: a tie is a miss; `argsort`; empty: as the protocol says.
         karpathy: assert the sizes of this Karpathy test split: coco or flickr30k; empty: where the data's name says so.
+        positives: files of further right answers of COCO, which get figures of their own: ECCV Caption's JSON (either
+            of the two), CxC's `sits_test.csv`.
     """
 
     name = "retrieval"
@@ -66,11 +70,13 @@ class Retrieval(Task):
         k: int | None = None,
         ties: Literal["", "strict", "argsort"] = "",
         karpathy: str = "",
+        positives: Sequence[str] = (),
     ) -> None:
         super().__init__(protocol=protocol)
         how, _, rule = self.protocol.partition("/")
         self.how, self.unsaid = how, not protocol
         self.k, self.karpathy = None if k is None else self.count("k", k), karpathy
+        self.positives = [positives] if isinstance(positives, str) else list(positives)
         said = rule or (how if how in TIES else "")
         self.ties = self.choice("tie rule", ties, TIES) if ties else said or TIES[0]
         if said and self.ties != said:
@@ -130,14 +136,8 @@ class Retrieval(Task):
         Raises:
             CheckpointError: which part is missing.
         """
-        if self.unsaid and offered("contrast") and not offered("match"):
-            self.protocol, self.how = self.protocol.replace("itm", "itc", 1), "itc"
-        if "itm" in self.how and not offered("match"):
-            fix = "train it with an objective that offers `match`, such as `itm`, or give --protocol itc"
-            raise CheckpointError("this model has no matching head", fix=fix)
-        if "itc" in self.how and not offered("contrast"):
-            fix = "give --protocol itm, which then scores every pair; or train it with an objective such as `itc`"
-            raise CheckpointError("this model has no contrast of pictures and texts to rank by", fix=fix)
+        how = how_scored(self.how, offered, unsaid=self.unsaid)
+        self.protocol, self.how = self.protocol.replace(self.how, how, 1), how
 
     def check_candidates(self, model: PairModel, source: Any) -> None:
         """Refuse to keep k candidates where nothing could choose them.
@@ -205,7 +205,18 @@ class Retrieval(Task):
             notes += (f"the first stage kept {least} candidates a query: recalls beyond {least} are not given",)
         if labelled:
             notes += (f"{labelled} samples have a label: their texts are measured as captions of their pictures",)
-        return Scored(self._figures(found, captions, depths), notes=notes, settings=self._settings(rows, depths))
+        scores, more = self._further(samples, captions, (scores_IT, scores_TI))
+        whole = (*self._figures(found, captions, depths), *scores)
+        return Scored(whole, notes=(*notes, *more), settings=self._settings(rows, depths))
+
+    def _further(self, samples: Any, captions: Captions, scores: Any) -> tuple[list[Score], list[str]]:
+        """Figures and notes of each file of further right answers."""
+        made, notes = list[Score](), list[str]()
+        for file in self.positives:
+            figures = Figures(self.name, f"{self.name}/{self.protocol}")
+            found, said = positive_scores(read_positives(file), figures, samples, captions, scores)
+            made, notes = made + found, [*notes, said]
+        return made, notes
 
     def _settings(self, rows: Mapping[str, Row], depths: tuple[int | None, ...]) -> dict[str, Any]:
         """The number of candidates, where a first stage chose any."""

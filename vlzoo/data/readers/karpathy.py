@@ -7,14 +7,15 @@ with `raw` text. COCO's `restval` belongs to training.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vlzoo.data.cards import Card
-from vlzoo.data.cleaning import clean_texts
+from vlzoo.data.cleaning import clean_text
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
-from vlzoo.data.fields import Ids, identifier, need, optional, typed
+from vlzoo.data.fields import Ids, identifier, need, optional, optional_identifier, typed
 from vlzoo.data.readers.base import CaptionSource
 from vlzoo.data.reading import first_existing, read_json
 from vlzoo.data.records import Sample
@@ -44,6 +45,7 @@ class Karpathy(CaptionSource):
         id_key: the entry's id.
     """
 
+    columns: ClassVar[Mapping[str, str] | None] = {**(CaptionSource.columns or {}), "text_ids": "strs"}
     annotations: ClassVar[tuple[str, ...]] = ()
     folders: ClassVar[tuple[str, ...]] = ("",)
     id_key: ClassVar[str] = "imgid"
@@ -67,8 +69,27 @@ class Karpathy(CaptionSource):
         for where, entry in _entries(path, self.split):
             image_id = identifier(entry, self.id_key, where)
             seen.add(image_id, where)
-            texts = clean_texts(_raw(entry, where), f"{where} ({image_id})", faults)
-            yield from self.captioned(image_id, _image(entry, folder, where), texts, faults)
+            said = list(self._said(entry, where, f"{where} ({image_id})", faults))
+            texts, ids = [text for text, _ in said], [name for _, name in said if name is not None]
+            whole = self.unit == "image" and len(ids) == len(texts)
+            for row in self.captioned(image_id, _image(entry, folder, where), texts, faults):
+                yield {**row, "text_ids": ids if whole else None}
+
+    def _said(
+        self, entry: Mapping[str, Any], where: str, named: str, faults: Faults
+    ) -> Iterator[tuple[str, str | None]]:
+        """What is left of an entry's captions, each with its id where it has one."""
+        for value in need(entry, "sentences", list, where):
+            sentence = typed(value, dict, where)
+            text = clean_text(need(sentence, "raw", str, where), named, faults)
+            name = optional_identifier(sentence, "sentid", where)
+            if text is not None:
+                yield text, name
+
+    def sample(self, row: Mapping[str, Any]) -> Sample:
+        """The picture with its captions; of a whole picture `fields` holds `text_ids`, the captions' ids."""
+        fields = {"text_ids": tuple(row["text_ids"])} if row["text_ids"] else {}
+        return replace(super().sample(row), fields=fields)
 
 
 def annotated(file: Path, split: str) -> list[Sample]:
