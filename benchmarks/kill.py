@@ -131,7 +131,7 @@ class Bench:
     def start(self, run: str, processes: int) -> psutil.Popen:
         """A training at work."""
         sets = {"samples": BATCH * self.steps, "batch": BATCH, "warmup_samples": 40, "workers": 1}
-        sets |= {"save_every": EVERY, "log_every": 1, "keep": 2, "shard": str(self.shard and processes > 1).lower()}
+        sets |= {"save_every": EVERY, "log_every": 1, "keep": 2, "shard": self.shard and processes > 1}
         changes = [f"train.{key}={value}" for key, value in sets.items()]
         words = [word for change in [*changes, f"validation={VALIDATION}"] for word in ("--set", change)]
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
