@@ -131,9 +131,8 @@ class Bench:
     def start(self, run: str, processes: int) -> psutil.Popen:
         """A training at work."""
         sets = {"samples": BATCH * self.steps, "batch": BATCH, "warmup_samples": 40, "workers": 1}
-        sets |= {"save_every": EVERY, "log_every": 1, "keep": 2}
+        sets |= {"save_every": EVERY, "log_every": 1, "keep": 2, "shard": self.shard and processes > 1}
         changes = [f"train.{key}={value}" for key, value in sets.items()]
-        changes += ["train.shard=true"] * self.shard
         words = [word for change in [*changes, f"validation={VALIDATION}"] for word in ("--set", change)]
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [sys.executable, *(several if processes > 1 else ()), "-m", "vlzoo", "pretrain", "albef-tiny", *words]
@@ -278,24 +277,23 @@ def main() -> int:
     parser.add_argument("--shard", action="store_true", help="weights of several processes in shards")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     given = parser.parse_args()
-    sizes, rng, kills = [int(each) for each in given.processes.split(",")], random.Random(given.seed), list[Kill]()
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), given.steps, given.shard)
+    sizes, rng, kills = list(map(int, given.processes.split(","))), random.Random(given.seed), list[Kill]()
+    with tempfile.TemporaryDirectory() as place:
+        bench = Bench(Path(place), given.steps, given.shard)
         make_scenes(bench.folder / "scenes", Sizes.split(80, 16, 8), seed=3, workers=1)
         for processes in sizes:
             bench.whole(f"whole-{processes}", processes)
         for number in range(given.kills):
             kills.append(one_kill(bench, number, sizes[number % len(sizes)], rng))
             print(kills[-1], flush=True)
-    command = f"python benchmarks/kill.py --kills {given.kills} --seed {given.seed} --processes {given.processes}"
-    about = {"command": command + " --shard" * given.shard, "torch": torch.__version__, "steps": str(given.steps)}
+    command = " ".join(["python benchmarks/kill.py", *sys.argv[1:]])
+    about = {"command": command, "torch": torch.__version__, "steps": str(given.steps)}
     if given.write:
-        held = json.dumps({**about, "kills": [asdict(kill) for kill in kills]}, indent=1)
-        name = "kill_shards" if given.shard else "kill"
-        write_text(RESULTS / f"{name}.json", held + "\n")
+        held, name = {**about, "kills": list(map(asdict, kills))}, "kill_shards" if given.shard else "kill"
+        write_text(RESULTS / f"{name}.json", json.dumps(held, indent=1) + "\n")
         write_text(RESULTS / f"{name}.md", table(kills, about))
     print(f"{sum(kill.same for kill in kills)} of {len(kills)} have the same bits")
-    return 0 if all(kill.good for kill in kills) else 1
+    return int(not all(kill.good for kill in kills))
 
 
 if __name__ == "__main__":
