@@ -2,8 +2,8 @@
 
 A task's folder holds a generic function (`functools.singledispatch` over the model's class) for what it asks of a
 model: `pair_model` of retrieval, `labeller` of sentences, `answerer` of questions, `captioner` of captions,
-`box_predictor` and `mapper` of grounding. A family registers what it has. So no task is named here, a new task may ask for something new, and a new
-family answers what it can.
+`box_predictor` and `mapper` of grounding. A family registers what it has. So no task is named here, a new task may ask
+for something new, and a new family answers what it can.
 """
 
 from __future__ import annotations
