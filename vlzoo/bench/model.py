@@ -1,9 +1,9 @@
 """What is measured: a model of any family, opened by its reference. What it can do, tasks ask by generic functions.
 
 A task's folder holds a generic function (`functools.singledispatch` over the model's class) for what it asks of a
-model: `pair_model` of retrieval, `labeller` of sentences, `answerer` of questions, `box_predictor` and `mapper`
-of grounding. A family registers what it has. So no task is named here, a new task may ask for something new, and a new
-family answers what it can.
+model: `pair_model` of retrieval, `labeller` of sentences, `answerer` of questions, `captioner` of captions,
+`box_predictor` and `mapper` of grounding. A family registers what it has. So no task is named here, a new task may ask
+for something new, and a new family answers what it can.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlzoo.bench.captioning import facts
 from vlzoo.bench.captioning.java import by_java
@@ -239,15 +240,17 @@ def _spoken(said: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[l
 
 
 def _main(figures: Figures, said: Sequence[str], references: Sequence[Sequence[str]], of: str = "") -> list[Score]:
-    cider_N = 100 * CiderD(references)(said, references)
-    counts = bleu_columns(bleu_counts(said, references), LONGEST)
-    return [figures.mean(f"CIDEr{of}", cider_N, unit=""), figures.pooled(f"BLEU-{LONGEST}{of}", counts, "bleu")]
+    cider_N, counts = 100 * CiderD(references)(said, references), bleu_counts(said, references)
+    return [figures.mean(f"CIDEr{of}", cider_N, unit=""), _bleu(figures, counts, LONGEST, of)]
 
 
 def _others(figures: Figures, said: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
-    counts = bleu_counts(said, references)
-    shorter = [figures.pooled(f"BLEU-{size}", bleu_columns(counts, size), "bleu") for size in range(LONGEST - 1, 0, -1)]
-    return [figures.mean("ROUGE-L", 100 * rouge_l(said, references)), *shorter]
+    rouge, counts = figures.mean("ROUGE-L", 100 * rouge_l(said, references)), bleu_counts(said, references)
+    return [rouge, *(_bleu(figures, counts, longest) for longest in range(LONGEST - 1, 0, -1))]
+
+
+def _bleu(figures: Figures, counts: NDArray[np.float64], longest: int, of: str = "") -> Score:
+    return figures.pooled(f"BLEU-{longest}{of}", bleu_columns(counts, longest), "bleu")
 
 
 def _facts(figures: Figures, pairs: Sequence[tuple[Sample, Row]]) -> tuple[list[Score], list[str]]:
