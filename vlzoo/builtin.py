@@ -185,6 +185,8 @@ PARTS = {
         ("clip", "vlzoo.weights.dual:ClipAdapter", "CLIP in transformers' layout", CLIP),
         ("siglip", "vlzoo.weights.dual:SiglipAdapter", "SigLIP in transformers' layout", SIGLIP),
         ("vilt", "vlzoo.weights.vilt:ViltAdapter", "ViLT in transformers' layout", VILT),
+        ("git", "vlzoo.weights.git:GitAdapter", "GIT in transformers' layout", GIT),
+        ("blip", "vlzoo.weights.blip:BlipAdapter", "BLIP in transformers' layout", "Li et al. 2022 (BLIP)"),
         ("timm", "vlzoo.weights.timm:TimmAdapter", "weights by timm's names, to start the image encoder from", ""),
     ),
     "model_family": (
@@ -202,7 +204,12 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
-        ("transformers", f"{AGREE}.transformers_folder:TransformersFolder", "a folder of transformers' CLIP ...", CLIP),
+        (
+            "transformers",
+            f"{AGREE}.transformers_folder:TransformersFolder",
+            "CLIP, SigLIP, ViLT, GIT, BLIP of transformers",
+            "",
+        ),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

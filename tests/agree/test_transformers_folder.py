@@ -19,7 +19,7 @@ FOLDERS = sorted(folder.name for folder in CONFIGS.iterdir())
 def test_features_and_logits_are_those_of_transformers(name):
     """Expected: transformers' own model of the folder's config.json, with random weights from a seed."""
     checks = list(TransformersFolder().compare(CONFIGS / name / "config.json"))
-    assert {check.quantity.rpartition("/")[2] for check in checks} >= {"image tokens", "text tokens", "logits"}
+    assert {check.quantity.rpartition("/")[2] for check in checks} >= {"image tokens", "logits"}
     for check in checks:
         assert check.ok and check.tolerance == 2e-5, check
 

@@ -60,6 +60,8 @@ GIVEN: dict[tuple[str, str], dict[str, Any] | Callable[..., dict[str, Any]]] = {
     ("adapter", "clip"): lambda at: at.transformers("clip"),
     ("adapter", "siglip"): lambda at: at.transformers("siglip"),
     ("adapter", "vilt"): lambda at: at.transformers("vilt"),
+    ("adapter", "git"): lambda at: at.transformers("git"),
+    ("adapter", "blip"): lambda at: at.transformers("blip"),
     ("agreement", "transformers"): lambda at: {"goldens": [at.configs / "clip" / "config.json"]},
     ("detector", "annotations"): {
         "options": {"encoder": {"part": "patch", "width": 8, "patch": 8, "image_size": 32}, "size": 32, "device": "cpu"}

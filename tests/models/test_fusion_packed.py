@@ -52,3 +52,15 @@ def test_only_the_plain_fusion_of_one_picture_packs(options, able):
         pass
 
     assert not can_pack(Other(width=16, heads=2, intermediate=32, layers=1))
+
+
+def test_a_fusion_that_shares_layers_marks_the_first_word_here_too(make_tokens, make_loud):
+    """BLIP's: expected are the states of `fuse`."""
+    torch.manual_seed(0)
+    sizes = {"width": 16, "layers": 2, "heads": 4, "intermediate": 32}
+    fusion = make_loud(CrossAttentionFusion(**sizes, image_width=12, shared=True)).eval()
+    torch.nn.init.normal_(fusion.first)
+    text, image = make_tokens(4, 6, 16, 1, [6, 4, 1, 5]), make_tokens(1, 5, 12, 2, [5])
+    prepared = fusion.prepare(image)
+    packed = first_states(fusion, text.x, text.mask, prepared)
+    torch.testing.assert_close(packed, fusion.fuse(text, [prepared]).cls, atol=2e-5, rtol=1e-5)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 import transformers as hf
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from vlzoo.errors import CheckpointError
-from vlzoo.weights.beside import Beside
+from vlzoo.weights.beside import Beside, ViT
 
 TEXTS = ["a red ball", "two dogs, running -- towards (red) balls; isn't it?", "A blue square"]
 
@@ -105,9 +106,11 @@ def test_pictures_that_nothing_here_makes_ready_so(folder, said):
 def test_what_the_configuration_says(folder):
     held = beside(folder)
     assert (held.heads("text_config", 48), held.heads("vision_config", 128)) == (3, 2)
-    (folder / "config.json").write_text('{"text_config": {"hidden_act": "relu", "layer_norm_eps": 1e-6}}')
+    (folder / "config.json").write_text('{"text_config": {"hidden_act": "relu"}}')
     held = beside(folder)
     with pytest.raises(CheckpointError, match="its activation is 'relu'"):
         held.activation("text_config", "gelu")
+    (folder / "config.json").write_text('{"vision_config": {"layer_norm_eps": 1e-6}}')
+    said = ViT("vit_base_patch32_clip_224", 2, 64, 4, "gelu", 1e-5, ((0.5,) * 3, (0.5,) * 3))
     with pytest.raises(CheckpointError, match="LayerNorms add 1e-06 to the variance, and timm's model 1e-05"):
-        held.check_epsilon("text_config", 1e-5)
+        beside(folder).vit(torch.zeros(32, 3, 8, 8), said)

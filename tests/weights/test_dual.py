@@ -1,4 +1,4 @@
-"""CLIP, SigLIP and ViLT of transformers as runs: what is refused, what becomes of vocabularies, starts.
+"""CLIP, SigLIP, ViLT, GIT and BLIP of transformers as runs: what is refused, what becomes of vocabularies, starts.
 
 That features and logits are theirs: tests/agree/test_transformers_folder.py.
 """
@@ -6,6 +6,7 @@ That features and logits are theirs: tests/agree/test_transformers_folder.py.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,23 @@ import torch
 from safetensors.torch import save_file
 
 from vlzoo.agree.transformers_models import random_model
+from vlzoo.bench.engine import load_run
+from vlzoo.config.check import load
 from vlzoo.config.schema import Recipe
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import build_system
 from vlzoo.runs.run import Run
+from vlzoo.step.cost import sketch
+from vlzoo.weights.blip import BlipAdapter
 from vlzoo.weights.convert import Conversion, convert
 from vlzoo.weights.dual import ClipAdapter, SiglipAdapter
+from vlzoo.weights.git import GitAdapter
 from vlzoo.weights.look import known_by
 from vlzoo.weights.vilt import ViltAdapter
 
 CONFIGS = Path(__file__).resolve().parents[1] / "fixtures" / "transformers"
 ADAPTERS = {"clip": ClipAdapter, "siglip": SiglipAdapter, "vilt": ViltAdapter, "vilt-words": ViltAdapter}
+ADAPTERS |= {"git": GitAdapter, "blip": BlipAdapter, "blip-captions": BlipAdapter}
 
 
 def state_of(name):
@@ -56,14 +63,14 @@ def test_a_grid_that_is_no_square():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Weights and configuration of the small CLIP, with a vocabulary of as many words."""
+    """Weights and configuration of a small model, the CLIP, with a vocabulary of some words."""
 
-    def make(words: int) -> Path:
+    def make(words: int, name: str = "clip") -> Path:
         named = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(words - 5))]
         (tmp_path / "vocab.txt").write_text("\n".join(named))
         (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
-        (tmp_path / "config.json").write_text((CONFIGS / "clip" / "config.json").read_text())
-        save_file({key: tensor.clone() for key, tensor in state_of("clip").items()}, tmp_path / "model.safetensors")
+        (tmp_path / "config.json").write_text((CONFIGS / name / "config.json").read_text())
+        save_file({key: tensor.clone() for key, tensor in state_of(name).items()}, tmp_path / "model.safetensors")
         return tmp_path
 
     return make
@@ -126,3 +133,36 @@ def test_a_rank_is_the_logit_of_yes():
     state = state_of("vilt")
     head = ViltAdapter().convert(state).system["objectives.itm.head.weight"]
     assert torch.equal(head[1:], state["rank_output.weight"]) and not head[0].any()
+
+
+@pytest.mark.parametrize(("name", "start"), [("git", "[CLS]"), ("blip-captions", "[DEC]")])
+def test_a_model_that_writes_becomes_a_run_with_its_start_token(name, start, folder, tmp_path):
+    """BLIP's decoder begins with a token behind BERT's words, which no file of its folder holds: 59 words, then it."""
+    convert(Conversion(name.partition("-")[0], str(folder(59, name)), tmp_path / "run"), lambda _line: None)
+    engine = load_run(tmp_path / "run", device=torch.device("cpu"))
+    words, objective = engine.tokenizer, engine.system.named_objectives()["lm"]
+    assert words.encode("w1") == [2, 6]  # the objective ends texts
+    assert objective.start == ("cls" if name == "git" else "[DEC]")
+    assert words.words[words.special[objective.start]] == start
+    assert words.special[objective.start] == (2 if name == "git" else 59)
+
+
+def test_a_blips_fusion_shares_the_layers_of_its_text_encoder():
+    """One BERT in two roles, whose weights are stored once; the recipe `blip` has parts of the same names."""
+    state = state_of("blip")
+    converted = BlipAdapter().convert(state)
+    system = build_system(Recipe.model_validate(converted.recipe, strict=False), vocab=converted.vocab)
+    assert system.model.fusion.stack[1].blocks[0].attention is system.model.text_encoder.stack[1].attention
+    named = {name for name, _ in system.named_parameters()}  # shared ones once
+    assert named - {*converted.system} == {"objectives.itc.temperature"} and {*converted.system} <= named
+    published = sketch(load("blip").recipe).state_dict()
+    assert {re.sub(r"(stack|blocks)\.1\.", r"\1.11.", name) for name in converted.system} <= {*published}
+
+
+def test_a_blip_of_another_epsilon_is_refused(folder):
+    place = folder(60, "blip")
+    held = json.loads((place / "config.json").read_text())
+    held["vision_config"]["layer_norm_eps"] = 1e-3
+    (place / "config.json").write_text(json.dumps(held))
+    with pytest.raises(CheckpointError, match="LayerNorms add"):
+        BlipAdapter(where=str(place / "model.safetensors")).convert(state_of("blip"))

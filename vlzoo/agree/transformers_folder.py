@@ -13,12 +13,15 @@ ADAPTERS = {
     "SiglipModel": "siglip",
     "ViltForImageAndTextRetrieval": "vilt",
     "ViltForMaskedLM": "vilt",
+    "GitForCausalLM": "git",
+    "BlipForConditionalGeneration": "blip",
+    "BlipForImageTextRetrieval": "blip",
 }
 """Classes of transformers that a config.json may name -> the adapter that converts their weights."""
 
 
 class TransformersFolder(Agreement):
-    """`config.json` of a CLIP, SigLIP or ViLT of transformers: features and logits of random pictures and texts.
+    """`config.json` of a CLIP, SigLIP, ViLT, GIT or BLIP of transformers: features and logits of random inputs.
 
     The model is made by transformers from the folder's weights; where there are none, with random ones from a seed. An
     adapter turns its state into a run's, and both are shown the same. So `vlzoo agree FOLDER` says of a checkpoint

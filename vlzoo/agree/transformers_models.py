@@ -20,17 +20,22 @@ from vlzoo.agree.golden import gap
 from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.models.assemble import System, build_system
+from vlzoo.models.generate import Decoding, generate
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.models.text_transformer import TransformerEncoder
 from vlzoo.offers import MATCH, Offers
 from vlzoo.resources import model_file
 from vlzoo.runs.checkpoint import load_into
+from vlzoo.types import Tokens
 from vlzoo.weights.adapter import Adapter, make_adapter
 from vlzoo.weights.beside import SAVED
+from vlzoo.weights.blip import DEC
 from vlzoo.weights.build import complete
 
 TOLERANCE = 2e-5
-ROWS = 3
+ROWS, WRITTEN = 3, 8
+"""How many pictures are shown, and of how many ids a text is that is written of them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def twins(path: Path, adapter_name: str) -> Twins:
     state = {name: tensor.detach().contiguous() for name, tensor in theirs.state_dict().items()}
     adapter: Adapter = make_adapter(adapter_name, model_file(path.parent), {})
     converted = adapter.convert(state)
-    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, DEC: 5}
     made = complete(converted, special, where=str(path))
     ours = build_system(made.checked.recipe, vocab=converted.vocab, special=special, classes=converted.classes)
     load_into(ours, made.system, where=str(path))
@@ -110,7 +115,63 @@ def compare_folder(path: Path, adapter_name: str) -> Iterator[Result]:
         CheckpointError: a model that no adapter converts.
     """
     pair = twins(path, adapter_name)
-    return _merged(pair) if pair.ours.model.has("fusion") else _dual(pair)
+    kinds = {"clip": _dual, "siglip": _dual, "vilt": _merged}
+    usual = _writes if pair.ours.model.has("decoder") else _matches
+    return kinds.get(adapter_name, usual)(pair)
+
+
+def _writes(pair: Twins) -> Iterator[Result]:
+    """Image tokens and logits of the next words of a model that writes: a GIT, a BLIP for captions."""
+    config = pair.theirs.config
+    level_B3HH, ids_BL, mask_BL = _shown(config.get_text_config(), config.vision_config.image_size)
+    name, model = f"transformers/{pair.name}", pair.ours.model
+    vision = pair.theirs.git.image_encoder if hasattr(pair.theirs, "git") else pair.theirs.vision_model
+    with torch.no_grad():
+        pixels = _coloured(level_B3HH, CLIP_MEAN, CLIP_STD)
+        seen = vision(pixels).last_hidden_state
+        given = {"input_ids": ids_BL, "attention_mask": mask_BL.long(), "pixel_values": pixels}
+        theirs = pair.theirs(**given).logits[:, -ids_BL.shape[1] :]  # GIT's stream begins with the picture
+        image = model.image_encoder(pixels)
+        logits = model.decoder(ids_BL, mask_BL, model.decoder.prepare(image))
+    yield _near(f"{name}/image tokens", image.x, seen)
+    yield Check(f"{name}/logits", gap(logits[mask_BL], theirs[mask_BL]), TOLERANCE, logits[mask_BL].numel())
+    yield Check(f"{name}/written ids", *_written(pair, pixels, image))
+
+
+def _written(pair: Twins, pixels_B3HH: Tensor, image: Tokens) -> tuple[float, float, int]:
+    """How many ids of texts that both write greedily differ, that none may, and how many there are."""
+    text, rows = pair.theirs.config.get_text_config(), len(pixels_B3HH)
+    start, end = text.bos_token_id, getattr(text, "sep_token_id", None) or text.eos_token_id
+    how = {"max_length": WRITTEN, "num_beams": 1, "do_sample": False}
+    if hasattr(pair.theirs, "git"):
+        how |= {"input_ids": torch.full((rows, 1), start), "eos_token_id": end, "pad_token_id": 0}
+    theirs = pair.theirs.generate(pixel_values=pixels_B3HH, **how).tolist()
+    special = {"cls": start, "sep": end, "pad": 0}
+    ours = generate(pair.ours.model.decoder, image, special, Decoding(length=WRITTEN))
+    told = [[*each.ids, *[0] * (WRITTEN - len(each.ids))] for each in ours]
+    wanted = [[*ids, *[0] * (WRITTEN - len(ids))] for ids in theirs]
+    different = sum(a != b for one, other in zip(told, wanted, strict=True) for a, b in zip(one, other, strict=True))
+    return float(different), 0.0, rows * WRITTEN
+
+
+def _matches(pair: Twins) -> Iterator[Result]:
+    """Features, cosines and matching logits of a BLIP for retrieval."""
+    config = pair.theirs.config
+    level_B3HH, ids_BL, mask_BL = _shown(config.text_config, config.vision_config.image_size)
+    name, model = f"transformers/{pair.name}", pair.ours.model
+    with torch.no_grad():
+        pixels = _coloured(level_B3HH, CLIP_MEAN, CLIP_STD)
+        given = {"input_ids": ids_BL, "attention_mask": mask_BL.long(), "pixel_values": pixels}
+        cosines = pair.theirs(**given, use_itm_head=False).itm_score
+        theirs = pair.theirs(**given)
+        image, text = model.image_encoder(pixels), model.text_encoder(ids_BL, mask_BL)
+        words = words_for_fusion(model, ids_BL, mask_BL, text)
+        fused = model.fusion.fuse(words, [model.fusion.prepare(image)])
+        ours = model.embed_image(image) @ model.embed_text(text).T
+        logits = pair.ours.offered("match")(fused.cls)
+    yield _near(f"{name}/image tokens", image.x, theirs.last_hidden_state)
+    yield Check(f"{name}/cosines", gap(ours, cosines), TOLERANCE, ours.numel())
+    yield Check(f"{name}/logits", gap(logits, theirs.itm_score), TOLERANCE, logits.numel())
 
 
 def _merged(pair: Twins) -> Iterator[Result]:

@@ -43,7 +43,7 @@ def command() -> None:
 @click.option("--allow-nonfinite", is_flag=True, help="Convert weights that hold NaN or infinite numbers; it is noted.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the adapter: heads=4.")
 def convert_(options: tuple[str, ...], **given: Any) -> None:
-    """Turn FILE into a run folder, by ADAPTER (albef, clip, siglip, or a plugin's: `vlzoo list adapter`).
+    """Turn FILE into a run folder, by ADAPTER (albef, clip, blip, or a plugin's: `vlzoo list adapter`).
 
     FILE is a path, also of a folder that transformers wrote, or hf:OWNER/NAME/FILE@COMMIT from the local cache. The
     run works like any other: vlzoo finetune, bench, explain. Prints what was loaded, what is missing, what was

@@ -23,6 +23,7 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.explain.words import Word, words_cut, words_of
 from vlzoo.interfaces import Prepared
 from vlzoo.models.gradcam import choose_layer, soft_mask, word_maps
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.offers import MATCH, Match
 from vlzoo.text.cleaning import encodable, pre_caption
 from vlzoo.types import Fused, Tokens
@@ -183,6 +184,7 @@ class Explainer:
             with torch.no_grad():
                 tokens = model.image_encoder(self.engine.pixels([image]))
                 read = model.text_encoder(text.ids, text.mask)
+                read = words_for_fusion(model, text.ids, text.mask, read)
                 prepared = model.fusion.prepare(tokens)
             # The graph starts here: what lies before has no part in the gradient, and weights may be frozen.
             states = Tokens(read.x.detach().requires_grad_(), read.mask, read.pooled)

@@ -104,6 +104,11 @@ class CrossAttentionFusion(Fusion):
         """Keys and values of every layer, [M, H, N, d] each, and their biases, so that `KV.scaled` works."""
         return prepare(self.stack, image)
 
+    def begun(self, text_PLD: Tensor) -> Tensor:
+        """What the first layer reads of texts: projected, and with `shared` the first word marked."""
+        x_PLD: Tensor = self.text(text_PLD)
+        return x_PLD if self.first is None else pooled_first(x_PLD, x_PLD[:, :1] + self.first)
+
     def fuse(
         self,
         text: Tokens | None,
@@ -136,9 +141,7 @@ class CrossAttentionFusion(Fusion):
             VlzooError: a layer, a number of pictures or states this fusion has not.
         """
         words = self._check(text, len(images), attention, image_states)
-        x_PLD, allowed, seen = self.text(words.x), may_read(words.mask, among_PLL), None
-        if self.first is not None:
-            x_PLD = pooled_first(x_PLD, x_PLD[:, :1] + self.first)
+        x_PLD, allowed, seen = self.begun(words.x), may_read(words.mask, among_PLL), None
         for i, layer in enumerate(self.stack):
             for j, block in enumerate(layer.blocks[: max(1, len(images))]):
                 keep = j == 0 and i == attention

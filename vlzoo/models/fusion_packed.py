@@ -58,7 +58,7 @@ def first_states(fusion: CrossAttentionFusion, text_PLD: Tensor, mask_PL: Tensor
         prepared: keys and values of one picture.
     """
     where = places(mask_PL)
-    x_nD = fusion.text(text_PLD).flatten(0, 1)[where.flat]
+    x_nD = fusion.begun(text_PLD).flatten(0, 1)[where.flat]
     for i, layer in enumerate(fusion.stack):
         block, read = layer.blocks[0], reading(as_kv(prepared), i, None)
         x_nD = _among_themselves(block.attention, x_nD, where, firsts=i == fusion.layers - 1)

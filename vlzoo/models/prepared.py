@@ -6,7 +6,7 @@ Legend: M image rows, P text rows, N image tokens, S width of what is read, H he
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
@@ -14,6 +14,24 @@ from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Prepared, TextEncoder
 from vlzoo.models.blocks import Reading
 from vlzoo.types import KV, Tokens
+
+if TYPE_CHECKING:
+    from vlzoo.models.assemble import Model
+
+
+def words_for_fusion(model: Model, ids_BL: Tensor, mask_BL: Tensor, read: Tokens) -> Tokens:
+    """What a model's fusion is given of texts: their tokens, or their words before the text encoder's layers.
+
+    Args:
+        model: with a text encoder.
+        ids_BL: ids of the texts, int64.
+        mask_BL: True where they are real, bool.
+        read: their tokens.
+    """
+    if model.has("fusion") and model.fusion.reads_embedded:
+        words: Tokens = model.text_encoder.embedded(ids_BL, mask_BL)  # type: ignore[operator]
+        return words
+    return read
 
 
 def check_heads(width: int, heads: int, part: str) -> None:

@@ -71,16 +71,21 @@ def reads_no_later_word(case: Case) -> None:
 
 
 def decoding_picks_rows(case: Case) -> None:
-    """`row_of_memory` names the memory that a text reads; padding of the memory is not read."""
+    """`row_of_memory` names the memory that a text reads, else texts share them evenly; padding of it is not read."""
     decoder, text = built(case).eval(), toy.batch(ROWS).texts["text"]
     rows = torch.tensor([2, 0, 0])
     with torch.no_grad():
         wanted = _written(case, decoder, text, _memory(case, decoder).gather(rows))
         named = _written(case, decoder, text, _memory(case, decoder), rows)
         padded = _written(case, decoder, text, _memory(case, decoder, pad=3), rows)
+        evenly = torch.arange(ROWS).repeat_interleave(2)
+        twice, own = text.gather(evenly), _memory(case, decoder)
+        shared, alone = _written(case, decoder, twice, own), _written(case, decoder, twice, own.gather(evenly))
     fix = "text p reads row `row_of_memory[p]` of the memory"
     real = text.mask
     case.demand(near(named[real], wanted[real]), "reads other memories than row_of_memory says", fix, "forward")
+    fix = "without row_of_memory P texts share M rows: text p reads row p M // P, as beams of a search do"
+    case.demand(near(shared[twice.mask], alone[twice.mask]), "shares memories unevenly", fix, "forward")
     fix = "hide what the memory's mask calls padding: True is real"
     case.demand(near(padded[real], named[real]), "reads padding of the memory", fix, "forward")
 

@@ -1,18 +1,23 @@
-"""What lies beside the weights in a folder that transformers' `save_pretrained` wrote: sizes, pictures, words."""
+"""What lies beside the weights in a folder that transformers' `save_pretrained` wrote: sizes, pictures, words.
+
+Legend: D width, C colours, P side of a patch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, normalizers
+from torch import Tensor
 
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
+from vlzoo.weights.albef import ratio_of
 
 SAVED = "give a folder that `save_pretrained` of transformers wrote: model, tokenizer and image processor"
 
@@ -24,6 +29,31 @@ BICUBIC = 3
 
 _SAMPLE = "A dog, running -- towards 2 (red) balls; isn't it?"
 """A text with what tokenizers treat in ways of their own."""
+
+
+@dataclass(frozen=True)
+class ViT:
+    """What the weights of a ViT say of it, and what is usual where nothing lies beside them.
+
+    Attributes:
+        name: timm's name of a model with these parts and this epsilon.
+        depth: how many layers.
+        hidden: width of the feed-forward's hidden layer.
+        places: of patches.
+        activation: transformers' name.
+        epsilon: of LayerNorms.
+        colours: mean and deviation of pixels.
+        more: further arguments of timm's model.
+    """
+
+    name: str
+    depth: int
+    hidden: int
+    places: int
+    activation: str
+    epsilon: float
+    colours: tuple[tuple[float, ...], tuple[float, ...]]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,16 +105,39 @@ class Beside:
         """A part's attention heads; where nothing says, 64 numbers a head."""
         return int(self.part(name).get("num_attention_heads", max(1, width // 64)))
 
-    def check_epsilon(self, name: str, expected: float) -> None:
-        """Refuse LayerNorms of another epsilon than the image encoder has.
+    def vit(self, patch_DCPP: Tensor, said: ViT) -> dict[str, Any]:
+        """The image encoder of a ViT with these patches, as a recipe names it.
 
         Raises:
-            CheckpointError: says both.
+            CheckpointError: its LayerNorms are not those of the timm model, or its grid is no square.
         """
-        said = float(self.part(name).get("layer_norm_eps", expected))
-        if said != expected:
-            what = f"its LayerNorms add {said:g} to the variance, and timm's model {expected:g}"
+        width, _, patch, _ = patch_DCPP.shape
+        side = round(said.places**0.5)
+        epsilon = float(self.part("vision_config").get("layer_norm_eps", said.epsilon))
+        if epsilon != said.epsilon:
+            what = f"its LayerNorms add {epsilon:g} to the variance, and timm's model {said.epsilon:g}"
             raise CheckpointError(what, where=str(self.folder), fix="this is another model; no adapter knows it")
+        if side * side != said.places:
+            raise CheckpointError(f"{said.places} places of patches form no square", where=str(self.folder or ""))
+        colours = dict(zip(("mean", "std"), said.colours, strict=True))
+        colours |= {name: self.pictures[f"image_{name}"] for name in colours if f"image_{name}" in self.pictures}
+        arguments = {
+            "patch_size": patch,
+            "embed_dim": width,
+            "depth": said.depth,
+            "num_heads": self.heads("vision_config", width),
+            "mlp_ratio": ratio_of(said.hidden, width),
+            "act_layer": self.activation("vision_config", said.activation),
+            "pretrained_cfg_overlay": {name: [float(each) for each in value] for name, value in colours.items()},
+            **said.more,
+        }
+        return {
+            "part": "timm",
+            "name": said.name,
+            "image_size": patch * side,
+            "own_colours": True,
+            "arguments": arguments,
+        }
 
     def eval_pictures(self, side: int, usual: str) -> dict[str, Any]:
         """The augmentation that makes pictures ready as the folder's processor does.
@@ -111,13 +164,12 @@ class Beside:
             raise CheckpointError(what, where=str(self.folder), fix=fix)
         return {"part": part, "size": side}
 
-    def colours(self, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
-        """Arguments of timm that say what pixels are normalised with; what the folder leaves out is as given."""
-        said = {"mean": self.pictures.get("image_mean", mean), "std": self.pictures.get("image_std", std)}
-        return {"pretrained_cfg_overlay": {name: [float(each) for each in value] for name, value in said.items()}}
-
-    def tokenizer(self, length: int) -> tuple[Tokenizer, dict[str, Any], int] | None:
+    def tokenizer(self, length: int, added: Sequence[str] = ()) -> tuple[Tokenizer, dict[str, Any], int] | None:
         """The folder's tokenizer here, how a recipe names it, and the id it pads with; None where nothing lies there.
+
+        Args:
+            length: most ids of a text.
+            added: special tokens that the folder's files do not hold, and the model knows by the ids behind the last.
 
         Raises:
             CheckpointError: it can't be read, or reads a text otherwise here.
@@ -133,8 +185,10 @@ class Beside:
             raise CheckpointError(f"its tokenizer can't be read: {said}", where=str(self.folder), fix=SAVED) from None
         bare, full = (theirs(_SAMPLE, add_special_tokens=extra)["input_ids"] for extra in (False, True))
         begins = next((at for at in (0, 1) if full[at : at + len(bare)] == bare), 2)
-        part, settings = _part_of(self.folder), {"sep": len(full) > begins + len(bare), "max_length": length}
+        part = _part_of(self.folder)
+        settings: dict[str, Any] = {"sep": len(full) > begins + len(bare), "max_length": length}
         settings |= {} if part == "wordpiece" else {"cls": begins > 0}
+        settings |= {"added": list(added)} if added else {}
         made: Tokenizer = registry().build("tokenizer", part, vocab=str(self.folder), **settings)
         if type(theirs).__name__.startswith("Siglip"):
             made.normalise_first(_siglip())

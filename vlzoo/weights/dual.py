@@ -11,8 +11,7 @@ from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Adapter, Converted, gather
-from vlzoo.weights.albef import ratio_of
-from vlzoo.weights.beside import Beside
+from vlzoo.weights.beside import Beside, ViT
 from vlzoo.weights.dual_names import is_repeated, place, split_pool
 
 _WORDS = "text_model.embeddings.token_embedding.weight"
@@ -93,27 +92,11 @@ class DualAdapter(Adapter):
         }
 
     def image(self, state: Mapping[str, Tensor], name: str, prefix: int, activation: str) -> dict[str, Any]:
-        """The image encoder, as a recipe names it.
-
-        Raises:
-            CheckpointError: its LayerNorms are not those of the timm model called `name`, or its grid is no square.
-        """
-        self.beside.check_epsilon("vision_config", self.epsilon)
-        width, _, patch, _ = state[_PATCH].shape
-        cells = len(state["vision_model.embeddings.position_embedding.weight"]) - prefix
-        side = round(cells**0.5)
-        if side * side != cells:
-            raise CheckpointError(f"{cells} places of patches form no square", where=self.where)
-        arguments = {
-            "patch_size": patch,
-            "embed_dim": width,
-            "depth": _layers(state, "vision_model"),
-            "num_heads": self.beside.heads("vision_config", width),
-            "mlp_ratio": ratio_of(len(state["vision_model.encoder.layers.0.mlp.fc1.weight"]), width),
-            "act_layer": self.beside.activation("vision_config", activation),
-            **self.beside.colours(*self.usual_colours),
-        }
-        return {"part": "timm", "name": name, "image_size": patch * side, "own_colours": True, "arguments": arguments}
+        """The image encoder, as a recipe names it."""
+        places = len(state["vision_model.embeddings.position_embedding.weight"]) - prefix
+        hidden = len(state["vision_model.encoder.layers.0.mlp.fc1.weight"])
+        sizes = ViT(name, _layers(state, "vision_model"), hidden, places, activation, self.epsilon, self.usual_colours)
+        return self.beside.vit(state[_PATCH], sizes)
 
     def ready(self, about: str, paper: str, model: dict[str, Any], usual: str) -> dict[str, Any]:
         """A recipe round a model."""

@@ -19,6 +19,7 @@ from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.models.assemble import Model
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.fusion_packed import can_pack, first_states
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.offers import MATCH, Contrast, Match
 from vlzoo.types import Tokens
 
@@ -125,7 +126,8 @@ class NativePairs:
         with torch.no_grad(), self.engine.autocast():
             tokens = self.model.text_encoder(text.ids, text.mask)
             embed = self.model.embed_text(tokens).float() if self.contrasts else None
-        return Encoded(real_rows(tokens), embed)
+            read = words_for_fusion(self.model, text.ids, text.mask, tokens)
+        return Encoded(real_rows(read), embed)
 
     def scaled(self, cosine_P: Tensor) -> Tensor:
         """The contrast's logits, [P]."""

@@ -1,0 +1,175 @@
+"""Checkpoints of BLIP as transformers lays them out: captions, and retrieval."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from vlzoo.errors import CheckpointError
+from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.weights.adapter import Adapter, Converted, Place, gather
+from vlzoo.weights.albef_names import Layout, is_repeated
+from vlzoo.weights.albef_names import place as place_in_albef
+from vlzoo.weights.bert_names import BLOCK, EMBEDDING
+from vlzoo.weights.beside import Beside, ViT
+
+_VISION = "vision_model."
+_PATCH, _POSITIONS = f"{_VISION}embeddings.patch_embedding.weight", f"{_VISION}embeddings.position_embedding"
+_HIDDEN = f"{_VISION}encoder.layers.0.mlp.fc1.weight"
+_OURS = "model.image_encoder.model"
+_SINGLE = {f"{_VISION}embeddings.class_embedding": f"{_OURS}.cls_token", _POSITIONS: f"{_OURS}.pos_embed"}
+_LAYER = re.compile(re.escape(f"{_VISION}encoder.layers.") + r"(\d+)\.(.+)\.(weight|bias)")
+_INNER = {
+    "self_attn.qkv": "attn.qkv",
+    "self_attn.projection": "attn.proj",
+    "layer_norm1": "norm1",
+    "layer_norm2": "norm2",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+_OTHERS = {
+    f"{_VISION}embeddings.patch_embedding": f"{_OURS}.patch_embed.proj",
+    f"{_VISION}post_layernorm": f"{_OURS}.norm",
+}
+_EMBEDDINGS = "text_encoder.embeddings."
+_TEXT_LAYER = re.compile(r"text_(?:encoder|decoder\.bert)\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_MATCH, _WRITES = "itm_head.weight", "text_decoder.cls.predictions.bias"
+_TOWERS = {"text_encoder": "", "text_decoder": "bert."}
+
+NAMES = {1e-5: ("vit_base_patch32_clip_224", {"pre_norm": False}), 1e-6: ("vit_base_patch16_224", {})}
+"""Epsilon of the ViT's LayerNorms -> timm's name of a model that has it, and what else must be said of that."""
+
+DEC = "[DEC]"
+"""The token that BLIP's decoder begins with, behind BERT's words."""
+
+
+class BlipAdapter(Adapter):
+    """`BlipForConditionalGeneration` (captions) and `BlipForImageTextRetrieval` of transformers.
+
+    The text encoder of retrieval is one BERT in two roles, alone and reading the picture: the fusion shares its layers,
+    as in the recipe `blip`. The vector that marks pairs there is zero, as transformers reads the same ids in both; the
+    class has no temperature, and ours begins at 0.07.
+
+    Args:
+        where: the file; beside it lie config.json, the image processor's and the tokenizer's files.
+    """
+
+    origin = "BLIP, Li et al. 2022, https://github.com/salesforce/BLIP"
+    licence = "BSD-3-Clause"
+
+    def __init__(self, *, where: str = "") -> None:
+        self.where, self.beside = where, Beside.of(where)
+
+    def recognises(self, names: Iterable[str]) -> bool:
+        """Whether BLIP's ViT stands beside a decoder, or beside a text encoder with a head for matching."""
+        known = set(names)
+        retrieves = {_MATCH, "text_proj.weight", f"{_EMBEDDINGS}word_embeddings.weight"} <= known
+        writes = _WRITES in known and not any(name.startswith("text_encoder.") for name in known)
+        return _PATCH in known and _POSITIONS in known and (retrieves or writes)
+
+    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
+        """The folder's own, with the decoder's start token where there is a decoder, whose objective ends texts."""
+        writes = "decoder" in converted.recipe["model"]
+        length = int(converted.recipe["tokenizer"]["max_length"])
+        found = self.beside.tokenizer(length, (DEC,) if writes else ())
+        if found is None or not writes:
+            return None if found is None else found[:2]
+        found[0].sep = False
+        return found[0], {**found[1], "sep": False}
+
+    def convert(self, state: Mapping[str, Tensor]) -> Converted:
+        """Rename everything, and deduce the recipe.
+
+        Raises:
+            CheckpointError: it is no such checkpoint, or of a model that has no place here.
+        """
+        if not self.recognises(state):
+            raise CheckpointError("it is no BLIP for captions or for retrieval", where=self.where)
+        places = {name: at for name in state if not is_repeated(name) and (at := _place(name))}
+        system, _, shared = gather(state, places, self.where)
+        tower = "text_encoder" if _MATCH in state else "text_decoder"
+        words = state[f"{tower}.{_TOWERS[tower]}embeddings.word_embeddings.weight"]
+        part = "text_encoder" if _MATCH in state else "decoder"
+        system[f"model.{part}.embedding.kind"] = words.new_zeros(words.shape[1])  # its words are of one kind
+        system |= {"model.fusion.first": words.new_zeros(words.shape[1])} if _MATCH in state else {}
+        return Converted(
+            kind="retrieval" if _MATCH in state else "pretrain",
+            recipe=self._recipe(state, tower),
+            vocab=len(words),
+            classes=0,
+            system=system,
+            teacher={},
+            places=places,
+            unexpected=tuple(n for n in state if n not in places and not is_repeated(n)),
+            repeated=(*(name for name in state if is_repeated(name)), *shared),
+        )
+
+    def _recipe(self, state: Mapping[str, Tensor], tower: str) -> dict[str, Any]:
+        inside = f"{tower}.{_TOWERS[tower]}"
+        vocab, width = state[f"{inside}embeddings.word_embeddings.weight"].shape
+        length = len(state[f"{inside}embeddings.position_embeddings.weight"])
+        if self.beside.activation("text_config", "gelu") != "gelu":
+            raise CheckpointError("the activation of its text model is not gelu", where=self.where)
+        dropout = float(self.beside.part("text_config").get("hidden_dropout_prob", 0.0))
+        layers = {
+            "layers": 1 + max(int(found[1]) for name in state if (found := _TEXT_LAYER.fullmatch(name))),
+            "width": width,
+            "heads": self.beside.heads("text_config", width),
+            "intermediate": len(state[f"{inside}encoder.layer.0.intermediate.dense.weight"]),
+            "dropout": dropout,
+        }
+        words = {"vocab": vocab, "max_length": length}
+        model: dict[str, Any] = {"image_encoder": self._vit(state)}
+        if tower == "text_encoder":
+            model["text_encoder"] = {"part": "layers", **layers, **words}
+            model["fusion"] = {"part": "cross_attention", "shared": True, **layers}
+            model["joint"] = len(state["text_proj.weight"])
+            objectives: dict[str, Any] = {"itc": {}, "itm": {}}
+        else:
+            model |= {"decoder": {"part": "causal", "reads": "image", **layers, **words}, "joint": None}
+            objectives = {"lm": {"start": DEC}}
+        side = int(model["image_encoder"]["image_size"])
+        return {
+            "about": "BLIP, converted from a checkpoint in transformers' layout",
+            "paper": "Li et al., ICML 2022, arXiv:2201.12086",
+            "task": "retrieval" if tower == "text_encoder" else None,
+            "model": model,
+            "tokenizer": {"sep": tower == "text_encoder", "max_length": length, "clean": False},
+            "objectives": objectives,
+            "augment": {"train": {"part": "weak", "size": side}, "eval": self.beside.eval_pictures(side, "plain")},
+        }
+
+    def _vit(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        epsilon = float(self.beside.part("vision_config").get("layer_norm_eps", 1e-5))
+        if epsilon not in NAMES:
+            raise CheckpointError(f"its ViT's LayerNorms add {epsilon:g} to the variance", where=self.where)
+        depth = 1 + max(int(found[1]) for name in state if (found := _LAYER.fullmatch(name)))
+        name, more = NAMES[epsilon]
+        colours = (CLIP_MEAN, CLIP_STD)
+        places = state[_POSITIONS].shape[1] - 1
+        return self.beside.vit(
+            state[_PATCH], ViT(name, depth, len(state[_HIDDEN]), places, "gelu", epsilon, colours, more)
+        )
+
+
+def _place(name: str) -> Place | None:
+    """Where a weight belongs; None for one that has no place."""
+    if name in _SINGLE:
+        return Place(_SINGLE[name])
+    if found := _LAYER.fullmatch(name):
+        layer, inner, kind = found.groups()
+        return Place(f"{_OURS}.blocks.{layer}.{_INNER[inner]}.{kind}") if inner in _INNER else None
+    found = _TEXT_LAYER.fullmatch(name)
+    if found and name.startswith("text_encoder.") and found[2] in BLOCK:
+        return Place(f"model.text_encoder.stack.{found[1]}.{BLOCK[found[2]]}.{found[3]}")
+    module, _, kind = name.rpartition(".")
+    if module in _OTHERS:
+        return Place(f"{_OTHERS[module]}.{kind}")
+    if name.startswith(_EMBEDDINGS):
+        part = module.removeprefix(_EMBEDDINGS)
+        return Place(f"model.text_encoder.embedding.{EMBEDDING[part]}.{kind}") if part in EMBEDDING else None
+    return None if name.startswith(_VISION) else place_in_albef(name, Layout(0))
