@@ -31,9 +31,7 @@ class Startable(nn.Module):
     """Own names that the part's options have filled from a file; all else begins as random numbers."""
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What this part takes of another model's state, by the part's own names.
-
-        Not overridden: what has the same names. What has no place here, or another shape, the caller reports.
+        """What this part takes of another model's state, by its own names; not overridden: what has the same names.
 
         Args:
             name: this part's place in the model: `model.fusion`, `objectives.itm`.
@@ -44,6 +42,10 @@ class Startable(nn.Module):
 
     def meet(self, model: Model) -> None:
         """Called once when all parts are built, before weights are loaded: to take over a neighbour's layers, say."""
+
+    def summary(self, tokens: Tokens) -> Tensor:
+        """What contrasts compare of an encoder's tokens, [R, D]; not overridden: their pooled state."""
+        return tokens.pooled
 
     def checkpoint_layers(self) -> bool:
         """Call layers by `vlzoo.models.checkpointing.again` from now on. Not overridden: False, there are none."""
@@ -77,8 +79,7 @@ class ImageEncoder(Startable):
     def look(self, image_M3HW: Tensor, parts: Mapping[str, View]) -> tuple[Tokens, Mapping[str, Tokens]]:
         """Tokens of whole pictures [M, N, D], and of the parts of them that a step reads, by name [R, N, D].
 
-        Not overridden: no part has tokens of its own; what it reads is taken from those of whole pictures. A ViT may
-        restrict its last blocks to a part's cells, and then says `looks_at_parts`.
+        Not overridden: parts have none of their own. A ViT may restrict its last blocks to a part: `looks_at_parts`.
         """
         return self(image_M3HW), {}
 
@@ -99,7 +100,7 @@ class TextEncoder(Startable):
 
     Attributes:
         width, vocab: D of the tokens it gives, and how many ids it knows.
-        reads_whole: whether `pooled` has read the other words, so that texts may be compared by it.
+        reads_whole: whether its `summary` has read all words, so that texts may be compared by it.
     """
 
     width: int
@@ -139,7 +140,6 @@ class Prepared(Protocol):
 
     def gather(self, rows: Tensor) -> Any:
         """The image rows `rows` [P] int64."""
-        ...
 
 
 class Fusion(Startable):

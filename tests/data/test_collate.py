@@ -177,6 +177,21 @@ def test_rows_that_say_the_same_are_alike_unless_an_option_says_so():
         Pairs(equal_texts="negativ")
 
 
+def test_a_prompt_stands_before_every_text_and_is_its_prefix():
+    source, rows = [sample(0, "A red ball"), sample(1, "")], Pairs(prompt="left of")
+    read = Reader(source, Plain(size=8), rows=rows)
+    batch = collator(rows=rows)([read[0, row] for row in range(2)])
+    text, plain = batch.texts["text"], Tokenizer(WORDS, max_length=6)(["left of a red ball", "left of"])
+    assert torch.equal(text.ids, plain.ids) and torch.equal(text.mask, plain.mask)
+    assert text.prefix.tolist() == [3, 3]
+    assert list(rows.texts(source[0])) == ["A red ball", "left of"]
+    without = collator()([reader(source)[0, row] for row in range(2)])
+    assert without.texts["text"].prefix is None and torch.equal(batch.text_id, without.text_id)
+    long = Pairs(prompt="left of a red ball")
+    with pytest.raises(DataError, match="'left of a red ball' leaves nothing of texts of 6 tokens"):
+        collator(rows=long)([read[0, 0]])
+
+
 def test_words_are_masked_as_a_step_masks_them(toy):
     """Bit for bit: the worker's batch of number n, and a step of number n on a batch that comes without."""
     made = toy.system({"mlm": MLM(probability=0.4)})

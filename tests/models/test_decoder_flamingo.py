@@ -11,6 +11,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.models.assemble import Model, System
 from vlzoo.models.decoder import Cache
 from vlzoo.models.decoder_flamingo import FlamingoDecoder
+from vlzoo.models.generate import Decoding, generate
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.prepared import reading
 from vlzoo.models.teacher import Teacher
@@ -156,3 +157,20 @@ def test_gradients_are_the_same_where_layers_are_computed_again(make, image):
 def test_mistakes_are_told(make, options, told):
     with pytest.raises(VlzooError, match=told):
         make(**options)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_it_writes_texts_as_transformers_does_while_its_gates_are_closed(make, official, image, toy, beams):
+    """From a prompt of two words, without an end; the same words and, of beams, the same scores."""
+    decoder, prompt = make(loud=False), IDS[:, :2]
+    special = {**toy.SPECIAL, "sep": 29}
+    wanted = Decoding(beams=beams, length=9, length_penalty=1.0)
+    found = generate(decoder, image, special, wanted, prompt=prompt)
+    about = {"max_length": 9, "num_beams": beams, "do_sample": False, "length_penalty": 1.0, "early_stopping": False}
+    expected = official.generate(prompt, attention_mask=MASK[:, :2], eos_token_id=29, pad_token_id=0, **about)
+    for row, written in enumerate(found):
+        ids = expected[row].tolist()
+        ids = ids[: ids.index(29, 2) + 1] if 29 in ids[2:] else ids
+        assert written.ids == ids
+    open_gates = generate(make(), image, special, wanted, prompt=prompt)
+    assert [each.ids for each in open_gates] != [each.ids for each in found]

@@ -1,4 +1,4 @@
-"""One transformer in every role: encoders pool to what the fusion makes of their tokens alone, by weights held once."""
+"""One transformer in every role: what the fusion makes of each side alone is compared, by weights held once."""
 
 from __future__ import annotations
 
@@ -53,32 +53,38 @@ def system(toy, **options) -> System:
 
 
 @pytest.mark.parametrize("class_token", [True, False])
-def test_pooled_states_are_the_fusions_of_each_side_alone(toy, class_token):
+def test_what_a_contrast_compares_is_the_fusions_of_each_side_alone(toy, class_token):
     made, batch = model(toy, class_token=class_token).eval(), toy.batch(4)
-    plain = model(toy, class_token=class_token, shared=False).eval()
     image = made.image_encoder(batch.images["image"])
-    embeddings = plain.image_encoder(batch.images["image"])
-    assert torch.equal(image.x, embeddings.x) and image.prefix == int(class_token)
+    assert image.prefix == int(class_token)
     stack, row = made.fusion.stack, made.fusion.kind.weight
-    x_MND, allowed = embeddings.x + row[1], torch.ones(4, 1, 1, embeddings.x.shape[1], dtype=torch.bool)
+    x_MND, allowed = image.x + row[1], torch.ones(4, 1, 1, image.x.shape[1], dtype=torch.bool)
     for block in stack:
         x_MND = block(x_MND, allowed)[0]
-    torch.testing.assert_close(image.pooled, x_MND[:, 0], **CLOSE)
+    torch.testing.assert_close(made.image_encoder.summary(image), x_MND[:, 0], **CLOSE)
     text = batch.texts["text"]
     words = made.text_encoder(text.ids, text.mask)
-    x_BLD = plain.text_encoder(text.ids, text.mask).x + row[0]
+    x_BLD = words.x + row[0]
     for block in stack:
         x_BLD = block(x_BLD, text.mask[:, None, None])[0]
-    torch.testing.assert_close(words.pooled, x_BLD[:, 0], **CLOSE)
+    torch.testing.assert_close(made.text_encoder.summary(words), x_BLD[:, 0], **CLOSE)
+    expected = torch.nn.functional.normalize(made.text_projection(x_BLD[:, 0]), dim=-1)
+    torch.testing.assert_close(made.embed_text(words), expected, **CLOSE)
 
 
-def test_under_a_pattern_words_are_pooled_under_it(toy):
-    made, text = model(toy).eval(), toy.batch(4).texts["text"]
-    length = text.ids.shape[1]
-    may = torch.ones(length, length, dtype=torch.bool).tril().expand(4, -1, -1)
-    causal = made.text_encoder(text.ids, text.mask, among_BLL=may)
-    alone = made.text_encoder(text.ids[:, :1], text.mask[:, :1])
-    torch.testing.assert_close(causal.pooled, alone.pooled, **CLOSE)  # the first word reads no other
+def test_sides_alone_pass_the_layers_only_where_they_are_compared(toy, monkeypatch):
+    made, calls = system(toy), []
+    fuse = made.model.fusion.fuse
+    monkeypatch.setattr(
+        made.model.fusion,
+        "fuse",
+        lambda text, images, *a, **k: calls.append((text is None, len(images))) or fuse(text, images, *a, **k),
+    )
+    made(toy.step(made, toy.batch(4)), ["mlm"])
+    assert calls == [(False, 1)]
+    calls.clear()
+    made(toy.step(made, toy.batch(4)), ["itc"])
+    assert sorted(calls) == [(False, 0), (True, 1)]
 
 
 def test_what_is_shared_has_one_name_and_is_copied_with_its_teacher(toy):

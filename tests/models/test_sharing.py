@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from vlzoo.errors import VlzooError
 from vlzoo.models.assemble import Model, System
@@ -20,6 +21,7 @@ from vlzoo.models.text_layers import LayersEncoder
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.lm import LM
+from vlzoo.weights.bert import BertAdapter
 
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}
 SIZES = {"width": 16, "layers": 2, "heads": 4, "intermediate": 32, "dropout": 0.0}
@@ -122,3 +124,26 @@ def test_layers_that_can_not_be_shared_are_told(model):
     assert "it has 3 layers, and the text encoder whose layers it shares has 2" in refused(longer)
     wide = CausalDecoder(**{**SIZES, "width": 32}, vocab=40, shared=True)
     assert "its width is 32, that of the fusion whose layers it shares 16" in refused(decoder=wide)
+
+
+def test_a_bert_fills_the_shared_layers_and_the_decoders_own_self_attention(model, tmp_path):
+    """As BLIP starts: text layers and the decoder's self-attention from the same layers of a BERT."""
+    config = BertConfig(
+        vocab_size=40,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=20,
+    )
+    bert = BertModel(config, add_pooling_layer=False).state_dict()
+    offered = BertAdapter().start(bert, System(model, {}, {}), tmp_path / "model.safetensors")
+    layer = "encoder.layer.1"
+    for ours, theirs in {
+        "text_encoder.stack.1.feed_forward.dense": f"{layer}.intermediate.dense",
+        "text_encoder.stack.1.attention.query": f"{layer}.attention.self.query",
+        "decoder.stack.1.blocks.0.attention.query": f"{layer}.attention.self.query",
+        "text_encoder.embedding.word": "embeddings.word_embeddings",
+    }.items():
+        assert torch.equal(offered.tensors[f"model.{ours}.weight"], bert[f"{theirs}.weight"])
+    assert not any(".cross." in name or name.startswith("model.fusion") for name in offered.tensors)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from vlzoo.batch import Batch
+from vlzoo.batch import Batch, Text
 from vlzoo.data.records import Sample
 from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Rows
@@ -47,16 +47,18 @@ class Pairs(Rows):
     Args:
         equal_texts: what rows that say the same are to each other: `alike`, never each other's negatives; `negative`,
             as the official code has it, unless they show the same picture.
+        prompt: words that every text begins with, `a picture of`: they are read, and `lm` does not learn to write them.
 
     Raises:
         UnknownName: an option has another value.
     """
 
-    def __init__(self, *, equal_texts: Literal["alike", "negative"] = "alike") -> None:
+    def __init__(self, *, equal_texts: Literal["alike", "negative"] = "alike", prompt: str = "") -> None:
         if equal_texts not in EQUAL:
             fix = did_you_mean(str(equal_texts), EQUAL, what="choices")
             raise UnknownName(f"equal_texts can't be {equal_texts!r}", where="rows pairs", fix=fix)
         self.equal_texts: Literal["alike", "negative"] = equal_texts
+        self.prompt = prompt.strip()
 
     def make(self, sample: Sample, visit: Visit) -> Item:
         """The pictures looked at together with the text and the answers, which change once."""
@@ -81,10 +83,25 @@ class Pairs(Rows):
             key=torch.tensor([item.key for item in items]),
             names=[sample.name for sample in samples],
             images=self.pictures(items, collator),
-            texts={"text": collator.tokenise(clean)} if said else {},
+            texts={"text": self._prompted(clean, collator)} if said else {},
             image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
             text_id=None if text_ids is None else torch.tensor(text_ids),
         )
+
+    def texts(self, sample: Sample) -> Iterable[str]:
+        """The texts of a sample, and the words that they begin with."""
+        return (*super().texts(sample), *([self.prompt] if self.prompt else []))
+
+    def _prompted(self, clean: Sequence[str], collator: Collator) -> Text:
+        """Texts behind the prompt, whose tokens are their `prefix`."""
+        if not self.prompt:
+            return collator.tokenise(clean)
+        size, longest = len(collator.tokenizer.encode(self.prompt, sep=False)), collator.tokenizer.max_length
+        if size >= longest:
+            what = f"the prompt {self.prompt!r} leaves nothing of texts of {longest} tokens"
+            raise DataError(what, where="rows pairs", fix="shorten it, or raise tokenizer.max_length")
+        made = collator.tokenise([f"{self.prompt} {each}".rstrip() for each in clean])
+        return replace(made, prefix=torch.full((len(clean),), size))
 
     def pictures(self, items: Sequence[Item], collator: Collator) -> dict[str, Any]:
         """The items' pictures by name, as an image encoder takes them.

@@ -106,16 +106,16 @@ class Model(nn.Module):
         return [cast(Startable, self._modules[name]) for name in names if self.has(name)]
 
     def embed_image(self, image: Tokens) -> Tensor:
-        """Unit vectors [B, E] of the pictures' pooled states.
+        """Unit vectors [B, E] of the pictures, of what their encoder says of each (`Startable.summary`).
 
         Raises:
             VlzooError: the model has no joint space; so does `embed_text`.
         """
-        return F.normalize(self.image_projection(image.pooled), dim=-1)
+        return F.normalize(self.image_projection(self.image_encoder.summary(image)), dim=-1)
 
     def embed_text(self, text: Tokens) -> Tensor:
-        """Unit vectors [B, E] of the texts' pooled states."""
-        return F.normalize(self.text_projection(text.pooled), dim=-1)
+        """Unit vectors [B, E] of the texts."""
+        return F.normalize(self.text_projection(self.text_encoder.summary(text)), dim=-1)
 
     @property
     def decoder_reads(self) -> Literal["image", "fused", "all"]:

@@ -1,15 +1,15 @@
-"""One transformer in every role (UFO, Wang et al. 2021): encoders whose pooled state the fusion's layers make.
+"""One transformer in every role (UFO, Wang et al. 2021): encoders whose summary the fusion's layers make.
 
 Pictures alone, words alone and both together pass through the same layers, which are the fusion's: they are trained and
-stored there, once. The tokens that go into a fused pass are embeddings still, so nothing passes through twice.
+stored there, once. The tokens that go into a fused pass are embeddings still, so nothing passes through twice, and
+sides alone pass only where a contrast compares them.
 
-Legend: M pictures, B texts, L text tokens, D width.
+Legend: M pictures, B texts, D width.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class SharedPatches(PatchEncoder):
-    """Patches whose `pooled` is the first one's state after the fusion's layers: one transformer in every role (UFO).
+    """Patches, which the fusion's layers pool to the first one's state: one transformer in every role (UFO).
 
-    With `class_token: true` that is the class token's. Until it has met a fusion, it is the patches' mean.
+    With `class_token: true` that is the class token's.
 
     Args:
         width: D of the tokens it gives: that of the fusion.
@@ -43,15 +43,14 @@ class SharedPatches(PatchEncoder):
         """Take the fusion's layers for its own, without storing them once more."""
         self._fusion = (_suited(model, self.width, "image_encoder shared_patch"),)
 
-    def forward(self, image_M3HW: Tensor) -> Tokens:
-        """Tokens of normalised pixels [M, 3, H, W]: embeddings, pooled to what the fusion makes of them alone."""
-        made = super().forward(image_M3HW)
-        pooled = [each.fuse(None, [each.prepare(made)]).cls for each in self._fusion]
-        return replace(made, pooled=pooled[0]) if pooled else made
+    def summary(self, tokens: Tokens) -> Tensor:
+        """What the fusion makes of pictures alone, [M, D]; before it has met one, their pooled state."""
+        made = [each.fuse(None, [each.prepare(tokens)]).cls for each in self._fusion]
+        return made[0] if made else tokens.pooled
 
 
 class SharedWords(EmbeddingEncoder):
-    """Words whose `pooled` is the first one's state after the fusion's layers: one transformer in every role (UFO).
+    """Words, which the fusion's layers pool to the first one's state: one transformer in every role (UFO).
 
     Args:
         width: D of the tokens it gives: that of the fusion.
@@ -69,27 +68,11 @@ class SharedWords(EmbeddingEncoder):
         """Take the fusion's layers for its own, without storing them once more."""
         self._fusion = (_suited(model, self.width, "text_encoder shared_embedding"),)
 
-    def forward(
-        self,
-        ids_BL: Tensor,
-        mask_BL: Tensor,
-        *,
-        positions_BL: Tensor | None = None,
-        segments_BL: Tensor | None = None,
-        among_BLL: Tensor | None = None,
-        boxes_BL4: Tensor | None = None,
-    ) -> Tokens:
-        """Tokens of ids [B, L]: embeddings, pooled to what the fusion makes of them alone; arguments as `embedding`'s.
-
-        Raises:
-            VlzooError: the texts have segments or boxes, and the encoder was made without.
-        """
-        given = {"positions_BL": positions_BL, "segments_BL": segments_BL, "boxes_BL4": boxes_BL4}
-        made = super().forward(ids_BL, mask_BL, **given)
-        first_B1 = torch.zeros_like(ids_BL[:, :1])
-        more: dict[str, Any] = {} if among_BLL is None else {"among_PLL": among_BLL}
-        pooled = [each.fuse(made, [], positions_PK=first_B1, **more).cls for each in self._fusion]
-        return replace(made, pooled=pooled[0]) if pooled else made
+    def summary(self, tokens: Tokens) -> Tensor:
+        """What the fusion makes of texts alone, [B, D]; before it has met one, their pooled state."""
+        first_B1 = torch.zeros(len(tokens.x), 1, dtype=torch.long, device=tokens.x.device)
+        made = [each.fuse(tokens, [], positions_PK=first_B1).cls for each in self._fusion]
+        return made[0] if made else tokens.pooled
 
 
 def _suited(model: Model, width: int, where: str) -> Fusion:

@@ -73,6 +73,8 @@ class _InParts:
 class _Model(_InParts):
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._whole, name)
+        if name in ("embed_image", "embed_text"):
+            return lambda tokens: torch.cat(self._each(lambda rows: found(_cut(tokens, rows)), tokens.mask))
         return _SIDES[name](found, self._count) if name in _SIDES else found
 
 
