@@ -96,6 +96,8 @@ def test_every_module_that_predicting_really_imports_is_known(copy, task):
         "vlzoo.cli.complete",
         "vlzoo.cli.main",
         "vlzoo.cli.output",
+        "vlzoo.data",
+        "vlzoo.data.catalogue",
         "vlzoo.screen",
         "vlzoo.signals",
         "vlzoo",

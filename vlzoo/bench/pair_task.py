@@ -173,7 +173,7 @@ class PairTask(Task):
         """
         texts = self.pairs_of(sample)
         named = next((key for key in (SCORES, "itm", "itc") if key in row), SCORES)
-        keys = [named] if self.protocol == GIVEN else self.protocol.split("+")
+        keys = self.protocol.split("+") if self.protocol in HOW else [named]
         if gone := [key for key in keys if key not in row]:
             there = ", ".join(key for key in (SCORES, "itm", "itc") if key in row) or "none"
             what = f"no scores called {gone[0]!r} of {sample.name}; there are {there}"
