@@ -15,13 +15,13 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from telling import flags, machine, told
 from torch import Tensor
-from transformers import GitConfig, GitForCausalLM
+from transformers import GitConfig, GitForCausalLM, GitVisionConfig
 
 from vlzoo.models.decoder_prefix import PrefixDecoder
 from vlzoo.models.generate import Decoding, generate
@@ -58,6 +58,11 @@ def build(small: bool) -> tuple[GitForCausalLM, PrefixDecoder]:
     return theirs, ours_of(theirs)
 
 
+def vision_of(theirs: GitForCausalLM) -> GitVisionConfig:
+    """The settings of its image encoder."""
+    return cast("GitVisionConfig", theirs.config.vision_config)
+
+
 def ours_of(theirs: GitForCausalLM) -> PrefixDecoder:
     """The same weights in our decoder."""
     layers, names = theirs.config.num_hidden_layers, dict(PLACES)
@@ -71,7 +76,7 @@ def ours_of(theirs: GitForCausalLM) -> PrefixDecoder:
         intermediate=config.intermediate_size,
         vocab=config.vocab_size,
         max_length=config.max_position_embeddings,
-        memory_width=config.vision_config.hidden_size,
+        memory_width=vision_of(theirs).hidden_size,
         dropout=0.0,
     ).eval()
     held = {"embedding.kind": torch.zeros(made.width)}
@@ -118,7 +123,7 @@ def compare(theirs: GitForCausalLM, ours: PrefixDecoder, name: str, batches: int
     seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
     equal, lengths, how = 0, list[int](), HOW[name]
     for batch in range(batches + 1):
-        seen, texts = pixels(batch, theirs.config.vision_config.image_size), {}
+        seen, texts = pixels(batch, cast("int", vision_of(theirs).image_size)), {}
         for side in ("theirs", "ours"):
             began = time.perf_counter()
             texts[side] = by_theirs(theirs, seen, how) if side == "theirs" else by_ours(theirs, ours, seen, how)
