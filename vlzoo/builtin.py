@@ -199,12 +199,7 @@ PARTS = {
         ("albef-gradcam", f"{AGREE}.albef_goldens:GradCam", "word-conditional Grad-CAM of ALBEF", ALBEF),
         ("albef-functions", f"{AGREE}.albef_goldens:Functions", "ALBEF's tables, learning rates and texts", ALBEF),
         ("albef-names", f"{AGREE}.albef_goldens:Names", "the names of ALBEF's full-size checkpoint", ALBEF),
-        (
-            "transformers",
-            f"{AGREE}.transformers_folder:TransformersFolder",
-            "CLIP, SigLIP, ViLT, GIT, BLIP of transformers",
-            "",
-        ),
+        ("transformers", f"{AGREE}.transformers_folder:TransformersFolder", "models of transformers, as runs", ""),
         ("vqa-accuracy", f"{AGREE}.evaluators:VqaAccuracy", "three VQA evaluators", "Goyal et al., CVPR 2017"),
         ("nlvr-consistency", f"{AGREE}.evaluators:NlvrConsistency", "NLVR's scripts", "Suhr et al., ACL 2017, 2019"),
         ("retrieval-recall", f"{AGREE}.recall:RetrievalRecall", "recalls of ALBEF's `itm_eval`", ALBEF),

@@ -21,7 +21,7 @@ def test_features_and_logits_are_those_of_transformers(name):
     checks = list(TransformersFolder().compare(CONFIGS / name / "config.json"))
     assert {check.quantity.rpartition("/")[2] for check in checks} >= {"image tokens", "logits"}
     for check in checks:
-        assert check.ok and check.tolerance == 2e-5, check
+        assert check.ok and check.tolerance == (0 if check.quantity.endswith("/written ids") else 2e-5), check
 
 
 def test_all_are_found_by_vlzoo_agree():

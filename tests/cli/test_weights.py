@@ -131,3 +131,28 @@ def test_an_answer_list_is_checked_before_the_checkpoint_is_read(forked):
     done = forked.run("weights", "convert", "albef", "nothing.pth", "--out", "run", "--answers", "answers.json")
     assert done.returncode == 2
     assert "answers.json: entry 1 of the answer list is blank" in done.stderr
+
+
+def test_a_folder_of_transformers_becomes_a_run_that_agrees_with_it(forked):
+    """The whole way: weights, words and pictures of a small CLIP, as `save_pretrained` writes them."""
+    from pathlib import Path
+
+    import transformers
+
+    from vlzoo.agree.transformers_models import random_model
+
+    config = Path(__file__).resolve().parents[1] / "fixtures" / "transformers" / "clip" / "config.json"
+    folder = forked.folder / "clip"
+    random_model(config).save_pretrained(folder)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(55))]
+    (forked.folder / "vocab.txt").write_text("\n".join(words))
+    transformers.BertTokenizer(str(forked.folder / "vocab.txt")).save_pretrained(folder)
+    done = forked.run("weights", "convert", "clip", str(folder), "--out", "run")
+    assert done.returncode == 0, done.stderr
+    assert "loaded: model.image_encoder" in done.stdout and "unexpected" not in done.stdout
+    assert "pretrain, 32 px" in done.stdout
+    agreed = forked.run("agree", str(folder))
+    assert agreed.returncode == 0, agreed.stderr
+    assert "transformers/clip/logits" in agreed.stdout and "5 of 5 quantities agree" in agreed.stdout
+    shown = forked.run("weights", "show", str(folder))
+    assert "adapters that know it: clip" in shown.stdout

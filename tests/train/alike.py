@@ -24,7 +24,7 @@ CLOCKS = ("time", "samples_per_s", "memory_gb")
 RECIPES = (
     *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
     *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
-    *("meter-tiny", "pixel-bert-tiny", "ufo-tiny"),
+    *("meter-tiny", "pixel-bert-tiny", "ufo-tiny", "siglip-tiny"),
 )
 ENCODER = (
     "{part: timm, name: test_resnet, "

@@ -142,7 +142,7 @@ def _written(pair: Twins, pixels_B3HH: Tensor, image: Tokens) -> tuple[float, fl
     """How many ids of texts that both write greedily differ, that none may, and how many there are."""
     text, rows = pair.theirs.config.get_text_config(), len(pixels_B3HH)
     start, end = text.bos_token_id, getattr(text, "sep_token_id", None) or text.eos_token_id
-    how = {"max_length": WRITTEN, "num_beams": 1, "do_sample": False}
+    how: dict[str, Any] = {"max_length": WRITTEN, "num_beams": 1, "do_sample": False}
     if hasattr(pair.theirs, "git"):
         how |= {"input_ids": torch.full((rows, 1), start), "eos_token_id": end, "pad_token_id": 0}
     theirs = pair.theirs.generate(pixel_values=pixels_B3HH, **how).tolist()

@@ -190,8 +190,8 @@ class Beside:
         settings |= {} if part == "wordpiece" else {"cls": begins > 0}
         settings |= {"added": list(added)} if added else {}
         made: Tokenizer = registry().build("tokenizer", part, vocab=str(self.folder), **settings)
-        if type(theirs).__name__.startswith("Siglip"):
-            made.normalise_first(_siglip())
+        if type(theirs).__name__.startswith("Siglip") and made.encode(_SAMPLE, max_length=len(full)) != full:
+            made.normalise_first(_siglip())  # its class does this before the file's own
         if made.encode(_SAMPLE, max_length=len(full)) != full:
             what = f"{type(theirs).__name__} reads a text otherwise than the tokenizer {part} does here"
             raise CheckpointError(what, where=str(self.folder), fix="save it as a tokenizer.json")
