@@ -152,12 +152,7 @@ PARTS = {
             "which box an expression means: accuracy at IoU 0.5, pointing game, energy in the box",
             "Yu et al., ECCV 2016",
         ),
-        (
-            "image-retrieval",
-            "vlzoo.bench.image_retrieval:ImageRetrieval",
-            "find the other pictures of a picture's class: recall@1, 5, 10 and mAP",
-            "",
-        ),
+        ("image-retrieval", "vlzoo.bench.image_retrieval:ImageRetrieval", "find pictures of a class: recall, mAP", ""),
     ),
     "schedule": (
         ("cosine", "vlzoo.train.schedule:cosine", "half a cosine after a warm-up", "Loshchilov and Hutter, ICLR 2017"),
