@@ -63,7 +63,17 @@ def ours_of(theirs: GitForCausalLM) -> PrefixDecoder:
     layers, names = theirs.config.num_hidden_layers, dict(PLACES)
     for layer in range(layers):
         names |= {f"git.encoder.layer.{layer}.{theirs_}": f"stack.{layer}.{mine}" for theirs_, mine in BLOCK.items()}
-    made = PrefixDecoder(layers=layers, dropout=0.0).eval()
+    config = theirs.config
+    made = PrefixDecoder(
+        width=config.hidden_size,
+        layers=layers,
+        heads=config.num_attention_heads,
+        intermediate=config.intermediate_size,
+        vocab=config.vocab_size,
+        max_length=config.max_position_embeddings,
+        memory_width=config.vision_config.hidden_size,
+        dropout=0.0,
+    ).eval()
     held = {"embedding.kind": torch.zeros(made.width)}
     for name, value in theirs.state_dict().items():
         found = next((each for each in names if name.startswith(f"{each}.")), None)
@@ -73,9 +83,9 @@ def ours_of(theirs: GitForCausalLM) -> PrefixDecoder:
     return made
 
 
-def pixels(batch: int) -> Tensor:
+def pixels(batch: int, side: int = 224) -> Tensor:
     """Random pictures of one batch, [B, 3, H, H]."""
-    return torch.randn(BATCH, 3, 224, 224, generator=torch.Generator().manual_seed(100 + batch))
+    return torch.randn(BATCH, 3, side, side, generator=torch.Generator().manual_seed(100 + batch))
 
 
 def by_theirs(theirs: GitForCausalLM, seen: Tensor, how: Decoding) -> list[list[int]]:
@@ -108,7 +118,7 @@ def compare(theirs: GitForCausalLM, ours: PrefixDecoder, name: str, batches: int
     seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
     equal, lengths, how = 0, list[int](), HOW[name]
     for batch in range(batches + 1):
-        seen, texts = pixels(batch), {}
+        seen, texts = pixels(batch, theirs.config.vision_config.image_size), {}
         for side in ("theirs", "ours"):
             began = time.perf_counter()
             texts[side] = by_theirs(theirs, seen, how) if side == "theirs" else by_ours(theirs, ours, seen, how)
