@@ -26,7 +26,7 @@ def test_every_part_has_a_line_a_kind_and_a_distribution_with_its_version(world)
 def test_one_kind(world):
     lines = world.run("list", "augmentation").stdout.splitlines()
     assert lines[0] == "augmentation  (an image with its texts and boxes to a changed one)"
-    assert [line.split()[0] for line in lines[1:] if "vlzoo " in line] == ["plain", "strong", "weak"]
+    assert [line.split()[0] for line in lines[1:] if "vlzoo " in line] == ["centre", "plain", "strong", "weak"]
     assert {part["kind"] for part in json.loads(world.run("list", "fusion", "--json").stdout)["parts"]} == {"fusion"}
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Adapter, Converted, Place, gather
+from vlzoo.weights.adapter import Converted, Place
 from vlzoo.weights.albef_names import Layout, is_repeated
 from vlzoo.weights.albef_names import place as place_in_albef
 from vlzoo.weights.bert_names import BLOCK, EMBEDDING
-from vlzoo.weights.beside import Beside, ViT
+from vlzoo.weights.beside import ViT
+from vlzoo.weights.folder import FolderAdapter
 
 _VISION = "vision_model."
 _PATCH, _POSITIONS = f"{_VISION}embeddings.patch_embedding.weight", f"{_VISION}embeddings.position_embedding"
@@ -38,7 +39,6 @@ _OTHERS = {
 _EMBEDDINGS = "text_encoder.embeddings."
 _TEXT_LAYER = re.compile(r"text_(?:encoder|decoder\.bert)\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 _MATCH, _WRITES = "itm_head.weight", "text_decoder.cls.predictions.bias"
-_TOWERS = {"text_encoder": "", "text_decoder": "bert."}
 
 NAMES = {1e-5: ("vit_base_patch32_clip_224", {"pre_norm": False}), 1e-6: ("vit_base_patch16_224", {})}
 """Epsilon of the ViT's LayerNorms -> timm's name of a model that has it, and what else must be said of that."""
@@ -47,7 +47,7 @@ DEC = "[DEC]"
 """The token that BLIP's decoder begins with, behind BERT's words."""
 
 
-class BlipAdapter(Adapter):
+class BlipAdapter(FolderAdapter):
     """`BlipForConditionalGeneration` (captions) and `BlipForImageTextRetrieval` of transformers.
 
     The text encoder of retrieval is one BERT in two roles, alone and reading the picture: the fusion shares its layers,
@@ -60,9 +60,6 @@ class BlipAdapter(Adapter):
 
     origin = "BLIP, Li et al. 2022, https://github.com/salesforce/BLIP"
     licence = "BSD-3-Clause"
-
-    def __init__(self, *, where: str = "") -> None:
-        self.where, self.beside = where, Beside.of(where)
 
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether BLIP's ViT stands beside a decoder, or beside a text encoder with a head for matching."""
@@ -81,35 +78,31 @@ class BlipAdapter(Adapter):
         found[0].sep = False
         return found[0], {**found[1], "sep": False}
 
-    def convert(self, state: Mapping[str, Tensor]) -> Converted:
-        """Rename everything, and deduce the recipe.
+    def words(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.words`."""
+        return f"{_inside(state)}embeddings.word_embeddings.weight"
 
-        Raises:
-            CheckpointError: it is no such checkpoint, or of a model that has no place here.
-        """
-        if not self.recognises(state):
-            raise CheckpointError("it is no BLIP for captions or for retrieval", where=self.where)
-        places = {name: at for name in state if not is_repeated(name) and (at := _place(name))}
-        system, _, shared = gather(state, places, self.where)
-        tower = "text_encoder" if _MATCH in state else "text_decoder"
-        words = state[f"{tower}.{_TOWERS[tower]}embeddings.word_embeddings.weight"]
-        part = "text_encoder" if _MATCH in state else "decoder"
-        system[f"model.{part}.embedding.kind"] = words.new_zeros(words.shape[1])  # its words are of one kind
-        system |= {"model.fusion.first": words.new_zeros(words.shape[1])} if _MATCH in state else {}
-        return Converted(
-            kind="retrieval" if _MATCH in state else "pretrain",
-            recipe=self._recipe(state, tower),
-            vocab=len(words),
-            classes=0,
-            system=system,
-            teacher={},
-            places=places,
-            unexpected=tuple(n for n in state if n not in places and not is_repeated(n)),
-            repeated=(*(name for name in state if is_repeated(name)), *shared),
-        )
+    def place(self, name: str) -> Place | None:
+        """As `FolderAdapter.place`."""
+        return _place(name)
 
-    def _recipe(self, state: Mapping[str, Tensor], tower: str) -> dict[str, Any]:
-        inside = f"{tower}.{_TOWERS[tower]}"
+    def kind(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.kind`."""
+        return "retrieval" if _MATCH in state else "pretrain"
+
+    def is_repeated(self, name: str) -> bool:
+        """As `FolderAdapter.is_repeated`."""
+        return is_repeated(name)
+
+    def fixed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `FolderAdapter.fixed`: words are of one kind, and nothing marks pairs."""
+        table = state[self.words(state)]
+        names = ("text_encoder.embedding.kind", "fusion.first") if _MATCH in state else ("decoder.embedding.kind",)
+        return {f"model.{name}": table.new_zeros(table.shape[1]) for name in names}
+
+    def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """As `FolderAdapter.recipe`."""
+        inside, reads = _inside(state), _MATCH in state
         vocab, width = state[f"{inside}embeddings.word_embeddings.weight"].shape
         length = len(state[f"{inside}embeddings.position_embeddings.weight"])
         if self.beside.activation("text_config", "gelu") != "gelu":
@@ -124,7 +117,7 @@ class BlipAdapter(Adapter):
         }
         words = {"vocab": vocab, "max_length": length}
         model: dict[str, Any] = {"image_encoder": self._vit(state)}
-        if tower == "text_encoder":
+        if reads:
             model["text_encoder"] = {"part": "layers", **layers, **words}
             model["fusion"] = {"part": "cross_attention", "shared": True, **layers}
             model["joint"] = len(state["text_proj.weight"])
@@ -136,9 +129,9 @@ class BlipAdapter(Adapter):
         return {
             "about": "BLIP, converted from a checkpoint in transformers' layout",
             "paper": "Li et al., ICML 2022, arXiv:2201.12086",
-            "task": "retrieval" if tower == "text_encoder" else None,
+            "task": "retrieval" if reads else None,
             "model": model,
-            "tokenizer": {"sep": tower == "text_encoder", "max_length": length, "clean": False},
+            "tokenizer": {"sep": reads, "max_length": length, "clean": False},
             "objectives": objectives,
             "augment": {"train": {"part": "weak", "size": side}, "eval": self.beside.eval_pictures(side, "plain")},
         }
@@ -154,6 +147,11 @@ class BlipAdapter(Adapter):
         return self.beside.vit(
             state[_PATCH], ViT(name, depth, len(state[_HIDDEN]), places, "gelu", epsilon, colours, more)
         )
+
+
+def _inside(state: Mapping[str, Tensor]) -> str:
+    """Where the text model's names begin."""
+    return "text_encoder." if _MATCH in state else "text_decoder.bert."
 
 
 def _place(name: str) -> Place | None:

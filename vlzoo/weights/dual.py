@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Adapter, Converted, gather
-from vlzoo.weights.beside import Beside, ViT
-from vlzoo.weights.dual_names import is_repeated, place, split_pool
+from vlzoo.weights.adapter import Converted, Place
+from vlzoo.weights.beside import ViT
+from vlzoo.weights.dual_names import place, split_pool
+from vlzoo.weights.folder import FolderAdapter
 
 _WORDS = "text_model.embeddings.token_embedding.weight"
 _PATCH = "vision_model.embeddings.patch_embedding.weight"
 
 
-class DualAdapter(Adapter):
+class DualAdapter(FolderAdapter):
     """What CLIP's and SigLIP's adapters share: two encoders of transformers, whose sizes are those of their weights.
 
     Args:
@@ -36,9 +36,6 @@ class DualAdapter(Adapter):
     epsilon: ClassVar[float]
     usual_colours: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
 
-    def __init__(self, *, where: str = "") -> None:
-        self.where, self.beside = where, Beside.of(where)
-
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether a text and a vision model stand beside the family's scale under transformers' names."""
         return {_WORDS, _PATCH, "logit_scale", self.mark} <= set(names)
@@ -48,33 +45,21 @@ class DualAdapter(Adapter):
         found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
         return None if found is None else found[:2]
 
-    def convert(self, state: Mapping[str, Tensor]) -> Converted:
-        """Rename everything, and deduce the recipe.
+    def words(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.words`."""
+        return _WORDS
 
-        Raises:
-            CheckpointError: it is no such checkpoint, or of a model that has no place here.
-        """
-        if not self.recognises(state):
-            raise CheckpointError("it lacks a text model, a vision model or the scale", where=self.where)
-        split = split_pool(state)
-        places = {name: at for name in split if not is_repeated(name) and (at := place(name, self.contrast))}
-        system, _, shared = gather(split, places, self.where)
-        gone = [name for name in state if name not in split]  # in two parts in its place
-        return Converted(
-            kind="pretrain",
-            recipe=self.recipe(split),
-            vocab=len(state[_WORDS]),
-            classes=0,
-            system=system,
-            teacher={},
-            places={**places, **{name: places[name.replace("in_proj_", "q_proj.")] for name in gone}},
-            unexpected=tuple(n for n in split if n not in places and not is_repeated(n)),
-            repeated=(*(name for name in state if is_repeated(name)), *shared),
-        )
+    def place(self, name: str) -> Place | None:
+        """As `FolderAdapter.place`."""
+        return place(name, self.contrast)
 
-    def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The recipe of a model with these weights, as plain data."""
-        raise NotImplementedError
+    def changed(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """As `FolderAdapter.changed`: the matrix of a pooling head in two."""
+        return split_pool(state)
+
+    def part_of(self, name: str) -> str:
+        """As `FolderAdapter.part_of`."""
+        return name.replace("in_proj_", "q_proj.")
 
     def text(self, state: Mapping[str, Tensor], activation: str) -> dict[str, Any]:
         """The text encoder, as a recipe names it."""
@@ -125,7 +110,7 @@ class ClipAdapter(DualAdapter):
     contrast, mark, epsilon, usual_colours = "itc", "visual_projection.weight", 1e-5, (CLIP_MEAN, CLIP_STD)
 
     def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """As `DualAdapter.recipe`."""
+        """As `FolderAdapter.recipe`."""
         model = {
             "image_encoder": self.image(state, "vit_base_patch32_clip_224", 1, "quick_gelu"),
             "text_encoder": self.text(state, "quick_gelu"),
@@ -149,7 +134,7 @@ class SiglipAdapter(DualAdapter):
     contrast, mark, epsilon, usual_colours = "sigmoid_itc", "logit_bias", 1e-6, ((0.5,) * 3, (0.5,) * 3)
 
     def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """As `DualAdapter.recipe`."""
+        """As `FolderAdapter.recipe`."""
         text = {**self.text(state, "gelu_pytorch_tanh"), "causal": False, "padded": True}
         found = self.beside.tokenizer(int(text["max_length"]))
         model = {

@@ -55,11 +55,6 @@ _OTHERS: Mapping[str, str] = {
 }
 
 
-def is_repeated(name: str) -> bool:
-    """Whether a name holds the numbers 0, 1, 2, ..., as older versions wrote them."""
-    return name.endswith(".position_ids")
-
-
 def place(name: str, objective: str) -> Place | None:
     """Where a weight belongs; None for one that has no place.
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Adapter, Converted, Place, gather
+from vlzoo.weights.adapter import Converted, Place
 from vlzoo.weights.bert_names import BLOCK, EMBEDDING
-from vlzoo.weights.beside import Beside, ViT
-from vlzoo.weights.dual_names import is_repeated
+from vlzoo.weights.beside import ViT
 from vlzoo.weights.dual_names import place as place_in_clip
+from vlzoo.weights.folder import FolderAdapter
 
 _WORDS = "git.embeddings.word_embeddings.weight"
 _POSITIONS = "git.embeddings.position_embeddings.weight"
@@ -26,7 +26,7 @@ _LAYER = re.compile(r"git\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 _VISION_LAYER = re.compile(re.escape(f"{_VISION}vision_model.encoder.layers.") + r"(\d+)\..+")
 
 
-class GitAdapter(Adapter):
+class GitAdapter(FolderAdapter):
     """`GitForCausalLM` of transformers, of one picture.
 
     Args:
@@ -35,9 +35,6 @@ class GitAdapter(Adapter):
 
     origin = "GIT, Wang et al. 2022, https://github.com/microsoft/GenerativeImage2Text"
     licence = "MIT"
-
-    def __init__(self, *, where: str = "") -> None:
-        self.where, self.beside = where, Beside.of(where)
 
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether words, a vision model and a head stand there under transformers' names of GIT."""
@@ -51,31 +48,20 @@ class GitAdapter(Adapter):
         found[0].sep = False
         return found[0], {**found[1], "sep": False}
 
-    def convert(self, state: Mapping[str, Tensor]) -> Converted:
-        """Rename everything, and deduce the recipe.
+    def words(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.words`."""
+        return _WORDS
 
-        Raises:
-            CheckpointError: it is no such checkpoint, or of a model that has no place here.
-        """
-        if not self.recognises(state):
-            raise CheckpointError("it is no GIT with a head", where=self.where)
-        places = {name: at for name in state if not is_repeated(name) and (at := _place(name))}
-        system, _, shared = gather(state, places, self.where)
-        # Its words are of one kind, which has no vector.
-        system["model.decoder.embedding.kind"] = state[_WORDS].new_zeros(state[_WORDS].shape[1])
-        return Converted(
-            kind="pretrain",
-            recipe=self._recipe(state),
-            vocab=len(state[_WORDS]),
-            classes=0,
-            system=system,
-            teacher={},
-            places=places,
-            unexpected=tuple(n for n in state if n not in places and not is_repeated(n)),
-            repeated=(*(name for name in state if is_repeated(name)), *shared),
-        )
+    def place(self, name: str) -> Place | None:
+        """As `FolderAdapter.place`."""
+        return _place(name)
 
-    def _recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    def fixed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `FolderAdapter.fixed`: its words are of one kind, which has no vector."""
+        return {"model.decoder.embedding.kind": state[_WORDS].new_zeros(state[_WORDS].shape[1])}
+
+    def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """As `FolderAdapter.recipe`."""
         depth = 1 + max(int(found[1]) for name in state if (found := _VISION_LAYER.fullmatch(name)))
         places = len(state[f"{_VISION}vision_model.embeddings.position_embedding.weight"]) - 1
         hidden = len(state[f"{_VISION}vision_model.encoder.layers.0.mlp.fc1.weight"])

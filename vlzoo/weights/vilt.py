@@ -15,8 +15,8 @@ from torch import Tensor
 from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Adapter, Converted, Place, gather
-from vlzoo.weights.beside import Beside
+from vlzoo.weights.adapter import Converted, Place
+from vlzoo.weights.folder import FolderAdapter
 
 _WORDS = "vilt.embeddings.text_embeddings.word_embeddings.weight"
 _PATCH = "vilt.embeddings.patch_embeddings.projection"
@@ -58,7 +58,7 @@ _SINGLE = {
 _KINDS = "vilt.embeddings.text_embeddings.token_type_embeddings.weight"
 
 
-class ViltAdapter(Adapter):
+class ViltAdapter(FolderAdapter):
     """`ViltForImageAndTextRetrieval` (task retrieval) and `ViltForMaskedLM` (pre-training) of transformers.
 
     Pictures here are square, where ViLT keeps their shape; the first patch's place is added to the class token, and the
@@ -70,9 +70,6 @@ class ViltAdapter(Adapter):
 
     origin = "ViLT, Kim et al. 2021, https://github.com/dandelin/ViLT"
     licence = "Apache-2.0"
-
-    def __init__(self, *, where: str = "") -> None:
-        self.where, self.beside = where, Beside.of(where)
 
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether there is a ViLT under transformers' names, with a head for matching or for masked words."""
@@ -86,33 +83,20 @@ class ViltAdapter(Adapter):
         found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
         return None if found is None else found[:2]
 
-    def convert(self, state: Mapping[str, Tensor]) -> Converted:
-        """Rename everything, and deduce the recipe.
+    def words(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.words`."""
+        return _WORDS
 
-        Raises:
-            CheckpointError: it is no such checkpoint, or of a model that has no place here.
-        """
-        if not self.recognises(state):
-            raise CheckpointError("it is no ViLT with a head for matching or masked words", where=self.where)
-        changed = self._changed(state)
-        places = {name: place for name in changed if (place := _place(name))}
-        system, _, shared = gather(changed, places, self.where)
-        repeated = [name for name in state if name.endswith((".position_ids", ".token_type_ids"))]
-        kind = "retrieval" if f"{_RANK}.weight" in state else "pretrain"
-        return Converted(
-            kind=kind,
-            recipe=self._recipe(changed, kind),
-            vocab=len(state[_WORDS]),
-            classes=0,
-            system=system,
-            teacher={},
-            places=places,
-            unexpected=tuple(n for n in state if n not in places and n not in repeated),
-            repeated=(*repeated, *shared),
-        )
+    def place(self, name: str) -> Place | None:
+        """As `FolderAdapter.place`."""
+        return _place(name)
 
-    def _changed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The state with the numbers that are laid out otherwise here."""
+    def kind(self, state: Mapping[str, Tensor]) -> str:
+        """As `FolderAdapter.kind`."""
+        return "retrieval" if f"{_RANK}.weight" in state else "pretrain"
+
+    def changed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `FolderAdapter.changed`."""
         made, scale_C, shift_C = dict(state), torch.tensor(CLIP_STD), torch.tensor(CLIP_MEAN)
         mean, std = (torch.tensor(self.beside.pictures.get(name, _HALF)) for name in ("image_mean", "image_std"))
         patch_DCPP = state[f"{_PATCH}.weight"].float()
@@ -126,7 +110,9 @@ class ViltAdapter(Adapter):
                 made[f"{_RANK}.{kind}"] = torch.cat([torch.zeros_like(rank), rank])
         return made
 
-    def _recipe(self, state: Mapping[str, Tensor], kind: str) -> dict[str, Any]:
+    def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """As `FolderAdapter.recipe`."""
+        kind = self.kind(state)
         width, _, patch, _ = state[f"{_PATCH}.weight"].shape
         pixels = patch * round(state[_POSITIONS].shape[1] ** 0.5)
         length = len(state["vilt.embeddings.text_embeddings.position_embeddings.weight"])
