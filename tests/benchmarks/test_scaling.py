@@ -29,22 +29,16 @@ def test_the_pages_numbers_are_the_scripts(root, scaling):
     assert [line for line in stated if line not in printed] == []
 
 
-def test_a_forecast_is_what_its_inputs_give(scaling):
-    words = (
-        "--share",
-        "0.5",
-        "--peak",
-        "1e15",
-        "--price",
-        "3",
-        "--cores",
-        "10",
-        "--pictures",
-        "100",
-        "--inside",
-        "1e11",
-    )
-    made = json.loads(scaling(*words, "--json"))
+GIVEN = "--share 0.5 --peak 1e15 --price 3 --cores 10 --pictures 100 --inside 1e11 --json"
+
+
+@pytest.fixture(scope="module")
+def made(scaling):
+    """What it says of a cluster of ours."""
+    return json.loads(scaling(*GIVEN.split()))
+
+
+def test_a_forecast_is_what_its_inputs_give(made):
     (row,) = [each for each in made["forecasts"] if (each["data"], each["gpus"]) == ("4M", 8)]
     model = made["model"]
     # 64 pairs on each GPU, 5e14 operations a second; 1,000 pictures a second.
@@ -59,7 +53,7 @@ def test_a_forecast_is_what_its_inputs_give(scaling):
     assert row["cost"] == pytest.approx(3 * row["gpu_hours"])
 
 
-def test_the_flops_of_a_step_are_those_of_its_parts(scaling):
+def test_the_flops_of_a_step_are_those_of_its_parts(made):
     """By hand: ViT-B/16 on 257 tokens, BERT's 6 + 6 layers on 25; a multiplication with addition is two."""
     layers, width, tokens, words = 12, 768, 257, 25
     image = layers * (2 * 12 * width**2 * tokens + 4 * tokens**2 * width) + 2 * 256 * width**2
@@ -67,4 +61,4 @@ def test_the_flops_of_a_step_are_those_of_its_parts(scaling):
     keys = 6 * 2 * 2 * width**2 * tokens
     read = text + 6 * (2 * 2 * width**2 * words + 4 * words * tokens * width)
     step = 3 * (image + 2 * text + keys + 4 * read) + image + 2 * text + keys + read
-    assert json.loads(scaling("--json"))["model"]["flops"] == pytest.approx(step, rel=0.01)
+    assert made["model"]["flops"] == pytest.approx(step, rel=0.01)
