@@ -31,6 +31,26 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlzoo"
 
 
+def weights_root() -> Path:
+    """The folder in which weights are looked for by name: `VLZOO_WEIGHTS`, or `weights` here."""
+    return Path(os.environ.get("VLZOO_WEIGHTS") or "weights")
+
+
+def is_bare(named: str) -> bool:
+    """Whether a vocabulary is called by a name alone, and each machine may have it in its weights folder.
+
+    >>> is_bare("roberta-base"), is_bare("vocab.txt"), is_bare("./words"), is_bare("package:words")
+    (True, False, False, False)
+    """
+    return named not in ("", "data") and not any(sign in named for sign in ":./\\")
+
+
+def vocab_place(named: str) -> Path:
+    """The file or folder of a vocabulary; a bare name that is not here is one in the weights folder."""
+    place = Path(named).expanduser()
+    return weights_root() / named if is_bare(named) and not place.exists() else place
+
+
 def package_file(package: str, suffix: str) -> Path:
     """The one file of an installed package whose path ends in `suffix`: `config.json`, `.pth`.
 

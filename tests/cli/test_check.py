@@ -111,6 +111,18 @@ def test_words_of_a_package_that_is_not_installed_are_no_mistake(world):
     assert said in done.stderr and "pip install vlzoo-no-words" in done.stderr
 
 
+def test_words_that_the_weights_folder_of_this_machine_lacks_are_no_mistake(forked):
+    forked.write("words.yaml", "# words\ntokenizer: {part: bpe, vocab: roberta-base}\n")
+    done = forked.run("check", "words.yaml")
+    assert done.returncode == 0 and done.stdout == "words.yaml: no mistakes\n"
+    said = (
+        "warning: words.yaml:2: tokenizer.vocab: there is no vocabulary 'roberta-base', neither here nor in 'weights'"
+    )
+    assert said in done.stderr and "VLZOO_WEIGHTS" in done.stderr
+    forked.write("there/roberta-base/vocab.json", "{}")
+    assert forked.run("check", "words.yaml", VLZOO_WEIGHTS="there").stderr == ""
+
+
 def test_the_cost_of_a_recipe_whose_weights_are_not_there(forked):
     done = forked.run("check", "--cost", "albef")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from vlzoo.cli.complete import OBJECTIVES, RECIPES
 from vlzoo.cli.output import as_json, table
 from vlzoo.errors import Problem, RecipeError, VlzooError, did_you_mean
+from vlzoo.resources import is_bare, vocab_place, weights_root
 
 if TYPE_CHECKING:
     from vlzoo.config.check import Checked
@@ -53,8 +53,9 @@ def _check(name: str, sets: tuple[str, ...], extra: tuple[str, ...], cost: bool,
     except VlzooError as error:
         return {"recipe": name, "problems": [vars(Problem(error.where or name, "", error.what, error.fix))]}
     problems, warnings = _missing_weights(checked)
+    vocab = checked.recipe.tokenizer.vocab
     for missing in _missing_vocab(checked):
-        (warnings if checked.recipe.tokenizer.vocab.startswith("package:") else problems).append(missing)
+        (warnings if vocab.startswith("package:") or is_bare(vocab) else problems).append(missing)
     if build and not problems:
         from vlzoo.train.build import build_problems
 
@@ -87,7 +88,7 @@ def _missing_weights(checked: Checked) -> tuple[list[dict[str, Any]], list[dict[
 def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
     """The file, folder or package of the tokenizer that is not there; a run that is started from brings its own.
 
-    A package is no mistake of the recipe: it is to be installed.
+    A package is no mistake of the recipe: it is to be installed. Nor is a bare name: each machine has its own weights.
     """
     vocab = checked.recipe.tokenizer.vocab
     kind, _, package = vocab.partition(":")
@@ -98,13 +99,16 @@ def _missing_vocab(checked: Checked) -> list[dict[str, Any]]:
         except (metadata.PackageNotFoundError, ValueError):
             what, fix = f"the pip package {package!r} is not installed", f"pip install {package}"
     else:
-        file = Path(vocab).expanduser()
+        file = vocab_place(vocab)
         if vocab == "data" or (vocab and file.exists()):
             return []
-        what = f"there is no vocabulary {vocab!r}"
+        where = str(weights_root())
+        what = f"there is no vocabulary {vocab!r}" + f", neither here nor in {where!r}" * is_bare(vocab)
         beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
         near = did_you_mean(file.name, beside, what=f"in {str(file.parent)!r}") if beside else ""
         fix = near or "give a file, a folder that holds one, or `package:NAME`"
+        if is_bare(vocab):
+            fix = f"put the tokenizer's folder into {where!r}, or set VLZOO_WEIGHTS to the folder that holds it"
     return [vars(Problem(checked.tree.origin(("tokenizer", "vocab")), "tokenizer.vocab", what, fix))]
 
 

@@ -113,8 +113,8 @@ class Model(Strict):
 class Tokenizer(BaseModel):
     """How text becomes ids: a registered tokenizer with its options.
 
-    `vocab` is a file or folder, `package:NAME` for a pip package that carries one, or `data` to build it from the
-    training texts, which `wordpiece` alone does.
+    `vocab` is a file or folder, the name of one in the weights folder, `package:NAME` for a pip package that carries
+    one, or `data` to build it from the training texts, which `wordpiece` alone does.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers.models import BPE, Unigram
 
 from vlzoo.errors import DataError, VlzooError
-from vlzoo.resources import package_file
+from vlzoo.resources import package_file, vocab_place
 from vlzoo.text.spm import read_spm
 from vlzoo.text.tokenizer import VOCAB, WHOLE, Tokenizer
 from vlzoo.text.vocabulary import SPECIAL, build_vocab, read_vocab
@@ -152,7 +152,7 @@ def _find(part: str, vocab: str, names: Sequence[str]) -> Path:
             except VlzooError:
                 continue
         return package_file(package, names[-1])
-    place = Path(vocab).expanduser()
+    place = vocab_place(vocab)
     if not place.is_dir():
         return place
     found = [file for name in names for file in sorted(place.iterdir()) if file.name.endswith(name)]

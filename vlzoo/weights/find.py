@@ -6,13 +6,8 @@ import os
 from pathlib import Path
 
 from vlzoo.errors import CheckpointError, did_you_mean
-from vlzoo.resources import model_file, package_weights
+from vlzoo.resources import model_file, package_weights, weights_root
 from vlzoo.weights.hub import resolve
-
-
-def weights_root() -> Path:
-    """The folder in which weights are looked for by name: `VLZOO_WEIGHTS`, or `weights` here."""
-    return Path(os.environ.get("VLZOO_WEIGHTS") or "weights")
 
 
 def is_name(named: str) -> bool:
