@@ -150,10 +150,11 @@ def theirs():
         pad_token_id=0,
     )
     made = GitForCausalLM(config).eval()
+    torch.manual_seed(3)  # again: how many numbers were drawn until here depends on transformers
     for name, parameter in made.named_parameters():
         if "norm" not in name.lower():
             torch.nn.init.normal_(parameter, std=0.3)
-    made.output.bias.data[3] += 2.0
+    made.output.bias.data[3] += 1.0
     return made
 
 
@@ -195,6 +196,7 @@ def test_git_of_transformers_has_the_same_logits_and_writes_the_same_texts(their
         wanted = theirs(input_ids=ids, pixel_values=pixels).logits[:, -6:]
         torch.testing.assert_close(ours(ids, ids > 0, ours.prepare(memory)), wanted, atol=2e-5, rtol=1e-5)
         texts = theirs.generate(
+            use_cache=False,  # that of transformers 5.0 loses the picture
             input_ids=torch.full((8, 1), 2),
             pixel_values=pixels,
             max_length=14,

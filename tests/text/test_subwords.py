@@ -208,7 +208,7 @@ def test_word_pieces_of_a_tokenizer_json(tmp_path):
     """As transformers writes a BERT's tokenizer today: no vocab.txt."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "ball", "##s"]
     (tmp_path / "vocab.txt").write_text("\n".join(words))
-    theirs = transformers.BertTokenizer(str(tmp_path / "vocab.txt"))
+    theirs = transformers.BertTokenizer(str(tmp_path / "vocab.txt"), do_lower_case=True)
     theirs.save_pretrained(tmp_path / "saved")
     (tmp_path / "saved" / "vocab.txt").unlink(missing_ok=True)
     ours = wordpiece(vocab=str(tmp_path / "saved"), sep=True)
