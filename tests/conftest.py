@@ -130,6 +130,46 @@ def toy() -> ModuleType:
     return module
 
 
+@pytest.fixture
+def decoder() -> Any:
+    """A causal decoder of 7 ids, so small that all its texts can be listed, with weights that tell them apart."""
+    import torch
+
+    from vlzoo.models.decoder import CausalDecoder
+
+    torch.manual_seed(0)
+    made = CausalDecoder(width=8, layers=2, heads=2, intermediate=16, vocab=7, max_length=8, dropout=0.0)
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.5)
+    return made.eval()
+
+
+@pytest.fixture
+def memory() -> Any:
+    """What `decoder` reads: three rows of 4, 2 and 3 real tokens."""
+    import torch
+
+    from vlzoo.types import Tokens
+
+    x = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(1))
+    return Tokens(x, torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 3 + [False]]), x[:, 0])
+
+
+@pytest.fixture
+def log_probability(decoder: Any, memory: Any) -> Callable[[int, list[int]], float]:
+    """Of a text, its ids from [CLS] on, for a row of `memory`: the sum over its tokens, one whole pass and no cache."""
+    import torch
+
+    def of(row: int, ids: list[int]) -> float:
+        alone = memory.gather(torch.tensor([row]))
+        at = torch.tensor([ids[:-1]])
+        logits = decoder(at, torch.ones_like(at, dtype=torch.bool), decoder.prepare(alone))[0].log_softmax(-1)
+        return float(sum(logits[i, token] for i, token in enumerate(ids[1:])))
+
+    return of
+
+
 @dataclass
 class Golden:
     """Tensors and configuration of one golden."""

@@ -106,20 +106,6 @@ class Boxes(Protocol):
         ...
 
 
-class Generate(Protocol):
-    """`generate`: a text for each picture, word by word."""
-
-    def __call__(self, step: Step, *, beams: int, length: int) -> list[tuple[list[int], float]]:
-        """Token ids and log-probability of each row's best text.
-
-        Args:
-            step: of the pictures, and the texts to go on from where there are any.
-            beams: how many candidates are followed.
-            length: most ids, special ones included.
-        """
-        ...
-
-
 class Offers:
     """What the objectives of a system or of a stream lend, by name.
 

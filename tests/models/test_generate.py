@@ -22,31 +22,6 @@ VOCAB = 7
 SIZES = {"width": 16, "layers": 2, "heads": 2, "intermediate": 32, "vocab": 40, "max_length": 32, "dropout": 0.0}
 
 
-@pytest.fixture
-def decoder() -> CausalDecoder:
-    torch.manual_seed(0)
-    made = CausalDecoder(width=8, layers=2, heads=2, intermediate=16, vocab=VOCAB, max_length=8, dropout=0.0)
-    for parameter in made.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.5)
-    return made.eval()
-
-
-@pytest.fixture
-def memory() -> Tokens:
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(3, 4, 8, generator=generator)
-    return Tokens(x, torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 3 + [False]]), x[:, 0])
-
-
-def log_probability(decoder: CausalDecoder, memory: Tokens, row: int, ids: list[int]) -> float:
-    """The sum over the tokens after [CLS], one whole pass and no cache."""
-    alone = memory.gather(torch.tensor([row]))
-    at = torch.tensor([ids[:-1]])
-    logits = decoder(at, torch.ones_like(at, dtype=torch.bool), decoder.prepare(alone))[0].log_softmax(-1)
-    return float(sum(logits[i, token] for i, token in enumerate(ids[1:])))
-
-
 def every_text(length: int) -> list[list[int]]:
     """All texts of at most `length` ids that end with [SEP], and those cut off without one."""
     words = [i for i in range(VOCAB) if i != SPECIAL["sep"]]
@@ -58,12 +33,12 @@ def every_text(length: int) -> list[list[int]]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("penalty", [0.0, 1.0, -1.0])
-def test_a_beam_as_wide_as_the_language_finds_the_best_text(decoder, memory, penalty):
+def test_a_beam_as_wide_as_the_language_finds_the_best_text(decoder, memory, penalty, log_probability):
     texts = every_text(4)
     made = generate(decoder, memory, SPECIAL, Decoding(beams=len(texts), length=4, length_penalty=penalty))
 
     def score(row: int, ids: list[int]) -> float:
-        return log_probability(decoder, memory, row, ids) / (len(ids) - 1) ** penalty
+        return log_probability(row, ids) / (len(ids) - 1) ** penalty
 
     for row, (ids, found) in enumerate(made):
         best = max(texts, key=lambda each: score(row, each))
@@ -72,14 +47,14 @@ def test_a_beam_as_wide_as_the_language_finds_the_best_text(decoder, memory, pen
 
 
 @torch.no_grad()
-def test_one_beam_takes_the_likeliest_token_at_each_step(decoder, memory):
+def test_one_beam_takes_the_likeliest_token_at_each_step(decoder, memory, log_probability):
     for row, (ids, score) in enumerate(generate(decoder, memory, SPECIAL, Decoding(length=5))):
         greedy = [2]
         while len(greedy) < 5 and greedy[-1] != 3:
-            scored = {t: log_probability(decoder, memory, row, [*greedy, t]) for t in range(VOCAB)}
+            scored = {t: log_probability(row, [*greedy, t]) for t in range(VOCAB)}
             greedy.append(max(scored, key=scored.__getitem__))
         assert ids == greedy
-        assert score == pytest.approx(log_probability(decoder, memory, row, greedy), abs=1e-4)
+        assert score == pytest.approx(log_probability(row, greedy), abs=1e-4)
 
 
 HOW = {
@@ -104,12 +79,12 @@ def test_other_rows_of_the_batch_and_their_order_change_no_text(decoder, memory,
 
 
 @torch.no_grad()
-def test_a_list_is_searched_for_its_best_text(decoder, memory):
+def test_a_list_is_searched_for_its_best_text(decoder, memory, log_probability):
     """Every text of the list scored by a whole pass: a wide beam finds the best one."""
     texts = [[5, 3], [5, 6, 3], [6, 3], [4, 4, 4, 3], [6, 5, 3]]
     made = generate(decoder, memory, SPECIAL, Decoding(beams=6, length=6, listed=Listed(texts)))
     for row, (ids, score) in enumerate(made):
-        scored = {tuple(text): log_probability(decoder, memory, row, [2, *text]) for text in texts}
+        scored = {tuple(text): log_probability(row, [2, *text]) for text in texts}
         assert tuple(ids[1:]) == max(scored, key=scored.__getitem__)
         assert score == pytest.approx(max(scored.values()), abs=1e-4)
 
@@ -148,12 +123,12 @@ def test_another_seed_draws_other_words(decoder, memory):
 
 
 @torch.no_grad()
-def test_a_prompt_is_read_and_gone_on_from(decoder, memory):
+def test_a_prompt_is_read_and_gone_on_from(decoder, memory, log_probability):
     prompt = [2, 5, 4]
     for row, (ids, score) in enumerate(generate(decoder, memory, SPECIAL, Decoding(length=7), prompt=prompt)):
         assert ids[:3] == prompt
-        whole = log_probability(decoder, memory, row, ids)
-        assert score == pytest.approx(whole - log_probability(decoder, memory, row, prompt), abs=1e-4)
+        whole = log_probability(row, ids)
+        assert score == pytest.approx(whole - log_probability(row, prompt), abs=1e-4)
     each = torch.tensor([[2, 5], [2, 6], [2, 4]])
     made = generate(decoder, memory, SPECIAL, Decoding(beams=2, length=6), prompt=each)
     assert [ids[:2] for ids, _ in made] == each.tolist()

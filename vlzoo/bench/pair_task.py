@@ -55,6 +55,18 @@ def how_scored(how: str, offered: Callable[[str], bool], *, unsaid: bool = False
     return how
 
 
+def pair_offers(model: BenchModel) -> dict[str, bool]:
+    """Whether a model that is open scores pairs by `match`, and whether by `contrast`.
+
+    Raises:
+        CheckpointError: it scores no pairs of pictures and texts.
+    """
+    from vlzoo.bench.retrieval.pairs import pair_model  # here: scores of files are read without torch
+
+    pairs = pair_model(model)
+    return {"match": pairs.matches, "contrast": pairs.contrasts}
+
+
 def require_how(task: str, protocol: str, protocols: Sequence[str]) -> None:
     """Refuse to predict by the protocol of a file.
 
@@ -107,15 +119,8 @@ class PairTask(Task):
         self.check_offers(self.offers(model).__getitem__)
 
     def offers(self, model: BenchModel) -> dict[str, bool]:
-        """What a model that is open offers of what protocols ask for, by name.
-
-        Raises:
-            CheckpointError: it scores no pairs of pictures and texts.
-        """
-        from vlzoo.bench.retrieval.pairs import pair_model
-
-        pairs = pair_model(model)
-        return {"match": pairs.matches, "contrast": pairs.contrasts}
+        """What a model that is open offers of what protocols ask for: as `pair_offers`."""
+        return pair_offers(model)
 
     def check_offers(self, offered: Callable[[str], bool]) -> None:
         """Where no protocol was asked for, `itc` for a model that has a contrast alone; else refuse what it can't do.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlzoo.bench.pair_task import GIVEN, how_scored, require_how
+from vlzoo.bench.pair_task import GIVEN, how_scored, pair_offers, require_how
 from vlzoo.bench.text_only import best_constant
 from vlzoo.data.fields import short, typed
 from vlzoo.data.predictions import Files, Refused
@@ -65,10 +65,7 @@ class ZeroShot(Task):
         Raises:
             CheckpointError: it scores no pairs of pictures and texts, or not as the protocol asks.
         """
-        from vlzoo.bench.retrieval.pairs import pair_model
-
-        pairs = pair_model(model)
-        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
+        self.check_offers(pair_offers(model).__getitem__)
 
     def check_offers(self, offered: Callable[[str], bool]) -> None:
         """Where no protocol was asked for, `itm` for a model without a contrast; else refuse what it can't do.

@@ -125,6 +125,19 @@ def group_size(queries: int, keys: int) -> int:
     return queries // keys
 
 
+def picture_of(texts: int | None, mask_MN: Tensor, rows: Tensor | None) -> Tensor | None:
+    """The picture that each text reads, [P] int64; None: each its own, as they stand.
+
+    Args:
+        texts: P, how many texts read pictures; None: none does.
+        mask_MN: the pictures' mask.
+        rows: said already, [P] int64; None: text p reads picture p M // P.
+    """
+    count = len(mask_MN)
+    group = 1 if texts is None or rows is not None else group_size(texts, count)
+    return rows if group == 1 else torch.arange(count, device=mask_MN.device).repeat_interleave(group)
+
+
 def _fold(x_PHLd: Tensor, group: int) -> Tensor:
     if group == 1:
         return x_PHLd

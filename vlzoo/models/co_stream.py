@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Prepared
-from vlzoo.models.attention import group_size, split_heads
+from vlzoo.models.attention import picture_of, split_heads
 from vlzoo.models.blocks import CrossAttention, FeedForward, Reading, SelfAttention, take_positions
 
 Made = TypeVar("Made", bound=nn.Module)
@@ -180,9 +180,5 @@ def picked(image: Prepared, texts: int | None, rows: Tensor | None) -> Seen:
             where="fusion co_attention",
             fix="prepare the picture with the fusion that reads it",
         )
-    if rows is not None:
-        return image.gather(rows)
-    group = 1 if texts is None else group_size(texts, len(image.x))
-    if group == 1:
-        return image
-    return image.gather(torch.arange(len(image.x), device=image.x.device).repeat_interleave(group))
+    at = picture_of(texts, image.mask, rows)
+    return image if at is None else image.gather(at)

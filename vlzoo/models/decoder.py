@@ -191,17 +191,9 @@ class CausalDecoder(Decoder):
             row_of_memory: the memory row each text reads, [P] int64; None: text p reads row p M // P.
             cache: what was decoded before; extended in place.
         """
-        start = 0 if cache is None else len(cache)
-        seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
-        keys = None if memory is None else as_kv(memory)
-        x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
-        for i, layer in enumerate(self.stack):
-            read = None if keys is None else partial(reading, keys, i, row_of_memory)
-            run = partial(step_of, layer.blocks[0], allowed, read, cache, i)
-            x_PLD = again(run, x_PLD) if self.checkpoints and cache is None else run(x_PLD)
-        if cache is not None:
-            cache.mask = seen
-        return x_PLD
+        x_PLD = self.embedding(ids_PL, 0 if cache is None else len(cache))
+        blocks = [layer.blocks[0] for layer in self.stack]
+        return run_blocks(blocks, x_PLD, mask_PL, memory, row_of_memory, cache, keeps=not self.checkpoints)
 
     def forward(
         self,
@@ -213,6 +205,45 @@ class CausalDecoder(Decoder):
     ) -> Tensor:
         """Logits [P, L, V] of the token after each position; the arguments are those of `states`."""
         return self.head(self.states(ids_PL, mask_PL, memory, row_of_memory, cache))
+
+
+def run_blocks(
+    blocks: Sequence[Block],
+    x_PLD: Tensor,
+    mask_PL: Tensor,
+    memory: Prepared | None,
+    row_of_memory: Tensor | None = None,
+    cache: Cache | None = None,
+    *,
+    keeps: bool = True,
+    below: int = 0,
+) -> Tensor:
+    """States [P, L, D] after a decoder's blocks: each word reads those before it, and the memory.
+
+    Args:
+        blocks: one after the other.
+        x_PLD: states before the first, of the new words.
+        mask_PL: True at real ones among the new words, bool.
+        memory: prepared; None: words alone.
+        row_of_memory: the memory row each text reads, [P] int64; None: text p reads row p M // P.
+        cache: what was decoded before; extended in place.
+        keeps: keep what the way back reads; else blocks are run again then.
+        below: how many blocks of another part stand in the cache before these.
+    """
+    seen, keys = seen_with(cache, mask_PL), None if memory is None else as_kv(memory)
+    allowed = causal(seen, x_PLD.shape[1])
+    for i, block in enumerate(blocks):
+        read = None if keys is None else partial(reading, keys, i, row_of_memory)
+        run = partial(step_of, block, allowed, read, cache, below + i)
+        x_PLD = run(x_PLD) if keeps or cache is not None else again(run, x_PLD)
+    if cache is not None:
+        cache.mask = seen
+    return x_PLD
+
+
+def seen_with(cache: Cache | None, mask_PL: Tensor) -> Tensor:
+    """True at real words, those of the cache first and then the new ones, bool, [P, all words]."""
+    return mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
 
 
 def step_of(

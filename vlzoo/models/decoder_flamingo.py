@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.attention import attend, join_heads, split_heads
 from vlzoo.models.blocks import Reading
 from vlzoo.models.checkpointing import again
-from vlzoo.models.decoder import Cache, causal
+from vlzoo.models.decoder import Cache, causal, seen_with
 from vlzoo.models.gpt2 import LanguageModel
 from vlzoo.models.prenorm import PreNormBlock
 from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
@@ -107,7 +107,7 @@ class FlamingoDecoder(Decoder):
         VlzooError: heads do not divide a width, or `every` or `latents` is below 1.
     """
 
-    reads: Literal["", "image", "fused", "all"] = "image"
+    reads = "image"
     checkpoints = False
 
     def __init__(
@@ -179,7 +179,7 @@ class FlamingoDecoder(Decoder):
     ) -> Tensor:
         """States [P, L, D] before the vocabulary head; arguments as `vlzoo.models.decoder.CausalDecoder.states`."""
         start = 0 if cache is None else len(cache)
-        seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
+        seen = seen_with(cache, mask_PL)
         keys = None if memory is None else as_kv(memory)
         x_PLD, allowed = self.lm.embed(ids_PL, start), causal(seen, ids_PL.shape[1])
         for i, block in enumerate(self.lm.stack):

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.blocks import Layer, init_bert
-from vlzoo.models.checkpointing import again
-from vlzoo.models.decoder import Cache, causal, step_of
+from vlzoo.models.decoder import Cache, run_blocks, seen_with
 from vlzoo.models.heads import MlmHead, vocabulary_head
-from vlzoo.models.prepared import as_kv, check_heads, prepare, reading
+from vlzoo.models.prepared import check_heads, prepare
 from vlzoo.models.text_causal import CausalEncoder
 from vlzoo.types import KV, Tokens
 
@@ -74,9 +72,8 @@ class MultimodalDecoder(Decoder):
         self.lower = CausalEncoder(
             **sizes, layers=lower, max_length=max_length, dropout=dropout, initializer_range=initializer_range
         )
-        self.lower.last.requires_grad_(
-            False
-        )  # nobody reads what stands behind a text, unless the model's encoder gives it
+        # Nobody reads what stands behind a text, unless the model's encoder gives it.
+        self.lower.last.requires_grad_(False)
         source = memory_width or width
         made = (Layer(width, heads, intermediate, dropout, source=source) for _ in range(layers))
         self.stack = cast("Sequence[Layer]", nn.ModuleList(made))
@@ -129,17 +126,8 @@ class MultimodalDecoder(Decoder):
             cache: what was decoded before, of both halves; extended in place.
             text: what the text encoder has made of these ids; None: they are read here.
         """
-        seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
-        x_PLD = self.lower.words(ids_PL, seen, cache) if text is None else text.x
-        keys, allowed, below = (
-            None if memory is None else as_kv(memory),
-            causal(seen, ids_PL.shape[1]),
-            len(self.lower.stack),
-        )
-        for i, layer in enumerate(self.stack):
-            read = None if keys is None else partial(reading, keys, i, row_of_memory)
-            run = partial(step_of, layer.blocks[0], allowed, read, cache, below + i)
-            x_PLD = again(run, x_PLD) if self.checkpoints and cache is None else run(x_PLD)
-        if cache is not None:
-            cache.mask = seen
+        x_PLD = self.lower.words(ids_PL, seen_with(cache, mask_PL), cache) if text is None else text.x
+        blocks, below = [layer.blocks[0] for layer in self.stack], len(self.lower.stack)
+        keeps = not self.checkpoints
+        x_PLD = run_blocks(blocks, x_PLD, mask_PL, memory, row_of_memory, cache, keeps=keeps, below=below)
         return self.head(x_PLD)

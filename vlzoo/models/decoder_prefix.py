@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.blocks import Block, init_bert
 from vlzoo.models.checkpointing import again
-from vlzoo.models.decoder import Cache, causal, step_of
+from vlzoo.models.decoder import Cache, run_blocks
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import vocabulary_head
-from vlzoo.models.prepared import as_kv, check_heads, reading
+from vlzoo.models.prepared import check_heads
 from vlzoo.types import KV, Tokens
 
 
@@ -106,17 +106,10 @@ class PrefixDecoder(Decoder):
             row_of_memory: the picture each text reads, [P] int64; None: text p reads picture p M // P.
             cache: what was decoded before; extended in place.
         """
-        start = 0 if cache is None else len(cache)
-        seen = mask_PL if cache is None or cache.mask is None else torch.cat([cache.mask, mask_PL], dim=1)
-        keys = None if memory is None else as_kv(memory)
-        x_PLD, allowed = self.embedding(ids_PL, start), causal(seen, ids_PL.shape[1])
-        for i, block in enumerate(self.stack):
-            read = None if keys is None else partial(reading, keys, i, row_of_memory)
-            run = partial(step_of, block, allowed, read, cache, i)
-            x_PLD = again(run, x_PLD) if self.checkpoints and cache is None else run(x_PLD)
-        if cache is not None:
-            cache.mask = seen
-        return self.head(x_PLD)
+        x_PLD = self.embedding(ids_PL, 0 if cache is None else len(cache))
+        return self.head(
+            run_blocks(self.stack, x_PLD, mask_PL, memory, row_of_memory, cache, keeps=not self.checkpoints)
+        )
 
 
 def _over_picture(block: Block, allowed: Tensor, x_MND: Tensor) -> Tensor:

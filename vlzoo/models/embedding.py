@@ -15,6 +15,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.blocks import EPSILON, init_bert
 from vlzoo.models.boxes import corners_and_sides
+from vlzoo.models.prepared import check_length
 from vlzoo.types import Tokens
 
 
@@ -66,12 +67,8 @@ class WordEmbedding(nn.Module):
         Raises:
             VlzooError: the text is longer than there are positions, or it has kinds or boxes that nothing is known of.
         """
-        end, room = start + ids_BL.shape[1], self.position.num_embeddings
-        if end > room:
-            raise VlzooError(
-                f"a text of {end} tokens is longer than the {room} positions of the model",
-                fix="raise the part's max_length, or lower the tokenizer's",
-            )
+        end = start + ids_BL.shape[1]
+        check_length(end, self.position.num_embeddings)
         place = self.position.weight[start:end] if positions_BL is None else self.position(positions_BL)
         summed = self.word(ids_BL) + self._kinds(segments_BL) + place
         if boxes_BL4 is not None:

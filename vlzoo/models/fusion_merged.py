@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.interfaces import Fusion, Prepared
-from vlzoo.models.attention import group_size
+from vlzoo.models.attention import picture_of
 from vlzoo.models.blocks import Block, init_bert, take_positions
 from vlzoo.models.checkpointing import again
 from vlzoo.models.fusion_cross import kept_mask, lines_of
@@ -224,9 +224,5 @@ def _rows(image: Prepared, texts: int | None, rows: Tensor | None) -> Tokens:
             where="fusion merged",
             fix="prepare the picture with the fusion that reads it",
         )
-    if rows is not None:
-        return image.gather(rows)
-    group = 1 if texts is None else group_size(texts, len(image.x))
-    if group == 1:
-        return image
-    return image.gather(torch.arange(len(image.x), device=image.x.device).repeat_interleave(group))
+    at = picture_of(texts, image.mask, rows)
+    return image if at is None else image.gather(at)

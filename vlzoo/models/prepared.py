@@ -67,6 +67,28 @@ def check_words(parts: Mapping[str, TextEncoder | Decoder | None], words: int) -
             )
 
 
+def check_kinds(where: str, segments_BL: Tensor | None, boxes_BL4: Tensor | None) -> None:
+    """Refuse words with kinds or boxes, for an encoder that reads none.
+
+    Raises:
+        VlzooError: they have some.
+    """
+    if segments_BL is not None or boxes_BL4 is not None:
+        what = "the words have kinds or boxes, and this encoder reads none"
+        raise VlzooError(what, where=where, fix="name `model.text_encoder: embedding` with segments or boxes")
+
+
+def check_length(tokens: int, positions: int, where: str | None = None) -> None:
+    """Refuse texts that are longer than a part has positions.
+
+    Raises:
+        VlzooError: they are; says what to change.
+    """
+    if tokens > positions:
+        what = f"a text of {tokens} tokens is longer than the {positions} positions of the model"
+        raise VlzooError(what, where=where, fix="raise the part's max_length, or lower the tokenizer's")
+
+
 class Projects(Protocol):
     """A layer that makes keys and values of what it reads."""
 

@@ -17,7 +17,7 @@ from vlzoo.errors import CheckpointError, VlzooError
 from vlzoo.files import read_object
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.local_weights import fill, read_weights
-from vlzoo.models.prepared import check_heads
+from vlzoo.models.prepared import check_heads, check_length
 from vlzoo.resources import model_file, package_file
 from vlzoo.types import Tokens
 
@@ -118,12 +118,7 @@ class BertEncoder(TextEncoder):
         if boxes_BL4 is not None:
             fix = "name `model.text_encoder: embedding` with boxes: true; or rows without them"
             raise VlzooError("the words have boxes, and a BERT reads none", where="text_encoder bert", fix=fix)
-        if ids_BL.shape[1] > self.max_length:
-            raise VlzooError(
-                f"a text of {ids_BL.shape[1]} tokens is longer than the {self.max_length} positions of the model",
-                where="text_encoder bert",
-                fix="raise the encoder's max_length, or lower the tokenizer's",
-            )
+        check_length(ids_BL.shape[1], self.max_length, "text_encoder bert")
         # transformers reads a mask of four dimensions as it is, True may be read. Of one of two it asks whether it is
         # true everywhere, and the host would wait for the device.
         mask = mask_BL[:, None, None] if among_BLL is None else (among_BLL & mask_BL[:, None])[:, None]

@@ -11,14 +11,13 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from vlzoo.errors import VlzooError
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.blocks import Block, init_bert
 from vlzoo.models.checkpointing import again
 from vlzoo.models.decoder import Cache, step_of
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.fusion_cross import may_read
-from vlzoo.models.prepared import check_heads
+from vlzoo.models.prepared import check_heads, check_kinds
 from vlzoo.types import Tokens
 
 
@@ -107,12 +106,7 @@ class LayersEncoder(TextEncoder):
         boxes_BL4: Tensor | None = None,
     ) -> Tokens:
         """Word and position vectors, before any layer: where a fusion begins that shares the layers."""
-        if segments_BL is not None or boxes_BL4 is not None:
-            what, fix = (
-                "the words have kinds or boxes, and this encoder reads none",
-                "name `model.text_encoder: embedding`",
-            )
-            raise VlzooError(what, where=f"text_encoder {self.part}", fix=fix)
+        check_kinds(f"text_encoder {self.part}", segments_BL, boxes_BL4)
         x_BLD = self.embedding(ids_BL, positions_BL=positions_BL)
         return Tokens(x_BLD, mask_BL, x_BLD[:, 0])
 

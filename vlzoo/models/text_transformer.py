@@ -16,7 +16,7 @@ from vlzoo.errors import VlzooError
 from vlzoo.interfaces import TextEncoder
 from vlzoo.models.checkpointing import again
 from vlzoo.models.prenorm import PreNormBlock, init_prenorm
-from vlzoo.models.prepared import check_heads
+from vlzoo.models.prepared import check_heads, check_kinds, check_length
 from vlzoo.types import Tokens
 
 if TYPE_CHECKING:
@@ -119,13 +119,9 @@ class TransformerEncoder(TextEncoder):
         Raises:
             VlzooError: the text is longer than there are positions, or its words have kinds or boxes.
         """
-        if segments_BL is not None or boxes_BL4 is not None:
-            what = "the words have kinds or boxes, and this encoder reads none"
-            raise VlzooError(what, where=_PART, fix="name `model.text_encoder: embedding` with segments or boxes")
+        check_kinds(_PART, segments_BL, boxes_BL4)
         length = ids_BL.shape[1]
-        if length > self.max_length:
-            what = f"a text of {length} tokens is longer than the {self.max_length} positions of the model"
-            raise VlzooError(what, where=_PART, fix="raise the encoder's max_length, or lower the tokenizer's")
+        check_length(length, self.max_length, _PART)
         more = self.max_length - length if self.padded else 0
         place_L = torch.arange(length + more, device=ids_BL.device)
         if self.padded:

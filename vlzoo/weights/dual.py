@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
-from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Converted, Place
+from vlzoo.weights.adapter import Place
 from vlzoo.weights.beside import ViT
 from vlzoo.weights.dual_names import place, split_pool
 from vlzoo.weights.folder import FolderAdapter
@@ -39,11 +38,6 @@ class DualAdapter(FolderAdapter):
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether a text and a vision model stand beside the family's scale under transformers' names."""
         return {_WORDS, _PATCH, "logit_scale", self.mark} <= set(names)
-
-    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
-        """The folder's own."""
-        found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
-        return None if found is None else found[:2]
 
     def words(self, state: Mapping[str, Tensor]) -> str:
         """As `FolderAdapter.words`."""

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Adapter, Converted, Place, gather
 from vlzoo.weights.beside import Beside
 
@@ -47,6 +48,11 @@ class FolderAdapter(Adapter):
             unexpected=tuple(name for name in state if name not in places and name not in repeated),
             repeated=(*repeated, *shared),
         )
+
+    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
+        """The folder's own, for texts as long as the text encoder has positions."""
+        found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
+        return None if found is None else found[:2]
 
     def words(self, state: Mapping[str, Tensor]) -> str:
         """The name of the word table."""

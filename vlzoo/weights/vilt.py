@@ -14,8 +14,7 @@ from torch import Tensor
 
 from vlzoo.errors import CheckpointError
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
-from vlzoo.text.tokenizer import Tokenizer
-from vlzoo.weights.adapter import Converted, Place
+from vlzoo.weights.adapter import Place
 from vlzoo.weights.folder import FolderAdapter
 
 _WORDS = "vilt.embeddings.text_embeddings.word_embeddings.weight"
@@ -77,11 +76,6 @@ class ViltAdapter(FolderAdapter):
         return {_WORDS, _FIRST} <= known and not known.isdisjoint(
             (f"{_RANK}.weight", "mlm_score.transform.dense.weight")
         )
-
-    def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
-        """The folder's own."""
-        found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
-        return None if found is None else found[:2]
 
     def words(self, state: Mapping[str, Tensor]) -> str:
         """As `FolderAdapter.words`."""

@@ -14,41 +14,13 @@ from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
 from vlzoo.errors import CheckpointError, DataError, PredictionError
-from vlzoo.models.decoder import CausalDecoder
 from vlzoo.task import Effort
-from vlzoo.types import Tokens
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
-VOCAB = 7
-
-
-@pytest.fixture
-def decoder() -> CausalDecoder:
-    torch.manual_seed(0)
-    made = CausalDecoder(width=8, layers=2, heads=2, intermediate=16, vocab=VOCAB, max_length=8, dropout=0.0)
-    for parameter in made.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.5)
-    return made.eval()
-
-
-@pytest.fixture
-def memory() -> Tokens:
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(3, 4, 8, generator=generator)
-    return Tokens(x, torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [True] * 3 + [False]]), x[:, 0])
-
-
-def log_probability(decoder: CausalDecoder, memory: Tokens, row: int, ids: list[int]) -> float:
-    """The sum over the tokens after [CLS], one whole pass and no cache."""
-    alone = memory.gather(torch.tensor([row]))
-    at = torch.tensor([ids[:-1]])
-    logits = decoder(at, torch.ones_like(at, dtype=torch.bool), decoder.prepare(alone))[0].log_softmax(-1)
-    return float(sum(logits[i, token] for i, token in enumerate(ids[1:])))
 
 
 @torch.no_grad()
-def test_ranking_all_candidates_orders_them_by_their_log_probability(decoder, memory):
+def test_ranking_all_candidates_orders_them_by_their_log_probability(decoder, memory, log_probability):
     listed = [[2, 5, 3], [2, 5, 6, 3], [2, 6, 3], [2, 4, 4, 4, 3]]
     longest = max(map(len, listed))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in listed])
@@ -62,7 +34,7 @@ def test_ranking_all_candidates_orders_them_by_their_log_probability(decoder, me
     ranked = rank_answers(holder, memory, Text(ids, mask, ids == 0), 4)
     for row in range(3):
         for place in range(4):
-            expected = log_probability(decoder, memory, row, listed[int(ranked.candidate[row, place])])
+            expected = log_probability(row, listed[int(ranked.candidate[row, place])])
             assert float(ranked.whole[row, place]) == pytest.approx(expected, abs=1e-4)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vlzoo.bench.pair_task import HOW, how_scored
+from vlzoo.bench.pair_task import HOW, how_scored, pair_offers
 from vlzoo.bench.pictures import pictures
 from vlzoo.bench.retrieval.matrices import (
     UNSCORED,
@@ -125,10 +125,7 @@ class Retrieval(Task):
         Raises:
             CheckpointError: it scores no pairs of pictures and texts, or not as the protocol asks.
         """
-        from vlzoo.bench.retrieval.pairs import pair_model
-
-        pairs = pair_model(model)
-        self.check_offers({"match": pairs.matches, "contrast": pairs.contrasts}.__getitem__)
+        self.check_offers(pair_offers(model).__getitem__)
 
     def check_offers(self, offered: Callable[[str], bool]) -> None:
         """Where no protocol was asked for, `itc` for a model that has a contrast alone; else refuse what it can't do.
