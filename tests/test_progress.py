@@ -130,6 +130,17 @@ def test_without_standard_error_nothing_goes_to_standard_output(now, monkeypatch
     assert capsys.readouterr().out == ""
 
 
+def test_what_is_made_ready_before_the_first_unit_is_no_measure_of_the_rest(now, capsys):
+    said: list[str] = []
+    progress = Progress("retrieval", 500, forecast=said.append)
+    for done, second in ((1, 30.0), (11, 31.0), (41, 34.0), (101, 46.0)):
+        now[0] = second
+        progress.update(done)
+    # 10 a second: the other 459 take 46 s; then 100 in 16 s.
+    assert [line.partition(" left")[0] for line in said] == ["retrieval: 41 of 500 done, about 46 s"]
+    assert capsys.readouterr().err.splitlines()[-1] == "retrieval: 101/500 steps, 6.2/s, 1:04 min left"
+
+
 def test_long_work_is_forecast_once(now):
     said: list[str] = []
     progress = Progress("vqa", 1_000, forecast=said.append)
@@ -137,8 +148,8 @@ def test_long_work_is_forecast_once(now):
         now[0] = second
         progress.update(done)
     assert len(said) == 1
-    # 40 of 1,000 in 4 s: the other 960 take 96 s.
-    assert said[0].startswith("vqa: 40 of 1,000 done, about 1:36 min left, ")
+    # 39 in the 3 s since the first: the other 960 take 74 s.
+    assert said[0].startswith("vqa: 40 of 1,000 done, about 1:14 min left, ")
     assert said[0].endswith(" held at most so far")
 
 

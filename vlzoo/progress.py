@@ -65,12 +65,16 @@ class Progress:
         self.silent = silent or not here().leads
         self.started = self.shown = time.perf_counter()
         self.first = self.done = done
+        self.begun: tuple[int, float] | None = None
         self._live, self._bar = takes_escapes(sys.stderr), cast("Bar | None", None)
 
     @property
     def speed(self) -> float:
-        """Units a second since the start."""
-        return (self.done - self.first) / max(1e-9, time.perf_counter() - self.started)
+        """Units a second since the first report, before which much may be made ready; until a second one, in all."""
+        now, (done, since) = time.perf_counter(), self.begun or (self.first, self.started)
+        if done == self.done:
+            done, since = self.first, self.started
+        return (self.done - done) / max(1e-9, now - since)
 
     @property
     def left_s(self) -> float:
@@ -81,6 +85,8 @@ class Progress:
         """Report that `done` units are done, and figures to show beside."""
         self.done = done
         now = time.perf_counter()
+        if self.begun is None and done > self.first:
+            self.begun = done, now
         self._foretell(now)
         if self.silent:
             return
@@ -118,7 +124,8 @@ class Progress:
             self._bar.stop()
 
     def _foretell(self, now: float) -> None:
-        if self.forecast is None or self.done <= self.first or now - self.started < FORECAST_S:
+        done, since = self.begun or (self.done, now)
+        if self.forecast is None or self.done == done or now - since < FORECAST_S:
             return
         if self.left_s >= LONG_S:
             most = most_memory()
