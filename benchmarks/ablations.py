@@ -10,10 +10,12 @@ Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_S
 retrieval on held-out pictures and where the words' maps lie. `xvlm` fine-tunes every run for retrieval, VQA, NLVR2
 and grounding on Scenes and measures these with their sum, beside the paper's rows. `vlmixer` pre-trains on pictures
 of one half of Scenes and captions of the other, fine-tunes every run for retrieval, VQA and NLVR2 and measures these,
-beside the paper's rows; each --detector makes its galleries once. What is done is not done again: runs are kept under
---out, keyed by recipe, seed and data. Ctrl-C saves and writes the table of what is in; --resume goes on; --report
-makes the table alone. Runs are ordered so that whatever is done first says most. The mixture needs the folder of real
-data (--data); Scenes are generated.
+beside the paper's rows; each --detector makes its galleries once.
+
+What is done is not done again: runs are kept under --out, keyed by recipe, seed, data and code, and each sample's
+values beside the table (ablation_SUITE_SETTING.runs.json.gz), so that another machine goes on from there. Ctrl-C saves
+and writes the table of what is in; --resume goes on; --report makes the table alone. Runs are ordered so that whatever
+is done first says most. The mixture needs the folder of real data (--data); Scenes are generated.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablation import figures, table, tuned, tuned_table, vlmixer, xvlm
+from ablation import figures, kept, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.plan import Job, Suite, plan
 from ablation.pool import Pool
 from ablation.settings import DETECTORS, NAMES, make_settings
@@ -69,7 +72,7 @@ def main() -> int:
     """
     given = _arguments()
     try:
-        suite = SUITES[given.suite][0](given.rows_folder, given.base, given.samples)
+        suite = replace(SUITES[given.suite][0](given.rows_folder, given.base, given.samples), code=given.code)
         names = _named(given.settings or ",".join(suite.settings), NAMES, "settings")
         if left := set(names) - set(suite.settings):
             raise VlzooError(
@@ -106,6 +109,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="runs at a time; one thread each where 2 or more")
     parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped")
     parser.add_argument("--report", action="store_true", help="only rebuild the table from what is done")
+    parser.add_argument(
+        "--code",
+        default=kept.code_at_hand(),
+        help="take runs of this code for ours, as a table names it; %(default)s: the code at hand",
+    )
     parser.add_argument("--rows-folder", type=Path, help="other rows; zoo_configs/ablations/SUITE")
     parser.add_argument("--base", help="what the rows extend; softmaskpp-tiny, xvlm-tiny, vlmixer-tiny")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
@@ -129,6 +137,8 @@ def _numbers(text: str) -> list[int]:
 
 def _carry_out(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> int:
     """Run what is left unless only the table is wanted, then write it, whatever happened."""
+    for setting, of_setting in _by_setting(jobs).items():
+        kept.restore(of_setting, kept.file_of(given.results, suite.name, setting))
     left, begun = [job for job in jobs if not job.done], [job for job in jobs if job.begun]
     print(f"{len(jobs)} runs, {len(jobs) - len(left)} done before", flush=True)
     if begun and not (given.resume or given.report):
@@ -149,12 +159,28 @@ def _carry_out(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> 
     return code
 
 
+def _other_code(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> str:
+    """Which codes the runs are of that are kept and were not taken."""
+    files = [kept.file_of(given.results, suite.name, setting) for setting in _by_setting(jobs)]
+    known = sorted({code for file in files for code in kept.codes(file)} - {given.code})
+    return f"; runs are kept of other code, or were made otherwise: --code {known[0]}" if known else ""
+
+
+def _by_setting(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    held: dict[str, list[Job]] = {}
+    for job in jobs:
+        held.setdefault(job.setting.name, []).append(job)
+    return held
+
+
 def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> None:
     _, summary, markdown = SUITES[suite.name]
     found = summary(jobs)
     if not found["runs"]:
-        print("no run is done: no table", flush=True)
+        print(f"no run is done: no table{_other_code(given, suite, jobs)}", flush=True)
         return
+    for setting, of_setting in _by_setting(jobs).items():
+        kept.keep(of_setting, kept.file_of(given.results, suite.name, setting))
     about = {
         "suite": suite.name,
         "base": suite.base,

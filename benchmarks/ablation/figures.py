@@ -97,12 +97,12 @@ def _rows(
                 for protocol in PROTOCOLS
             },
         }  # fmt: skip
-        if all("words" in arrays for arrays in runs.values()):
+        if all(f"words/{KINDS[0]}/count" in arrays for arrays in runs.values()):
             made[name]["words"] = {
                 kind: {figure: _compared(runs, base, shared, _word_parts(kind, figure)) for figure in FIGURES}
                 for kind in KINDS
             }
-            made[name]["counted"] = _counted(next(iter(runs.values()))["words"])
+            made[name]["counted"] = _counted(next(iter(runs.values())))
     return made
 
 
@@ -147,20 +147,13 @@ def _recall_parts(protocol: str, domains: list[str], metric: str, apart: bool) -
 
 def _word_parts(kind: str, figure: str) -> Any:
     def parts(runs: Sequence[Arrays]) -> list[Part]:
-        first = runs[0]["words"]
-        chosen = first[:, 1] == KINDS.index(kind)
-        column = 2 + FIGURES.index(figure)
-        images = first[chosen, 0].astype(np.int64)
-        count = int(first[:, 0].max(initial=0)) + 1
-        return [Part.of([100 * run["words"][chosen, column] for run in runs], images, count)]
+        sums = np.asarray([100 * run[f"words/{kind}/{figure}"] for run in runs], dtype=np.float64)
+        return [Part(sums, runs[0][f"words/{kind}/count"].astype(np.float64))]
 
     return parts
 
 
-def _counted(words: NDArray[np.float64]) -> dict[str, dict[str, int]]:
+def _counted(arrays: Arrays) -> dict[str, dict[str, int]]:
     """Words and pictures of each kind."""
-    found = {}
-    for number, kind in enumerate(KINDS):
-        images = words[words[:, 1] == number, 0]
-        found[kind] = {"words": len(images), "images": len(np.unique(images))}
-    return found
+    counts = {kind: arrays[f"words/{kind}/count"] for kind in KINDS}
+    return {kind: {"words": int(count.sum()), "images": int((count > 0).sum())} for kind, count in counts.items()}

@@ -62,9 +62,10 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
 
 
 def words(run: Path, domains: Mapping[str, Mapping[str, Any]]) -> Arrays:
-    """Each spoken word of the captions of all `domains`: `words` [n, 2 + FIGURES]: image, kind, figures.
+    """Of each image the sums over its captions' spoken words: `words/KIND/FIGURE` [I], and `words/KIND/count` [I].
 
-    Images are numbered through all domains; a domain's folder holds a generated corpus of Scenes.
+    Images are numbered through all domains; a domain's folder holds a generated corpus of Scenes. Sums are rounded to
+    four places: what a table shows is the mean of thousands.
     """
     engine = load_run(run)
     explainer = Explainer(engine)
@@ -77,7 +78,17 @@ def words(run: Path, domains: Mapping[str, Mapping[str, Any]]) -> Arrays:
             samples = [source[row] for row in range(start, min(start + BATCH, len(source)))]
             rows += _rows(explainer, samples, things, image)
             image += len(samples)
-    return {"words": np.asarray(rows, dtype=np.float64).reshape(-1, 2 + len(FIGURES))}
+    found = np.asarray(rows, dtype=np.float64).reshape(-1, 2 + len(FIGURES))
+    return dict(_summed(found, image))
+
+
+def _summed(words: NDArray[np.float64], images: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    for number, kind in enumerate(KINDS):
+        own = words[words[:, 1] == number]
+        rows = own[:, 0].astype(np.int64)
+        yield f"words/{kind}/count", np.bincount(rows, minlength=images)
+        for column, figure in enumerate(FIGURES, 2):
+            yield f"words/{kind}/{figure}", np.bincount(rows, own[:, column], images).round(4)
 
 
 def things_of(folder: Path) -> dict[str, list[Mapping[str, Any]]]:

@@ -32,6 +32,7 @@ def describe(job: Any) -> dict[str, Any]:
             "seed": job.seed,
             "key": job.key,
             "data": job.setting.fingerprint,
+            "code": job.code,
         },
     }
 

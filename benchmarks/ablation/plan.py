@@ -56,6 +56,7 @@ class Suite:
         settings: the data it may be run on.
         pools: how many pools the test pictures of retrieval are divided into.
         own: the recipe of which rows are changes, whatever the base.
+        code: which code trains and measures.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Suite:
     settings: tuple[str, ...] = ("scenes", "mixture")
     pools: int = 1
     own: str = ""
+    code: str = ""
 
     @classmethod
     def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
@@ -121,13 +123,14 @@ class Job:
         setting: its data.
         row: its name.
         seed: of weights, order, masks and draws.
-        key: a hash of recipe, seed and data.
+        key: a hash of recipe, seed, data and code.
         folder: where everything of it lies.
         recipe: its recipe, as text.
         k: candidates of re-ranking; None: every pair, of models without a contrast.
         baseline: the row that it is compared with.
         tasks: what it is fine-tuned for.
         pools: of the test pictures, for retrieval.
+        code: which code trains and measures it.
     """
 
     setting: Setting
@@ -140,6 +143,7 @@ class Job:
     baseline: str = BASELINE
     tasks: tuple[str, ...] = ()
     pools: int = 1
+    code: str = ""
 
     @property
     def name(self) -> str:
@@ -175,7 +179,7 @@ def plan(suite: Suite, rows: Sequence[str], seeds: Sequence[int], settings: Sequ
 
 
 def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
-    """One run, keyed by its resolved recipe, the data's fingerprint (not its place), and how it is measured."""
+    """One run, keyed by its resolved recipe, the data's fingerprint (not its place), measuring and code."""
     text, probe = (
         written(suite.shorten(suite, row, seed, setting)),
         out / "recipes" / f"{setting.name}-{row}-{seed}.yaml",
@@ -187,10 +191,10 @@ def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
     if facts["streams"]:
         facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
     pools = [suite.pools] if suite.pools > 1 else []
-    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *pools], sort_keys=True)
+    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *pools, suite.code], sort_keys=True)
     key = hashlib.sha256(known.encode()).hexdigest()[:12]
     folder = out / setting.name / row / f"seed-{seed}-{key}"
-    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks, suite.pools)
+    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks, suite.pools, suite.code)
 
 
 def _named(data: Mapping[str, Any]) -> list[Any]:

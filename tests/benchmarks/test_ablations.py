@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,6 +147,29 @@ def test_stopped_killed_resumed_and_cached(suite):
     assert code == 0 and "2 runs, 0 done before" in said and "no table" in said
 
 
+def test_another_machine_goes_on_from_what_is_kept(suite, tmp_path):
+    """With the table's folder alone: no run is made again, and the figures are the same to the last digit."""
+    if len(suite.files("result.json")) < 2:
+        pytest.skip("the process test made no runs")
+    before, elsewhere = suite.table(), Suite(suite.root, tmp_path)
+    shutil.copytree(suite.folder / "results", tmp_path / "results")
+    shutil.copytree(suite.out / "data", elsewhere.out / "data")
+    code, said = elsewhere.run("--report")
+    assert code == 0 and "2 runs, 2 done before" in said, said
+    assert elsewhere.table()["settings"] == before["settings"] and elsewhere.table()["runs"] == before["runs"]
+
+    # Runs of other code are not ours, unless we say so.
+    code, said = elsewhere.run("--report", "--code", "0" * 8)
+    assert code == 0 and "2 runs, 0 done before" in said
+    assert f"--code {before['runs'][0]['code']}" in said
+
+    (kept,) = (tmp_path / "results").glob("*.runs.json.gz")
+    kept.write_bytes(kept.read_bytes()[:-9])
+    shutil.rmtree(elsewhere.out / "scenes")
+    code, said = elsewhere.run("--report")
+    assert code == 2 and kept.name in said and "can't be read" in said and "Traceback" not in said
+
+
 def test_the_table_says_what_the_runs_gave(suite):
     if len(suite.files("result.json")) < 2:
         pytest.skip("the process test made no runs")
@@ -160,8 +184,7 @@ def test_the_table_says_what_the_runs_gave(suite):
             recalls = [np.mean([(held[f"{domain}/itc/{way}"] < k).mean() for k in (1, 5, 10)]) for way in ("TR", "IR")]
             found = rows["none"]["retrieval"]["itc"][domain]["mean recall"]["mean"]
             assert found == pytest.approx(100 * np.mean(recalls))
-        words = held["words"]
-        touch = words[words[:, 1] == 0, 2].mean()
+        touch = held["words/object/touch"].sum() / held["words/object/count"].sum()
     assert rows["none"]["words"]["object"]["touch"]["mean"] == pytest.approx(100 * touch)
     gap = rows["all"]["retrieval"]["itm"]["all pictures"]["mean recall"]
     none = rows["none"]["retrieval"]["itm"]["all pictures"]["mean recall"]["mean"]
