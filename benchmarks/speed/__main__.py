@@ -3,7 +3,8 @@
     python benchmarks/speed [--quick] [--only step,overhead] [--out runs/speed]
 
 Every ratio is our time (or memory) over that of what is compared with: below 1 ours takes less. `speed.json` in the
-folder has all that each script prints with --json, and the machine; `speed.svg` shows the ratios. --quick takes about
+folder has all that each script prints with --json, and the machine; `speed.svg` shows the ratios. It is written after
+each script, and --only replaces in it what it measures. --quick takes about
 two minutes on an idle machine of two cores: fewer turns, smaller steps, and not those of SoftMask++, X-VLM, the
 galleries and of reading data; its ratios say that all works, and their targets are not asked for. The exit code is 1
 where a benchmark fails, or, without --quick, misses its target.
@@ -120,24 +121,38 @@ def main() -> int:
     if unknown := [name for name in wanted if name not in SUITE]:
         parser.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(SUITE)}")
     left = [name for name in wanted if given.quick and SUITE[name].quick is None]
-    results, rows, about = dict[str, Any](), list[tuple[str, float]](), machine()
+    results, about = _measured(given.out / "speed.json") if given.only else {}, machine()
     for name in (each for each in wanted if each not in left):
-        results[name] = measure(name, given.quick)
+        results[name] = {**measure(name, given.quick), "quick": given.quick, "machine": about}
         said = list(ratios(results[name]["found"], name))
-        rows += said
+        _write(results, given.out)
         failed = "failed" if results[name]["found"] is None else "misses a target" if results[name]["code"] else ""
         print(f"{name}: {results[name]['seconds']:.0f} s  {failed}", flush=True)
         for place, value in said:
             print(f"  {value:7.3f}  {place.removeprefix(f'{name}/')}", flush=True)
     if left:
         print(f"left out by --quick: {', '.join(left)}")
-    held = {"quick": given.quick, "machine": about, "ratios": dict(rows), "results": results}
-    write_text(given.out / "speed.json", json.dumps(held, indent=1) + "\n")
+    print(f"written: {given.out / 'speed.json'}, {given.out / 'speed.svg'}")
+    measured = [results[name] for name in wanted if name not in left]
+    return 1 if any(each["found"] is None or (each["code"] and not given.quick) for each in measured) else 0
+
+
+def _measured(file: Path) -> dict[str, Any]:
+    """What was measured before; nothing where there is no such file, or half of one."""
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["results"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {name: each for name, each in found.items() if name in SUITE}
+
+
+def _write(results: dict[str, Any], out: Path) -> None:
+    """All that is measured, in the suite's order, and its ratios as bars."""
+    ordered = {name: results[name] for name in SUITE if name in results}
+    rows = [row for name, each in ordered.items() for row in ratios(each["found"], name)]
+    write_text(out / "speed.json", json.dumps({"ratios": dict(rows), "results": ordered}, indent=1) + "\n")
     if rows:
-        draw(rows, given.out / "speed.svg")
-    print(f"written: {given.out / 'speed.json'}" + f", {given.out / 'speed.svg'}" * bool(rows))
-    bad = [each for each in results.values() if each["found"] is None or (each["code"] and not given.quick)]
-    return 1 if bad else 0
+        draw(rows, out / "speed.svg")
 
 
 if __name__ == "__main__":
