@@ -11,6 +11,9 @@ RECIPES := $(shell find zoo_configs plugins -name '*.yaml' -not -path '*/tests/*
 # What calls the libraries that have lower bounds, and takes below four minutes on one core.
 FAST := $(addprefix tests/,metrics text augment models objectives step golden weights train/test_loop.py train/test_optim.py test_doctests.py test_vlzoo.py)
 
+# Where it is set every process compiles what it imports anew, torch and transformers too: the tests start some 200.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: bench test oldest format site
 
 bench: $(STAMP)
