@@ -114,13 +114,16 @@ def row_id(row: Mapping[str, Any], key: str) -> str:
     return str(value)
 
 
-def server_id(name: str) -> int | str:
-    """An id as servers write it: a number where it is one.
+def server_ids(names: Sequence[str]) -> Sequence[int | str]:
+    """Ids as servers write them: numbers where all of them are, else texts.
 
-    >>> server_id("391895"), server_id("007"), server_id("a7")
-    (391895, '007', 'a7')
+    A collection's ids are of one kind: those of Open Images (TextVQA, TextCaps) have letters, but for a few.
+
+    >>> server_ids(["391895", "7"]), server_ids(["391895", "007"]), server_ids(["4529184520368734", "a7"])
+    ([391895, 7], ['391895', '007'], ['4529184520368734', 'a7'])
     """
-    return int(name) if name.isdecimal() and name.isascii() and name == str(int(name)) else name
+    numbers = all(name.isdecimal() and name.isascii() and name == str(int(name)) for name in names)
+    return [int(name) for name in names] if numbers else list(names)
 
 
 @dataclass

@@ -216,7 +216,9 @@ def test_nothing_is_scored_on_nothing(score, tmp_path, content):
 
 def test_a_servers_ids_are_numbers_where_they_are_written_as_such():
     ids = {"7": 7, "007": "007", "²": "²", "\u0667": "\u0667", "a7": "a7", "0": 0}
-    assert {name: Vqa().server_id(name) for name in ids} == ids
+    assert {name: Vqa().server_ids([name])[0] for name in ids} == ids
+    assert Vqa().server_ids(["7", "a7"]) == Gqa().server_ids(["7", "a7"]) == ["7", "a7"]
+    assert list(Gqa().server_ids(["7"])) == ["7"]  # its files have texts alone
 
 
 @pytest.mark.parametrize(("protocol", "said", "right"), [("official", "dog", 0.0), ("albef-2021", "cat", 90.0)])

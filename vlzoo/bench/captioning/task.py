@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vlzoo.bench.captioning import facts
 from vlzoo.bench.captioning.java import by_java
 from vlzoo.bench.pictures import pictures
-from vlzoo.data.predictions import Refused, fingerprint, row_id, server_id
+from vlzoo.data.predictions import Refused, fingerprint, row_id, server_ids
 from vlzoo.data.readers import captions
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample, Told
@@ -150,7 +150,8 @@ class Captioning(Task):
         silent = [name for name, text in named if not isinstance(text, str)]
         if silent:
             raise PredictionError(f"{len(silent)} captions are no text, first of picture {silent[0]}")
-        return [{"image_id": server_id(name), "caption": text} for name, text in named]
+        ids = server_ids([name for name, _ in named])
+        return [{"image_id": name, "caption": text} for name, (_, text) in zip(ids, named, strict=True)]
 
     def annotated(self, file: Path) -> list[Sample]:
         """COCO's json, nocaps', VizWiz', TextCaps', Karpathy's (`--part`), or vlzoo's own lines.

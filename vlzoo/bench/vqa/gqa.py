@@ -46,9 +46,9 @@ class Gqa(Vqa):
     ) -> None:
         super().__init__(protocol=protocol, mode=mode, k=k, beams=beams, answers=answers)
 
-    def server_id(self, name: str) -> int | str:
-        """Text, as GQA's files have it."""
-        return name
+    def server_ids(self, names: Sequence[str]) -> Sequence[int | str]:
+        """Texts, as GQA's files have them."""
+        return names
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official file, id -> question with its `answer`, or a list of `{"question_id", "answer"}`."""
