@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.bench.retrieval.pairs import pair_model
 from vlzoo.bench.zero_shot import ZeroShot
 from vlzoo.data.predictions import Refused
@@ -102,6 +103,34 @@ def test_a_tie_is_a_miss_wherever_the_right_class_stands():
         assert task.score(samples, rows).scores[0].value == 0.0
         told = task.told(samples, rows)(samples[0])
         assert (told.said, told.right) == ("b", 0.0)
+
+
+class Alike:
+    """A model to which all classes but the first are alike."""
+
+    contrasts, matches = True, False
+    device = torch.device("cpu")
+
+    def images(self, pictures):
+        return Encoded([torch.zeros(1, 1)] * len(pictures), torch.ones(len(pictures), 1))
+
+    def texts(self, texts):
+        return Encoded([torch.zeros(1, 1)] * len(texts), torch.ones(len(texts), 1))
+
+
+@pytest.mark.parametrize(("level", "five"), [(5, 100.0), (6, 0.0), (9, 0.0)])
+def test_a_tie_at_the_last_place_is_a_miss_wherever_the_right_class_stands(level, five, monkeypatch):
+    """Of so many level classes lots would find some; five of nine, the first of the alphabet, are no more than those."""
+    monkeypatch.setattr("vlzoo.bench.retrieval.pairs.pair_model", lambda model: model)
+    classes = "abcdefghi"
+    scores = np.array([1.0] * level + [0.0] * (9 - level), np.float32)
+    monkeypatch.setattr("vlzoo.bench.class_scores.ClassScores.scores", lambda _self, samples: [scores] * len(samples))
+    samples, task = labelled("a", "e", *classes), ZeroShot()
+    task.suit = lambda model: None
+    made = {row["name"]: row for rows in task.predict(Alike(), samples, frozenset(), Effort()) for row in rows}
+    some = {sample.name: made[sample.name] for sample in samples[:2]}
+    top, found, _ = ZeroShot(names=_file_of(classes)).score(samples[:2], some).scores
+    assert (top.value, found.metric, found.value) == (0.0, "top-5", five)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlzoo.bench.pair_task import GIVEN, how_scored, pair_offers, require_how
 from vlzoo.bench.text_only import best_constant
@@ -114,7 +115,7 @@ class ZeroShot(Task):
         for rows in batches_left(source, effort.batch, done):
             samples = [source[row] for row in rows]
             for sample, score_C in zip(samples, scorer.scores(samples), strict=True):
-                best = np.argsort(-score_C, kind="stable")[:KEPT]
+                best = _best(score_C)
                 top = [labels[at] for at in best]
                 yield [{"name": sample.name, "top": top, "scores": score_C[best].tolist()}]
 
@@ -164,6 +165,16 @@ class ZeroShot(Task):
         said = f"prompts: {short(self._prompts[0])}{more}"
         notes = f"{len(pairs)} pictures of {len(named)} classes; chance {100 / len(named):.2f} %, {share}"
         return Scored(tuple(scores), notes=(notes,) if self.protocol == GIVEN else (notes, said))
+
+
+def _best(score_C: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The likeliest classes, the best first; one more than are kept where it is level with the last of these.
+
+    Else nobody could tell that the last place is a tie, and whoever stands first in the alphabet would have it.
+    """
+    order = np.argsort(-score_C, kind="stable")[: KEPT + 1]
+    tied = len(order) > KEPT and score_C[order[-1]] == score_C[order[-2]]
+    return order if tied else order[:KEPT]
 
 
 def _rank(sample: Sample, row: Row) -> int:
