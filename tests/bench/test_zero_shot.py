@@ -14,7 +14,7 @@ from vlzoo.bench.retrieval.pairs import pair_model
 from vlzoo.bench.zero_shot import ZeroShot
 from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
-from vlzoo.errors import CheckpointError, DataError, UnknownName, VlzooError
+from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.task import Effort
 
 BOTH = {"itc": {"queue": 16}, "itm": {}}
@@ -184,3 +184,23 @@ def test_a_file_of_classes(score, tmp_path):
     assert found.notes == ("4 pictures of 2 classes; chance 50.00 %, always 'a' is right in 50.00 %",)
     with pytest.raises(Refused, match="no texts"):
         ZeroShot().row({"top": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"top": ["a", "b"], "scores": [1.0]}, r"1 scores that are not one for each class: 0 has \[1.0\]"),
+        ({"top": ["a", "b"], "scores": [1.0, "b"]}, "scores that are no lists of finite numbers: 0 has"),
+        ({"top": ["a", "b"], "scores": 3}, "scores that are no lists of finite numbers: 0 has 3"),
+        ({"top": ["a", "b"], "scores": [1.0, float("nan")]}, "scores that are no lists of finite numbers"),
+        ({"top": ["a", "a"]}, "lists that name a class twice: 0 has"),
+        ({"top": "ab"}, "classes that are no texts: 0 has 'ab'"),
+    ],
+)
+def test_rows_that_can_not_be_ranked_are_refused_with_their_sample(score, tmp_path, more, words):
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"id": n, "label": "ab"[n]}) + "\n" for n in range(2)))
+    rows = [{"name": 0, **more}, {"name": 1, "top": ["b", "a"], "scores": None}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(PredictionError, match=words) as raised:
+        score("zero-shot", tmp_path / "p.jsonl", tmp_path / "t.jsonl")
+    assert "p.jsonl" in str(raised.value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlzoo.bench.pair_task import GIVEN, how_scored, pair_offers, require_how
+from vlzoo.bench.pair_task import GIVEN, how_scored, numbers, pair_offers, require_how
 from vlzoo.bench.text_only import best_constant
 from vlzoo.data.fields import short, typed
 from vlzoo.data.predictions import Files, Refused
@@ -128,12 +128,18 @@ class ZeroShot(Task):
 
         Raises:
             KeyError: there is neither.
-            Refused: they are no texts.
+            Refused: they are no texts, one is there twice, or their scores are not a finite number each.
         """
         top = row["top"] if "top" in row else [row["prediction"]]
         if not isinstance(top, list) or not all(isinstance(label, str) for label in top):
             raise Refused("classes that are no texts", top)
-        return {"top": top, **({"scores": row["scores"]} if "scores" in row else {})}
+        if len(set(top)) < len(top):
+            raise Refused("lists that name a class twice", top)
+        if row.get("scores") is None:
+            return {"top": top}
+        if numbers(row["scores"]).shape != (len(top),):
+            raise Refused("scores that are not one for each class", row["scores"])
+        return {"top": top, "scores": row["scores"]}
 
     def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
         """The likeliest class, and the true one."""
