@@ -164,6 +164,23 @@ def test_names_that_do_not_fit_are_refused(tmp_path):
         ZeroShot().named([Sample("7")])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        # As many lines as classes: they were taken for names, tabs and all, in the labels' order.
+        ("n.txt", "n1\ta cat\nn2 a dog\n", r"n\.txt:2: 'n2 a dog' has no tab, and other lines have"),
+        ("n.txt", "n1\ta cat\n\nn1\ta dog\n", r"n\.txt:3: the label 'n1' is there twice"),
+        ("n.txt", "n1\ta cat\nn2\t \n", r"n\.txt:2: a class without a name"),
+        ("n.json", '{"n1": "a cat", "n2": []}', r"n\.json: n2: a class without a name"),
+        ("n.json", '{"n1": "a cat", "n2": ["a dog", " "]}', r"n\.json: n2: a class without a name"),
+    ],
+)
+def test_lines_of_names_that_can_be_read_both_ways_are_refused(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=words):
+        ZeroShot(names=name)
+
+
 def test_prompts_of_a_file(tmp_path):
     (tmp_path / "p.txt").write_text("a photo of a {}.\n\nart of the {}.\n")
     assert ZeroShot(prompts="p.txt").kept()["prompts"] == ["a photo of a {}.", "art of the {}."]

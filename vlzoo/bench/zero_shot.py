@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vlzoo.bench.pair_task import GIVEN, how_scored, numbers, pair_offers, require_how
 from vlzoo.bench.text_only import best_constant
-from vlzoo.data.fields import short, typed
+from vlzoo.data.fields import Ids, short, typed
 from vlzoo.data.predictions import Files, Refused
 from vlzoo.data.reading import read_json, read_lines
 from vlzoo.data.records import Sample, Told
@@ -209,26 +209,44 @@ def _prompts(prompts: str | Sequence[str]) -> list[str]:
 
 
 def _names(names: str | Sequence[str]) -> list[str] | dict[str, tuple[str, ...]]:
-    """Names in the order of the labels, or by label; none: the labels are the names."""
+    """Names in the order of the labels, or by label; none: the labels are the names.
+
+    Raises:
+        DataError: a file of another form, a label twice, or one without a name.
+    """
     if not isinstance(names, str):
         return [str(name) for name in names]
     if not names:
         return []
     file = Path(names)
-    if file.suffix == ".json":
-        value = read_json(file)
-        if isinstance(value, dict):
-            return {label: _several(each, f"{file}: {label}") for label, each in value.items()}
-        return [typed(each, str, str(file), "a name") for each in typed(value, list, str(file), "the names")]
-    lines = [line.strip("\r\n") for _, line in read_lines(file) if line.strip()]
-    if all("\t" in line for line in lines):
-        pairs = (line.split("\t", 1) for line in lines)
-        return {label.strip(): (name.strip(),) for label, name in pairs}
-    return [line.strip() for line in lines]
+    if file.suffix != ".json":
+        return _of_lines(file)
+    value = read_json(file)
+    if isinstance(value, dict):
+        return {label: _several(each, f"{file}: {label}") for label, each in value.items()}
+    return [typed(each, str, str(file), "a name") for each in typed(value, list, str(file), "the names")]
+
+
+def _of_lines(file: Path) -> list[str] | dict[str, tuple[str, ...]]:
+    """Names of lines: alone, or each behind its label and a tab."""
+    lines = [(f"{file}:{number}", line) for number, line in read_lines(file) if line.strip()]
+    if not any("\t" in line for _, line in lines):
+        return [line.strip() for _, line in lines]
+    found, met = dict[str, tuple[str, ...]](), Ids("the label")
+    for where, line in lines:
+        label, tab, name = line.partition("\t")
+        if not tab:
+            fix = "write `label<TAB>name` in each line, or in none"
+            raise DataError(f"{short(line)} has no tab, and other lines have", where=where, fix=fix)
+        met.add(label.strip(), where)
+        found[label.strip()] = _several(name.strip(), where)
+    return found
 
 
 def _several(value: Any, where: str) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else typed(value, list, where, "the name")
+    if not listed or not all(each.strip() for each in listed if isinstance(each, str)):
+        raise DataError("a class without a name", where=where, fix="give it one, or leave its label out")
     return tuple(typed(each, str, where, "a name") for each in listed)
 
 
