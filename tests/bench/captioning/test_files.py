@@ -61,6 +61,18 @@ def test_domains_of_nocaps_have_figures_of_their_own(score, truth, tmp_path):
     assert found["CIDEr (out-domain)"] > 0 and "CIDEr (near-domain)" not in found
 
 
+def test_domains_are_known_of_all_pictures_or_of_none(score, truth, tmp_path):
+    """Else `out-domain` would be the figure of the pictures whose domain happens to be written down."""
+    whole, file = json.loads(truth.read_text()), said(tmp_path, [(image, "a") for image in CAPTIONS])
+    del whole["images"][1]["domain"]
+    with pytest.raises(DataError, match="1 pictures of 3 have no domain of nocaps, first 2") as raised:
+        score("captioning", file, write(truth, whole))
+    assert "a.json" in str(raised.value)
+    for image in whole["images"]:
+        image.pop("domain", None)
+    assert not [name for name in values(score("captioning", file, write(truth, whole))) if "domain" in name]
+
+
 def test_bleu_is_of_sums_and_so_is_what_is_kept_of_it(score, truth, tmp_path):
     captions = [(1, "a red ball"), (2, "two dogs run on a beach"), (3, "a dog on a lawn with a red ball there")]
     scored = score("captioning", said(tmp_path, captions), truth)

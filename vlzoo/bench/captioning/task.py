@@ -199,16 +199,21 @@ class Captioning(Task):
             DataError: a picture has no caption of people, or a picture's domain is known and another's is not.
         """
         pairs = in_order(self.counted(samples), rows)
+        where = getattr(samples, "name", None) or getattr(samples, "data", None)
         bare = [self.sample_key(sample) for sample, _ in pairs if not sample.texts]
         if bare:
             what = f"{len(bare)} pictures of {len(pairs)} have no caption to compare with, first {', '.join(bare[:3])}"
             fix = "leave them out of the annotations; of a test split --submission FILE writes what the server scores"
-            where = getattr(samples, "name", None) or getattr(samples, "data", None)
             raise DataError(what, where=where, fix=fix)
+        domains = np.array([str(sample.fields.get("domain", "")) for sample, _ in pairs])
+        placed = np.isin(domains, DOMAINS)
+        if placed.any() and not placed.all():
+            first = self.sample_key(pairs[int(placed.argmin())][0])
+            what = f"{int((~placed).sum())} pictures of {len(pairs)} have no domain of nocaps, first {first}"
+            raise DataError(what, where=where, fix="each is `in`, `near` or `out`: name them all, or none")
         said, references = _spoken([str(row["caption"]) for _, row in pairs], [sample.texts for sample, _ in pairs])
         figures = Figures(self.name, f"{self.name}/{self.protocol}")
         scores = [*_main(figures, said, references), *_others(figures, said, references)]
-        domains = np.array([str(sample.fields.get("domain", "")) for sample, _ in pairs])
         for domain in DOMAINS:
             inside = np.flatnonzero(domains == domain)
             if len(inside):
