@@ -115,6 +115,12 @@ def test_gqa_counts_balanced_questions(score, tmp_path):
     assert scored.notes == ("3 balanced questions of 4 are scored",)
 
 
+def test_how_gqas_answers_were_made_stands_beside_its_figures():
+    sample, row = Sample("1", answers=("yes",)), {"name": "1", "answer": "yes", "mode": "rank"}
+    settings = {task.name: task(k=7).score([sample], {"1": row}).settings for task in (Vqa, Gqa)}
+    assert settings == {"vqa": {"mode": "rank", "k": 7}, "gqa": {"mode": "rank", "k": 7}}
+
+
 def test_gqa_does_not_count_as_balanced_what_is_not_said_so(score, tmp_path):
     said = write(tmp_path / "p.json", [{"questionId": "1", "prediction": "yes"}])
     for value in (0, 1, "false", "true", "False", [], 0.0):
