@@ -87,7 +87,8 @@ def _listed(model: Engine, text: str, file: str) -> list[int]:
 
 
 def _words(model: Engine, text: str) -> list[int]:
-    """The ids of a text's words, without special tokens; cleaned as captions are, but never cut."""
-    made = model.tokenizer([pre_caption(text, WHOLE)], max_length=WHOLE)
+    """The ids of a text's words, without special tokens; cleaned where the model's captions are, but never cut."""
+    clean = pre_caption(text, WHOLE) if model.collator.cleans else text
+    made = model.tokenizer([clean], max_length=WHOLE)
     found: list[int] = made.ids[0][~made.special[0]].tolist()
     return found
