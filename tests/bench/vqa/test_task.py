@@ -239,9 +239,9 @@ def test_the_answer_that_is_told_is_the_one_that_is_judged(protocol, said, right
 
 def test_anls_of_st_vqas_files(score, tmp_path):
     rows = [
-        {"question_id": 1, "file_path": "a.jpg", "image_id": "a", "answers": ["stop"]},
-        {"question_id": 2, "file_path": "a.jpg", "image_id": "a", "answers": ["7", "seven"]},
-        {"question_id": 3, "file_path": "b.jpg", "image_id": "b", "answers": ["exit"]},
+        {"question_id": 1, "file_path": "a.jpg", "answers": ["stop"]},
+        {"question_id": 2, "file_path": "a.jpg", "answers": ["7", "seven"]},
+        {"question_id": 3, "file_path": "b.jpg", "answers": ["exit"]},
     ]
     said = [{"question_id": n, "answer": answer} for n, answer in ((1, "shop"), (2, "Seven"), (3, "entry"))]
     files = write(tmp_path / "p.json", said), write(tmp_path / "a.json", {"data": rows})
