@@ -73,6 +73,19 @@ def test_domains_are_known_of_all_pictures_or_of_none(score, truth, tmp_path):
     assert not [name for name in values(score("captioning", file, write(truth, whole))) if "domain" in name]
 
 
+def test_a_caption_a_line_is_a_picture_with_all_its_captions(score, truth, tmp_path):
+    """As in a bench of the same lines; the figures are those of COCO's form."""
+    lines = [
+        {"id": f"{image}#{n}", "image_id": image, "captions": text}
+        for image in CAPTIONS
+        for n, text in enumerate(CAPTIONS[image])
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = said(tmp_path, [(1, "a red ball"), (2, "two dogs run"), (3, "a dog")])
+    found, known = (values(score("captioning", file, each)) for each in (tmp_path / "a.jsonl", truth))
+    assert found == {metric: value for metric, value in known.items() if "domain" not in metric}
+
+
 def test_bleu_is_of_sums_and_so_is_what_is_kept_of_it(score, truth, tmp_path):
     captions = [(1, "a red ball"), (2, "two dogs run on a beach"), (3, "a dog on a lawn with a red ball there")]
     scored = score("captioning", said(tmp_path, captions), truth)

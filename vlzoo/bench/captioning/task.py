@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vlzoo.bench.captioning import facts
 from vlzoo.bench.captioning.java import by_java
-from vlzoo.bench.pictures import pictures
+from vlzoo.bench.pictures import pictures, rows_of_pictures
 from vlzoo.data.predictions import Refused, fingerprint, row_id, server_ids
 from vlzoo.data.readers import captions
 from vlzoo.data.reading import read_lines
@@ -154,12 +154,16 @@ class Captioning(Task):
         return [{"image_id": name, "caption": text} for name, (_, text) in zip(ids, named, strict=True)]
 
     def annotated(self, file: Path) -> list[Sample]:
-        """COCO's json, nocaps', VizWiz', TextCaps', Karpathy's (`--part`), or vlzoo's own lines.
+        """COCO's json, nocaps', VizWiz', TextCaps', Karpathy's (`--part`), or vlzoo's own lines, a picture's together.
 
         Raises:
             DataError: it is of none of these formats.
         """
-        return captions.annotated(file, self.part)
+        found = captions.annotated(file, self.part)
+        return [
+            replace(found[first], texts=tuple(text for row in (first, *others) for text in found[row].texts))
+            for first, *others in rows_of_pictures(found)
+        ]
 
     def has_answer(self, sample: Sample) -> bool:
         """VizWiz rejected all captions of some pictures; its evaluation leaves them out."""
