@@ -171,6 +171,7 @@ def collect(
     expected: Collection[str],
     *,
     allow_missing: bool = False,
+    countable: bool = True,
     beside: Collection[str] = (),
     columns: Sequence[str] | None = None,
 ) -> Collected[T]:
@@ -182,6 +183,7 @@ def collect(
         value: the prediction in a row; raises `Refused` or KeyError.
         expected: ids of the annotations.
         allow_missing: ids without a prediction are returned, not refused.
+        countable: whether what has no prediction could count as wrong, for the message.
         beside: further ids that rows may be about; these are read, checked and not returned.
         columns: of a table of predictions that may have no line of names.
 
@@ -211,7 +213,7 @@ def collect(
     missing = tuple(name for name in expected if name not in seen)
     for name in () if allow_missing and len(missing) < len(known) else missing:
         refusals.add("missing ids", name)
-    refusals.refuse(path, _remedy(refusals, len(known)))
+    refusals.refuse(path, _remedy(refusals, len(known), countable))
     return Collected({name: values[name] for name in expected if name in values}, missing)
 
 
@@ -220,9 +222,10 @@ def fingerprint(path: Path) -> str:
     return f"{path.name} (sha256 {hashlib.sha256(read_bytes(path)).hexdigest()[:12]})"
 
 
-def _remedy(refusals: Refusals, known: int) -> str | None:
+def _remedy(refusals: Refusals, known: int, countable: bool) -> str | None:
     if len(refusals.found.get("missing ids", ())) == known:
         return "not one prediction belongs to these annotations: are they of another split?"
     if set(refusals.found) == {"missing ids"}:
-        return "--allow-missing counts them as wrong and says so beside the number"
+        counted = "--allow-missing counts them as wrong and says so beside the number"
+        return counted if countable else "every one is needed: this task has no wrong prediction to put in its place"
     return "every id must be in the annotations, once, with a value that can be scored"
