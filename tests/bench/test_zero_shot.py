@@ -120,7 +120,7 @@ class Alike:
 
 @pytest.mark.parametrize(("level", "five"), [(5, 100.0), (6, 0.0), (9, 0.0)])
 def test_a_tie_at_the_last_place_is_a_miss_wherever_the_right_class_stands(level, five, monkeypatch):
-    """Of so many level classes lots would find some; five of nine, the first of the alphabet, are no more than those."""
+    """Of nine level classes the first five of the alphabet are no likelier than the others."""
     monkeypatch.setattr("vlzoo.bench.retrieval.pairs.pair_model", lambda model: model)
     classes = "abcdefghi"
     scores = np.array([1.0] * level + [0.0] * (9 - level), np.float32)

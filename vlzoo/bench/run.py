@@ -216,7 +216,7 @@ def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
 
 
 def _blanks(task: Task, source: Any, absent: Collection[str]) -> dict[str, Row]:
-    """What counts as predicted of samples whose picture is not there: of a server's, too, which wants an answer each."""
+    """What counts as predicted of samples whose picture is not there; a server wants an answer to them, too."""
     blanks = ((sample.name, task.blank(sample)) for sample in source if sample.name in absent) if absent else ()
     return {name: row for name, row in blanks if row}
 

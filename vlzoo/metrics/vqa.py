@@ -37,7 +37,7 @@ def _always_normalised(answers: Sequence[str], prediction: str) -> Sides:
 
 
 def _textvqa(answers: Sequence[str], prediction: str) -> Sides:
-    """TextVQA's evaluator (`TextVQAAccuracyEvaluator` of mmf, lmms-eval's TextVQA): likewise, but words are cut first."""
+    """TextVQA's evaluator (`TextVQAAccuracyEvaluator` of mmf; lmms-eval's): likewise, but words are cut first."""
     return _always_normalised([cut_words(answer) for answer in answers], cut_words(prediction))
 
 

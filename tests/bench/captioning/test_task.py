@@ -120,7 +120,9 @@ def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path)
     ("text", "words"),
     [("a red zebra\u2603", "has words that the model's vocabulary lacks"), ("...", "'...' has no words")],
 )
-def test_listed_captions_that_would_be_written_otherwise_are_refused(trained, make_task, sources, tmp_path, text, words):
+def test_listed_captions_that_would_be_written_otherwise_are_refused(
+    trained, make_task, sources, tmp_path, text, words
+):
     (tmp_path / "captions.txt").write_text(f"a red circle\n{text}\n")
     engine = trained("captioning")
     task = make_task("captioning", engine, listed=str(tmp_path / "captions.txt"))

@@ -110,7 +110,10 @@ def test_karpathys_json_tells_them(tmp_path, files):
 
 def test_a_file_that_can_not_be_read_is_told_before_any_pair_is_scored(engine_for, sources, tmp_path):
     engine = engine_for({"itc": {"queue": 16}, "itm": {}})
-    places = [(tmp_path / "eccv_image_to_caption.json", "there is no such file"), (tmp_path / "x.json", "right answers is called")]
+    places = [
+        (tmp_path / "eccv_image_to_caption.json", "there is no such file"),
+        (tmp_path / "x.json", "right answers is called"),
+    ]
     places[1][0].write_text("{}")
     for place, words in places:
         task = Retrieval(positives=[str(place)])

@@ -73,7 +73,11 @@ def _check_ends(model: ForeignModel) -> None:
             fix = "give the tokenizer that the model was trained with: a BERT's"
             raise CheckpointError(f"its tokenizer has no token for texts to {use} with", where=model.name, fix=fix)
     # BLIP's class ends texts by its text model's configuration, whatever its generation_config.json says.
-    told = config.text_config.sep_token_id if hasattr(config, "text_config") else model.model.generation_config.eos_token_id
+    told = (
+        config.text_config.sep_token_id
+        if hasattr(config, "text_config")
+        else model.model.generation_config.eos_token_id
+    )
     if told is None:
         fix = f"put the tokenizer's end token, {ends.sep_token_id}, into its configuration"
         raise CheckpointError("it says no token that texts end with", where=model.name, fix=fix)
