@@ -248,13 +248,14 @@ class Task:
         """
         listed = self._listed(files)
         samples = listed.by(self.sample_key)
-        allowed = files.allow_missing and all(self.blank(sample) is not None for sample in listed)
+        countable = all(self.blank(sample) is not None for sample in listed)
         found = collect(
             files.predictions,
             self.row_key,
             self.row,
             samples,
-            allow_missing=allowed,
+            allow_missing=files.allow_missing and countable,
+            countable=countable,
             beside=listed.left_out(),
             columns=self.columns,
         )

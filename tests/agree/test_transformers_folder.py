@@ -51,3 +51,12 @@ def test_other_configurations_are_none_of_its_goldens(held, tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps(held))
     assert not TransformersFolder().reads(file)
+
+
+def test_weights_in_shards_are_not_taken_for_none(tmp_path):
+    """Random ones would be compared, and every quantity would agree."""
+    (tmp_path / "config.json").write_text((CONFIGS / "clip" / "config.json").read_text())
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(b"")
+    made = run(tmp_path)
+    assert made.exit_code == 2 and not made.checks
+    assert "its weights are in 1 shards, the first is model-00001-of-00002.safetensors" in str(made.errors[0])

@@ -155,8 +155,9 @@ def test_files_of_predictions(score, tmp_path):
     said.write_text("\n".join(json.dumps({"name": line["name"], "itc": line["scores"]}) for line in lines))
     assert score("hard-negatives", said, truth).scores[0].protocol == "hard-negatives/itc"
     said.write_text(json.dumps(lines[0]))
-    with pytest.raises(PredictionError, match="1 missing ids: add_att-1"):
-        score("hard-negatives", said, truth)
+    for allowed in (False, True):  # nobody is told to give what they gave
+        with pytest.raises(PredictionError, match="1 missing ids: add_att-1\n  -> every one is needed"):
+            score("hard-negatives", said, truth, allow_missing=allowed)
 
 
 def test_files_of_winoground_and_vsr(score, tmp_path):

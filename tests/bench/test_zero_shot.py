@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from vlzoo.bench.retrieval.features import Encoded
 from vlzoo.bench.retrieval.pairs import pair_model
 from vlzoo.bench.zero_shot import ZeroShot
 from vlzoo.data.predictions import Refused
 from vlzoo.data.records import Sample
-from vlzoo.errors import CheckpointError, DataError, UnknownName, VlzooError
+from vlzoo.errors import CheckpointError, DataError, PredictionError, UnknownName, VlzooError
 from vlzoo.task import Effort
 
 BOTH = {"itc": {"queue": 16}, "itm": {}}
@@ -104,6 +105,34 @@ def test_a_tie_is_a_miss_wherever_the_right_class_stands():
         assert (told.said, told.right) == ("b", 0.0)
 
 
+class Alike:
+    """A model to which all classes but the first are alike."""
+
+    contrasts, matches = True, False
+    device = torch.device("cpu")
+
+    def images(self, pictures):
+        return Encoded([torch.zeros(1, 1)] * len(pictures), torch.ones(len(pictures), 1))
+
+    def texts(self, texts):
+        return Encoded([torch.zeros(1, 1)] * len(texts), torch.ones(len(texts), 1))
+
+
+@pytest.mark.parametrize(("level", "five"), [(5, 100.0), (6, 0.0), (9, 0.0)])
+def test_a_tie_at_the_last_place_is_a_miss_wherever_the_right_class_stands(level, five, monkeypatch):
+    """Of nine level classes the first five of the alphabet are no likelier than the others."""
+    monkeypatch.setattr("vlzoo.bench.retrieval.pairs.pair_model", lambda model: model)
+    classes = "abcdefghi"
+    scores = np.array([1.0] * level + [0.0] * (9 - level), np.float32)
+    monkeypatch.setattr("vlzoo.bench.class_scores.ClassScores.scores", lambda _self, samples: [scores] * len(samples))
+    samples, task = labelled("a", "e", *classes), ZeroShot()
+    task.suit = lambda model: None
+    made = {row["name"]: row for rows in task.predict(Alike(), samples, frozenset(), Effort()) for row in rows}
+    some = {sample.name: made[sample.name] for sample in samples[:2]}
+    top, found, _ = ZeroShot(names=_file_of(classes)).score(samples[:2], some).scores
+    assert (top.value, found.metric, found.value) == (0.0, "top-5", five)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "labels"),
     [
@@ -135,6 +164,23 @@ def test_names_that_do_not_fit_are_refused(tmp_path):
         ZeroShot().named([Sample("7")])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        # As many lines as classes: they were taken for names, tabs and all, in the labels' order.
+        ("n.txt", "n1\ta cat\nn2 a dog\n", r"n\.txt:2: 'n2 a dog' has no tab, and other lines have"),
+        ("n.txt", "n1\ta cat\n\nn1\ta dog\n", r"n\.txt:3: the label 'n1' is there twice"),
+        ("n.txt", "n1\ta cat\nn2\t \n", r"n\.txt:2: a class without a name"),
+        ("n.json", '{"n1": "a cat", "n2": []}', r"n\.json: n2: a class without a name"),
+        ("n.json", '{"n1": "a cat", "n2": ["a dog", " "]}', r"n\.json: n2: a class without a name"),
+    ],
+)
+def test_lines_of_names_that_can_be_read_both_ways_are_refused(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=words):
+        ZeroShot(names=name)
+
+
 def test_prompts_of_a_file(tmp_path):
     (tmp_path / "p.txt").write_text("a photo of a {}.\n\nart of the {}.\n")
     assert ZeroShot(prompts="p.txt").kept()["prompts"] == ["a photo of a {}.", "art of the {}."]
@@ -155,3 +201,23 @@ def test_a_file_of_classes(score, tmp_path):
     assert found.notes == ("4 pictures of 2 classes; chance 50.00 %, always 'a' is right in 50.00 %",)
     with pytest.raises(Refused, match="no texts"):
         ZeroShot().row({"top": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"top": ["a", "b"], "scores": [1.0]}, r"1 scores that are not one for each class: 0 has \[1.0\]"),
+        ({"top": ["a", "b"], "scores": [1.0, "b"]}, "scores that are no lists of finite numbers: 0 has"),
+        ({"top": ["a", "b"], "scores": 3}, "scores that are no lists of finite numbers: 0 has 3"),
+        ({"top": ["a", "b"], "scores": [1.0, float("nan")]}, "scores that are no lists of finite numbers"),
+        ({"top": ["a", "a"]}, "lists that name a class twice: 0 has"),
+        ({"top": "ab"}, "classes that are no texts: 0 has 'ab'"),
+    ],
+)
+def test_rows_that_can_not_be_ranked_are_refused_with_their_sample(score, tmp_path, more, words):
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"id": n, "label": "ab"[n]}) + "\n" for n in range(2)))
+    rows = [{"name": 0, **more}, {"name": 1, "top": ["b", "a"], "scores": None}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(PredictionError, match=words) as raised:
+        score("zero-shot", tmp_path / "p.jsonl", tmp_path / "t.jsonl")
+    assert "p.jsonl" in str(raised.value)

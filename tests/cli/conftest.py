@@ -36,6 +36,9 @@ bench: {k: 4, batch: 16}
 )
 
 
+SHORT = ("--set", "train.batch=8", "--set", "train.workers=0", "--set", "train.log_every=1")
+
+
 @dataclass(frozen=True)
 class Result:
     """How a process ended."""
@@ -87,6 +90,43 @@ class Zoo:
         known = {"VLZOO_DATA": str(self.corpus.parent), "COLUMNS": "200", **self.env, **env}
         return fork(self.server, self.folder, args, known, during)
 
+    def must(self, *args: str) -> Result:
+        """`vlzoo ARGS`, which ends well."""
+        result = self.run(*args)
+        assert result.code == 0, result.err
+        return result
+
+    def figures(self, *args: str) -> list[dict[str, Any]]:
+        """What a bench measures."""
+        self.must(*args, "--json-file", "figures.json")
+        found: list[dict[str, Any]] = json.loads((self.folder / "figures.json").read_text(encoding="utf-8"))
+        return found
+
+    def rows_of(self, run: str) -> list[dict[str, Any]]:
+        """What a run has noted of its steps."""
+        return [json.loads(line) for line in (self.folder / run / "metrics.jsonl").read_text().splitlines()]
+
+    def tensors(self, run: str, part: str, step: int = 4) -> dict[str, Any]:
+        """The weights of a checkpoint."""
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / run / f"checkpoints/step-{step:09d}/{part}.safetensors")
+
+    def resumed_alike(self, call: tuple[str, ...], step: int = 2) -> None:
+        """`whole`, a run of twice as many steps, without its last checkpoint ends as it did, to the last bit."""
+        import torch
+
+        whole, broken, last = self.folder / "whole", self.folder / "broken", f"checkpoints/step-{2 * step:09d}"
+        shutil.copytree(whole, broken)
+        shutil.rmtree(broken / last)
+        resumed = self.must(*call, "broken", "--resume")
+        assert f"going on from step {step} of {2 * step}" in resumed.err
+        parts = sorted(file.stem for file in (whole / last).glob("*.safetensors"))
+        assert {"optimizer", "system"} <= set(parts)
+        for part in parts:
+            first, second = (self.tensors(run, part, 2 * step) for run in ("whole", "broken"))
+            assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
     def pretrain(self, out: str, *args: str, **env: str) -> Result:
         """Train the tiny recipe."""
         return self.run("pretrain", "micro.yaml", "--out", out, *args, **env)
@@ -123,6 +163,18 @@ def call(server: subprocess.Popen[str]) -> Callable[..., subprocess.CompletedPro
         return subprocess.CompletedProcess(args, done.code, done.out, done.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def short() -> tuple[str, ...]:
+    """Options of a run for which small batches will do."""
+    return SHORT
+
+
+@pytest.fixture(scope="session")
+def four() -> tuple[str, ...]:
+    """Options of a run of four steps that is saved after two."""
+    return (*SHORT, "--set", "train.samples=32", "--set", "train.save_every=2", "--set", "train.keep=2")
 
 
 @pytest.fixture

@@ -52,7 +52,12 @@ def test_broken_goldens(tmp_path, content, words):
 
 
 def test_nothing_there(tmp_path):
-    for path, words in ((tmp_path, "no golden here"), (tmp_path / "x", "no such file or folder")):
+    (tmp_path / "config.json").write_text('{"architectures": ["CLIPVisionModel"]}')  # of transformers, but no adapter's
+    for path, words in (
+        (tmp_path, "no golden here"),
+        (tmp_path, "config.json"),
+        (tmp_path / "x", "no such file or folder"),
+    ):
         done = agree(path)
         assert done.returncode == 2 and words in done.stderr
     write(tmp_path / "vqa_cases.json", 90.0)

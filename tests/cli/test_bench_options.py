@@ -107,6 +107,30 @@ def test_missing_pictures_that_are_allowed_count_as_wrong_beside_the_number(zoo,
     assert f"{len(thinned)} samples whose picture is missing count as wrong" in made[0]["notes"]
 
 
+def test_a_submission_has_an_answer_to_questions_whose_picture_is_missing_too(zoo, thinned):
+    args = ("--data-root", "data", "--allow-missing", "--submission", "server.json")
+    result = zoo.run("bench", "vqa", "--run", "run", *args)
+    assert result.code == 0, result.err
+    answers = {str(row["question_id"]): row["answer"] for row in json.loads((zoo.folder / "server.json").read_text())}
+    assert {answers[name] for name in thinned} == {""} and len(answers) > len(thinned)
+
+
+def test_processes_that_share_a_servers_split_say_nothing_of_answers_that_are_not_public(zoo, tuned):
+    copied(zoo, tuned)
+    shutil.copytree(zoo.corpus, zoo.folder / "data" / "scenes")
+    asked = zoo.folder / "data/scenes/annotations/vqa/v2_OpenEnded_scenes_test_questions.json"
+    rows = [
+        {"image": f"{each['image_id']}.png", "question": each["question"], "question_id": each["question_id"]}
+        for each in json.loads(asked.read_text())["questions"]
+    ]
+    (zoo.folder / "data" / "vqa_test.json").write_text(json.dumps(rows))
+    data = ("--data", "vqa-albef=data", "--set", "data.vqa_root=scenes/images")
+    result = zoo.run("bench", "vqa", "--run", "run", *data, "--shards", "2", "--submission", "server.json")
+    assert result.code == 0, result.err
+    assert "ended with code" not in result.err and "is not scored here" in result.err
+    assert len(json.loads((zoo.folder / "server.json").read_text())) == len(rows)
+
+
 def test_retrieval_allows_no_missing_picture(zoo, thinned):
     result = zoo.run("bench", "retrieval", "--run", "run", "--data-root", "data", "--allow-missing")
     assert result.code == 2

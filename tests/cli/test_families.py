@@ -4,85 +4,49 @@ pools by itself, and streams of texts alone under either fusion."""
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
-
-SHORT = ("--set", "train.batch=8", "--set", "train.workers=0", "--set", "train.log_every=1")
-FOUR = (*SHORT, "--set", "train.samples=32", "--set", "train.save_every=2", "--set", "train.keep=2")
 
 
-def must(zoo, *args: str):
-    result = zoo.run(*args)
-    assert result.code == 0, result.err
-    return result
-
-
-def rows_of(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def resumed_alike(zoo, call: tuple[str, ...], step: int = 2) -> None:
-    """A run of twice as many steps that lost its last checkpoint ends as the whole one, to the last bit."""
-    whole, broken, last = zoo.folder / "whole", zoo.folder / "broken", f"checkpoints/step-{2 * step:09d}"
-    shutil.copytree(whole, broken)
-    shutil.rmtree(broken / last)
-    resumed = must(zoo, *call, "broken", "--resume")
-    assert f"going on from step {step} of {2 * step}" in resumed.err
-    files = sorted(file.name for file in (whole / last).glob("*.safetensors"))
-    assert {"optimizer.safetensors", "system.safetensors"} <= set(files)
-    for name in files:
-        first, second = (load_file(run / last / name) for run in (whole, broken))
-        assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def figures(zoo, *args: str) -> list[dict]:
-    must(zoo, *args, "--json-file", "figures.json")
-    return json.loads((zoo.folder / "figures.json").read_text())
-
-
-def test_clip_trains_resumes_is_measured_by_its_contrast_and_fine_tuned(zoo):
+def test_clip_trains_resumes_is_measured_by_its_contrast_and_fine_tuned(zoo, short, four):
     """Without a fusion."""
-    checked = must(zoo, "check", "clip-tiny", "--cost").out
+    checked = zoo.must("check", "clip-tiny", "--cost").out
     assert "projections" in checked and "fusion" not in checked
-    call = ("pretrain", "clip-tiny", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    rows = rows_of(zoo.folder / "whole")
+    call = ("pretrain", "clip-tiny", *four, "--out")
+    zoo.must(*call, "whole")
+    rows = zoo.rows_of("whole")
     assert rows[0]["temperature"] != rows[-1]["temperature"]  # learned
-    resumed_alike(zoo, call)
-    found = must(zoo, "bench", "retrieval", "--run", "whole").out
+    zoo.resumed_alike(call)
+    found = zoo.must("bench", "retrieval", "--run", "whole").out
     assert "retrieval/itc" in found and "itm" not in found
     refused = zoo.run("bench", "retrieval", "--run", "whole", "--protocol", "itm")
     assert refused.code == 2 and "no matching head" in refused.err
-    must(zoo, "finetune", "retrieval", "--from", "whole", *SHORT, "--set", "train.samples=32")
+    zoo.must("finetune", "retrieval", "--from", "whole", *short, "--set", "train.samples=32")
 
 
-def test_uniter_trains_resumes_and_is_measured_over_all_pairs(zoo):
+def test_uniter_trains_resumes_and_is_measured_over_all_pairs(zoo, four):
     """Regions and words in one stream."""
-    checked = must(zoo, "check", "uniter-tiny", "--cost").out
+    checked = zoo.must("check", "uniter-tiny", "--cost").out
     assert "image_encoder regions" in checked and "projections" not in checked
-    call = ("pretrain", "uniter-tiny", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    resumed_alike(zoo, call)
-    found = figures(zoo, "bench", "retrieval", "--run", "whole")
+    call = ("pretrain", "uniter-tiny", *four, "--out")
+    zoo.must(*call, "whole")
+    zoo.resumed_alike(call)
+    found = zoo.figures("bench", "retrieval", "--run", "whole")
     assert {each["protocol"] for each in found} == {"retrieval/itm"}
     refused = zoo.run("bench", "retrieval", "--run", "whole", "--protocol", "itc")
     assert refused.code == 2 and "contrast" in refused.err
 
 
-def test_vilt_trains_resumes_is_measured_over_all_pairs_and_fine_tuned(zoo):
-    checked = must(zoo, "check", "vilt-tiny", "--cost").out
+def test_vilt_trains_resumes_is_measured_over_all_pairs_and_fine_tuned(zoo, short, four):
+    checked = zoo.must("check", "vilt-tiny", "--cost").out
     assert "fusion merged" in checked and "image_encoder patch" in checked and "projections" not in checked
-    call = ("pretrain", "vilt-tiny", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    rows = rows_of(zoo.folder / "whole")
+    call = ("pretrain", "vilt-tiny", *four, "--out")
+    zoo.must(*call, "whole")
+    rows = zoo.rows_of("whole")
     assert all({"itm", "mlm", "itm_accuracy"} <= row.keys() and "itc" not in row for row in rows)
-    resumed_alike(zoo, call)
+    zoo.resumed_alike(call)
 
-    found = figures(zoo, "bench", "retrieval", "--run", "whole")
+    found = zoo.figures("bench", "retrieval", "--run", "whole")
     assert {each["protocol"] for each in found} == {"retrieval/itm"} and found[0]["samples"] == 6
     lines = [line for file in (zoo.folder / "whole").rglob("shard-*.jsonl") for line in file.read_text().splitlines()]
     assert len(lines) == 6
@@ -90,17 +54,17 @@ def test_vilt_trains_resumes_is_measured_over_all_pairs_and_fine_tuned(zoo):
         value = "4" if asked == "--k" else "itc"
         refused = zoo.run("bench", "retrieval", "--run", "whole", asked, value)
         assert refused.code == 2 and said in refused.err, refused.err
-    with_itc = zoo.run("pretrain", "vilt-tiny", *FOUR, "--out", "other", "--with", "itc")
+    with_itc = zoo.run("pretrain", "vilt-tiny", *four, "--out", "other", "--with", "itc")
     assert with_itc.code == 2 and "compares" in with_itc.err and not (zoo.folder / "other").exists()
 
     for task, data in (("retrieval", "scenes"), ("snli-ve", "scenes-snli-ve"), ("nlvr2", "scenes-nlvr2")):
-        must(zoo, "finetune", task, "--from", "whole", *SHORT, "--set", "train.samples=16")
-        found = figures(zoo, "bench", task, "--run", "whole", "--data", f"{data}={zoo.corpus}")
+        zoo.must("finetune", task, "--from", "whole", *short, "--set", "train.samples=16")
+        found = zoo.figures("bench", task, "--run", "whole", "--data", f"{data}={zoo.corpus}")
         assert found[0]["task"] == task and found[0]["samples"] > 0
 
 
-def test_one_stream_is_explained_by_name_as_what_it_has_not(zoo):
-    must(zoo, "pretrain", "vilt-tiny", *SHORT, "--set", "train.samples=8", "--out", "run")
+def test_one_stream_is_explained_by_name_as_what_it_has_not(zoo, short):
+    zoo.must("pretrain", "vilt-tiny", *short, "--set", "train.samples=8", "--out", "run")
     picture = next((zoo.corpus / "images").glob("*.png"))
     refused = zoo.run("explain", str(picture), "a red ball", "--run", "run", "--json")
     assert refused.code == 2 and "cross" in refused.err
@@ -133,25 +97,25 @@ class Pooling(CrossAttentionFusion):
 """
 
 
-def test_a_fusion_that_pools_by_itself_is_trained_measured_tuned_and_explained(zoo):
+def test_a_fusion_that_pools_by_itself_is_trained_measured_tuned_and_explained(zoo, four):
     zoo.write("pooling.py", POOLING)
     zoo.write("wide.yaml", "extends: micro.yaml\nmodel: {fusion: {part: pooling, width: 16, heads: 2, layers: 2}}\n")
     plugin = ("--plugin", "pooling.py")
-    call = (*plugin, "pretrain", "wide.yaml", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    kept = load_file(zoo.folder / "whole/checkpoints/step-000000004/system.safetensors")
+    call = (*plugin, "pretrain", "wide.yaml", *four, "--out")
+    zoo.must(*call, "whole")
+    kept = zoo.tensors("whole", "system")
     assert kept["objectives.itm.head.weight"].shape == (2, 32)
     assert kept["objectives.mlm.head.dense.weight"].shape == (16, 16)
-    resumed_alike(zoo, call)
-    cost = must(zoo, *plugin, "check", "wide.yaml", "--cost").out
+    zoo.resumed_alike(call)
+    cost = zoo.must(*plugin, "check", "wide.yaml", "--cost").out
     assert "fusion pooling" in cost
 
-    assert figures(zoo, *plugin, "bench", "retrieval", "--run", "whole")[0]["protocol"] == "retrieval/itm"
+    assert zoo.figures(*plugin, "bench", "retrieval", "--run", "whole")[0]["protocol"] == "retrieval/itm"
     zoo.write("tune.yaml", (zoo.folder / "snli.yaml").read_text())
-    must(zoo, *plugin, "finetune", "snli-ve", "--recipe", "tune.yaml", "--from", "whole")
-    assert figures(zoo, *plugin, "bench", "snli-ve", "--run", "whole")[0]["samples"] > 0
+    zoo.must(*plugin, "finetune", "snli-ve", "--recipe", "tune.yaml", "--from", "whole")
+    assert zoo.figures(*plugin, "bench", "snli-ve", "--run", "whole")[0]["samples"] > 0
     picture = next((zoo.corpus / "images").glob("*.png"))
-    drawn = must(zoo, *plugin, "explain", str(picture), "a red ball", "--run", "whole", "--json")
+    drawn = zoo.must(*plugin, "explain", str(picture), "a red ball", "--run", "whole", "--json")
     (told,) = json.loads(drawn.out)["runs"]
     assert [word["word"] for word in told["words"]] == ["[CLS]", "a", "red", "ball"]
 
@@ -195,28 +159,28 @@ def with_texts(zoo, fusion: str, draw: str, data: str) -> None:
 )
 def test_a_stream_of_texts_alone_trains_beside_one_of_pairs_and_resumes_alike(zoo, fusion, draw, data):
     with_texts(zoo, fusion, draw, data)
-    must(zoo, "check", "words.yaml")
+    zoo.must("check", "words.yaml")
     call = ("pretrain", "words.yaml", "--out")
-    must(zoo, *call, "whole")
-    rows = rows_of(zoo.folder / "whole")
+    zoo.must(*call, "whole")
+    rows = zoo.rows_of("whole")
     drawn = [{name.partition("/")[0] for name in row if "/" in name} for row in rows]
     assert set().union(*drawn) == {"pairs", "words"} and {"words/mlm"} <= set().union(*rows)
     assert all(("pairs" in each) if draw == "each" else (len(each) == 1) for each in drawn)
     assert not {name for row in rows for name in row if name.startswith("words/itm")}
-    resumed_alike(zoo, call, 4)
+    zoo.resumed_alike(call, 4)
     # What the pairs taught is measured as ever.
-    assert figures(zoo, "bench", "retrieval", "--run", "whole", "--k", "4")[0]["samples"] == 6
+    assert zoo.figures("bench", "retrieval", "--run", "whole", "--k", "4")[0]["samples"] == 6
 
 
 @pytest.mark.parametrize("fusion", ["merged", "cross_attention"])
-def test_a_recipe_of_texts_alone_is_trained(zoo, fusion):
+def test_a_recipe_of_texts_alone_is_trained(zoo, fusion, four):
     data = "{part: scenes-texts, root: scenes}"
     model = f"model: {{fusion: {{part: {fusion}, layers: 2, width: 16, heads: 2, intermediate: 32}}}}"
     zoo.write("alone.yaml", f"extends: micro.yaml\n{model}\nobjectives: {{itc: false, itm: false}}\ndata: {data}\n")
-    call = ("pretrain", "alone.yaml", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    assert all("mlm" in row for row in rows_of(zoo.folder / "whole"))
-    resumed_alike(zoo, call)
+    call = ("pretrain", "alone.yaml", *four, "--out")
+    zoo.must(*call, "whole")
+    assert all("mlm" in row for row in zoo.rows_of("whole"))
+    zoo.resumed_alike(call)
 
 
 SHORTENED = """
@@ -241,7 +205,7 @@ class Length(Objective):
 """
 
 
-def test_texts_alone_meet_their_streams_augmentation(zoo):
+def test_texts_alone_meet_their_streams_augmentation(zoo, short):
     zoo.write("shortened.py", SHORTENED)
     streams = "".join(
         f"  - {{name: {name}, data: {{part: scenes-texts, root: scenes}}, objectives: [mlm, length]{augment}}}\n"
@@ -249,59 +213,59 @@ def test_texts_alone_meet_their_streams_augmentation(zoo):
     )
     zoo.write("short.yaml", f"extends: micro.yaml\ndata: null\nobjectives: {{length: {{}}}}\nstreams:\n{streams}")
     lengths = ("--set", "train.epoch_of=short", "--set", "train.samples=32")
-    must(zoo, "--plugin", "shortened.py", "pretrain", "short.yaml", *SHORT, *lengths, "--out", "run")
-    for row in rows_of(zoo.folder / "run"):
+    zoo.must("--plugin", "shortened.py", "pretrain", "short.yaml", *short, *lengths, "--out", "run")
+    for row in zoo.rows_of("run"):
         assert row["short/length"] == 2.0 < row["whole/length"]  # [CLS] and a word
 
 
-def test_whole_words_are_masked_where_the_recipe_says_so(zoo):
-    must(zoo, "pretrain", "micro.yaml", *FOUR, "--out", "run", "--set", "objectives.mlm.words=whole")
+def test_whole_words_are_masked_where_the_recipe_says_so(zoo, four):
+    zoo.must("pretrain", "micro.yaml", *four, "--out", "run", "--set", "objectives.mlm.words=whole")
     assert "words: whole" in (zoo.folder / "run/recipe.yaml").read_text()
     refused = zoo.run("check", "micro.yaml", "--set", "objectives.mlm.words=wholes")
     assert refused.code == 2 and "wholes" in refused.err and "whole" in refused.err
 
 
-def test_git_writes_captions_without_a_text_encoder(zoo):
-    checked = must(zoo, "check", "git-tiny", "--cost").out
+def test_git_writes_captions_without_a_text_encoder(zoo, four):
+    checked = zoo.must("check", "git-tiny", "--cost").out
     assert "decoder prefix" in checked and "text_encoder" not in checked and "projections" not in checked
-    call = ("pretrain", "git-tiny", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    assert all("lm" in row for row in rows_of(zoo.folder / "whole"))
-    resumed_alike(zoo, call)
+    call = ("pretrain", "git-tiny", *four, "--out")
+    zoo.must(*call, "whole")
+    assert all("lm" in row for row in zoo.rows_of("whole"))
+    zoo.resumed_alike(call)
 
 
-def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo):
-    call = ("pretrain", "coca-tiny", *FOUR, "--out")
-    must(zoo, *call, "whole")
-    assert all({"itc", "lm"} <= row.keys() for row in rows_of(zoo.folder / "whole"))
-    resumed_alike(zoo, call)
-    assert {each["protocol"] for each in figures(zoo, "bench", "retrieval", "--run", "whole")} == {"retrieval/itc"}
-    must(zoo, "finetune", "retrieval", "--from", "whole", *SHORT, "--set", "train.samples=16")
+def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo, short, four):
+    call = ("pretrain", "coca-tiny", *four, "--out")
+    zoo.must(*call, "whole")
+    assert all({"itc", "lm"} <= row.keys() for row in zoo.rows_of("whole"))
+    zoo.resumed_alike(call)
+    assert {each["protocol"] for each in zoo.figures("bench", "retrieval", "--run", "whole")} == {"retrieval/itc"}
+    zoo.must("finetune", "retrieval", "--from", "whole", *short, "--set", "train.samples=16")
 
 
-def test_simvlm_reads_questions_as_beginnings(zoo):
-    must(zoo, "pretrain", "simvlm-tiny", *FOUR, "--out", "whole")
-    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
-    found = figures(zoo, "bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
+def test_simvlm_reads_questions_as_beginnings(zoo, short, four):
+    zoo.must("pretrain", "simvlm-tiny", *four, "--out", "whole")
+    zoo.must("finetune", "vqa", "--from", "whole", *short, "--set", "train.samples=16")
+    found = zoo.figures("bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
     assert found[0]["task"] == "vqa" and found[0]["samples"] > 0
 
 
-def test_a_stream_that_takes_one_objective_a_step_trains_and_resumes_alike(zoo):
+def test_a_stream_that_takes_one_objective_a_step_trains_and_resumes_alike(zoo, four):
     one = "streams=[{data: {part: scenes, split: train}, choose: 1}]"
-    call = ("pretrain", "vilt-tiny", *FOUR, "--set", "data=null", "--set", one, "--with", "seq2seq_mlm", "--out")
-    must(zoo, *call, "whole")
-    taken = [{"itm", "mlm", "seq2seq_mlm"} & row.keys() for row in rows_of(zoo.folder / "whole")]
+    call = ("pretrain", "vilt-tiny", *four, "--set", "data=null", "--set", one, "--with", "seq2seq_mlm", "--out")
+    zoo.must(*call, "whole")
+    taken = [{"itm", "mlm", "seq2seq_mlm"} & row.keys() for row in zoo.rows_of("whole")]
     assert all(len(each) == 1 for each in taken) and len(set.union(*taken)) > 1
-    resumed_alike(zoo, call)
+    zoo.resumed_alike(call)
     refused = zoo.run(*call, "other", "--set", "streams[0].choose=9")
     assert refused.code == 2 and "each step is to take 9 objectives" in refused.err
 
 
-def test_blip_trains_resumes_and_answers_with_layers_in_three_roles(zoo):
-    call = ("pretrain", "blip-tiny", *FOUR, "--set", "objectives.itc.queue=24", "--out")
-    must(zoo, *call, "whole")
-    assert all({"itc", "itm", "lm"} <= row.keys() for row in rows_of(zoo.folder / "whole"))
-    resumed_alike(zoo, call)
-    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
-    found = figures(zoo, "bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
+def test_blip_trains_resumes_and_answers_with_layers_in_three_roles(zoo, short, four):
+    call = ("pretrain", "blip-tiny", *four, "--set", "objectives.itc.queue=24", "--out")
+    zoo.must(*call, "whole")
+    assert all({"itc", "itm", "lm"} <= row.keys() for row in zoo.rows_of("whole"))
+    zoo.resumed_alike(call)
+    zoo.must("finetune", "vqa", "--from", "whole", *short, "--set", "train.samples=16")
+    found = zoo.figures("bench", "vqa", "--run", "whole", "--data", f"scenes-vqa={zoo.corpus}", "--k", "4")
     assert found[0]["task"] == "vqa" and found[0]["samples"] > 0

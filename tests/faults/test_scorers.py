@@ -61,7 +61,12 @@ def scorings(forms: Any) -> dict[str, Scoring]:
     refs = [{"ref_id": n, "image_id": 1, "bbox": [0, 0, 5, 5], "split": "val"} for n in range(3)]
     boxes = [{"ref_id": n, "box": [0, 0, 5, 6]} for n in range(3)]
     return {
-        "vqa": Scoring("vqa", ("p.json", whole(said)), ("a.json", whole({"annotations": answers}))),
+        "vqa": Scoring(
+            "vqa",
+            ("p.json", whole(said)),
+            ("a.json", whole({"annotations": answers})),
+            frozenset({"answer_type"}),  # without it, or null, there are no figures by type
+        ),
         "vqa, ALBEF's lists": Scoring("vqa", ("p.jsonl", lines(said)), ("a.json", whole(albef))),
         "gqa": Scoring(
             "gqa",

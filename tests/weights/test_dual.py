@@ -166,3 +166,14 @@ def test_a_blip_of_another_epsilon_is_refused(folder):
     (place / "config.json").write_text(json.dumps(held))
     with pytest.raises(CheckpointError, match="LayerNorms add"):
         BlipAdapter(where=str(place / "model.safetensors")).convert(state_of("blip"))
+
+
+@pytest.mark.parametrize("name", ["git", "blip", "blip-captions"])
+def test_words_of_another_epsilon_are_refused(name, folder):
+    """Ours are BERT's, 1e-12: a run would compute other numbers than the model, and nobody would be told."""
+    place = folder(60, name)
+    held = json.loads((place / "config.json").read_text())
+    held.get("text_config", held)["layer_norm_eps"] = 1e-5
+    (place / "config.json").write_text(json.dumps(held))
+    with pytest.raises(CheckpointError, match="the LayerNorms of its words add 1e-05 to the variance, and ours 1e-12"):
+        ADAPTERS[name](where=str(place / "model.safetensors")).convert(state_of(name))

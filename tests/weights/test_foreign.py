@@ -44,6 +44,16 @@ def test_another_vocabulary_is_another_run(checkpoint, given, vocab_file):
     assert second != first and "word" in (second / "tokenizer/vocab.txt").read_text()
 
 
+def test_another_configuration_beside_the_weights_is_another_run(checkpoint, given):
+    """transformers' config.json says heads, activations and colours, and its vocabulary lies there, too."""
+    file = checkpoint("pretrain")
+    made = [as_run(file, given)]
+    for text in ('{"num_attention_heads": 4}', '{"num_attention_heads": 2}'):
+        file.with_name("config.json").write_text(text)
+        made.append(as_run(file, given))
+    assert len(set(made)) == 3 and as_run(file, given) == made[-1]
+
+
 def test_what_another_process_made_meanwhile_is_taken(checkpoint, given, monkeypatch):
     def twice(wanted, say):
         convert(wanted, say)

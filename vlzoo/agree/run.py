@@ -76,8 +76,9 @@ def run(path: Path, only: str = "*", excepted: Sequence[str] = ()) -> Comparison
     agreements, errors = load_agreements(registry().of("agreement"))
     goldens = list(discover(path, agreements))
     if not goldens:
-        kinds = "NAME.json with NAME.safetensors, vqa_cases.json, or the evaluator fixtures' README.txt"
-        raise DataError("no golden here", where=str(path), fix=f"goldens are {kinds}")
+        patterns = ", ".join(sorted({each.pattern for each in agreements.values()}))
+        fix = f"goldens are NAME.json with NAME.safetensors, or what an agreement reads by name and content: {patterns}"
+        raise DataError("no golden here", where=str(path), fix=f"{fix}; `vlzoo list agreement` says of what")
     results: list[tuple[str, Result]] = []
     for golden in goldens:
         found, failed = _compare(golden, only)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,8 @@ from vlzoo.weights.build import complete
 TOLERANCE = 2e-5
 ROWS, WRITTEN = 3, 8
 """How many pictures are shown, and of how many ids a text is that is written of them."""
+WEIGHTS = "*model-*-of-*.*"
+"""What shards of weights are called."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,13 @@ def twins(path: Path, adapter_name: str) -> Twins:
 
 
 def _theirs(path: Path) -> Any:
-    if not model_file(path.parent).is_file():
-        return random_model(path)
     folder = str(path.parent)
+    if not model_file(path.parent).is_file():
+        if found := sorted(each.name for each in path.parent.iterdir() if fnmatch(each.name, WEIGHTS)):
+            what = f"its weights are in {len(found)} shards, the first is {found[0]}"
+            fix = "save them in one: save_pretrained(FOLDER, max_shard_size='100GB')"
+            raise CheckpointError(what, where=folder, fix=fix)  # else others, drawn by lot, would be compared
+        return random_model(path)
     try:
         made, info = _class_of(path).from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except Exception as error:  # of files that are damaged, transformers and its libraries raise nearly anything

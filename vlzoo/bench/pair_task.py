@@ -159,7 +159,7 @@ class PairTask(Task):
         """
         found = {key: row[key] for key in (SCORES, "itm", "itc") if key in row}
         for value in found.values():
-            _numbers(value)
+            numbers(value)
         return found or {SCORES: row[SCORES]}
 
     def read(self, files: Files) -> tuple[Any, dict[str, Row], int]:
@@ -183,7 +183,7 @@ class PairTask(Task):
             there = ", ".join(key for key in (SCORES, "itm", "itc") if key in row) or "none"
             what = f"no scores called {gone[0]!r} of {sample.name}; there are {there}"
             raise PredictionError(what, fix="leave --protocol out, or name one that is there")
-        values = [_numbers(row[key]) for key in keys]
+        values = [numbers(row[key]) for key in keys]
         for value in values:
             if value.size != self.shown * len(texts) or value.shape[-1] != len(texts):
                 what = f"scores {list(value.shape)} of {sample.name}, with {self.shown} pictures and {len(texts)} texts"
@@ -192,7 +192,12 @@ class PairTask(Task):
         return total
 
 
-def _numbers(value: Any) -> NDArray[np.float64]:
+def numbers(value: Any) -> NDArray[np.float64]:
+    """The scores in a row of predictions, [T] or [I, T].
+
+    Raises:
+        Refused: they are something else, or not finite.
+    """
     try:
         found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -39,7 +39,8 @@ class Measured:
     Attributes:
         task: the task, with what it learned.
         source: the data.
-        rows: the predictions by sample name; those of other processes that are not there yet are missing.
+        rows: the predictions by sample name, of samples that lack their picture blank ones; those of other processes
+            that are not there yet are missing.
         scored: the figures; None while predictions are missing.
         folder: where predictions and figures lie.
         of: what the figures are of: the run or model, its checkpoint, its weights' hash and precision, `mode` and `k`.
@@ -153,14 +154,14 @@ def measure_model(
             )
         say(f"{task.name}: the share of this process is predicted; {left} samples of others are not there yet")
         return Measured(task, source, rows, None, store.folder)
-    rows = store.join(names)
+    rows = {**store.join(names), **_blanks(task, source, absent)}
     if not request.keep_features:
         shutil.rmtree(effort.features or folder, ignore_errors=True)
     try:
         scored = _scored(task, source, rows, absent, trained)
     except DataError as error:
-        if not request.submits:
-            raise
+        if not request.submits and (meet is not None or effort.share[1] == 1):
+            raise  # one that shares the work by files leaves this to who asked for all of it
         say(f"{task.name} is not scored here: {error.what}")
         return Measured(task, source, rows, None, store.folder)
     of = _of(request, model, task, scored)
@@ -214,12 +215,16 @@ def _absent(request: Request, task: Task, source: Any) -> dict[str, str]:
     return absent
 
 
+def _blanks(task: Task, source: Any, absent: Collection[str]) -> dict[str, Row]:
+    """What counts as predicted of samples whose picture is not there; a server wants an answer to them, too."""
+    blanks = ((sample.name, task.blank(sample)) for sample in source if sample.name in absent) if absent else ()
+    return {name: row for name, row in blanks if row}
+
+
 def _scored(
     task: Task, source: Any, rows: Mapping[str, Row], absent: Mapping[str, str], trained: Overlap | None
 ) -> Scored:
-    blanks = {sample.name: task.blank(sample) for sample in source if sample.name in absent} if absent else {}
-    whole = {**rows, **{name: row for name, row in blanks.items() if row}}
-    scored = task.score(source, whole)
+    scored = task.score(source, rows)
     mark = " (trained on)" if trained is not None and trained.trained else ""
     scored = scored.on(f"{source.name} {source.fingerprint()}{mark}")
     how = ", ".join(f"{name} {value}" for name, value in _settings(task, scored).items() if value is not None)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vlzoo.bench.pair_task import GIVEN, how_scored, pair_offers, require_how
+from vlzoo.bench.pair_task import GIVEN, how_scored, numbers, pair_offers, require_how
 from vlzoo.bench.text_only import best_constant
-from vlzoo.data.fields import short, typed
+from vlzoo.data.fields import Ids, short, typed
 from vlzoo.data.predictions import Files, Refused
 from vlzoo.data.reading import read_json, read_lines
 from vlzoo.data.records import Sample, Told
@@ -114,7 +115,7 @@ class ZeroShot(Task):
         for rows in batches_left(source, effort.batch, done):
             samples = [source[row] for row in rows]
             for sample, score_C in zip(samples, scorer.scores(samples), strict=True):
-                best = np.argsort(-score_C, kind="stable")[:KEPT]
+                best = _best(score_C)
                 top = [labels[at] for at in best]
                 yield [{"name": sample.name, "top": top, "scores": score_C[best].tolist()}]
 
@@ -127,12 +128,18 @@ class ZeroShot(Task):
 
         Raises:
             KeyError: there is neither.
-            Refused: they are no texts.
+            Refused: they are no texts, one is there twice, or their scores are not a finite number each.
         """
         top = row["top"] if "top" in row else [row["prediction"]]
         if not isinstance(top, list) or not all(isinstance(label, str) for label in top):
             raise Refused("classes that are no texts", top)
-        return {"top": top, **({"scores": row["scores"]} if "scores" in row else {})}
+        if len(set(top)) < len(top):
+            raise Refused("lists that name a class twice", top)
+        if row.get("scores") is None:
+            return {"top": top}
+        if numbers(row["scores"]).shape != (len(top),):
+            raise Refused("scores that are not one for each class", row["scores"])
+        return {"top": top, "scores": row["scores"]}
 
     def told(self, samples: Any, rows: Mapping[str, Row]) -> Callable[[Sample], Told]:
         """The likeliest class, and the true one."""
@@ -166,6 +173,16 @@ class ZeroShot(Task):
         return Scored(tuple(scores), notes=(notes,) if self.protocol == GIVEN else (notes, said))
 
 
+def _best(score_C: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The likeliest classes, the best first; one more than are kept where it is level with the last of these.
+
+    Else nobody could tell that the last place is a tie, and whoever stands first in the alphabet would have it.
+    """
+    order = np.argsort(-score_C, kind="stable")[: KEPT + 1]
+    tied = len(order) > KEPT and score_C[order[-1]] == score_C[order[-2]]
+    return order if tied else order[:KEPT]
+
+
 def _rank(sample: Sample, row: Row) -> int:
     """How many classes are as likely as the right one or likelier; `KEPT` where it is not among those kept."""
     if sample.label not in row["top"]:
@@ -192,26 +209,44 @@ def _prompts(prompts: str | Sequence[str]) -> list[str]:
 
 
 def _names(names: str | Sequence[str]) -> list[str] | dict[str, tuple[str, ...]]:
-    """Names in the order of the labels, or by label; none: the labels are the names."""
+    """Names in the order of the labels, or by label; none: the labels are the names.
+
+    Raises:
+        DataError: a file of another form, a label twice, or one without a name.
+    """
     if not isinstance(names, str):
         return [str(name) for name in names]
     if not names:
         return []
     file = Path(names)
-    if file.suffix == ".json":
-        value = read_json(file)
-        if isinstance(value, dict):
-            return {label: _several(each, f"{file}: {label}") for label, each in value.items()}
-        return [typed(each, str, str(file), "a name") for each in typed(value, list, str(file), "the names")]
-    lines = [line.strip("\r\n") for _, line in read_lines(file) if line.strip()]
-    if all("\t" in line for line in lines):
-        pairs = (line.split("\t", 1) for line in lines)
-        return {label.strip(): (name.strip(),) for label, name in pairs}
-    return [line.strip() for line in lines]
+    if file.suffix != ".json":
+        return _of_lines(file)
+    value = read_json(file)
+    if isinstance(value, dict):
+        return {label: _several(each, f"{file}: {label}") for label, each in value.items()}
+    return [typed(each, str, str(file), "a name") for each in typed(value, list, str(file), "the names")]
+
+
+def _of_lines(file: Path) -> list[str] | dict[str, tuple[str, ...]]:
+    """Names of lines: alone, or each behind its label and a tab."""
+    lines = [(f"{file}:{number}", line) for number, line in read_lines(file) if line.strip()]
+    if not any("\t" in line for _, line in lines):
+        return [line.strip() for _, line in lines]
+    found, met = dict[str, tuple[str, ...]](), Ids("the label")
+    for where, line in lines:
+        label, tab, name = line.partition("\t")
+        if not tab:
+            fix = "write `label<TAB>name` in each line, or in none"
+            raise DataError(f"{short(line)} has no tab, and other lines have", where=where, fix=fix)
+        met.add(label.strip(), where)
+        found[label.strip()] = _several(name.strip(), where)
+    return found
 
 
 def _several(value: Any, where: str) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else typed(value, list, where, "the name")
+    if not listed or not all(each.strip() for each in listed if isinstance(each, str)):
+        raise DataError("a class without a name", where=where, fix="give it one, or leave its label out")
     return tuple(typed(each, str, where, "a name") for each in listed)
 
 

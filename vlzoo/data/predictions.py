@@ -114,13 +114,16 @@ def row_id(row: Mapping[str, Any], key: str) -> str:
     return str(value)
 
 
-def server_id(name: str) -> int | str:
-    """An id as servers write it: a number where it is one.
+def server_ids(names: Sequence[str]) -> Sequence[int | str]:
+    """Ids as servers write them: numbers where all of them are, else texts.
 
-    >>> server_id("391895"), server_id("007"), server_id("a7")
-    (391895, '007', 'a7')
+    A collection's ids are of one kind: those of Open Images (TextVQA, TextCaps) have letters, but for a few.
+
+    >>> server_ids(["391895", "7"]), server_ids(["391895", "007"]), server_ids(["4529184520368734", "a7"])
+    ([391895, 7], ['391895', '007'], ['4529184520368734', 'a7'])
     """
-    return int(name) if name.isdecimal() and name.isascii() and name == str(int(name)) else name
+    numbers = all(name.isdecimal() and name.isascii() and name == str(int(name)) for name in names)
+    return [int(name) for name in names] if numbers else list(names)
 
 
 @dataclass
@@ -168,6 +171,7 @@ def collect(
     expected: Collection[str],
     *,
     allow_missing: bool = False,
+    countable: bool = True,
     beside: Collection[str] = (),
     columns: Sequence[str] | None = None,
 ) -> Collected[T]:
@@ -179,6 +183,7 @@ def collect(
         value: the prediction in a row; raises `Refused` or KeyError.
         expected: ids of the annotations.
         allow_missing: ids without a prediction are returned, not refused.
+        countable: whether what has no prediction could count as wrong, for the message.
         beside: further ids that rows may be about; these are read, checked and not returned.
         columns: of a table of predictions that may have no line of names.
 
@@ -208,7 +213,7 @@ def collect(
     missing = tuple(name for name in expected if name not in seen)
     for name in () if allow_missing and len(missing) < len(known) else missing:
         refusals.add("missing ids", name)
-    refusals.refuse(path, _remedy(refusals, len(known)))
+    refusals.refuse(path, _remedy(refusals, len(known), countable))
     return Collected({name: values[name] for name in expected if name in values}, missing)
 
 
@@ -217,9 +222,10 @@ def fingerprint(path: Path) -> str:
     return f"{path.name} (sha256 {hashlib.sha256(read_bytes(path)).hexdigest()[:12]})"
 
 
-def _remedy(refusals: Refusals, known: int) -> str | None:
+def _remedy(refusals: Refusals, known: int, countable: bool) -> str | None:
     if len(refusals.found.get("missing ids", ())) == known:
         return "not one prediction belongs to these annotations: are they of another split?"
     if set(refusals.found) == {"missing ids"}:
-        return "--allow-missing counts them as wrong and says so beside the number"
+        counted = "--allow-missing counts them as wrong and says so beside the number"
+        return counted if countable else "every one is needed: this task has no wrong prediction to put in its place"
     return "every id must be in the annotations, once, with a value that can be scored"

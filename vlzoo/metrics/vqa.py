@@ -1,4 +1,4 @@
-"""VQA accuracy by the three rules in use; they differ only in when an answer is normalised."""
+"""VQA accuracy by the rules in use; they differ only in how and when an answer is normalised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlzoo.errors import UnknownName, did_you_mean
-from vlzoo.metrics.vqa_text import clean, normalise, strip_punctuation
+from vlzoo.metrics.vqa_text import clean, cut_words, normalise, strip_punctuation
 
 Sides = tuple[list[str], str]
 """The annotators' answers and the prediction, as they are compared."""
@@ -32,14 +32,20 @@ def _albef_2021(answers: Sequence[str], prediction: str) -> Sides:
 
 
 def _always_normalised(answers: Sequence[str], prediction: str) -> Sides:
-    """lmms-eval and EvalAI: both sides, always."""
+    """lmms-eval's VQA v2: both sides, always."""
     return [normalise(clean(answer)) for answer in answers], normalise(clean(prediction))
+
+
+def _textvqa(answers: Sequence[str], prediction: str) -> Sides:
+    """TextVQA's evaluator (`TextVQAAccuracyEvaluator` of mmf; lmms-eval's): likewise, but words are cut first."""
+    return _always_normalised([cut_words(answer) for answer in answers], cut_words(prediction))
 
 
 PROTOCOLS: dict[str, Callable[[Sequence[str], str], Sides]] = {
     "official": _official,
     "albef-2021": _albef_2021,
     "always-normalised": _always_normalised,
+    "textvqa": _textvqa,
 }
 """Protocol name -> what it compares. `official` is the default."""
 

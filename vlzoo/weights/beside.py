@@ -105,6 +105,17 @@ class Beside:
         """A part's attention heads; where nothing says, 64 numbers a head."""
         return int(self.part(name).get("num_attention_heads", max(1, width // 64)))
 
+    def check_epsilon(self, name: str, ours: float) -> None:
+        """Refuse a part whose LayerNorms add another number to the variance than ours do, where it says one.
+
+        Raises:
+            CheckpointError: it does.
+        """
+        said = float(self.part(name).get("layer_norm_eps", ours))
+        if said != ours:
+            what = f"the LayerNorms of its words add {said:g} to the variance, and ours {ours:g}"
+            raise CheckpointError(what, where=str(self.folder), fix="this is another model; no adapter knows it")
+
     def vit(self, patch_DCPP: Tensor, said: ViT) -> dict[str, Any]:
         """The image encoder of a ViT with these patches, as a recipe names it.
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.models.blocks import EPSILON
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Converted, Place
@@ -107,6 +108,7 @@ class BlipAdapter(FolderAdapter):
         length = len(state[f"{inside}embeddings.position_embeddings.weight"])
         if self.beside.activation("text_config", "gelu") != "gelu":
             raise CheckpointError("the activation of its text model is not gelu", where=self.where)
+        self.beside.check_epsilon("text_config", EPSILON)
         dropout = float(self.beside.part("text_config").get("hidden_dropout_prob", 0.0))
         layers = {
             "layers": 1 + max(int(found[1]) for name in state if (found := _TEXT_LAYER.fullmatch(name))),

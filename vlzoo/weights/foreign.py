@@ -22,6 +22,8 @@ logger = logging.getLogger("vlzoo.weights")
 
 OPTIONS = ("adapter", "resolution", "vocab", "answers", "options", "allow_nonfinite")
 """What may be said of a conversion, of the fields of `Conversion`."""
+BESIDE = (".json", ".txt", ".model")
+"""Endings of files that are read beside weights."""
 
 
 def as_run(file: Path, given: Mapping[str, Any]) -> Path:
@@ -56,7 +58,10 @@ def as_run(file: Path, given: Mapping[str, Any]) -> Path:
 def _key(file: Path, adapter: str, given: Mapping[str, Any]) -> str:
     """What a conversion depends on: the file, who reads it, and what else it reads."""
     state, owner = file.stat(), registry().find("adapter", adapter).owner
-    beside = [sha256_of(place) for value in given.values() if (place := Path(str(value))).is_file()]
+    named = [place for value in given.values() if (place := Path(str(value))).is_file()]
+    # Adapters of transformers' folders read configurations and vocabularies there.
+    named += sorted(place for place in file.parent.iterdir() if place.suffix in BESIDE and place.is_file())
+    beside = [(place.name, sha256_of(place)) for place in named]
     about = [
         str(file.resolve()),
         state.st_size,

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.models.blocks import EPSILON
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Converted, Place
@@ -70,6 +71,7 @@ class GitAdapter(FolderAdapter):
         length, width = state[_POSITIONS].shape
         if self.beside.activation("", "gelu") != "gelu":
             raise CheckpointError("the activation of its decoder is not gelu", where=self.where)
+        self.beside.check_epsilon("", EPSILON)
         model: dict[str, Any] = {
             "image_encoder": self.beside.vit(state[_PATCH], vit),
             "decoder": {

@@ -61,6 +61,31 @@ def test_domains_of_nocaps_have_figures_of_their_own(score, truth, tmp_path):
     assert found["CIDEr (out-domain)"] > 0 and "CIDEr (near-domain)" not in found
 
 
+def test_domains_are_known_of_all_pictures_or_of_none(score, truth, tmp_path):
+    """Else `out-domain` would be the figure of the pictures whose domain happens to be written down."""
+    whole, file = json.loads(truth.read_text()), said(tmp_path, [(image, "a") for image in CAPTIONS])
+    del whole["images"][1]["domain"]
+    with pytest.raises(DataError, match="1 pictures of 3 have no domain of nocaps, first 2") as raised:
+        score("captioning", file, write(truth, whole))
+    assert "a.json" in str(raised.value)
+    for image in whole["images"]:
+        image.pop("domain", None)
+    assert not [name for name in values(score("captioning", file, write(truth, whole))) if "domain" in name]
+
+
+def test_a_caption_a_line_is_a_picture_with_all_its_captions(score, truth, tmp_path):
+    """As in a bench of the same lines; the figures are those of COCO's form."""
+    lines = [
+        {"id": f"{image}#{n}", "image_id": image, "captions": text}
+        for image in CAPTIONS
+        for n, text in enumerate(CAPTIONS[image])
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = said(tmp_path, [(1, "a red ball"), (2, "two dogs run"), (3, "a dog")])
+    found, known = (values(score("captioning", file, each)) for each in (tmp_path / "a.jsonl", truth))
+    assert found == {metric: value for metric, value in known.items() if "domain" not in metric}
+
+
 def test_bleu_is_of_sums_and_so_is_what_is_kept_of_it(score, truth, tmp_path):
     captions = [(1, "a red ball"), (2, "two dogs run on a beach"), (3, "a dog on a lawn with a red ball there")]
     scored = score("captioning", said(tmp_path, captions), truth)
@@ -125,10 +150,15 @@ def test_options_that_make_no_sense_are_refused(options, message):
     assert issubclass(UnknownName, VlzooError)
 
 
-def test_the_server_is_sent_numbers_where_ids_are_numbers():
-    samples = [Sample("391895", image_id="391895"), Sample("x7", image_id="x7")]
-    rows = {name: {"name": name, "caption": f"a {name}"} for name in ("391895", "x7")}
-    assert Captioning().submission(samples, rows) == [
-        {"image_id": 391895, "caption": "a 391895"},
-        {"image_id": "x7", "caption": "a x7"},
-    ]
+@pytest.mark.parametrize(
+    ("ids", "sent"),
+    [
+        (["391895", "7"], [391895, 7]),  # COCO's, nocaps' and VizWiz'
+        # TextCaps' are those of Open Images, 16 hexadecimal digits as text; of 2,000 one has no letter.
+        (["4529184520368734", "0a1b2c3d4e5f6789"], ["4529184520368734", "0a1b2c3d4e5f6789"]),
+    ],
+)
+def test_the_server_is_sent_ids_of_one_kind(ids, sent):
+    rows = {name: {"name": name, "caption": f"a {name}"} for name in ids}
+    made = Captioning().submission([Sample(name, image_id=name) for name in ids], rows)
+    assert made == [{"image_id": one, "caption": f"a {name}"} for one, name in zip(sent, ids, strict=True)]

@@ -9,7 +9,7 @@ import pytest
 from vlzoo.bench.captioning.captioner import captioner
 from vlzoo.bench.captioning.task import Captioning
 from vlzoo.bench.model import BenchModel
-from vlzoo.errors import CheckpointError, DataError
+from vlzoo.errors import CheckpointError, DataError, VlzooError
 from vlzoo.task import Effort
 
 
@@ -114,3 +114,43 @@ def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path)
     file.write_text("")
     with pytest.raises(DataError, match="holds no captions"):
         task.captions()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a red zebra\u2603", "has words that the model's vocabulary lacks"), ("...", "'...' has no words")],
+)
+def test_listed_captions_that_would_be_written_otherwise_are_refused(
+    trained, make_task, sources, tmp_path, text, words
+):
+    (tmp_path / "captions.txt").write_text(f"a red circle\n{text}\n")
+    engine = trained("captioning")
+    task = make_task("captioning", engine, listed=str(tmp_path / "captions.txt"))
+    with pytest.raises(DataError, match=words) as raised:
+        next(task.predict(engine, sources["captioning"], frozenset(), Effort()))
+    assert "captions.txt" in str(raised.value)
+
+
+def test_an_objective_whose_tokens_the_tokenizer_lacks_is_refused_by_name(trained, make_task, sources, monkeypatch):
+    engine = trained("captioning")
+    monkeypatch.setattr(engine.offered("captions"), "start", "[DEC]")
+    with pytest.raises(VlzooError, match=r"the tokenizer has no token '\[DEC\]' for texts to begin with"):
+        next(make_task("captioning", engine).predict(engine, sources["captioning"], frozenset(), Effort()))
+
+
+def test_a_prompt_is_cleaned_where_captions_are(trained, make_task, sources, monkeypatch):
+    """A converted GIT or BLIP reads texts as they stand (`tokenizer.clean: false`), full stops too."""
+    engine, read = trained("captioning"), []
+
+    def writes(*_args, prompt, **_more):
+        read.append(engine.tokenizer.tokens(prompt))
+        return [([*prompt], 0.0)] * len(sources["captioning"])
+
+    monkeypatch.setattr("vlzoo.bench.captioning.captioner.generate", writes)
+    for cleans in (True, False):
+        monkeypatch.setattr(engine.collator, "cleans", cleans)
+        task = make_task("captioning", engine, prompt="A red (circle)")
+        next(task.predict(engine, sources["captioning"], frozenset(), Effort()))
+    cleaned, whole = read
+    assert cleaned == ["[CLS]", "a", "red", "circle"]
+    assert len(whole) == 6 and whole == engine.tokenizer.tokens(engine.tokenizer.encode("A red (circle)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
 from vlzoo.task import Effort
+
+
+class Few(list):
+    """Samples as a source."""
+
+    name = "few"
 
 
 def rows_of(folder: Path, task: str, source: Any, **settings: Any) -> dict[str, Any]:
@@ -116,6 +123,21 @@ def test_blip_matching_logits_are_those_of_its_own_forward(saved, sources):
         with torch.no_grad():
             out = model(**kept, **pixels)
         assert logit == pytest.approx(float(out.itm_score[0, 1]), abs=1e-4)
+
+
+def test_a_question_longer_than_the_positions_is_cut_as_captions_are(saved, sources):
+    """Of 64 positions; by hand: the model's own `generate` on the first 63 ids and the end token."""
+    folder, sample = saved("blip-vqa"), sources["vqa"][0]
+    asked = replace(sample, name="long", texts=("a b c " * 40,))
+    found = rows_of(folder, "vqa", Few([asked, sample]), mode="generate")["long"]
+
+    model = hf.BlipForQuestionAnswering.from_pretrained(folder).eval()
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    pixels = hf.AutoImageProcessor.from_pretrained(folder)(images=[sample.images[0].open()], return_tensors="pt")
+    ids = tokenizer(asked.texts[0])["input_ids"]
+    cut = torch.tensor([[*ids[:63], ids[-1]]])
+    made = model.generate(input_ids=cut, attention_mask=torch.ones_like(cut), **pixels, max_length=12, do_sample=False)
+    assert found["answer"] == tokenizer.decode(made[0], skip_special_tokens=True).strip()
 
 
 def test_a_second_folder_has_another_key(saved, tmp_path):

@@ -12,6 +12,7 @@ from vlzoo.bench.retrieval.task import Retrieval
 from vlzoo.data.readers.karpathy import Coco
 from vlzoo.data.records import Sample
 from vlzoo.errors import DataError, PredictionError
+from vlzoo.task import Effort
 
 pytestmark = pytest.mark.filterwarnings("ignore::vlzoo.data.sources.SizeWarning")
 
@@ -105,3 +106,16 @@ def test_karpathys_json_tells_them(tmp_path, files):
     task.check_sizes = lambda *_: None  # it is no Karpathy split of 5,000
     assert "ECCV TR R@1" in {each.metric for each in task.score(source, said).scores}
     assert Coco(tmp_path, split="test", unit="caption", allowed_faults=1.0)[0].fields == {}
+
+
+def test_a_file_that_can_not_be_read_is_told_before_any_pair_is_scored(engine_for, sources, tmp_path):
+    engine = engine_for({"itc": {"queue": 16}, "itm": {}})
+    places = [
+        (tmp_path / "eccv_image_to_caption.json", "there is no such file"),
+        (tmp_path / "x.json", "right answers is called"),
+    ]
+    places[1][0].write_text("{}")
+    for place, words in places:
+        task = Retrieval(positives=[str(place)])
+        with pytest.raises(DataError, match=words):
+            next(task.predict(engine, sources["retrieval"], frozenset(), Effort()))

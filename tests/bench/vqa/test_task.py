@@ -115,6 +115,12 @@ def test_gqa_counts_balanced_questions(score, tmp_path):
     assert scored.notes == ("3 balanced questions of 4 are scored",)
 
 
+def test_how_gqas_answers_were_made_stands_beside_its_figures():
+    sample, row = Sample("1", answers=("yes",)), {"name": "1", "answer": "yes", "mode": "rank"}
+    settings = {task.name: task(k=7).score([sample], {"1": row}).settings for task in (Vqa, Gqa)}
+    assert settings == {"vqa": {"mode": "rank", "k": 7}, "gqa": {"mode": "rank", "k": 7}}
+
+
 def test_gqa_does_not_count_as_balanced_what_is_not_said_so(score, tmp_path):
     said = write(tmp_path / "p.json", [{"questionId": "1", "prediction": "yes"}])
     for value in (0, 1, "false", "true", "False", [], 0.0):
@@ -216,7 +222,9 @@ def test_nothing_is_scored_on_nothing(score, tmp_path, content):
 
 def test_a_servers_ids_are_numbers_where_they_are_written_as_such():
     ids = {"7": 7, "007": "007", "²": "²", "\u0667": "\u0667", "a7": "a7", "0": 0}
-    assert {name: Vqa().server_id(name) for name in ids} == ids
+    assert {name: Vqa().server_ids([name])[0] for name in ids} == ids
+    assert Vqa().server_ids(["7", "a7"]) == Gqa().server_ids(["7", "a7"]) == ["7", "a7"]
+    assert list(Gqa().server_ids(["7"])) == ["7"]  # its files have texts alone
 
 
 @pytest.mark.parametrize(("protocol", "said", "right"), [("official", "dog", 0.0), ("albef-2021", "cat", 90.0)])
@@ -231,9 +239,9 @@ def test_the_answer_that_is_told_is_the_one_that_is_judged(protocol, said, right
 
 def test_anls_of_st_vqas_files(score, tmp_path):
     rows = [
-        {"question_id": 1, "file_path": "a.jpg", "image_id": "a", "answers": ["stop"]},
-        {"question_id": 2, "file_path": "a.jpg", "image_id": "a", "answers": ["7", "seven"]},
-        {"question_id": 3, "file_path": "b.jpg", "image_id": "b", "answers": ["exit"]},
+        {"question_id": 1, "file_path": "a.jpg", "answers": ["stop"]},
+        {"question_id": 2, "file_path": "a.jpg", "answers": ["7", "seven"]},
+        {"question_id": 3, "file_path": "b.jpg", "answers": ["exit"]},
     ]
     said = [{"question_id": n, "answer": answer} for n, answer in ((1, "shop"), (2, "Seven"), (3, "entry"))]
     files = write(tmp_path / "p.json", said), write(tmp_path / "a.json", {"data": rows})

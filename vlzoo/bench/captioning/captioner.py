@@ -14,7 +14,9 @@ import torch
 from vlzoo.batch import Batch
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
-from vlzoo.models.generate import Decoding, generate
+from vlzoo.data.fields import short
+from vlzoo.errors import DataError
+from vlzoo.models.generate import Decoding, Ends, generate
 from vlzoo.models.listed import Listed
 from vlzoo.offers import Captions
 from vlzoo.text.cleaning import pre_caption
@@ -45,7 +47,8 @@ def _(model: Engine, task: Captioning) -> Captioner:
     task.check_offers(lambda name: model.offered(name) is not None)
     captions: Captions = model.offered("captions")
     decoder, special = model.system.model.decoder, model.system.model.special
-    allowed = [[*_words(model, text), special[captions.end]] for text in task.captions()]
+    ends = Ends.of(special, captions.start, captions.end)
+    allowed = [[*_listed(model, text, task.listed), ends.end] for text in task.captions()]
     decoding = Decoding(
         beams=task.beams,
         length=task.length,
@@ -57,7 +60,7 @@ def _(model: Engine, task: Captioning) -> Captioner:
         seed=task.seed,
         listed=Listed(allowed) if allowed else None,
     )
-    first = [special[captions.start], *(_words(model, task.prompt) if task.prompt else [])]
+    first = [ends.start, *(_words(model, task.prompt) if task.prompt else [])]
     write_all = partial(generate, decoder, special=special, decoding=decoding, start=captions.start, end=captions.end)
 
     @torch.no_grad()
@@ -70,8 +73,22 @@ def _(model: Engine, task: Captioning) -> Captioner:
     return write
 
 
+def _listed(model: Engine, text: str, file: str) -> list[int]:
+    """The ids of a listed caption.
+
+    Raises:
+        DataError: it has no words, or some that the vocabulary lacks: what is written would be another caption.
+    """
+    found = _words(model, text)
+    if not found or model.tokenizer.special["unk"] in found:
+        what = "words that the model's vocabulary lacks" if found else "no words"
+        raise DataError(f"the caption {short(text)} has {what}", where=file, fix="leave it out, or say it otherwise")
+    return found
+
+
 def _words(model: Engine, text: str) -> list[int]:
-    """The ids of a text's words, without special tokens; cleaned as captions are, but never cut."""
-    made = model.tokenizer([pre_caption(text, WHOLE)], max_length=WHOLE)
+    """The ids of a text's words, without special tokens; cleaned where the model's captions are, but never cut."""
+    clean = pre_caption(text, WHOLE) if model.collator.cleans else text
+    made = model.tokenizer([clean], max_length=WHOLE)
     found: list[int] = made.ids[0][~made.special[0]].tolist()
     return found

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from vlzoo.bench.captioning import facts
 from vlzoo.bench.captioning.java import by_java
-from vlzoo.bench.pictures import pictures
-from vlzoo.data.predictions import Refused, fingerprint, row_id, server_id
+from vlzoo.bench.pictures import pictures, rows_of_pictures
+from vlzoo.data.predictions import Refused, fingerprint, row_id, server_ids
 from vlzoo.data.readers import captions
 from vlzoo.data.reading import read_lines
 from vlzoo.data.records import Sample, Told
@@ -150,15 +150,20 @@ class Captioning(Task):
         silent = [name for name, text in named if not isinstance(text, str)]
         if silent:
             raise PredictionError(f"{len(silent)} captions are no text, first of picture {silent[0]}")
-        return [{"image_id": server_id(name), "caption": text} for name, text in named]
+        ids = server_ids([name for name, _ in named])
+        return [{"image_id": name, "caption": text} for name, (_, text) in zip(ids, named, strict=True)]
 
     def annotated(self, file: Path) -> list[Sample]:
-        """COCO's json, nocaps', VizWiz', TextCaps', Karpathy's (`--part`), or vlzoo's own lines.
+        """COCO's json, nocaps', VizWiz', TextCaps', Karpathy's (`--part`), or vlzoo's own lines, a picture's together.
 
         Raises:
             DataError: it is of none of these formats.
         """
-        return captions.annotated(file, self.part)
+        found = captions.annotated(file, self.part)
+        return [
+            replace(found[first], texts=tuple(text for row in (first, *others) for text in found[row].texts))
+            for first, *others in rows_of_pictures(found)
+        ]
 
     def has_answer(self, sample: Sample) -> bool:
         """VizWiz rejected all captions of some pictures; its evaluation leaves them out."""
@@ -198,16 +203,21 @@ class Captioning(Task):
             DataError: a picture has no caption of people, or a picture's domain is known and another's is not.
         """
         pairs = in_order(self.counted(samples), rows)
+        where = getattr(samples, "name", None) or getattr(samples, "data", None)
         bare = [self.sample_key(sample) for sample, _ in pairs if not sample.texts]
         if bare:
             what = f"{len(bare)} pictures of {len(pairs)} have no caption to compare with, first {', '.join(bare[:3])}"
             fix = "leave them out of the annotations; of a test split --submission FILE writes what the server scores"
-            where = getattr(samples, "name", None) or getattr(samples, "data", None)
             raise DataError(what, where=where, fix=fix)
+        domains = np.array([str(sample.fields.get("domain", "")) for sample, _ in pairs])
+        placed = np.isin(domains, DOMAINS)
+        if placed.any() and not placed.all():
+            first = self.sample_key(pairs[int(placed.argmin())][0])
+            what = f"{int((~placed).sum())} pictures of {len(pairs)} have no domain of nocaps, first {first}"
+            raise DataError(what, where=where, fix="each is `in`, `near` or `out`: name them all, or none")
         said, references = _spoken([str(row["caption"]) for _, row in pairs], [sample.texts for sample, _ in pairs])
         figures = Figures(self.name, f"{self.name}/{self.protocol}")
         scores = [*_main(figures, said, references), *_others(figures, said, references)]
-        domains = np.array([str(sample.fields.get("domain", "")) for sample, _ in pairs])
         for domain in DOMAINS:
             inside = np.flatnonzero(domains == domain)
             if len(inside):

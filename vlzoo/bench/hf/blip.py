@@ -84,11 +84,12 @@ class Blip(ForeignModel):
     def answer(self, samples: list[Sample], beams: int) -> list[Row]:
         """Answers by free decoding, questions of one length at a time: the class reads the padding of shorter ones."""
         by_length: dict[int, list[int]] = defaultdict(list)
+        most = self.model.config.text_config.max_position_embeddings
         for row, sample in enumerate(samples):
-            by_length[len(self.foreign.tokenizer(sample.texts[0])["input_ids"])].append(row)
+            by_length[min(most, len(self.foreign.tokenizer(sample.texts[0])["input_ids"]))].append(row)
         answers: dict[int, str] = {}
         for rows in by_length.values():
-            words = self.words([samples[row].texts[0] for row in rows])
+            words = self.words([samples[row].texts[0] for row in rows], max_length=most)
             made = self.model.generate(
                 input_ids=words["input_ids"],
                 attention_mask=words["attention_mask"],

@@ -27,8 +27,10 @@ def writing(model: ForeignModel, task: Captioning) -> Captioner:
 
     Raises:
         CheckpointError: words are to be drawn, or captions chosen from a list, which `generate` does in no way that
-            gives the same captions in any batch.
+            gives the same captions in any batch; the tokenizer or the model knows no token that texts begin or end
+            with; or captions are longer than the model has positions, or no longer than the prompt.
     """
+    _check_ends(model)
     if task.drawn or task.listed:
         asked = "draw words" if task.drawn else "choose from a list"
         raise CheckpointError(f"{model.name} can't {asked} here", fix="leave --top-p, --temperature and --listed out")
@@ -38,6 +40,10 @@ def writing(model: ForeignModel, task: Captioning) -> Captioner:
     if len(ids) - 1 >= task.length:
         what = f"a prompt of {len(ids) - 1} ids leaves no room in texts of {task.length}"
         raise CheckpointError(what, where=model.name, fix=f"give --length {len(ids)} or more")
+    positions = model.model.config.get_text_config().max_position_embeddings
+    if task.length > positions:
+        what = f"texts of {task.length} ids are longer than the {positions} positions of the model"
+        raise CheckpointError(what, where=model.name, fix=f"give --length {positions} or less")
     options = {
         "num_beams": task.beams,
         "max_length": task.length,
@@ -57,6 +63,24 @@ def writing(model: ForeignModel, task: Captioning) -> Captioner:
         return [{"caption": text.strip()} for text in texts]
 
     return write
+
+
+def _check_ends(model: ForeignModel) -> None:
+    """Refuse a model whose texts could not begin, or would never end."""
+    ends, config = model.foreign.tokenizer, model.model.config
+    for token, use in ((ends.cls_token_id, "begin"), (ends.sep_token_id, "end")):
+        if token is None:
+            fix = "give the tokenizer that the model was trained with: a BERT's"
+            raise CheckpointError(f"its tokenizer has no token for texts to {use} with", where=model.name, fix=fix)
+    # BLIP's class ends texts by its text model's configuration, whatever its generation_config.json says.
+    told = (
+        config.text_config.sep_token_id
+        if hasattr(config, "text_config")
+        else model.model.generation_config.eos_token_id
+    )
+    if told is None:
+        fix = f"put the tokenizer's end token, {ends.sep_token_id}, into its configuration"
+        raise CheckpointError("it says no token that texts end with", where=model.name, fix=fix)
 
 
 captioner.register(Git)(writing)

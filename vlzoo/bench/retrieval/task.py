@@ -23,7 +23,7 @@ from vlzoo.bench.retrieval.matrices import (
     texts_of_picture,
     unreached,
 )
-from vlzoo.bench.retrieval.positives import positive_scores
+from vlzoo.bench.retrieval.positives import ids_of, positive_scores
 from vlzoo.data.positives import read_positives
 from vlzoo.data.predictions import Files
 from vlzoo.data.records import Sample, Told
@@ -103,7 +103,8 @@ class Retrieval(Task):
 
         Raises:
             CheckpointError: the model can't do what the protocol asks.
-            DataError: pictures without texts, texts without their picture, or questions.
+            DataError: pictures without texts, texts without their picture, or questions; a file of further right
+                answers that can't be read, or data that tell no ids of COCO beside one.
             UnknownName: the protocol does not say how scores are made.
         """
         from vlzoo.bench.retrieval.pairs import pair_model
@@ -114,10 +115,18 @@ class Retrieval(Task):
             raise UnknownName(f"{self.name}/{self.protocol} does not say how a model's scores are made", fix=fix)
         source = self.counted(source)
         require_captions(source)
+        self._check_further(source)
         self.suit(model)
         pairs = pair_model(model)
         self.check_candidates(pairs, source)
         yield from Search(pairs, source, self.k or USUAL_K, "itm" in self.how, effort, model.say).predict(done)
+
+    def _check_further(self, source: Any) -> None:
+        """Read files of further right answers, and the ids that they speak of, before hours of work."""
+        for file in self.positives:
+            read_positives(file)
+        if self.positives:
+            ids_of(source)
 
     def suit(self, model: BenchModel) -> None:
         """As `check_offers`, of a model that is open.

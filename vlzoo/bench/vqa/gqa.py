@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,9 +47,9 @@ class Gqa(Vqa):
     ) -> None:
         super().__init__(protocol=protocol, mode=mode, k=k, beams=beams, answers=answers)
 
-    def server_id(self, name: str) -> int | str:
-        """Text, as GQA's files have it."""
-        return name
+    def server_ids(self, names: Sequence[str]) -> Sequence[int | str]:
+        """Texts, as GQA's files have them."""
+        return names
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official file, id -> question with its `answer`, or a list of `{"question_id", "answer"}`."""
@@ -75,7 +76,7 @@ class Gqa(Vqa):
             raise DataError(f"none of {len(pairs)} questions is balanced, and only those are scored")
         scored = super().score(list(counted.values()), {name: rows[name] for name in counted})
         notes = (f"{len(counted)} balanced questions of {len(pairs)} are scored",) if len(counted) < len(pairs) else ()
-        return Scored(scored.scores, notes=notes)
+        return replace(scored, notes=(*notes, *scored.notes))
 
     def judged(self, truths: Sequence[Sequence[str]], said: Sequence[str]) -> tuple[np.ndarray, str]:
         """Right where the answer is the annotated string.

@@ -18,7 +18,7 @@ from vlzoo.data.answers import (
     build_answer_list,
     checked_answers,
 )
-from vlzoo.data.predictions import Refused, row_id, server_id
+from vlzoo.data.predictions import Refused, row_id, server_ids
 from vlzoo.data.readers import vqa_rows
 from vlzoo.data.records import Fields, Sample, Told
 from vlzoo.errors import CheckpointError, DataError, PredictionError
@@ -177,15 +177,16 @@ class Vqa(Task):
         named = [(self.sample_key(sample), self._server_key(sample), row["answer"]) for sample, row in pairs]
         if len({name for name, _, _ in named}) != len(named):
             raise PredictionError("a question_id stands twice in the data", where=source.name)
-        return [{key: self.server_id(name), self.answer_key: answer} for name, key, answer in named]
+        ids = self.server_ids([name for name, _, _ in named])
+        return [{key: name, self.answer_key: answer} for name, (_, key, answer) in zip(ids, named, strict=True)]
 
     def _server_key(self, sample: Sample) -> str:
         """VizWiz' server knows a question by its picture."""
         return "image" if "image" in sample.fields and "question_id" not in sample.fields else self.id_key
 
-    def server_id(self, name: str) -> int | str:
-        """A question's id as the server writes it: a number."""
-        return server_id(name)
+    def server_ids(self, names: Sequence[str]) -> Sequence[int | str]:
+        """Questions' ids as the server writes them: numbers where they are."""
+        return server_ids(names)
 
     def annotated(self, file: Path) -> Iterable[Sample]:
         """The official `{"annotations": [...]}`, or a list of `{"question_id", "answer": [ten texts]}` as ALBEF's.

@@ -106,7 +106,7 @@ class TextVqa(OpenQuestions):
             "train_images/*.jpg, test_images/*.jpg   Open Images' pictures; val lies in train_images",
         ),
         get="questions and pictures from the homepage",
-        note="its evaluation normalises all answers: -p always-normalised; test has no public answers",
+        note="judged by its own evaluation: -p textvqa; test has no public answers",
     )
 
     def picture_folder(self) -> str:

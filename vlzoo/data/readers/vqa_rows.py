@@ -60,9 +60,10 @@ def read_annotations(rows: Iterable[tuple[str, Record]], what: str = "question_i
 
 
 def image_of(row: Record, where: str) -> str | None:
-    """The picture a row is about: `image_id`, or the path `image`; None where it has neither."""
+    """The picture a row is about: `image_id`, or the path `image`, ST-VQA's `file_path`; None where it has none."""
     image_id = optional_identifier(row, "image_id", where)
-    return optional(row, "image", str, where) if image_id is None else image_id
+    paths = (optional(row, key, str, where) for key in ("image", "file_path"))
+    return next(filter(None, paths), None) if image_id is None else image_id
 
 
 def answers_of(row: Record, where: str) -> tuple[str, ...]:
