@@ -30,38 +30,47 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ablation import figures, kept, table, tuned, tuned_table, vlmixer, xvlm
+from ablation import figures, kept, plots, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.plan import Job, Suite, plan
 from ablation.pool import Pool
 from ablation.settings import DETECTORS, NAMES, make_settings
+from ablation.tuned import Look
+from ablation.tuned_table import Words
 
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SUITES: dict[
-    str,
-    tuple[
-        Callable[[Path | None, str | None, int | None], Suite],
-        Callable[[Sequence[Job]], dict[str, Any]],
-        Callable[[Mapping[str, Any], Mapping[str, Any]], str],
-    ],
-] = {
-    "softmask": (Suite.softmask, figures.summary, table.markdown),
-    "xvlm": (
-        Suite.xvlm,
-        partial(tuned.summary, look=xvlm.LOOK),
-        partial(tuned_table.markdown, look=xvlm.LOOK, words=xvlm.WORDS),
-    ),
-    "vlmixer": (
-        Suite.vlmixer,
-        partial(tuned.summary, look=vlmixer.LOOK),
-        partial(tuned_table.markdown, look=vlmixer.LOOK, words=vlmixer.WORDS),
-    ),
+
+
+class Kind(NamedTuple):
+    """What a suite is carried out and told with.
+
+    Attributes:
+        make: from a folder of rows, a base and a length to the suite.
+        summary: from its runs to figures.
+        markdown: from figures and facts to a report.
+        draw: from figures to pictures, beside the report.
+    """
+
+    make: Callable[[Path | None, str | None, int | None], Suite]
+    summary: Callable[[Sequence[Job]], dict[str, Any]]
+    markdown: Callable[[Mapping[str, Any], Mapping[str, Any]], str]
+    draw: Callable[[Mapping[str, Any], Path], None]
+
+
+def _tuned(make: Callable[[Path | None, str | None, int | None], Suite], look: Look, words: Words) -> Kind:
+    summary, markdown = partial(tuned.summary, look=look), partial(tuned_table.markdown, look=look, words=words)
+    return Kind(make, summary, markdown, partial(plots.draw_tuned, look=look))
+
+
+SUITES = {
+    "softmask": Kind(Suite.softmask, figures.summary, table.markdown, plots.draw_softmask),
+    "xvlm": _tuned(Suite.xvlm, xvlm.LOOK, xvlm.WORDS),
+    "vlmixer": _tuned(Suite.vlmixer, vlmixer.LOOK, vlmixer.WORDS),
 }
-"""A suite; what makes figures of its runs, and a report of them."""
 IMAGES = 9000
 
 
@@ -72,7 +81,7 @@ def main() -> int:
     """
     given = _arguments()
     try:
-        suite = replace(SUITES[given.suite][0](given.rows_folder, given.base, given.samples), code=given.code)
+        suite = replace(SUITES[given.suite].make(given.rows_folder, given.base, given.samples), code=given.code)
         names = _named(given.settings or ",".join(suite.settings), NAMES, "settings")
         if left := set(names) - set(suite.settings):
             raise VlzooError(
@@ -174,7 +183,7 @@ def _by_setting(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> None:
-    _, summary, markdown = SUITES[suite.name]
+    _, summary, markdown, draw = SUITES[suite.name]
     found = summary(jobs)
     if not found["runs"]:
         print(f"no run is done: no table{_other_code(given, suite, jobs)}", flush=True)
@@ -194,6 +203,7 @@ def _report(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> Non
     file = given.results / f"ablation_{suite.name}"
     write_text(file.with_suffix(".json"), json.dumps({"about": about, **found}, indent=1) + "\n")
     write_text(file.with_suffix(".md"), markdown(found, about))
+    draw(found, file)
     print(f"{len(found['runs'])} of {len(jobs)} runs are in {file}.md and .json", flush=True)
 
 

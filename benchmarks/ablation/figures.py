@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ablation.measure import FIGURES, PROTOCOLS
 from ablation.plan import BASELINE, Job, done_runs
+from ablation.settings import Setting
 from ablation.words import KINDS
 from vlzoo.bench.baselines import chance_recall
 from vlzoo.metrics.paired import Part, difference, estimate
@@ -58,7 +59,8 @@ def summary(jobs: Sequence[Job]) -> dict[str, Any]:
             "train": dict(known[name].sizes),
             "fingerprint": known[name].fingerprint,
             "domains": {domain: _sizes(_any(rows), domain) for domain in known[name].domains},
-            "rows": _rows(rows, list(known[name].domains), paper),
+            "seen": list(known[name].seen),
+            "rows": _rows(rows, known[name], paper),
         }
         for name, rows in done.items()
     }
@@ -78,9 +80,10 @@ def _sizes(arrays: Arrays, domain: str) -> dict[str, Any]:
 
 
 def _rows(
-    rows: Mapping[str, Mapping[int, Arrays]], domains: list[str], paper: Mapping[str, Any]
+    rows: Mapping[str, Mapping[int, Arrays]], setting: Setting, paper: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    made = {}
+    made: dict[str, dict[str, Any]] = {}
+    held_out = [name for name in setting.domains if name not in setting.seen]
     for name, runs in rows.items():
         base = rows.get(BASELINE, {})
         shared = sorted(runs.keys() & base.keys()) if name != BASELINE else []
@@ -92,17 +95,30 @@ def _rows(
                 protocol: {
                     place: {metric: _compared(runs, base, shared, _recall_parts(protocol, chosen, metric, apart))
                             for metric in METRICS}
-                    for place, chosen, apart in _places(domains)
+                    for place, chosen, apart in [*_places(held_out), *((name, [name], False) for name in setting.seen)]
                 }
                 for protocol in PROTOCOLS
             },
         }  # fmt: skip
+        made[name]["curves"] = _curves(list(runs.values()))
         if all(f"words/{KINDS[0]}/count" in arrays for arrays in runs.values()):
             made[name]["words"] = {
                 kind: {figure: _compared(runs, base, shared, _word_parts(kind, figure)) for figure in FIGURES}
                 for kind in KINDS
             }
             made[name]["counted"] = _counted(next(iter(runs.values())))
+    return made
+
+
+def _curves(runs: Sequence[Arrays]) -> dict[str, dict[str, list[float]]]:
+    """What was logged of each loss: the mean, the least and the most of the seeds at every point."""
+    first = [name for name in runs[0] if name.startswith("curve/")]
+    shared = [name for name in first if all(name in run and len(run[name]) == len(runs[0][name]) for run in runs)]
+    made = {}
+    for name in shared:
+        held_SN = np.array([run[name] for run in runs])
+        sides = {"mean": held_SN.mean(0), "least": held_SN.min(0), "most": held_SN.max(0)}
+        made[name.removeprefix("curve/")] = {side: values.round(4).tolist() for side, values in sides.items()}
     return made
 
 

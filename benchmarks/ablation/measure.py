@@ -21,6 +21,7 @@ from vlzoo.bench.request import Request
 from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.bench.run import measure
 from vlzoo.config.schema import PartRef
+from vlzoo.config.training_problems import LOGGED
 from vlzoo.data.records import Sample
 from vlzoo.data.roots import open_source
 from vlzoo.explain.explain import Explainer, grid_of
@@ -37,6 +38,10 @@ Arrays = dict[str, NDArray[Any]]
 PROTOCOLS = ("itm", "itc")
 BATCH = 16
 """Pictures whose captions go through the fusion together."""
+SEEN = "-seen"
+"""How the name of a domain ends that was trained on."""
+POINTS = 60
+"""Of a loss curve at most so many are kept, each the mean of those that were logged since the last."""
 FIGURES = ("touch", "strict", "energy", "coverage", "everywhere", "touch_chance", "area")
 """Columns of a word's row; `strict` is the peak of the map enlarged to pixels, inside the box without tolerance."""
 
@@ -50,7 +55,8 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
     found: Arrays = {}
     for name, ref in domains.items():
         data = PartRef.model_validate(dict(ref))
-        request = Request("retrieval", f"run:{run}", options={"k": k}, data=data, split=ref["split"])
+        known = {"split": ref.get("split"), "allow_train_data": name.endswith(SEEN)}
+        request = Request("retrieval", f"run:{run}", options={"k": k}, data=data, **known)
         measured = measure(request, lambda line: print(line, flush=True))
         captions = Captions.of(measured.source)
         found[f"{name}/owners"] = captions.owners
@@ -59,6 +65,19 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
             ranks = recall(scores_IT, captions.owners, scores_of_texts=scores_TI)
             found[f"{name}/{protocol}/TR"], found[f"{name}/{protocol}/IR"] = ranks.text.rank, ranks.image.rank
     return found
+
+
+def curves(run: Path) -> Arrays:
+    """What was logged of each loss while the run was trained: `curve/step` [n] and `curve/NAME` [n]."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if "lr" in row]
+    parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
+    names = [name for name, value in rows[-1].items() if name not in LOGGED and isinstance(value, float)]
+    found = {
+        f"curve/{name}": [np.mean([rows[row].get(name, np.nan) for row in part]) for part in parts] for name in names
+    }
+    steps = {"curve/step": [rows[part[-1]]["step"] for part in parts]}
+    return {name: np.round(values, 4) for name, values in {**steps, **found}.items()}
 
 
 def words(run: Path, domains: Mapping[str, Mapping[str, Any]]) -> Arrays:

@@ -72,13 +72,13 @@ def _tune(task: str, job: dict[str, Any], folder: Path) -> int:
 def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     import numpy as np
 
-    from ablation.measure import retrieval, words
+    from ablation.measure import curves, retrieval, words
     from ablation.tasks import Tuned
 
     if job["tasks"]:
         arrays = Tuned(folder / "run", job["root"], job["k"], job["pools"]).figures(job["tasks"])
     else:
-        arrays = retrieval(folder / "run", job["domains"], job["k"])
+        arrays = retrieval(folder / "run", job["domains"], job["k"]) | curves(folder / "run")
     if job["words"] and not job["tasks"]:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
     with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added

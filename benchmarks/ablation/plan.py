@@ -204,11 +204,16 @@ def _named(data: Mapping[str, Any]) -> list[Any]:
 
 
 def tiny(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
-    """A row's file over the tiny base: the same switches, our length, seed and data."""
+    """A row's file over the tiny base and what the data ask of it: the same switches, our length, seed and data."""
     data: dict[str, Any] = dict(read(suite.folder / f"{row}.yaml").data)
+    base = suite.base
+    if setting.changes:
+        # In a file of its own: a row that names another part takes none of the base's options with it.
+        base = str(Path(str(setting.train["root"]), f"base-{setting.name}.yaml"))
+        write_text(Path(base), written({"extends": suite.base, "about": setting.name, **setting.changes}))
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
     train = {**data.get("train", {}), "epochs": None, **_train(suite.samples, seed)}
-    return {**data, "extends": suite.base, "about": about, "data": dict(setting.train), "train": train}
+    return {**data, "extends": base, "about": about, "data": dict(setting.train), "train": train}
 
 
 def _train(samples: int, seed: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vlzoo.data.roots import open_source
 from vlzoo.errors import DataError, VlzooError
 from vlzoo.files import write_text
 
-NAMES = ("scenes", "mixture", "unpaired")
+NAMES = ("scenes", "mixture", "unpaired", "few", "few-mixture")
 DOMAINS: dict[str, tuple[str, dict[str, str]]] = {
     "openclipart": ("openclipart", {}),
     "emoji": ("emoji", {}),
@@ -27,6 +27,20 @@ WEIGHTS = {"scenes": 0.25}
 11,000); each of their captions once."""
 MEASURED = {"emoji": {"styles": "openmoji"}}
 """Options of measuring: in one drawing style every name has one picture."""
+FEW = {"few": 0.25, "few-mixture": 0.125}
+"""The share of Scenes' training pictures that a setting of few pairs has."""
+SEEN = 0.0625
+"""Of these pictures so many are measured as well: of Scenes 500 of 8,000, as many as the test split has."""
+FITTED: Mapping[str, Any] = {
+    "model": {"fusion": {"layers": 3}},
+    "token_mask": {"layer": 1},
+    "objectives": {"mlm": {"probability": 0.15}},
+}
+"""What few pairs ask of the recipe: two fusion layers that have word maps, as many masked words as in the paper."""
+TAUGHT = ("openclipart", "emoji")
+"""The real domains that a mixture of few pairs trains on."""
+STOPPED = 130
+"""The exit code of a command that was interrupted."""
 ENCODER = (
     "{part: timm, name: test_resnet, arguments: "
     "{output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
@@ -56,6 +70,7 @@ class Setting:
         root: the data root.
         beside: all that training reads, where that is more than `train`: name -> a data source.
         changes: of the recipe, that the data ask for.
+        seen: the domains that are trained on, too: what is remembered of them, beside what is learned.
     """
 
     name: str
@@ -67,6 +82,7 @@ class Setting:
     root: str = ""
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
 
 
 def make_settings(
@@ -87,10 +103,12 @@ def make_settings(
     """
     scenes = (out / "data" / "scenes").resolve()
     if not (scenes / "card.json").is_file():
-        vlzoo(["data", "make", "scenes", "--images", str(images), "--seed", "0", "--out", str(scenes)])
+        _made(["data", "make", "scenes", "--images", str(images), "--seed", "0", "--out", str(scenes)])
     made = {
         "scenes": lambda: [_scenes(scenes)],
         "mixture": lambda: [_mixture(scenes, data.resolve(), out)],
+        "few": lambda: [_few(scenes, out)],
+        "few-mixture": lambda: [_few_mixture(scenes, data.resolve(), out)],
         "unpaired": lambda: [_unpaired(scenes, detector) for detector in detectors],
     }
     return [_known(setting) for name in names for setting in made[name]()]
@@ -100,6 +118,37 @@ def _scenes(folder: Path) -> Setting:
     held = {f"scenes-{split}": {"part": "scenes", "root": str(folder), "split": split} for split in ("test", "val")}
     train = {"part": "scenes", "root": str(folder), "split": "train"}
     return Setting("scenes", train, held, words=tuple(held), root=str(folder.parent))
+
+
+def _few(scenes: Path, out: Path) -> Setting:
+    """Some of Scenes' training pictures; of these a few are measured beside held-out ones."""
+    whole, place = _scenes(scenes), {"part": "scenes", "root": str(scenes), "split": "train"}
+    train = _written(out, "few", {"scenes": {**place, "pictures": [0.0, FEW["few"]]}})
+    seen = {"scenes-seen": _written(out, "scenes-seen", {"scenes": {**place, "pictures": [0.0, SEEN]}})}
+    domains = {**whole.domains, **seen}
+    return replace(whole, name="few", train=train, domains=domains, seen=tuple(seen), changes=FITTED)
+
+
+def _few_mixture(scenes: Path, data: Path, out: Path) -> Setting:
+    """Fewer of Scenes, openclipart and emoji; coco-mini is seen by nobody before it is measured."""
+    whole = _mixture(scenes, data, out)
+    real = {name: {"part": name, "root": str(data / DOMAINS[name][0]), "split": "train"} for name in TAUGHT}
+    few = {"part": "scenes", "root": str(scenes), "split": "train", "pictures": [0.0, FEW["few-mixture"]]}
+    train = _written(out, "few-mixture", {"scenes": few, **real})
+    seen = {
+        f"{name}-seen": _written(out, f"{name}-seen", {name: {**part, "pictures": [0.0, SEEN]}})
+        for name, part in {"scenes": few, "openclipart": real["openclipart"]}.items()
+    }
+    domains = {**whole.domains, **seen}
+    few_mixture = replace(whole, name="few-mixture", train=train, domains=domains, changes=FITTED)
+    return replace(few_mixture, seen=tuple(seen), words=("scenes",))
+
+
+def _written(out: Path, name: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """A mixture of these parts, as a data source."""
+    file = (out / "data" / f"{name}.yaml").resolve()
+    write_text(file, written({"name": name, "about": "made by an ablation", "pairing": "pair", "parts": dict(parts)}))
+    return {"part": "mixture", "root": str(file.parent), "file": str(file)}
 
 
 def _mixture(scenes: Path, data: Path, out: Path) -> Setting:
@@ -114,11 +163,8 @@ def _mixture(scenes: Path, data: Path, out: Path) -> Setting:
         place = {"part": name, "root": str(data / folder), **options}
         parts[name] = {**place, "split": "train", "weight": WEIGHTS.get(name, 1.0)}
         held[name] = {**place, "split": "test", **MEASURED.get(name, {})}
-    file = (out / "data" / "mixture.yaml").resolve()
-    write_text(file, written({"name": "unlike", "about": "four unlike domains", "pairing": "pair", "parts": parts}))
-    return Setting(
-        "mixture", {"part": "mixture", "root": str(file.parent), "file": str(file)}, held, root=str(file.parent)
-    )
+    train = _written(out, "mixture", parts)
+    return Setting("mixture", train, held, root=train["root"])
 
 
 def _unpaired(scenes: Path, detector: str) -> Setting:
@@ -129,7 +175,9 @@ def _unpaired(scenes: Path, detector: str) -> Setting:
         (root / "scenes").symlink_to(scenes, target_is_directory=True)
     given = _given(detector, root)
     for name, (data, options) in GALLERIES.items():
-        _made(["detect", "--images", data, *options, *given, "--out", str(root / "galleries" / name)], root)
+        _made(
+            ["detect", "--images", data, *options, *given, "--out", str(root / "galleries" / name)], "--data-root", root
+        )
     base = {"root": str(root)}
     half = {"part": "mixture", **base}
     images = {
@@ -159,13 +207,21 @@ def _given(detector: str, root: Path) -> list[str]:
         return ["--detector", detector, "--set", "detector.size=64", "--set", f"detector.encoder={ENCODER}"]
     weights = root / "small.safetensors"
     if not weights.is_file():
-        _made(["detect", "--train", "--images", "scenes-objects", "--split", "train", "--out", str(weights)], root)
+        fitted = ["detect", "--train", "--images", "scenes-objects", "--split", "train", "--out", str(weights)]
+        _made(fitted, "--data-root", root)
     return ["--detector", detector, "--set", f"detector.weights={weights}"]
 
 
-def _made(words: list[str], root: Path) -> None:
-    if code := vlzoo([*words, "--data-root", str(root)]):
-        raise VlzooError(f"`vlzoo {' '.join(words[:3])} ...` ended with exit code {code}", where=str(root))
+def _made(words: Sequence[str], *more: object) -> None:
+    """Run a command; whoever stops it stops the suite.
+
+    Raises:
+        VlzooError: it failed.
+    """
+    if (code := vlzoo([*words, *map(str, more)])) == STOPPED:
+        raise KeyboardInterrupt
+    if code:
+        raise VlzooError(f"`vlzoo {' '.join(words[:3])} ...` ended with exit code {code}")
 
 
 def _known(setting: Setting) -> Setting:

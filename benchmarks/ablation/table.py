@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ablation.figures import MEAN, METRICS, POOLED
-from ablation.measure import PROTOCOLS
+from ablation.measure import PROTOCOLS, SEEN
 from ablation.plan import BASELINE
 from ablation.words import KINDS
 
@@ -33,7 +33,7 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     lines = [*_opening(found, about)]
     for name, setting in found["settings"].items():
         lines += ["", f"## {name}", "", *_about_setting(setting), "", *_verdict(setting), ""]
-        lines += [*_headline(setting), ""]
+        lines += [*_headline(setting), "", *_seen(setting), *_signs(setting)]
         lines += ["Per domain, difference from the baseline in brackets:", "", *_domains(setting)]
         if any("words" in row for row in setting["rows"].values()):
             lines += ["", *_words(setting)]
@@ -131,6 +131,47 @@ def _headline(setting: Mapping[str, Any]) -> Iterator[str]:
             yield line([name, str(len(row["seeds"])), *cells, p_value, above, _paper(row["paper"])])
         yield ""
     yield 'p and "seeds above" are those of mean recall.'
+
+
+def _seen(setting: Mapping[str, Any]) -> Iterator[str]:
+    """What is remembered of pictures that were trained on, beside held-out ones of the same kind."""
+    for seen in setting["seen"]:
+        kind = seen.removesuffix(SEEN)
+        held = next(name for name in setting["domains"] if name == kind or name == f"{kind}-test")
+        yield line([f"itm, mean recall: {kind}", "trained on", "held out", "trained on less held out"])
+        yield line(["---"] * 4)
+        for name, row in setting["rows"].items():
+            both = [row["retrieval"]["itm"][place]["mean recall"] for place in (seen, held)]
+            yield line([name, *(value_text(each)[0] for each in both), f"{both[0]['mean'] - both[1]['mean']:.1f}"])
+        yield ""
+
+
+def _signs(setting: Mapping[str, Any]) -> Iterator[str]:
+    """The sign of each difference that the paper prints, beside ours."""
+    rows = setting["rows"]
+    paper = {name: gap for name, gap in paper_gaps(rows).items() if "difference" in pooled(rows[name])}
+    if not paper:
+        return
+    yield line(["row", f"the paper's TR R@1 less that of `{BASELINE}`", "ours, mean recall", "sign"])
+    yield line(["---"] * 4)
+    for name, theirs in paper.items():
+        gap = pooled(rows[name])["difference"]
+        clear = gap["interval"] and excludes_zero(gap["interval"])
+        said = ("the same" if gap["mean"] * theirs > 0 else "the opposite") if clear else "ours is not clear"
+        yield line([name, f"{theirs:+.2f}", gap_text(gap), said])
+    yield ""
+
+
+def paper_gaps(rows: Mapping[str, Any]) -> dict[str, float]:
+    """The paper's TR R@1 of each row that it prints, less that of its row without parts."""
+    known = {name: float(row["paper"]["TR R@1"]) for name, row in rows.items() if row["paper"]}
+    return {name: value - known[BASELINE] for name, value in known.items() if BASELINE in known and name != BASELINE}
+
+
+def pooled(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Mean recall of re-ranked retrieval over all held-out pictures, and its difference from the baseline."""
+    found: Mapping[str, Any] = row["retrieval"]["itm"][POOLED]["mean recall"]
+    return found
 
 
 def value_text(figure: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlzoo.config.schema import PartRef
+from vlzoo.data.roots import open_source
+
 BASE = """
 extends: albef-tiny
 about: toy
@@ -193,6 +196,40 @@ def test_the_table_says_what_the_runs_gave(suite):
     assert rows["none"]["paper"] == {"TR R@1": 73.10, "IR R@1": 56.80}
 
 
+def test_losses_and_differences_are_drawn(suite):
+    if len(suite.files("result.json")) < 2:
+        pytest.skip("the process test made no runs")
+    with np.load(next(file for file in suite.files("values.npz") if "none" in file.parts)) as held:
+        assert held["curve/step"].tolist() == [
+            6
+        ]  # 96 samples in batches of 16; a tiny recipe logs every 20th and the last
+        log = next(file for file in suite.files("metrics.jsonl") if "none" in file.parts)
+        last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        assert held["curve/itm"] == pytest.approx([last["itm"]], abs=1e-4)
+    drawn = {file.name: file.read_text(encoding="utf-8") for file in (suite.folder / "results").glob("*.svg")}
+    assert set(drawn) == {"ablation_softmask_scenes_rows.svg", "ablation_softmask_scenes_losses.svg"}
+    assert "<!-- all -->" in drawn["ablation_softmask_scenes_rows.svg"]
+    assert "<!-- itm -->" in drawn["ablation_softmask_scenes_losses.svg"]
+
+
+def test_few_pairs_are_a_part_of_training_and_what_is_seen_a_part_of_them(suite, root, monkeypatch):
+    """Of 60 training pictures a quarter by chance; a run is measured on what it saw only where that is said."""
+    run = next((file for file in suite.files("run") if "none" in file.parts), None)
+    if run is None:
+        pytest.skip("the process test made no runs")
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    settings, measure = (importlib.import_module(f"ablation.{name}") for name in ("settings", "measure"))
+    (few,) = settings.make_settings(("few",), suite.out, suite.folder, 80)
+    opened = {name: open_source(PartRef.model_validate(ref)) for name, ref in few.domains.items()}
+    train = {sample.image_id for sample in open_source(PartRef.model_validate(few.train))}
+    seen = {sample.image_id for sample in opened["scenes-seen"]}
+    assert 0 < len(seen) < len(train) < 30 and seen < train and few.seen == ("scenes-seen",)
+    held_out = {f"scenes/{sample.image_id}" for name in ("scenes-test", "scenes-val") for sample in opened[name]}
+    assert len(held_out) == 20 and not held_out & train
+    arrays = measure.retrieval(run, {"scenes-seen": few.domains["scenes-seen"]}, 4)
+    assert len(arrays["scenes-seen/itm/TR"]) == len(seen)
+
+
 def test_ranks_are_those_of_vlzoo_bench(suite, root):
     run = next((file for file in suite.files("run") if "none" in file.parts), None)
     if run is None:
@@ -215,8 +252,6 @@ def test_maps_of_many_captions_are_those_of_one(suite, root, monkeypatch):
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     measure = importlib.import_module("ablation.measure")
     from vlzoo.bench.engine import load_run
-    from vlzoo.config.schema import PartRef
-    from vlzoo.data.roots import open_source
     from vlzoo.explain.explain import Explainer
 
     source = open_source(PartRef(part="scenes"), suite.out / "data", split="test")

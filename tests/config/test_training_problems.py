@@ -107,6 +107,11 @@ def test_a_run_that_is_there_is_still_read():
             "objectives: {text_assignment: {}}\nstreams: [{data: scenes, choose: 2}]\n",
             "streams[0].choose: each step is to take 2 objectives, and the stream has 1: text_assignment",
         ),
+        (
+            "objectives: {text_assignment: {begins: 0.5}}\nstreams: [{name: a, data: scenes}]\n",
+            "objectives.text_assignment.begins: no objective of stream 'a' begins at once (text_assignment at 0.5)",
+        ),
+        ("objectives: {text_assignment: {begins: 1.0}}\ndata: scenes\n", "objectives.text_assignment.begins: 1.0 "),
         ("token_mask: {}\n", "token_mask: 'part' is missing"),
         ("model: {temperature: {low: 0.6}}\n", "the temperature starts at 0.07 and is to stay within 0.6 to 0.5"),
         ("model: {temperature: {initial: 2}}\n", "give low <= initial <= high"),

@@ -10,7 +10,7 @@ import torch
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM, Seq2SeqMLM
-from vlzoo.step.plan import Plan
+from vlzoo.step.plan import Plan, pass_key
 from vlzoo.step.step import Step
 from vlzoo.train.feed import Choose, Feed
 
@@ -22,13 +22,13 @@ def system(toy):
     return toy.system({"itc": ITC(), "itm": ITM(), "mlm": MLM(probability=0.4), "seq2seq_mlm": Seq2SeqMLM()})
 
 
-def feed(system, batch, count: int, stream: str = "pairs") -> Feed:
+def feed(system, batch, count: int | None, stream: str = "pairs", **more) -> Feed:
     known = system.named_objectives()
 
     def planned(taken):
         return Plan().gather(taken, lent=known)
 
-    choose = Choose(count, known, planned, stream=stream)
+    choose = Choose(count, known, planned, stream=stream, **more)
     return Feed(stream, iter([batch]), known, planned(known), choose=choose)
 
 
@@ -90,6 +90,24 @@ def test_a_matching_loss_mines_by_a_contrast_that_the_step_does_not_take(toy, sy
     made = feed(system, toy.batch(4), 1)
     at = next(each for each in (made.at(0, step) for step in range(40)) if "itm" in each.objectives)
     assert "contrast" in at.plan.offers
+
+
+def test_an_objective_that_begins_later_is_not_there_before(toy, system):
+    """From its first step on all take part; before it nothing of what it alone reads is planned."""
+    made = feed(system, toy.batch(2), None, begins={"mlm": 3, "itm": 5})
+    taken = [tuple(made.at(0, step).objectives) for step in range(7)]
+    early, middle = ("itc", "seq2seq_mlm"), ("itc", "mlm", "seq2seq_mlm")
+    assert taken == [early] * 3 + [middle] * 2 + [NAMES] * 2
+    assert [bool(made.at(0, step).plan.need_of(pass_key(image="image", text="masked"))) for step in (2, 3)] == [
+        False,
+        True,
+    ]
+
+
+def test_one_of_those_that_have_begun_is_drawn(toy, system):
+    made = feed(system, toy.batch(2), 1, begins={"itc": 50, "itm": 50, "mlm": 50})
+    assert {tuple(made.at(0, step).objectives) for step in range(50)} == {("seq2seq_mlm",)}
+    assert len({tuple(made.at(0, step).objectives) for step in range(50, 120)}) == 4
 
 
 def test_a_stream_that_chooses_nothing_takes_all(toy, system):

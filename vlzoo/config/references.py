@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vlzoo.config.schema import Validation, as_rows
+from vlzoo.config.schema import ObjectiveRef, Validation, as_rows
 from vlzoo.config.tree import Path_
 from vlzoo.door.parts import KINDS
 
@@ -49,7 +49,7 @@ def references(data: dict[str, Any]) -> Iterator[Reference]:
     objectives = data.get("objectives")
     for name, value in (objectives if isinstance(objectives, dict) else {}).items():
         if isinstance(value, dict):
-            options = {key: v for key, v in value.items() if key not in ("part", "weight")}
+            options = {key: v for key, v in value.items() if key not in ObjectiveRef.model_fields}
             yield "objective", ("objectives", name), str(value.get("part") or name), options
     train = data.get("train")
     for kind in ("schedule", "decay"):

@@ -60,12 +60,15 @@ RowsRef = Annotated[PartRef, BeforeValidator(as_rows)]
 
 
 class ObjectiveRef(BaseModel):
-    """An objective: its weight in the sum and its options; `part` where the key is not the part's name."""
+    """An objective: its weight in the sum, the share of the run before it begins, and its options; `part` where the key
+    is not the part's name.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     part: str | None = None
     weight: float = 1.0
+    begins: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @property
     def options(self) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def _objectives(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Proble
     if isinstance(written, dict) and has_data and not any(weights.values()):  # without either it is to be extended
         path = ("objectives",)
         yield Problem(tree.origin(path), dotted(path), *nothing_to_learn(bool(on)))
+    yield from _beginnings(tree, streams, on)
     for index, stream in enumerate(streams):
         if stream.get("objectives") == []:
             path = ("streams", index, "objectives")
@@ -87,6 +88,18 @@ def _objectives(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Proble
                 f"each step is to take {count} objectives, and the stream has {len(read)}: {', '.join(map(str, read))}"
             )
             yield Problem(tree.origin(path), dotted(path), what, f"set it to {len(read)} or less; 1 draws one a step")
+
+
+def _beginnings(tree: Tree, streams: list[Mapping[str, Any]], on: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """A stream of which no objective is there at the first step."""
+    for index, stream in enumerate(streams or [{}]):
+        named = [str(name) for name in stream.get("objectives") or on if str(name) in on]
+        first = {name: on[name].get("begins", 0.0) for name in named}
+        if first and all(isinstance(share, int | float) and share > 0 for share in first.values()):
+            path: Path_ = ("objectives", min(first, key=lambda name: float(first[name])), "begins")
+            of = f" of stream {stream.get('name', index)!r}" if streams else ""
+            what = f"no objective{of} begins at once ({', '.join(f'{name} at {at}' for name, at in first.items())})"
+            yield Problem(tree.origin(path), dotted(path), what, "leave `begins` out of one: it is learned from step 1")
 
 
 def nothing_to_learn(weighed: bool = False) -> tuple[str, str]:

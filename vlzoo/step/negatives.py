@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from vlzoo.step.plan import Pairs
 
 
 class Similarity(NamedTuple):
@@ -40,6 +43,11 @@ class Negatives:
     text_for_image: Tensor
     text_rows: Tensor
     image_rows: Tensor
+
+    def rows(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Texts and pictures of the mined pairs of a pass: all, or with `wrong_text` the pictures' own alone."""
+        first = len(self.text_for_image) if pairs == "wrong_text" else 0
+        return self.text_rows[first:], self.image_rows[first:]
 
 
 def negative_weights(logit_BC: Tensor, alike_BC: Tensor, offset: int = 0) -> Tensor:

@@ -134,7 +134,8 @@ class Passes:
         A pass that holds more than was asked for may be given.
 
         Args:
-            pairs: `positive`: each text with its own picture, R rows; `negative`: the 2R mined pairs.
+            pairs: `positive`: each text with its own picture, R rows; `negative`: the 2R mined pairs; `wrong_text`:
+                of these the R pictures with the text mined for each.
             image: image view, or one view for each picture a text reads (a text view's name: words are read as a
                 picture is); empty: the main ones; `()`: none. `soft` is the main one with its tokens weighed by the
                 recipe's token mask.
@@ -248,11 +249,11 @@ class Passes:
         own = lengths_of(self._step.host_text(str(key.text)).mask)
         if key.pairs == "positive":
             return own
-        rows = self._step.negatives.text_rows
+        rows, _ = self._step.negatives.rows(key.pairs)
         if rows.is_cpu:
             return own[rows.numpy()]
         # Which texts were mined, the device alone knows.
-        return np.concatenate([own, np.full_like(own, self.ids(str(key.text)).ids.shape[1])])
+        return np.concatenate([own, np.full_like(own, self.ids(str(key.text)).ids.shape[1])])[-len(rows) :]
 
     def _reader(self, key: PassKey, need: Need) -> Reader:
         images, rows = [self.prepared(view) for view in key.images or ()], None
@@ -261,16 +262,15 @@ class Passes:
         more: dict[str, Any] = {"positions_PK": self._positions(key, need)}
         if key.pattern != "both" and key.text is not None:
             more["among_PLL"] = among(self.ids(key.text), key.pattern)
-        if key.pairs == "negative":
-            mined, columns = self._step.negatives, self._step.columns
-            text = None if text is None else columns.fetch(text, mined.text_rows)
-            more = {name: self._mined(name, each, mined.text_rows) for name, each in more.items()}
-            if columns.count == len(self._step.batch):
-                rows = mined.image_rows
-            else:  # some of the pictures mined were encoded by other processes
+        if key.pairs != "positive":
+            (texts, pictures), columns = self._step.negatives.rows(key.pairs), self._step.columns
+            text = None if text is None else columns.fetch(text, texts)
+            more = {name: self._mined(name, each, texts) for name, each in more.items()}
+            if key.pairs == "negative" and columns.count == len(self._step.batch):
+                rows = pictures
+            elif key.pairs == "negative":  # some of the pictures mined were encoded by other processes
                 images = [
-                    self._once(("fetched", view), partial(self._fetched, view, mined.image_rows))
-                    for view in key.images or ()
+                    self._once(("fetched", view), partial(self._fetched, view, pictures)) for view in key.images or ()
                 ]
         return Reader(text, images, rows, more)
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from vlzoo.interfaces import Objective, TokenMask
     from vlzoo.step.step import Step
 
-Pairs = Literal["positive", "negative"]
+Pairs = Literal["positive", "negative", "wrong_text"]
+"""Each text with its own picture; both kinds of mined pairs; each picture with the text mined for it."""
+
 Reads = Literal["cls", "masked", "all"]
 """Which states of a pass are read: the first; the first and those of masked words; all. Each holds the one before."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -16,35 +17,39 @@ from vlzoo.types import Losses
 
 
 class Choose:
-    """So many of a stream's objectives at each step, all with the same chance (UFO, Wang et al. 2021, takes one).
+    """Which of a stream's objectives a step takes: those that have begun, or so many of them, all with the same chance.
 
-    A step is planned for what it takes: what the others would read is not made. What they lend is there all the same.
+    UFO (Wang et al. 2021) takes one. A step is planned for what it takes: what the others would read is not made. What
+    they lend is there all the same.
 
     >>> choose = Choose(1, system.named_objectives(), lambda taken: Plan().gather(taken), stream="pairs")
     >>> [len(choose(seed=0, step=step)[0]) for step in range(3)]
     [1, 1, 1]
 
     Args:
-        count: how many.
+        count: how many, at most; None: all that have begun.
         objectives: all of the stream's, by name.
         planned: makes the plan of some of them.
         stream: the stream's name: two streams draw by themselves.
+        begins: the first step of those that do not begin at once.
     """
 
     def __init__(
         self,
-        count: int,
+        count: int | None,
         objectives: Mapping[str, Objective],
         planned: Callable[[Mapping[str, Objective]], Plan],
         *,
         stream: str,
+        begins: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self.count, self.objectives, self.stream = count, objectives, stream
+        self.count, self.objectives, self.stream, self.begins = count, objectives, stream, begins
         self._planned = cache(lambda names: planned({name: objectives[name] for name in names}))
 
     def __call__(self, seed: int, step: int) -> tuple[Mapping[str, Objective], Plan]:
         """What the step takes, in the stream's order; it depends on the run's seed and the step alone."""
-        lots = {name: int(mix(seed, step, name_word(f"{self.stream} takes {name}"))) for name in self.objectives}
+        begun = [name for name in self.objectives if self.begins.get(name, 0) <= step]
+        lots = {name: int(mix(seed, step, name_word(f"{self.stream} takes {name}"))) for name in begun}
         drawn = sorted(lots, key=lots.__getitem__)[: self.count]
         taken = {name: objective for name, objective in self.objectives.items() if name in drawn}
         return taken, self._planned(tuple(taken))

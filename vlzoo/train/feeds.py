@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import Any
 
-from vlzoo.config.schema import Recipe, Stream
+from vlzoo.config.schema import ObjectiveRef, Recipe, Stream
 from vlzoo.config.sides import refused, sides_read
 from vlzoo.data.blocks import blocks_of
 from vlzoo.data.build import require_samples
@@ -169,9 +170,16 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
             stream="" if alone else stream.name,
         )
         batches = endless(reader, collator, order, workers=recipe.train.workers)
-        choose = Choose(stream.choose, chosen, planned, stream=stream.name) if stream.choose else None
+        begins = _first_steps(recipe.active, chosen, trainer.length.steps)
+        choose = Choose(stream.choose, chosen, planned, stream=stream.name, begins=begins)
+        choose = choose if stream.choose or begins else None
         feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone, choose))
     return feeds
+
+
+def _first_steps(refs: Mapping[str, ObjectiveRef], chosen: Collection[str], steps: int) -> dict[str, int]:
+    """The first step of each objective that does not begin at once: its share of the run, rounded up."""
+    return {name: ceil(refs[name].begins * steps) for name in chosen if refs[name].begins}
 
 
 def _planned(

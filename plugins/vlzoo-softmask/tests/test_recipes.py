@@ -35,9 +35,24 @@ ROWS = {
     "gamma-5": (True, 5.0, True),
     "softmask-negatives": (True, 0.0, False),
     "all-negatives": (True, 2.0, True),
+    "softmask-text": (True, 0.0, False),
+    "softmask-later": (True, 0.0, False),
+    "all-text": (True, 2.0, True),
+    "all-30": (True, 2.0, True),
+    "word-content": (True, 2.0, True),
+    "word-mean": (True, 2.0, True),
+    "layer-0": (True, 2.0, True),
+    "layer-1": (True, 2.0, True),
+    "none-30": (False, 0.0, False),
+    "mmda-picture": (False, 0.0, True),
+    "mmda-text": (False, 0.0, True),
+    "mmda-text-30": (False, 0.0, True),
+    "mmda-teacher": (False, 0.0, True),
 }
-"""Name, soft masks, gamma, MMDA: the paper's component table, its mask and loss tables, our sweep of gamma, and
-soft ITM with negatives."""
+"""Name, soft masks, gamma, MMDA: the paper's component table, its mask and loss tables, our sweep of gamma,
+soft ITM with negatives or begun later, other words and layers, the augmentation in its parts, more words masked."""
+HALVES = {"mmda-picture": ("strong", "full"), "mmda-text": ("weak", "masked"), "mmda-text-30": ("weak", "masked")}
+NEGATIVES = {"softmask-negatives": "reuse", "all-negatives": "reuse", "softmask-text": "text", "all-text": "text"}
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -50,12 +65,17 @@ def test_a_row_switches_what_its_name_says(row):
     assert active["focal_itc"].options["gamma"] == gamma
     augmentation = recipe.augment.train.options
     wanted = ("strong", "masked") if mmda else ("weak", "full")
-    assert (augmentation["picture"], augmentation["text"]) == wanted
+    assert (augmentation["picture"], augmentation["text"]) == HALVES.get(row, wanted)
+    assert (augmentation.get("teacher_text") == "full") == (row == "mmda-teacher")
+    assert (active["mlm"].options.get("probability") == 0.3) == row.endswith("-30")
     if row.startswith("random"):
         assert recipe.token_mask.model_dump() == {"part": "random", "probability": float(row.removeprefix("random-"))}
     if soft:
         assert active["soft_itm"].options["mlm"] is (row == "soft-mlm")
-        assert (active["soft_itm"].options["negatives"] == "reuse") is row.endswith("negatives")
+        assert active["soft_itm"].options["negatives"] == NEGATIVES.get(row, "none")
+        assert active["soft_itm"].begins == (0.25 if row == "softmask-later" else 0.0)
+        given = f"{recipe.token_mask.part}: {recipe.token_mask.options}"
+        assert row.partition("-")[2] in given if row.startswith(("word-", "layer-")) else "random" in given
 
 
 def test_there_is_a_file_for_every_row_and_no_other():

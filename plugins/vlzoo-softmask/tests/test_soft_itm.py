@@ -20,6 +20,7 @@ from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.mlm import MLM
 from vlzoo.step.plan import MASKED, SOFT
+from vlzoo.types import Tokens
 
 
 def whole(toy, *, mask=None, soft=None, mmda=True, **options):
@@ -94,6 +95,32 @@ def test_reused_negatives_without_a_mask_are_itm(toy):
     made, augmentation, _ = whole(toy, mask=NoMask(), soft=SoftITM(negatives="reuse"))
     found = losses(made, toy.step(made, toy.batch(4), augmentation=augmentation))
     assert float(found["soft_itm"].total) == pytest.approx(float(found["itm"].total), abs=1e-7)
+
+
+def test_wrong_texts_are_those_of_the_mined_pairs(toy, monkeypatch):
+    """2B pairs, by a literal pass: each dimmed picture with its own text, and with the text mined for it."""
+    made, augmentation, _ = whole(toy, soft=SoftITM(negatives="text"))
+    rows = count_rows(made.model, monkeypatch)
+    step = toy.step(made, toy.batch(4), augmentation=augmentation)
+    found = losses(made, step)["soft_itm"]
+    assert sorted(rows) == [4, 4, 4, 8]  # positive, soft, soft with wrong texts; ITM's own negatives
+    image, text = step.image(), step.text()
+    dimmed = made.model.fusion.prepare(replace(image, x=step.view("soft").weights[..., None] * image.x))
+    wrong = step.negatives.text_for_image
+    assert (wrong != torch.arange(4)).all()
+    texts = [text, Tokens(text.x[wrong], text.mask[wrong], text.pooled[wrong])]
+    head = made.named_objectives()["itm"].head
+    logit_P2 = torch.cat([head(made.model.fusion.fuse(each, [dimmed]).cls) for each in texts])
+    expected = torch.nn.functional.cross_entropy(logit_P2, torch.tensor([1] * 4 + [0] * 4))
+    assert float(found.total) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_wrong_texts_without_a_mask_are_a_part_of_itm(toy):
+    """The logits of ITM's positives and of the second half of its negatives: with no mask, the same numbers."""
+    made, augmentation, _ = whole(toy, mask=NoMask(), soft=SoftITM(negatives="text"))
+    step = toy.step(made, toy.batch(4), augmentation=augmentation)
+    torch.testing.assert_close(step.match("wrong_text", image=SOFT), step.match("negative")[4:], atol=1e-6, rtol=1e-5)
+    assert float(losses(made, toy.step(made, toy.batch(1), augmentation=augmentation))["soft_itm"].total) > 0
 
 
 def test_soft_mlm_without_a_mask_is_mlm(toy):

@@ -5,6 +5,7 @@ Legend: B pairs, P pairs of a pass, N image tokens.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -14,11 +15,13 @@ from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.itm import match_labels
 from vlzoo.offers import MaskedWords
-from vlzoo.step.plan import MASKED, SOFT, Plan
+from vlzoo.step.plan import MASKED, SOFT, Pairs, Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss, Term
 
-NEGATIVES = ("none", "reuse")
+NEGATIVES = ("none", "reuse", "text")
+PAIRS: Mapping[str, Pairs] = {"reuse": "negative", "text": "wrong_text"}
+"""The pass that a choice of negatives adds."""
 
 
 class SoftITM(Objective):
@@ -32,7 +35,10 @@ class SoftITM(Objective):
 
     Args:
         negatives: `none`: positive pairs alone; `reuse`: also the mined negatives, with their pictures' own masks,
-            and the mean over all 3B pairs.
+            and the mean over all 3B pairs; `text`: also each dimmed picture with the wrong text mined for it, the mean
+            over 2B pairs. So the same dimming stands in both classes, and to see it tells nothing (the erased pictures
+            of Liu et al., Improving Referring Expression Grounding with Cross-modal Attention-guided Erasing, CVPR
+            2019, are shown with wrong queries likewise). Our reading.
         mlm: also predict the masked words from the dimmed picture, with the head of `mlm` (in the paper's ablation this
             takes away what soft ITM gives).
 
@@ -42,7 +48,7 @@ class SoftITM(Objective):
 
     needs = ("text_encoder", "fusion")
 
-    def __init__(self, *, negatives: Literal["none", "reuse"] = "none", mlm: bool = False) -> None:
+    def __init__(self, *, negatives: Literal["none", "reuse", "text"] = "none", mlm: bool = False) -> None:
         super().__init__()
         if negatives not in NEGATIVES:
             fix = did_you_mean(str(negatives), NEGATIVES, what="choices")
@@ -53,8 +59,8 @@ class SoftITM(Objective):
         """The masked image view; the first position of its passes, and the masked words where they are predicted."""
         plan.mask_image()
         plan.read("cls", image=SOFT)
-        if self.negatives == "reuse":
-            plan.read("cls", image=SOFT, pairs="negative")
+        if self.negatives != "none":
+            plan.read("cls", image=SOFT, pairs=PAIRS[self.negatives])
         if self.mlm:
             plan.mask_text()
             plan.read("masked", image=SOFT, text=MASKED)
@@ -72,7 +78,7 @@ class SoftITM(Objective):
 
     def _matching(self, step: Step) -> Term:
         logits = [step.match(image=SOFT)]
-        if self.negatives == "reuse" and step.columns.count > 1:
-            logits.append(step.match("negative", image=SOFT))
+        if self.negatives != "none" and step.columns.count > 1:
+            logits.append(step.match(PAIRS[self.negatives], image=SOFT))
         logit_P2 = torch.cat(logits)
         return Term(F.cross_entropy(logit_P2, match_labels(logit_P2, len(step))), len(logit_P2), "soft_itm")
