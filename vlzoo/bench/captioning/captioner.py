@@ -6,6 +6,7 @@ Legend: B pictures.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial, singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from vlzoo.bench.model import BenchModel
 from vlzoo.models.generate import Decoding, generate
 from vlzoo.models.listed import Listed
 from vlzoo.offers import Captions
-from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import Row
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _(model: Engine, task: Captioning) -> Captioner:
 
 
 def _words(model: Engine, text: str) -> list[int]:
-    """The ids of a text's words, without special tokens; cleaned as captions are, but never cut."""
-    made = model.tokenizer([pre_caption(text, WHOLE)], max_length=WHOLE)
+    """The ids of a text's words, without special tokens; cleaned where the run's captions are, but never cut."""
+    made = model.tokenizer([replace(model.collator, max_words=WHOLE).clean(text)], max_length=WHOLE)
     found: list[int] = made.ids[0][~made.special[0]].tolist()
     return found
