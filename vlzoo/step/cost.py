@@ -125,7 +125,7 @@ def _parts(recipe: Recipe, model: Model) -> list[Cost]:
 
 def _fused(model: Model, words: Tokens, image: Tokens) -> tuple[Tokens, int]:
     """What a decoder may read of a pair, and what the fusion costs; image states only where the decoder reads them."""
-    more = {"image_states": True} if model.has("decoder") and model.decoder_reads == "all" else {}
+    more: dict[str, Any] = {"image_states": True} if model.has("decoder") and model.decoder_reads == "all" else {}
     pictures = range(model.fusion.images)
     fused, flops = _counted(lambda: model.fusion.fuse(words, [model.fusion.prepare(image) for _ in pictures], **more))
     x_BND = fused.x if fused.image is None else torch.cat([fused.x, fused.image], dim=1)
