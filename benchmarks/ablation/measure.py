@@ -55,8 +55,10 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
     found: Arrays = {}
     for name, ref in domains.items():
         data = PartRef.model_validate(dict(ref))
-        known = {"split": ref.get("split"), "allow_train_data": name.endswith(SEEN)}
-        request = Request("retrieval", f"run:{run}", options={"k": k}, data=data, **known)
+        seen = name.endswith(SEEN)
+        request = Request(
+            "retrieval", f"run:{run}", options={"k": k}, data=data, split=ref.get("split"), allow_train_data=seen
+        )
         measured = measure(request, lambda line: print(line, flush=True))
         captions = Captions.of(measured.source)
         found[f"{name}/owners"] = captions.owners

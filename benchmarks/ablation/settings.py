@@ -133,7 +133,8 @@ def _few_mixture(scenes: Path, data: Path, out: Path) -> Setting:
     """Fewer of Scenes, openclipart and emoji; coco-mini is seen by nobody before it is measured."""
     whole = _mixture(scenes, data, out)
     real = {name: {"part": name, "root": str(data / DOMAINS[name][0]), "split": "train"} for name in TAUGHT}
-    few = {"part": "scenes", "root": str(scenes), "split": "train", "pictures": [0.0, FEW["few-mixture"]]}
+    few: dict[str, Any] = {"part": "scenes", "root": str(scenes), "split": "train"}
+    few["pictures"] = [0.0, FEW["few-mixture"]]
     train = _written(out, "few-mixture", {"scenes": few, **real})
     seen = {
         f"{name}-seen": _written(out, f"{name}-seen", {name: {**part, "pictures": [0.0, SEEN]}})

@@ -184,6 +184,8 @@ def test_a_prompt_stands_before_every_text_and_is_its_prefix():
     text, plain = batch.texts["text"], Tokenizer(WORDS, max_length=6)(["left of a red ball", "left of"])
     assert torch.equal(text.ids, plain.ids) and torch.equal(text.mask, plain.mask)
     assert text.prefix.tolist() == [3, 3]
+    signs = Pairs(prompt="Left of:")  # cleaned as captions are, those behind it and those that are asked for by it
+    assert torch.equal(collator(rows=signs)([read[0, row] for row in range(2)]).texts["text"].ids, plain.ids)
     assert list(rows.texts(source[0])) == ["A red ball", "left of"]
     without = collator()([reader(source)[0, row] for row in range(2)])
     assert without.texts["text"].prefix is None and torch.equal(batch.text_id, without.text_id)

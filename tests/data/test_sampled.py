@@ -14,6 +14,7 @@ from vlzoo.batch import View
 from vlzoo.data.pairs import Pairs
 from vlzoo.data.sampled import VIEW, Sampled
 from vlzoo.errors import VlzooError
+from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
@@ -44,6 +45,16 @@ def test_so_many_places_of_each_picture_are_read(toy, places, read):
     assert torch.equal(step.image().mask, cells(step))  # no token stands before the grid
     pooled = step.image("image").x[0][cells(step)[0]].mean(0)
     torch.testing.assert_close(step.image().pooled[0], pooled)
+
+
+def test_a_class_token_is_read_as_in_evaluation(toy):
+    """Where the encoder has one it speaks for the picture, in training as well as where all places are read."""
+    system = made(toy)
+    system.model.image_encoder = PatchEncoder(width=toy.WIDTH, patch=8, image_size=toy.SIDE, class_token=True)
+    step = toy.step(system, toy.batch(5), start=planned())
+    assert torch.equal(step.image().mask[:, 1:], cells(step)) and step.image().mask[:, 0].all()
+    torch.testing.assert_close(step.image().x[:, 0], step.image("image").x[:, 0])
+    torch.testing.assert_close(step.image().pooled, step.image("image").pooled)
 
 
 def test_what_is_drawn_depends_on_step_and_sample_alone(toy):

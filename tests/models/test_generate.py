@@ -96,6 +96,18 @@ def test_no_other_text_than_a_listed_one_is_written(decoder, memory, beams):
     assert all(ids[1:] in texts for ids, _ in made)
 
 
+def test_listed_texts_of_different_length_are_drawn(decoder, memory):
+    """Rows end at different steps, and one that has ended waits for the others: nothing is listed behind its end."""
+    texts, rows = [[3], [4, 5, 6, 3], [5, 3]], 60
+    many = memory.gather(torch.zeros(rows, dtype=torch.int64))
+    how = Decoding(length=6, sample=True, listed=Listed(texts))
+    made = generate(decoder, many, SPECIAL, how, key=torch.arange(rows))
+    assert {tuple(ids[1:]) for ids, _ in made} == {tuple(text) for text in texts}
+    for key in (0, 1, 2):
+        alone = generate(decoder, many.gather(torch.tensor([key])), SPECIAL, how, key=torch.tensor([key]))
+        assert alone[0].ids == made[key].ids
+
+
 def test_drawn_words_come_as_often_as_their_chances_say(decoder, memory):
     """4,000 first words of one row: shares within four standard errors of the model's own chances, or the nucleus's."""
     count = 4000

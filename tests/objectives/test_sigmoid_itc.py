@@ -57,15 +57,20 @@ def test_what_shows_or_says_the_same_belongs_together(toy):
     assert float(made.named_objectives()["sigmoid_itc"](step).total) == pytest.approx(expected, rel=1e-5)
 
 
-def test_with_a_teacher_the_texts_are_its_keys(toy):
+def test_with_a_teacher_each_side_is_compared_with_its_keys_and_both_learn(toy):
     made = toy.system({"sigmoid_itc": SigmoidITC()})
     teacher = Teacher(made)
     with torch.no_grad():
         teacher.model.text_projection.weight.add_(0.3)
+        teacher.model.image_projection.weight.sub_(0.2)
     step = toy.step(made, toy.batch(3), teacher=teacher)
-    image, text = features(step)[0], features(step.teacher)[1]
-    expected = literal(image, text, lambda i, j: i == j, 10.0, -10.0)
-    assert float(made.named_objectives()["sigmoid_itc"](step).total) == pytest.approx(expected, rel=1e-5)
+    (image, text), (image_key, text_key) = features(step), features(step.teacher)
+    halves = [literal(*pair, lambda i, j: i == j, 10.0, -10.0) for pair in ((image, text_key), (text, image_key))]
+    loss = made.named_objectives()["sigmoid_itc"](step).total
+    assert float(loss) == pytest.approx(sum(halves) / 2, rel=1e-5)
+    loss.backward()
+    for part in (made.model.image_encoder, made.model.text_encoder, made.model.text_projection):
+        assert all(p.grad is not None and p.grad.any() for p in part.parameters() if p.ndim > 1)
 
 
 def test_pictures_are_ranked_by_it(toy):

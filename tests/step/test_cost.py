@@ -45,6 +45,59 @@ def test_the_sum_counts_each_parameter_once(albef):
     assert albef["sum"].flops == sum(row.flops or 0 for row in rows)
 
 
+def tiny(name: str):
+    """A recipe's costs by kind of part, its tokens of a text, its vocabulary."""
+    recipe = load(name).recipe
+    rows = {row.part.split()[0]: row for row in cost_of(recipe)}
+    return rows, recipe.tokenizer.max_length, recipe.tokenizer.size
+
+
+def layers(count: int, words: int, width: int, hidden: int, *, read: int = 0, of: int = 0) -> int:
+    """Layers over `words` states, by hand: attention to themselves and to `read` tokens `of` a width, feed-forward."""
+    own = 2 * words * 4 * width * width + 4 * words * words * width
+    across = 2 * words * 2 * width * width + 4 * words * read * width + 2 * read * 2 * of * width if read else 0
+    return count * (own + across + 2 * words * 2 * width * hidden)
+
+
+def test_a_decoder_is_counted_by_what_it_reads():
+    """BLIP's reads the picture though there is a fusion; SimVLM's fused words and the picture's states; by hand."""
+    rows, length, vocab = tiny("blip")
+    assert (length, vocab) == (30, 30522)
+    head = 2 * length * (D * D + D * vocab)
+    assert rows["decoder"].flops == layers(12, length, D, M, read=197, of=D) + head
+    rows, length, vocab = tiny("simvlm-tiny")
+    narrow, wide, places = 96, 192, 16
+    head = 2 * length * (narrow * narrow + narrow * vocab)
+    assert rows["decoder"].flops == layers(2, length, narrow, wide, read=length + places, of=narrow) + head
+    assert rows["fusion"].flops == layers(2, length + places, narrow, wide)  # the picture's states are read, too
+
+
+def test_what_parts_share_is_counted_once():
+    """CoCa's decoder goes on from what the text encoder has made of the words, by the encoder's own layers."""
+    rows, length, vocab = tiny("coca-tiny")
+    assert rows["decoder"].flops == layers(2, length, 96, 192, read=16, of=96) + 2 * length * 96 * vocab
+    own = 4 * (96 * 96 + 96) + (96 * 192 + 192) + (192 * 96 + 96) + 4 * 96
+    assert rows["decoder"].parameters == 2 * (own + 4 * (96 * 96 + 96) + 2 * 96) + 96 * vocab + vocab
+
+
+def test_what_encoders_do_for_a_contrast_alone_is_counted_with_the_projections():
+    """UFO's sides pass through the fusion's four layers for it: 17 states of a picture; words, in the end the first."""
+    rows, length, _ = tiny("ufo-tiny")
+    width, hidden, joint = 96, 192, 64
+    keys, first = 2 * length * 2 * width * width, 2 * (2 * width * width + 2 * width * hidden) + 4 * length * width
+    sides = layers(4, 17, width, hidden) + layers(3, length, width, hidden) + keys + first
+    assert rows["projections"].flops == sides + 2 * 2 * width * joint
+
+
+@pytest.mark.parametrize(
+    "name", [f"{each}-tiny" for each in ("albef", "blip", "clip", "coca", "flamingo", "git", "meter", "simvlm", "ufo")]
+)
+def test_rows_of_every_recipe_sum_up(name):
+    *rows, whole = cost_of(load(name).recipe)
+    assert whole.parameters == sum(row.parameters for row in rows)
+    assert whole.flops == sum(row.flops or 0 for row in rows)
+
+
 def test_a_model_that_no_memory_could_hold_is_counted(tmp_path):
     file = tmp_path / "huge.yaml"
     text = "extends: methods/albef\nmodel:\n  fusion: {layers: 400, width: 16384, heads: 128, intermediate: 65536}\n"

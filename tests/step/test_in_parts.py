@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,18 @@ from vlzoo.batch import View
 from vlzoo.door.supplier import supplier
 from vlzoo.errors import PluginError
 from vlzoo.interfaces import Fusion
+from vlzoo.models.decoder_flamingo import FlamingoDecoder
+from vlzoo.models.decoder_prefix import PrefixDecoder
 from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.teacher import Teacher
 from vlzoo.objectives.answer import Answer
 from vlzoo.objectives.classify import Classify
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
-from vlzoo.objectives.mlm import MLM
+from vlzoo.objectives.lm import LM
+from vlzoo.objectives.mlm import MLM, Seq2SeqMLM
+from vlzoo.objectives.prefix_lm import PrefixLM
+from vlzoo.objectives.sigmoid_itc import SigmoidITC
 from vlzoo.objectives.text_assignment import TextAssignment
 from vlzoo.step import in_parts as module
 from vlzoo.step.in_parts import in_parts
@@ -32,13 +38,25 @@ OBJECTIVES = {
     "classify": lambda: {"classify": Classify()},
     "assignment": lambda: {"itc": ITC(), "assignment": TextAssignment()},
     "answer": lambda: {"answer": Answer()},
+    "lm": lambda: {"lm": LM(smoothing=0.1, distil=True)},
+    "prefix lm": lambda: {"prefix_lm": PrefixLM()},
+    "seq2seq mlm": lambda: {"seq2seq_mlm": Seq2SeqMLM(probability=0.4), "mlm": MLM(probability=0.4)},
+    "sigmoid": lambda: {"sigmoid_itc": SigmoidITC()},
     "all": lambda: {"itc": ITC(), "itm": ITM(), "mlm": MLM(probability=0.4)},
 }
+MODELS: dict[str, dict[str, Any]] = {
+    "assignment": {"images": 2},
+    "lm": {"reads": "image"},
+    "prefix lm": {"merged": True, "reads": "all"},
+}
+"""Options of the model that an objective needs."""
 
 
 def measured(toy, name: str, parts: int, *, taught: bool, **options) -> dict[str, torch.Tensor]:
     """Losses, gradients, and queues after the step."""
-    made = toy.system(OBJECTIVES[name](), classes=3, decoder=True, images=2 if name == "assignment" else 1, **options)
+    made = toy.system(OBJECTIVES[name](), classes=3, decoder=True, **MODELS.get(name, {}), **options)
+    for objective in made.named_objectives().values():
+        objective.meet(made.model)
     teacher = Teacher(made) if taught else None
     batch = toy.batch(ROWS, classes=3 if name == "classify" else 0)
     batch = toy.answers(batch) if name == "answer" else batch
@@ -78,9 +96,8 @@ def test_what_is_dropped_out_is_dropped_out_again_on_the_way_back(toy, monkeypat
     assert not torch.equal(kept["itm"], measured(toy, "all", 2, taught=False)["itm"])
 
 
-def saved_bytes(toy, parts: int) -> int:
-    """Kept for backward, each storage once, weights excluded."""
-    made = toy.system(OBJECTIVES["all"]())
+def kept(made, toy, batch, parts: int) -> tuple[int, torch.Tensor]:
+    """The bytes of a step kept for backward, each storage once, weights excluded; and its loss."""
     own = {p.untyped_storage().data_ptr() for p in made.parameters()}
     saved: dict[int, int] = {}
 
@@ -91,12 +108,39 @@ def saved_bytes(toy, parts: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        made(toy.step(made, toy.batch(8), parts=parts))
-    return sum(saved.values())
+        total = made(toy.step(made, batch, parts=parts)).total
+    return sum(saved.values()), total
 
 
 def test_little_is_kept_for_the_way_back(toy):
-    assert saved_bytes(toy, 2) < saved_bytes(toy, 1) / 2
+    half, whole = (kept(toy.system(OBJECTIVES["all"]()), toy, toy.batch(8), parts)[0] for parts in (2, 1))
+    assert half < whole / 2
+
+
+def writer(toy, kind: str, parts: int) -> tuple[dict[str, torch.Tensor], int]:
+    """Loss and gradients of a decoder through whose layers pictures pass too, and the bytes kept for the way back."""
+    made = toy.system({"lm": LM()}, decoder=True, reads="image")
+    torch.manual_seed(0)
+    sizes = {"width": toy.WIDTH, "heads": 2, "intermediate": 64, "vocab": toy.VOCAB, "max_length": 16}
+    if kind == "prefix":
+        made.model.decoder = PrefixDecoder(layers=6, dropout=0.0, **sizes)
+    else:
+        more = {"resampler_heads": 2, "gated_heads": 2, "latents": 3, "memory_width": toy.WIDTH, "gate": 0.5}
+        made.model.decoder = FlamingoDecoder(layers=1, **sizes, **more)
+    batch = toy.batch(8)
+    text = batch.texts["text"]
+    short = replace(text, **{name: getattr(text, name)[:, :3] for name in ("ids", "mask", "special")})
+    saved, run = kept(made, toy, replace(batch, texts={"text": short}), parts)
+    run.backward()
+    found = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
+    return {"loss": run.detach(), **found}, saved
+
+
+@pytest.mark.parametrize("kind", ["prefix", "flamingo"])
+def test_pictures_pass_a_decoders_layers_in_parts_too(toy, kind):
+    (whole, much), (parts, little) = (writer(toy, kind, count) for count in (1, 4))
+    assert_alike(whole, parts)
+    assert little < much / 2
 
 
 def test_parts_are_computed_one_after_the_other(toy):

@@ -24,7 +24,8 @@ CLOCKS = ("time", "samples_per_s", "memory_gb")
 RECIPES = (
     *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
     *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
-    *("meter-tiny", "pixel-bert-tiny", "ufo-tiny", "siglip-tiny"),
+    *("meter-tiny", "lxmert", "pixel-bert-tiny", "ufo-tiny", "siglip-tiny"),
+    *("git-tiny", "blip-tiny", "coca-tiny", "simvlm-tiny", "flamingo-tiny"),
 )
 ENCODER = (
     "{part: timm, name: test_resnet, "
@@ -39,7 +40,7 @@ def environment() -> dict[str, str]:
 
 
 def write_recipes(folder: Path, *, batch: int, rows: str) -> None:
-    """`xvlm.yaml` and `summed.yaml`: a stream of regions with options of its `rows`, and a sum over two streams.
+    """Recipes: `xvlm` of regions, with options of its `rows`; `summed` over two streams; `lxmert`, METER by its layers.
 
     Args:
         folder: where they are written.
@@ -67,6 +68,7 @@ streams:
   - {{name: texts, data: {{part: scenes, split: train}}, objectives: [mlm], batch: {batch}}}
 train: {{update: sum, epoch_of: pairs}}
 """)
+    (folder / "lxmert.yaml").write_text("extends: meter-tiny\nmodel: {fusion: {form: lxmert}}\n")
 
 
 def make_gallery(folder: Path) -> None:

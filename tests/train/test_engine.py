@@ -81,7 +81,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(place):
     """Every tiny recipe, and tasks of the first, trained by one process and by two."""
-    own = {name: f"{place.folder / name}.yaml" for name in ("xvlm", "summed")}
+    own = {name: f"{place.folder / name}.yaml" for name in ("xvlm", "summed", "lxmert")}
     jobs = [place.words(f"pretrain {own.get(name, name)}", name) for name in alike.RECIPES]
     # Validated, too: both measure.
     measured = "--set validation={every:0.2}"

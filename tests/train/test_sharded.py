@@ -280,12 +280,15 @@ def test_what_is_a_layer():
 
     tied = torch.nn.ModuleList([layer(), layer()])
     tied[1].linear1.weight = tied[0].linear1.weight
+    joined = torch.nn.ModuleList([layer(), layer()])
+    joined[1].linear1 = joined[0].linear1
     shared = layer()
     whole = torch.nn.ModuleDict(
         {
             "stack": torch.nn.ModuleList([layer(), layer()]),
             "one": torch.nn.ModuleList([layer()]),
             "tied": tied,  # gathered with what both belong to
+            "joined": joined,  # likewise: BLIP's text layers, LXMERT's cross-attention
             "twice": torch.nn.ModuleList([shared, shared]),  # one layer
             "mixed": torch.nn.Sequential(layer(), torch.nn.Linear(4, 4)),
             "leaves": torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)),

@@ -96,11 +96,12 @@ class Pairs(Rows):
         """Texts behind the prompt, whose tokens are their `prefix`."""
         if not self.prompt:
             return collator.tokenise(clean)
-        size, longest = len(collator.tokenizer.encode(self.prompt, sep=False)), collator.tokenizer.max_length
+        prompt = collator.clean(self.prompt)  # as the words of a caption that is asked for by a prompt
+        size, longest = len(collator.tokenizer.encode(prompt, sep=False)), collator.tokenizer.max_length
         if size >= longest:
-            what = f"the prompt {self.prompt!r} leaves nothing of texts of {longest} tokens"
+            what = f"the prompt {prompt!r} leaves nothing of texts of {longest} tokens"
             raise DataError(what, where="rows pairs", fix="shorten it, or raise tokenizer.max_length")
-        made = collator.tokenise([f"{self.prompt} {each}".rstrip() for each in clean])
+        made = collator.tokenise([f"{prompt} {each}".strip() for each in clean])
         return replace(made, prefix=torch.full((len(clean),), size))
 
     def pictures(self, items: Sequence[Item], collator: Collator) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.batch import View
 from vlzoo.data.pairs import Pairs
@@ -25,7 +26,8 @@ class Sampled(Pairs):
     """Pairs; of each picture so many places of the encoder's grid are read, drawn anew at every step.
 
     Which ones depends on seed, step and sample alone. The others are hidden from attention, and the encoder has seen
-    them: it is the fusion that learns not to rely on any. In evaluation, and in fine-tunings, all are read.
+    them: it is the fusion that learns not to rely on any. A token before the grid is always read. In evaluation, and in
+    fine-tunings, all are read.
 
     Args:
         places: how many of the grid's places are read; of a smaller grid all are.
@@ -68,4 +70,6 @@ def some_places(of: str, places: int, step: Step) -> View:
     drawn_RG = step.draws.uniform("places", step.batch.key, real_RG.shape[1]).masked_fill(~real_RG, 2.0)
     chosen_RK = drawn_RG.topk(min(places, real_RG.shape[1]), dim=1, largest=False).indices
     cells_RG = torch.zeros_like(real_RG).scatter(1, chosen_RK, True) & real_RG
-    return replace(view, cells=cells_RG)
+    # A token before the grid speaks for the picture, as it does in evaluation; a mean of cells would take its place.
+    first = F.pad(whole.x.new_ones(len(cells_RG), 1), (0, whole.mask.shape[1] - 1)) if whole.prefix else None
+    return replace(view, cells=cells_RG, pool=first if view.pool is None else view.pool)

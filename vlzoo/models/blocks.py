@@ -170,11 +170,17 @@ class Block(nn.Module):
         cross: whether it reads a picture or memory.
     """
 
+    entered_by = ("project",)
+
     def __init__(self, width: int, heads: int, intermediate: int, dropout: float, *, cross: bool) -> None:
         super().__init__()
         self.attention = SelfAttention(width, heads, dropout)
         self.cross = CrossAttention(width, heads, dropout) if cross else None
         self.feed_forward = FeedForward(width, intermediate, dropout)
+
+    def project(self, x_PLD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of states, [P, H, L, d] each."""
+        return self.attention.project(x_PLD)
 
     def forward(
         self,
@@ -193,8 +199,8 @@ class Block(nn.Module):
             reading: the picture or memory; needed by blocks with cross-attention. A block without one reads it beside
                 its own sequence.
             positions_PQ: compute these positions only, int64; None: all of them.
-            past: keys and values to use instead of projecting `x_PLD` (from `attention.project`, earlier
-                positions included): decoding step by step.
+            past: keys and values to use instead of projecting `x_PLD` (from `project`, earlier positions included):
+                decoding step by step.
         """
         keys = self.attention.project(x_PLD) if past is None else past
         queried = x_PLD if positions_PQ is None else take_positions(x_PLD, positions_PQ)

@@ -259,7 +259,7 @@ def step_of(
         index: the block's number in the cache.
         x_PLD: states before it, of the new words.
     """
-    past = None if cache is None else cache.extend(index, block.attention.project(x_PLD))
+    past = None if cache is None else cache.extend(index, block.project(x_PLD))
     return block(x_PLD, allowed, None if memory is None else memory(), past=past)[0]
 
 

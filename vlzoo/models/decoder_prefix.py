@@ -81,11 +81,11 @@ class PrefixDecoder(Decoder):
         """Keys and values of the image tokens in every layer, which run over them here and never again."""
         x_MND, allowed, held = self.image(memory.x), memory.mask[:, None, None, :], []
         for i, block in enumerate(self.stack):
-            key, value = block.attention.project(x_MND)
+            key, value = block.project(x_MND)
             # Laid out once as a search reads them: else each of its steps copies them, a fifth of its time on the CPU.
             held.append((key, value) if torch.is_grad_enabled() else (key.contiguous(), value.contiguous()))
             if i + 1 < len(self.stack):  # nobody reads what the last layer would make of a picture
-                run = partial(_over_picture, block, allowed)
+                run = partial(_over_picture, block, allowed, (key, value))
                 x_MND = again(run, x_MND) if self.checkpoints else run(x_MND)
         return KV(tuple(key for key, _ in held), tuple(value for _, value in held), memory.mask)
 
@@ -112,6 +112,6 @@ class PrefixDecoder(Decoder):
         )
 
 
-def _over_picture(block: Block, allowed: Tensor, x_MND: Tensor) -> Tensor:
-    made: Tensor = block(x_MND, allowed)[0]
+def _over_picture(block: Block, allowed: Tensor, keys: tuple[Tensor, Tensor], x_MND: Tensor) -> Tensor:
+    made: Tensor = block(x_MND, allowed, past=keys)[0]
     return made

@@ -218,13 +218,17 @@ def _one_by_one(
 
 
 def _drawn(gain_BV: Tensor, uniform_B: Tensor, how: Decoding) -> Tensor:
-    """One word for each row, of the nucleus, [B]: the one in whose share of all chances the row's number falls."""
-    chance_BV, word_BV = (gain_BV.double() / how.temperature).softmax(-1).sort(dim=1, descending=True, stable=True)
+    """One word for each row, of the nucleus, [B]: the one in whose share of all chances the row's number falls.
+
+    A row in which nothing may be written, as behind the end of a listed text, gets any word.
+    """
+    chance_BV = (gain_BV.double() / how.temperature).softmax(-1).nan_to_num(0.0)
+    chance_BV, word_BV = chance_BV.sort(dim=1, descending=True, stable=True)
     before_BV = chance_BV.cumsum(1) - chance_BV
     chance_BV = chance_BV.masked_fill(before_BV >= how.top_p, 0.0)
     sum_BV = chance_BV.cumsum(1)
     place_B1 = torch.searchsorted(sum_BV, (uniform_B * sum_BV[:, -1])[:, None], right=True)
-    last_B1 = (chance_BV > 0).sum(1, keepdim=True) - 1
+    last_B1 = ((chance_BV > 0).sum(1, keepdim=True) - 1).clamp(min=0)
     return word_BV.gather(1, torch.minimum(place_B1, last_B1))[:, 0]
 
 

@@ -24,8 +24,8 @@ class SigmoidITC(Objective):
     """`- sum_ij log sigmoid(z_ij (t x_i y_j + b)) / B`, z_ij 1 where picture i and text j belong together, else -1.
 
     SigLIP, Zhai et al., ICCV 2023, equation 1. The scale t = exp(t') and the bias b are learned: of many pairs few
-    belong together, and the bias spares the first steps from learning that. With a momentum teacher the texts are its
-    keys.
+    belong together, and the bias spares the first steps from learning that. With a momentum teacher it is the mean of
+    two losses, as of a contrast's two directions: pictures against the teacher's texts, texts against its pictures.
 
     >>> SigmoidITC()(step).total.shape
     torch.Size([])
@@ -71,12 +71,17 @@ class SigmoidITC(Objective):
 
     def forward(self, step: Step) -> Loss:
         """The loss of all pairs, by rows."""
-        _, text_key_CE = step.keys
-        logit_BC = self.logits(step.image_embed() @ text_key_CE.T).float()
+        image_key_CE, text_key_CE = step.keys
         sign_BC = torch.where(self.belongs(step), 1.0, -1.0)
-        total = -F.logsigmoid(sign_BC * logit_BC).sum(1).mean()
+        total = self._of_pairs(step.image_embed() @ text_key_CE.T, sign_BC)
+        if step.teacher is not None:  # whose keys teach nothing: without this half no text would be learned
+            total = (total + self._of_pairs(step.text_embed() @ image_key_CE.T, sign_BC)) / 2
         parts = {"scale": self.logit_scale.exp(), "bias": self.logit_bias}
         return Loss(total, {f"sigmoid_{name}": part.detach() for name, part in parts.items()}, len(step))
+
+    def _of_pairs(self, cosine_BC: Tensor, sign_BC: Tensor) -> Tensor:
+        """The loss of pairs whose sign says whether they belong together, mean over rows, []."""
+        return -F.logsigmoid(sign_BC * self.logits(cosine_BC).float()).sum(1).mean()
 
     def belongs(self, step: Step) -> Tensor:
         """Which columns belong to each row, [B, C] bool."""

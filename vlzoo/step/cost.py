@@ -6,7 +6,7 @@ Legend: B batch rows (1 here), L text tokens, N image tokens, D width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from vlzoo.config.schema import PartRef, Recipe
 from vlzoo.data_parts import Rows
 from vlzoo.door.plugins import registry
 from vlzoo.models.assemble import Model, System, build_system
+from vlzoo.models.prepared import words_for_fusion
 from vlzoo.step.plan import Plan
 from vlzoo.types import Tokens
 
@@ -40,9 +41,10 @@ class Cost:
 
     Attributes:
         part: its place in the recipe and its name, `fusion cross_attention`.
-        parameters: how many numbers it learns.
-        flops: floating-point operations of one forward, batch of 1, two for a multiplication with addition; None
-            where the part is not run by itself.
+        parameters: how many numbers it holds that no part above it does: what parts share is counted once.
+        flops: floating-point operations of one forward, batch of 1, two for a multiplication with addition, of texts
+            that are as long as `tokenizer.max_length`, those that a decoder writes, too; of the projections also what
+            encoders do for a contrast alone. None where the part is not run by itself.
     """
 
     part: str
@@ -102,24 +104,42 @@ def _plan(recipe: Recipe, system: System) -> None:
 
 def _parts(recipe: Recipe, model: Model) -> list[Cost]:
     image, image_flops = _image(recipe, model)
-    rows = [Cost(_part_name("image_encoder", recipe), _count(model.image_encoder), image_flops)]
+    flops: dict[str, int | None] = {"image_encoder": image_flops}
     length = recipe.tokenizer.max_length
     ids_BL = torch.zeros(1, length, dtype=torch.long)
     mask_BL = torch.ones(1, length, dtype=torch.bool)
-    memory = image
+    text, memory = None, image
     if model.has("text_encoder"):
-        text, flops = _counted(lambda: model.text_encoder(ids_BL, mask_BL))
-        rows.append(Cost(_part_name("text_encoder", recipe), _count(model.text_encoder), flops))
-    if model.has("fusion"):
-        pictures = range(model.fusion.images)
-        fused, flops = _counted(lambda: model.fusion.fuse(text, [model.fusion.prepare(image) for _ in pictures]))
-        rows.append(Cost(_part_name("fusion", recipe), _count(model.fusion), flops))
-        memory = Tokens(fused.x, mask_BL, fused.x[:, 0])
+        text, flops["text_encoder"] = _counted(lambda: model.text_encoder(ids_BL, mask_BL))
+    if model.has("fusion") and text is not None:
+        memory, flops["fusion"] = _fused(model, words_for_fusion(model, ids_BL, mask_BL, text), image)
     if model.has("decoder"):
-        _, flops = _counted(lambda: model.decoder(ids_BL, mask_BL, model.decoder.prepare(memory)))
-        rows.append(Cost(_part_name("decoder", recipe), _count(model.decoder), flops))
-    if model.joint:
-        rows.append(Cost("projections", _count(model.image_projection) + _count(model.text_projection)))
+        memory = image if model.decoder_reads == "image" else memory
+        # What the text encoder has made of the words, the decoder's lower half need not make again.
+        more = {"text": text} if model.decoder.continues_text else {}
+        _, flops["decoder"] = _counted(lambda: model.decoder(ids_BL, mask_BL, model.decoder.prepare(memory), **more))
+    if text is not None and model.joint:
+        _, flops["projections"] = _counted(lambda: (model.embed_image(image), model.embed_text(text)))
+    return _rows(recipe, model, flops)
+
+
+def _fused(model: Model, words: Tokens, image: Tokens) -> tuple[Tokens, int]:
+    """What a decoder may read of a pair, and what the fusion costs; image states only where the decoder reads them."""
+    more: dict[str, Any] = {"image_states": True} if model.has("decoder") and model.decoder_reads == "all" else {}
+    pictures = range(model.fusion.images)
+    fused, flops = _counted(lambda: model.fusion.fuse(words, [model.fusion.prepare(image) for _ in pictures], **more))
+    x_BND = fused.x if fused.image is None else torch.cat([fused.x, fused.image], dim=1)
+    return Tokens(x_BND, torch.ones(x_BND.shape[:2], dtype=torch.bool), x_BND[:, 0]), flops
+
+
+def _rows(recipe: Recipe, model: Model, flops: Mapping[str, int | None]) -> list[Cost]:
+    inside = {"projections": ("image_projection", "text_projection")}
+    rows, counted = [], set[int]()
+    for name, cost in flops.items():
+        held = [p for each in inside.get(name, (name,)) for p in getattr(model, each).parameters()]
+        own = [p for p in held if id(p) not in counted]
+        rows.append(Cost(name if name in inside else _part_name(name, recipe), sum(p.numel() for p in own), cost))
+        counted |= {id(p) for p in own}
     return rows
 
 
@@ -138,10 +158,6 @@ def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
     with FlopCounterMode(display=False) as counter:
         made = run()
     return made, int(counter.get_total_flops())
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _own_parameters(objective: nn.Module, system: System) -> int:

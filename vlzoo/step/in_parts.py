@@ -23,7 +23,7 @@ from torch import Tensor
 from vlzoo.batch import View
 from vlzoo.models.checkpointing import again
 from vlzoo.models.given import checked_fused, checked_tokens
-from vlzoo.types import Fused, Tokens
+from vlzoo.types import KV, Fused, Tokens
 
 if TYPE_CHECKING:
     from vlzoo.interfaces import Prepared
@@ -36,8 +36,9 @@ def in_parts(model: Model, count: int) -> Model:
     """The model as it computes a batch in `count` parts, those of a call as even as can be; itself for 1.
 
     Its weights are the model's. A call that keeps an attention map is made whole: a gradient by the map is one by what
-    the states were computed from, not by parts that were joined behind it. So is what a fusion or decoder prepares,
-    which nobody else could join, and words decoded one by one.
+    the states were computed from, not by parts that were joined behind it. So is what a fusion prepares, which nobody
+    else could join, and words decoded one by one. What a decoder prepares is joined where it is keys and values: GIT's
+    layers and a resampler run over pictures there.
 
     >>> image = batch.images["image"]
     >>> parts = in_parts(system.model, 3).image_encoder(image)
@@ -165,6 +166,12 @@ class _Decoder(_InParts):
 
         return torch.cat(self._each(decode, ids_PL))
 
+    def prepare(self, memory: Tokens) -> Prepared:
+        """As the decoder's, of some rows after the others; whole, where it gives what can't be joined."""
+        made = self._each(lambda rows: self._whole.prepare(_cut(memory, rows)), memory.mask)
+        parts = [each for each in made if isinstance(each, KV)]
+        return _join_keys(parts) if len(parts) == len(made) else self._whole.prepare(memory)
+
 
 _SIDES: Mapping[str, type[_InParts]] = {
     "image_encoder": _ImageEncoder,
@@ -206,6 +213,15 @@ def _reads(images: Sequence[Prepared], row_of_image: Tensor | None, at: Tensor) 
     if not pictures or texts % pictures:
         return None
     return torch.arange(texts, device=at.device) // (texts // pictures)
+
+
+def _join_keys(parts: Sequence[KV]) -> KV:
+    """Keys and values of all rows, of those of some rows each."""
+    keys, values = (
+        tuple(torch.cat(layer) for layer in zip(*(getattr(part, name) for part in parts), strict=True))
+        for name in ("keys", "values")
+    )
+    return replace(parts[0], keys=keys, values=values, mask=torch.cat([part.mask for part in parts]))
 
 
 def _join(parts: Sequence[Any]) -> Any:

@@ -171,8 +171,8 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         )
         batches = endless(reader, collator, order, workers=recipe.train.workers)
         begins = _first_steps(recipe.active, chosen, trainer.length.steps)
-        choose = Choose(stream.choose, chosen, planned, stream=stream.name, begins=begins)
-        choose = choose if stream.choose or begins else None
+        chooses = stream.choose is not None or begins
+        choose = Choose(stream.choose, chosen, planned, stream=stream.name, begins=begins) if chooses else None
         feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone, choose))
     return feeds
 

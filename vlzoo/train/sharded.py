@@ -7,7 +7,7 @@ of registered parts does not know, and it never sees a teacher.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -79,7 +79,7 @@ class Sharded(Several):
     def wrap(self, system: System, teacher: Teacher | None = None) -> Forward:
         """As `Engine.wrap`; the weights of both are shards from here on."""
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         whole = Whole(system, teacher)
         mesh = init_device_mesh(self.device.type, (self.share.of,))
@@ -87,6 +87,8 @@ class Sharded(Several):
         scalars = {p for p in whole.parameters() if p.ndim == 0}
         for layer in layers_of(whole):
             fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
+            for method in getattr(layer, "entered_by", ()):
+                register_fsdp_forward_method(layer, method)
         fully_shard(whole, mesh=mesh, reshard_after_forward=False, ignored_params=scalars)
         self._wrapped = whole
         # The way back to an attention map (Grad-CAM) ends in the middle of a forward, which goes on with these.
@@ -155,9 +157,19 @@ def layers_of(whole: nn.Module) -> list[nn.Module]:
     >>> len(layers_of(nn.ModuleDict({"stack": stack, "head": nn.Linear(2, 2)})))
     3
     """
-    held = Counter(id(p) for module in whole.modules() for p in module.parameters(recurse=False))
-    found = dict.fromkeys(layer for stack in whole.modules() for layer in _of_stack(stack) if _is_own(layer, held))
-    return list(reversed(found))
+    paths, ways = Counter(map(id, _each_way(whole))), _ways_to_weights(whole)
+    found = dict.fromkeys(layer for stack in whole.modules() for layer in _of_stack(stack))
+    return [layer for layer in reversed(found) if _is_own(layer, paths[id(layer)], ways)]
+
+
+def _each_way(module: nn.Module) -> Iterator[nn.Module]:
+    """A module and all inside, each as often as there are ways to it."""
+    return (inner for _, inner in module.named_modules(remove_duplicate=False))
+
+
+def _ways_to_weights(module: nn.Module) -> Counter[int]:
+    """By each parameter's id, in how many ways it is reached."""
+    return Counter(id(p) for inner in _each_way(module) for p in inner.parameters(recurse=False))
 
 
 def _of_stack(stack: nn.Module) -> list[nn.Module]:
@@ -167,8 +179,9 @@ def _of_stack(stack: nn.Module) -> list[nn.Module]:
     return inside if len({type(each) for each in inside}) == 1 else []
 
 
-def _is_own(layer: nn.Module, held: Mapping[int, int]) -> bool:
+def _is_own(layer: nn.Module, paths: int, ways: Mapping[int, int]) -> bool:
     has_forward = not isinstance(layer, nn.ModuleList | nn.ModuleDict) and type(layer).forward is not nn.Module.forward
-    weights: Collection[nn.Parameter] = list(layer.parameters())
     made_of_modules = next(layer.children(), None) is not None
-    return has_forward and made_of_modules and bool(weights) and all(held[id(p)] == 1 for p in weights)
+    inside = _ways_to_weights(layer)
+    # Every way to a weight leads through the layer: else two layers that share it would both cut it.
+    return has_forward and made_of_modules and bool(inside) and all(ways[p] == paths * n for p, n in inside.items())

@@ -100,6 +100,23 @@ def test_a_prompt_is_read_and_not_counted(trained, make_task, sources):
     assert max(len(text.split()) for text in prompted) <= 8
 
 
+@pytest.mark.parametrize("cleans", [True, False])
+def test_a_prompt_is_cleaned_where_the_runs_captions_were(trained, make_task, sources, monkeypatch, cleans):
+    """`tokenizer.clean: false`, as CLIP has it: words are read as they stand, signs too."""
+    engine, given = trained("captioning"), {}
+
+    def write(*_, memory, **more):
+        given.update(more)
+        return [([], 0.0)] * len(memory.x)
+
+    monkeypatch.setattr(engine, "collator", replace(engine.collator, cleans=cleans))
+    monkeypatch.setattr("vlzoo.bench.captioning.captioner.generate", write)
+    task = make_task("captioning", engine, prompt="a red, round ring")
+    list(task.predict(engine, sources["captioning"], frozenset(), Effort()))
+    read = engine.tokenizer.encode("a red round ring" if cleans else "a red, round ring")
+    assert given["prompt"] == [i for i in read if i != engine.tokenizer.special["sep"]]
+
+
 def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path):
     file = tmp_path / "captions.txt"
     file.write_text("A red circle.\n\na blue star on the left\n")

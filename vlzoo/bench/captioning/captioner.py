@@ -6,6 +6,7 @@ Legend: B pictures.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial, singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from vlzoo.errors import DataError
 from vlzoo.models.generate import Decoding, Ends, generate
 from vlzoo.models.listed import Listed
 from vlzoo.offers import Captions
-from vlzoo.text.cleaning import pre_caption
 from vlzoo.types import Row
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def _listed(model: Engine, text: str, file: str) -> list[int]:
 
 
 def _words(model: Engine, text: str) -> list[int]:
-    """The ids of a text's words, without special tokens; cleaned where the model's captions are, but never cut."""
-    clean = pre_caption(text, WHOLE) if model.collator.cleans else text
-    made = model.tokenizer([clean], max_length=WHOLE)
+    """The ids of a text's words, without special tokens; cleaned where the run's captions are, but never cut."""
+    made = model.tokenizer([replace(model.collator, max_words=WHOLE).clean(text)], max_length=WHOLE)
     found: list[int] = made.ids[0][~made.special[0]].tolist()
     return found
