@@ -1,1 +1,1 @@
-"""Parts of `benchmarks/ablations.py`: plan, data, one run, statistics, table."""
+"""Parts of `benchmarks/ablations.py` and `glance.py`: plan, data, one run, statistics, tables."""

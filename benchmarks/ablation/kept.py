@@ -25,6 +25,7 @@ CODE = (
     "../../vlzoo/**/*.py",
     "../../plugins/*/vlzoo_*/**/*.py",
     "one.py",
+    "facts.py",
     "measure.py",
     "tasks.py",
     "boxes.py",

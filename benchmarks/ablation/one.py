@@ -25,6 +25,7 @@ def describe(job: Any) -> dict[str, Any]:
         "k": job.k,
         "pools": job.pools,
         "tasks": list(job.tasks),
+        "whole": list(job.whole),
         "root": job.setting.root,
         "facts": {
             "setting": job.setting.name,
@@ -72,14 +73,16 @@ def _tune(task: str, job: dict[str, Any], folder: Path) -> int:
 def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
     import numpy as np
 
+    from ablation import facts as told
     from ablation.measure import curves, retrieval, words
     from ablation.tasks import Tuned
 
-    if job["tasks"]:
-        arrays = Tuned(folder / "run", job["root"], job["k"], job["pools"]).figures(job["tasks"])
+    tasks = [*job["tasks"], *job["whole"]]
+    if tasks:
+        arrays = Tuned(folder / "run", job["root"], job["k"], job["pools"]).figures(tasks)
     else:
         arrays = retrieval(folder / "run", job["domains"], job["k"]) | curves(folder / "run")
-    if job["words"] and not job["tasks"]:
+    if job["words"] and not tasks:
         arrays |= words(folder / "run", {name: job["domains"][name] for name in job["words"]})
     with replacing(folder / "values.npz") as fresh, fresh.open("wb") as file:  # a name of its own would get .npz added
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # mypy holds an array for numpy's allow_pickle
@@ -88,6 +91,7 @@ def _measure(job: dict[str, Any], folder: Path, started: float) -> None:
         **job["facts"],
         "train_seconds": None if clock["resumed"] else round(clock["seconds"], 1),
         "measure_seconds": round(time.perf_counter() - started, 1),
+        **told.of_run(folder / "run"),
         "commit": _commit(),
     }
     # Last: it is what says that the run is done.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ablation.settings import Setting
+from ablation.trees import changed, merged
 from vlzoo.config.check import load
 from vlzoo.config.tree import read, written
 from vlzoo.errors import UnknownName, did_you_mean
@@ -48,7 +49,7 @@ class Suite:
         folder: holds a recipe for each row.
         base: what a row extends here, in place of what its file extends.
         samples: length of a run.
-        k: candidates that re-ranking looks at; None: every pair, of models without a contrast.
+        k: candidates that re-ranking looks at; None: as the recipe says, every pair of models without a contrast.
         shorten: makes of a row's file the recipe of a run.
         name: `softmask`, `xvlm` or `vlmixer`.
         first: the rows of a first look, in their order; the baseline is the first.
@@ -57,6 +58,7 @@ class Suite:
         pools: how many pools the test pictures of retrieval are divided into.
         own: the recipe of which rows are changes, whatever the base.
         code: which code trains and measures.
+        whole: tasks that a run is measured on as it was pre-trained.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Suite:
     pools: int = 1
     own: str = ""
     code: str = ""
+    whole: tuple[str, ...] = ()
 
     @classmethod
     def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
@@ -126,11 +129,12 @@ class Job:
         key: a hash of recipe, seed, data and code.
         folder: where everything of it lies.
         recipe: its recipe, as text.
-        k: candidates of re-ranking; None: every pair, of models without a contrast.
+        k: candidates of re-ranking; None: as the recipe says.
         baseline: the row that it is compared with.
         tasks: what it is fine-tuned for.
         pools: of the test pictures, for retrieval.
         code: which code trains and measures it.
+        whole: what it is measured on as it was pre-trained.
     """
 
     setting: Setting
@@ -144,6 +148,7 @@ class Job:
     tasks: tuple[str, ...] = ()
     pools: int = 1
     code: str = ""
+    whole: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -190,11 +195,12 @@ def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
     facts = {name: value for name, value in recipe.items() if name not in left_out}
     if facts["streams"]:
         facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
-    pools = [suite.pools] if suite.pools > 1 else []
-    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *pools, suite.code], sort_keys=True)
+    more = [*([suite.pools] if suite.pools > 1 else []), *([{"whole": suite.whole}] if suite.whole else [])]
+    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *more, suite.code], sort_keys=True)
     key = hashlib.sha256(known.encode()).hexdigest()[:12]
     folder = out / setting.name / row / f"seed-{seed}-{key}"
-    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, suite.tasks, suite.pools, suite.code)
+    measured = (suite.tasks, suite.pools, suite.code, suite.whole)
+    return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, *measured)
 
 
 def _named(data: Mapping[str, Any]) -> list[Any]:
@@ -212,11 +218,12 @@ def tiny(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
         base = str(Path(str(setting.train["root"]), f"base-{setting.name}.yaml"))
         write_text(Path(base), written({"extends": suite.base, "about": setting.name, **setting.changes}))
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
-    train = {**data.get("train", {}), "epochs": None, **_train(suite.samples, seed)}
+    train = {**data.get("train", {}), "epochs": None, **lengths(suite.samples, seed)}
     return {**data, "extends": base, "about": about, "data": dict(setting.train), "train": train}
 
 
-def _train(samples: int, seed: int) -> dict[str, Any]:
+def lengths(samples: int, seed: int) -> dict[str, Any]:
+    """What a recipe's `train` says of a run of so many samples."""
     return {"samples": samples, "warmup_samples": samples // WARMUP, "seed": seed, "workers": 0, "save_every": 100}
 
 
@@ -234,7 +241,8 @@ def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str,
     streams = [{**known[each["name"]], "data": _scenes(each["data"], setting)} for each in whole["streams"]]
     if part := data.get("model", {}).get("image_encoder", {}).get("part"):
         data["model"] = {**data["model"], "image_encoder": {**base["model"]["image_encoder"], "part": part}}
-    train = {**_train(_length(suite, base, streams), seed), "epochs": None, "epoch_of": "pairs"}
+    length = in_all(suite.samples, base["train"]["batch"], streams)
+    train = {**lengths(length, seed), "epochs": None, "epoch_of": "pairs"}
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
     return {**data, "extends": suite.base, "about": about, "streams": streams, "train": train}
 
@@ -244,43 +252,20 @@ def on_base(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, An
     file = suite.folder / f"{row}.yaml"
     whole, base = load(str(file)).tree.data, load(suite.base).tree.data
     data = merged(changed(whole, load(suite.own).tree.data), setting.changes)
-    train = {**data.get("train", {}), **_train(_length(suite, base, data.get("streams", base["streams"])), seed)}
+    length = in_all(suite.samples, base["train"]["batch"], data.get("streams", base["streams"]))
+    train = {**data.get("train", {}), **lengths(length, seed)}
     about = f"{whole['about']}; {setting.name}, seed {seed}"
     return {**data, "extends": suite.base, "about": about, "train": {**train, "epochs": None}}
 
 
-def _length(suite: Suite, base: Mapping[str, Any], streams: Sequence[Mapping[str, Any]]) -> int:
-    """Samples of a run with as many updates as `suite.samples` make in one stream."""
-    batch = base["train"]["batch"]
-    a_step = sum(stream.get("batch", batch) * stream.get("probability", 1.0) for stream in streams)
-    return round(suite.samples / batch * a_step)
+def in_all(samples: int, batch: int, streams: Sequence[Mapping[str, Any]]) -> int:
+    """Samples of all streams in a run of as many updates as `samples` make in one stream.
 
-
-def changed(tree: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What a tree says otherwise than another; of another part everything.
-
-    >>> changed({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 1}, "d": 3})
-    {'a': {'c': 2}}
+    >>> in_all(57_600, 64, [{"batch": 24, "probability": 0.5}, {}])
+    68400
     """
-    found = {}
-    for name, value in tree.items():
-        theirs = own.get(name)
-        if name in own and value == theirs:
-            continue
-        if isinstance(value, Mapping) and isinstance(theirs, Mapping) and value.get("part") == theirs.get("part"):
-            found[name] = changed(value, theirs)
-        else:
-            found[name] = value
-    return found
-
-
-def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree with changes written into it, key by key."""
-    both = dict(tree)
-    for name, value in changes.items():
-        deep = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)
-        both[name] = merged(both[name], value) if deep else value
-    return both
+    a_step = sum((stream.get("batch") or batch) * stream.get("probability", 1.0) for stream in streams)
+    return round(samples / batch * a_step)
 
 
 def _scenes(data: Mapping[str, Any], setting: Setting) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From fine-tuned runs to a table: each figure's mean over seeds, paired differences, and a sum where one is asked.
 
-Legend: S seeds, C pictures.
+Legend: N samples.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ablation.plan import Job, done_runs
 from vlzoo.metrics.paired import Part, difference, estimate
+from vlzoo.metrics.pooled import pooled_estimate
 from vlzoo.resources import published
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -80,14 +81,39 @@ class Look:
             ValueError: the runs were measured on other samples.
         """
         names = self.summed if figure == self.total else (figure,)
-        images, place = np.unique(np.concatenate([runs[0][f"{name}/image"] for name in names]), return_inverse=True)
-        ends = np.cumsum([len(runs[0][f"{name}/image"]) for name in names])
-        made = []
-        for name, clusters in zip(names, np.split(place, ends[:-1]), strict=True):
-            if any(not np.array_equal(run[f"{name}/image"], runs[0][f"{name}/image"]) for run in runs):
-                raise ValueError(f"{name}: the runs were measured on other samples")
-            made.append(Part.of([len(names) * run[f"{name}/value"] for run in runs], clusters, len(images)))
-        return made
+        clusters, images = clusters_of(names, runs)
+        return [
+            Part.of([len(names) * run[f"{name}/value"] for run in runs], places, images)
+            for name, places in zip(names, clusters, strict=True)
+        ]
+
+
+def clusters_of(figures: Sequence[str], runs: Sequence[Arrays]) -> tuple[list[NDArray[np.int64]], int]:
+    """The number of each sample's picture, [N] for each figure, and how many pictures there are.
+
+    Raises:
+        ValueError: the runs were measured on other samples.
+    """
+    for name in figures:
+        if any(not np.array_equal(run[f"{name}/image"], runs[0][f"{name}/image"]) for run in runs):
+            raise ValueError(f"{name}: the runs were measured on other samples")
+    listed = [runs[0][f"{name}/image"] for name in figures]
+    images, places = np.unique(np.concatenate(listed), return_inverse=True)
+    return np.split(places, np.cumsum([len(each) for each in listed])[:-1]), len(images)
+
+
+def estimated(figure: str, runs: Sequence[Arrays]) -> dict[str, Any]:
+    """A figure's mean over seeds, its interval over pictures and seeds, and each seed's value.
+
+    Raises:
+        ValueError: the runs were measured on other samples.
+    """
+    (places,), images = clusters_of([figure], runs)
+    values = [run[f"{figure}/value"] for run in runs]
+    formula = runs[0].get(f"{figure}/formula")
+    if formula is not None:
+        return pooled_estimate(values, places, str(formula)).json()
+    return estimate([Part.of(values, places, images)]).json()
 
 
 def summary(jobs: Sequence[Job], look: Look) -> dict[str, Any]:

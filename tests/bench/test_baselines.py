@@ -49,3 +49,10 @@ def test_chance_of_one_in_five_hundred():
     assert chance_recall(500, [5] * 500) == pytest.approx((0.2, 0.2))
     # 1 and 3 captions of 4: the mean of 25 % and 75 %.
     assert chance_recall(2, [1, 3])[0] == pytest.approx(50.0)
+
+
+def test_chance_of_some_among_the_first():
+    # Of 4 captions 2 are drawn, 6 pairs: 3 of them hold the one, all one of the three; more than all are all.
+    assert chance_recall(2, [1, 3], 2) == pytest.approx((75.0, 100.0))
+    assert chance_recall(2, [1, 3], 10) == pytest.approx((100.0, 100.0))
+    assert chance_recall(500, [5] * 500, 10)[1] == pytest.approx(2.0)

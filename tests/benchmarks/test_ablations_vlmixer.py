@@ -131,13 +131,13 @@ def test_all_rows_are_planned(part, tmp_path):
 
 
 def test_what_a_row_changes(part):
-    plan = part("plan")
+    trees = part("trees")
     own = {"a": {"part": "x", "n": 1, "m": 2}, "b": [1], "c": 3}
-    assert plan.changed({**own, "b": [1, 2]}, own) == {"b": [1, 2]}
-    assert plan.changed({**own, "a": {"part": "x", "n": 5, "m": 2}}, own) == {"a": {"n": 5}}
+    assert trees.changed({**own, "b": [1, 2]}, own) == {"b": [1, 2]}
+    assert trees.changed({**own, "a": {"part": "x", "n": 5, "m": 2}}, own) == {"a": {"n": 5}}
     other = {"part": "y", "n": 1}  # of another part everything: what is alike by chance is not the base's
-    assert plan.changed({**own, "a": other, "d": None}, own) == {"a": other, "d": None}
-    assert plan.merged({"a": {"n": 1}, "b": 2}, {"a": {"m": 3}, "b": {"c": 4}}) == {
+    assert trees.changed({**own, "a": other, "d": None}, own) == {"a": other, "d": None}
+    assert trees.merged({"a": {"n": 1}, "b": 2}, {"a": {"m": 3}, "b": {"c": 4}}) == {
         "a": {"n": 1, "m": 3},
         "b": {"c": 4},
     }

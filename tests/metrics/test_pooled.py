@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vlzoo.metrics.intervals import interval
-from vlzoo.metrics.paired import Part, difference
-from vlzoo.metrics.pooled import bleu, pooled_difference, pooled_interval, ratio
+from vlzoo.metrics.paired import Part, difference, estimate
+from vlzoo.metrics.pooled import bleu, pooled_difference, pooled_estimate, pooled_interval, ratio
 
 RNG = np.random.default_rng(5)
 RIGHT, WORSE, PICTURES = RNG.random(200) < 0.6, RNG.random(200) < 0.5, np.arange(200) // 4
@@ -28,6 +28,25 @@ def test_a_difference_of_means_as_ratios_is_that_of_the_means():
     assert ours.mean == pytest.approx(theirs.mean)
     assert ours.interval == pytest.approx(theirs.interval, abs=1.0)
     assert ours.p_value == pytest.approx(theirs.p_value, abs=0.01)
+
+
+def test_means_of_several_seeds_as_ratios_are_those_of_the_means():
+    ours = pooled_estimate([counts(RIGHT), counts(WORSE)], PICTURES, "ratio", draws=6000)
+    theirs = estimate([Part.of([100.0 * RIGHT, 100.0 * WORSE], PICTURES, 50)], draws=6000)
+    assert (ours.mean, ours.seeds) == (pytest.approx(theirs.mean), pytest.approx(theirs.seeds))
+    assert ours.interval == pytest.approx(theirs.interval, abs=0.7)  # of 20 points; other draws
+
+
+def test_of_one_seed_the_estimate_is_the_figure_with_its_interval():
+    found = pooled_estimate([counts(RIGHT)], PICTURES, "ratio")
+    assert found.mean == pytest.approx(100 * RIGHT.mean())
+    assert found.interval == pytest.approx(pooled_interval(counts(RIGHT), PICTURES, "ratio"))
+    assert pooled_estimate([[[1, 2]]], [0], "ratio").interval is None
+
+
+def test_seeds_that_state_other_numbers_of_things_count_the_same():
+    # 1 of 2 and 9 of 9: the mean of 50 % and 100 %, not 10 of 11.
+    assert pooled_estimate([[[1, 2]], [[9, 9]]], [0], "ratio").mean == pytest.approx(75.0)
 
 
 def test_the_ratio_of_sums_is_not_the_mean_of_ratios():

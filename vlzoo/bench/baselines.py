@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 from vlzoo.bench.text_only import best_constant, fit_text_only
@@ -60,12 +61,17 @@ def _row(sample: Sample, said: str) -> Row:
     return {"name": sample.name, "answer": said, "prediction": said}
 
 
-def chance_recall(images: int, texts: Sequence[int]) -> tuple[float, float]:
-    """R@1 by drawing lots, in percent: of text retrieval and of image retrieval.
+def chance_recall(images: int, texts: Sequence[int], k: int = 1) -> tuple[float, float]:
+    """R@k by drawing lots, in percent: of text retrieval and of image retrieval.
+
+    >>> chance_recall(2, [1, 3], k=2)
+    (75.0, 100.0)
 
     Args:
         images: size of the pool of pictures.
         texts: number of captions of each picture.
+        k: how many are drawn.
     """
-    total = sum(texts)
-    return 100.0 * sum(count / total for count in texts) / images, 100.0 / images
+    total, drawn = sum(texts), min(k, sum(texts))
+    missed = sum(comb(total - count, drawn) / comb(total, drawn) for count in texts)
+    return 100.0 * (1 - missed / images), 100.0 * min(k, images) / images

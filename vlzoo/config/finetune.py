@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from vlzoo.config.check import Checked, check
@@ -43,7 +44,7 @@ def task_recipe(
 
 
 def _inherited(run: Tree) -> Tree:
-    data = {name: run.data[name] for name in INHERITED if run.data.get(name) is not None}
+    data = copy.deepcopy({name: run.data[name] for name in INHERITED if run.data.get(name) is not None})
     if isinstance(data.get("bench"), dict):
         data["bench"] = {key: value for key, value in data["bench"].items() if key != "data"}
     kept = {path: origin for path, origin in run.origins.items() if path and path[0] in data}

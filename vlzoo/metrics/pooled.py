@@ -1,6 +1,6 @@
 """Figures that are functions of sums over samples, not means of samples: BLEU, micro-averages.
 
-Legend: N samples, C clusters, K counts, B draws, n longest n-gram.
+Legend: N samples, C clusters, K counts, B draws, S seeds, n longest n-gram.
 
 Counts are added up first and the figure is made of the sums, so its interval draws clusters and adds up theirs anew
 (Koehn, EMNLP 2004; Davison and Hinkley 1997, section 3.8). The test of a difference swaps the two systems' counts in
@@ -9,7 +9,7 @@ clusters at random (Riezler and Maxwell 2005, approximate randomization): for a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -74,6 +74,35 @@ def pooled_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(figures_B, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def pooled_estimate(
+    counts: Sequence[ArrayLike], clusters: ArrayLike, formula: str, *, draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """The mean over training seeds of a figure of sums; seeds and clusters are drawn independently.
+
+    What `vlzoo.metrics.paired.estimate` is to means. The whole of a ratio may differ from seed to seed.
+
+    >>> pooled_estimate([[[1, 2], [1, 2]], [[3, 3], [0, 0]]], [0, 1], "ratio").seeds
+    (50.0, 100.0)
+
+    Args:
+        counts: of each seed the counts of each sample, [S][N, K].
+        clusters: cluster number of each sample, [N]; every seed is measured on the same ones.
+        formula: one of `FORMULAS`.
+        draws: of the bootstrap.
+        seed: same seed, same numbers.
+    """
+    make, counts_SCK = FORMULAS[formula], _by_cluster(clusters, *counts)
+    figures = tuple(float(make(counts_CK.sum(0))) for counts_CK in counts_SCK)
+    ends = None
+    if len(counts_SCK[0]) > 1:
+        figures_BS = np.stack([make(_drawn(counts_CK, draws, seed)) for counts_CK in counts_SCK], axis=1)
+        seeds = len(figures)
+        times_BS = np.random.default_rng([seed, seeds]).multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+        low, high = np.quantile((figures_BS * times_BS / seeds).sum(1), [0.025, 0.975])
+        ends = float(low), float(high)
+    return Estimate(float(np.mean(figures)), ends, figures)
 
 
 def pooled_difference(
