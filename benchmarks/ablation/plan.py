@@ -65,7 +65,7 @@ class Suite:
         name: `softmask`, `xvlm` or `vlmixer`.
         first: the rows of a first look, in their order; the baseline is the first.
         tasks: what a run is fine-tuned for before it is measured; none: it is measured as it is.
-        settings: the data it may be run on.
+        settings: the data it may be run on, the usual one first.
         pools: how many pools the test pictures of retrieval are divided into.
         own: the recipe of which rows are changes, whatever the base.
         code: which code trains and measures.
@@ -80,7 +80,7 @@ class Suite:
     name: str = "softmask"
     first: tuple[str, ...] = FIRST
     tasks: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ("scenes", "mixture")
+    settings: tuple[str, ...] = ("few", "few-mixture", "scenes", "mixture")
     pools: int = 1
     own: str = ""
     code: str = ""
