@@ -6,12 +6,14 @@
     python benchmarks/ablations.py --suite vlmixer [--rows vinvl-unpaired,vlmixer,bert,paired | --rows every]
         [--detector annotations,torchvision] ...
 
-Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_SUITE.json and .md. `softmask` measures
-retrieval and where the words' maps lie: after many epochs of few pairs (settings few, few-mixture), where what was
-trained on is measured beside what was held out, or after whole corpora seen about once (scenes, mixture). `xvlm` fine-tunes every run for retrieval, VQA, NLVR2
-and grounding on Scenes and measures these with their sum, beside the paper's rows. `vlmixer` pre-trains on pictures
-of one half of Scenes and captions of the other, fine-tunes every run for retrieval, VQA and NLVR2 and measures these,
-beside the paper's rows; each --detector makes its galleries once.
+Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_SUITE.json and .md.
+
+`softmask` measures retrieval and where the words' maps lie: after many epochs of few pairs (settings few, few-mixture),
+where what was trained on is measured beside what was held out, or after whole corpora seen about once (scenes,
+mixture). `xvlm` fine-tunes every run for retrieval, VQA, NLVR2 and grounding on Scenes and measures these with their
+sum, beside the paper's rows. `vlmixer` pre-trains on pictures of one half of Scenes and captions of the other,
+fine-tunes every run for retrieval, VQA and NLVR2 and measures these, beside the paper's rows; each --detector makes its
+galleries once.
 
 What is done is not done again: runs are kept under --out, keyed by recipe, seed, data and code, and each sample's
 values beside the table (ablation_SUITE_SETTING.runs.json.gz), so that another machine goes on from there. Ctrl-C saves
