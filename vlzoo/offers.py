@@ -75,6 +75,11 @@ class Classes(Protocol):
 class Answers(Protocol):
     """`answers`: the model's decoder was trained to answer."""
 
+    @property
+    def start(self) -> str:
+        """Name of the tokenizer's token that answers begin with: `cls`."""
+        ...
+
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
         ...

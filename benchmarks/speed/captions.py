@@ -23,10 +23,10 @@ from telling import flags, machine, told
 from torch import Tensor
 from transformers import GitConfig, GitForCausalLM, GitVisionConfig
 
+from vlzoo.models.bert_names import BLOCK
 from vlzoo.models.decoder_prefix import PrefixDecoder
 from vlzoo.models.generate import Decoding, generate
 from vlzoo.types import Tokens
-from vlzoo.weights.bert_names import BLOCK
 
 TARGET, BATCH, LENGTH = 0.9, 8, 20
 SPECIAL = {"pad": 0, "cls": 101, "sep": 102}

@@ -139,7 +139,7 @@ def test_a_folder_of_transformers_becomes_a_run_that_agrees_with_it(forked):
 
     import transformers
 
-    from vlzoo.agree.transformers_models import random_model
+    from vlzoo.agree.transformers_twins import random_model
 
     config = Path(__file__).resolve().parents[1] / "fixtures" / "transformers" / "clip" / "config.json"
     folder = forked.folder / "clip"

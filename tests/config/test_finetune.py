@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from vlzoo.config.compose import compose
@@ -46,3 +48,11 @@ def test_data_that_a_run_names_for_a_task_hold(run):
         "bench": {"data": {"part": "scenes-vqa", "split": "val"}},
     }
     assert task_recipe("vqa", run).recipe.bench.data.options == {"split": "val"}
+
+
+def test_one_task_s_recipe_leaves_the_run_s_as_it_was(run):
+    """Sizes that the first task asks for must not be the second one's."""
+    before = deepcopy(run.data)
+    task_recipe("captioning", run, sets=["model.image_encoder.image_size=128"])
+    assert run.data == before
+    assert task_recipe("vqa", run).recipe.model.image_encoder.options["image_size"] == 64

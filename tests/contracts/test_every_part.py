@@ -167,7 +167,7 @@ class Files:
 
     def transformers(self, name: str) -> dict[str, Any]:
         """The weights of a small model of transformers."""
-        from vlzoo.agree.transformers_models import random_model
+        from vlzoo.agree.transformers_twins import random_model
 
         return {"state": random_model(self.configs / name / "config.json").state_dict()}
 

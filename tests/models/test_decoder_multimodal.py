@@ -12,13 +12,17 @@ from vlzoo.errors import UnknownName, VlzooError
 from vlzoo.models.assemble import Model
 from vlzoo.models.decoder import Cache
 from vlzoo.models.decoder_multimodal import MultimodalDecoder
+from vlzoo.models.fusion_cross import CrossAttentionFusion
 from vlzoo.models.generate import Decoding, generate
+from vlzoo.models.heads import MlmHead
 from vlzoo.models.image_patch import PatchEncoder
 from vlzoo.models.image_queries import AttentionalPooler
 from vlzoo.models.text_bert import BertEncoder
 from vlzoo.models.text_causal import CausalEncoder
+from vlzoo.models.text_layers import LayersEncoder
 from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.lm import LM
+from vlzoo.types import Tokens
 
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -147,3 +151,29 @@ def test_learned_queries_read_by_attention():
     share = (query @ pooler.key(tokens).transpose(1, 2) / 8**0.5).softmax(-1)
     expected = pooler.last_norm(pooler.output(share @ pooler.value(tokens)))
     torch.testing.assert_close(pooler(x_MND), expected, **CLOSE)
+
+
+def test_a_lower_half_of_its_own_starts_from_a_bert_and_the_rest_from_the_fusion(make_loud):
+    """One stream of X-VLM's numbers: its text encoder's layers, then its fusion's; and of a run with layers of ours."""
+    torch.manual_seed(0)
+    sizes = {name: SIZES[name] for name in ("width", "heads", "intermediate", "dropout")}
+    fusion = make_loud(CrossAttentionFusion(**sizes, layers=2, image_width=12))
+    for text in (BertEncoder(**{**SIZES, "layers": 3}), LayersEncoder(**{**SIZES, "layers": 3})):
+        head = MlmHead(16, text.word_embedding())
+        decoder = MultimodalDecoder(**SIZES, lower=3, memory_width=12, head="bert")
+        parts = {"model.text_encoder": make_loud(text), "model.fusion": fusion, "objectives.mlm.head": head}
+        given = {f"{at}.{name}": each for at, part in parts.items() for name, each in part.state_dict().items()}
+        taken = decoder.start_from("model.decoder", given)
+        left = decoder.load_state_dict(taken, strict=False)
+        assert left.missing_keys == ["lower.last"], left
+        ids, mask = words(2, 5, [5, 3])
+        # One word reads itself alone, in a causal layer as in any other.
+        alone = decoder.lower.words(ids[:, :1], mask[:, :1])
+        torch.testing.assert_close(alone, text(ids[:, :1], mask[:, :1]).x, **CLOSE)
+        picture = torch.randn(2, 4, 12, generator=torch.Generator().manual_seed(1))
+        image = Tokens(picture, torch.ones(2, 4, dtype=torch.bool), picture[:, 0])
+        fused = fusion.fuse(text(ids[:, :1], mask[:, :1]), [fusion.prepare(image)]).x
+        written = decoder.eval()(ids[:, :1], mask[:, :1], decoder.prepare(image))
+        torch.testing.assert_close(written, head(fused), **CLOSE)
+    own = {"model.decoder.stack.0.key.weight": torch.ones(1), "model.fusion.stack.0.key.weight": torch.zeros(1)}
+    assert decoder.start_from("model.decoder", own)["stack.0.key.weight"].item() == 1

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vlzoo.agree.transformers_models import random_model
+from vlzoo.agree.transformers_twins import random_model
 from vlzoo.bench.engine import load_run
 from vlzoo.config.check import load
 from vlzoo.config.schema import Recipe

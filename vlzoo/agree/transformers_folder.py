@@ -13,9 +13,11 @@ ADAPTERS = {
     "SiglipModel": "siglip",
     "ViltForImageAndTextRetrieval": "vilt",
     "ViltForMaskedLM": "vilt",
+    "ViltForQuestionAnswering": "vilt",
     "GitForCausalLM": "git",
     "BlipForConditionalGeneration": "blip",
     "BlipForImageTextRetrieval": "blip",
+    "BlipForQuestionAnswering": "blip",
 }
 """Classes of transformers that a config.json may name -> the adapter that converts their weights."""
 

@@ -6,113 +6,27 @@ Legend: B rows, L text tokens, N image tokens, H height and width, D width, E jo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-import transformers
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.agree.agreement import Check, Result
 from vlzoo.agree.golden import gap
-from vlzoo.errors import CheckpointError
-from vlzoo.files import read_object
-from vlzoo.models.assemble import System, build_system
+from vlzoo.agree.transformers_twins import Twins, twins
+from vlzoo.models.assemble import Model
 from vlzoo.models.generate import Decoding, generate
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD, TimmEncoder
 from vlzoo.models.prepared import words_for_fusion
 from vlzoo.models.text_transformer import TransformerEncoder
 from vlzoo.offers import MATCH, Offers
-from vlzoo.resources import model_file
-from vlzoo.runs.checkpoint import load_into
-from vlzoo.types import Tokens
-from vlzoo.weights.adapter import Adapter, make_adapter
-from vlzoo.weights.beside import SAVED
-from vlzoo.weights.blip import DEC
-from vlzoo.weights.build import complete
+from vlzoo.types import Fused, Tokens
 
 TOLERANCE = 2e-5
 ROWS, WRITTEN = 3, 8
 """How many pictures are shown, and of how many ids a text is that is written of them."""
-WEIGHTS = "*model-*-of-*.*"
-"""What shards of weights are called."""
-
-
-@dataclass(frozen=True)
-class Twins:
-    """A model of transformers, and the system that an adapter makes of its weights.
-
-    Attributes:
-        name: of the folder.
-        theirs: in evaluation mode.
-        ours: likewise.
-    """
-
-    name: str
-    theirs: Any
-    ours: System
-
-
-def twins(path: Path, adapter_name: str) -> Twins:
-    """Both models of a folder.
-
-    Raises:
-        CheckpointError: a model that no adapter converts.
-    """
-    theirs = _theirs(path)
-    state = {name: tensor.detach().contiguous() for name, tensor in theirs.state_dict().items()}
-    adapter: Adapter = make_adapter(adapter_name, model_file(path.parent), {})
-    converted = adapter.convert(state)
-    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, DEC: 5}
-    made = complete(converted, special, where=str(path))
-    ours = build_system(made.checked.recipe, vocab=converted.vocab, special=special, classes=converted.classes)
-    load_into(ours, made.system, where=str(path))
-    return Twins(path.parent.name, theirs, ours.eval())
-
-
-def _theirs(path: Path) -> Any:
-    folder = str(path.parent)
-    if not model_file(path.parent).is_file():
-        if found := sorted(each.name for each in path.parent.iterdir() if fnmatch(each.name, WEIGHTS)):
-            what = f"its weights are in {len(found)} shards, the first is {found[0]}"
-            fix = "save them in one: save_pretrained(FOLDER, max_shard_size='100GB')"
-            raise CheckpointError(what, where=folder, fix=fix)  # else others, drawn by lot, would be compared
-        return random_model(path)
-    try:
-        made, info = _class_of(path).from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except Exception as error:  # of files that are damaged, transformers and its libraries raise nearly anything
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(f"transformers can't read it: {said}", where=folder, fix=SAVED) from None
-    if info["missing_keys"]:
-        what = f"{len(info['missing_keys'])} weights are missing, one is {min(info['missing_keys'])!r}"
-        raise CheckpointError(what, where=folder, fix=SAVED)
-    return made.eval()
-
-
-def _class_of(path: Path) -> Any:
-    return getattr(transformers, read_object(path, SAVED)["architectures"][0])
-
-
-def random_model(path: Path) -> Any:
-    """The model of a config.json that `TransformersFolder` reads, with random weights from a seed.
-
-    Raises:
-        CheckpointError: the file can't be read.
-    """
-    cls = _class_of(path)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = cls(cls.config_class.from_dict(read_object(path, SAVED)))
-        for name, parameter in made.named_parameters():
-            # Large enough that every path shows: transformers begins near zero.
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
-            elif parameter.ndim and name.endswith("bias"):
-                torch.nn.init.normal_(parameter, std=0.1)
-    return made.eval()
 
 
 def compare_folder(path: Path, adapter_name: str) -> Iterator[Result]:
@@ -123,7 +37,8 @@ def compare_folder(path: Path, adapter_name: str) -> Iterator[Result]:
     """
     pair = twins(path, adapter_name)
     kinds = {"clip": _dual, "siglip": _dual, "vilt": _merged}
-    usual = _writes if pair.ours.model.has("decoder") else _matches
+    model = pair.ours.model
+    usual = (_answers if model.has("fusion") else _writes) if model.has("decoder") else _matches
     return kinds.get(adapter_name, usual)(pair)
 
 
@@ -145,20 +60,53 @@ def _writes(pair: Twins) -> Iterator[Result]:
     yield Check(f"{name}/written ids", *_written(pair, pixels, image))
 
 
-def _written(pair: Twins, pixels_B3HH: Tensor, image: Tokens) -> tuple[float, float, int]:
-    """How many ids of texts that both write greedily differ, that none may, and how many there are."""
+def _written(pair: Twins, pixels_B3HH: Tensor, memory: Tokens, **asked: Tensor) -> tuple[float, float, int]:
+    """How many ids of texts that both write greedily differ, that none may, and how many there are.
+
+    Args:
+        pair: the models.
+        pixels_B3HH: pictures as both take them.
+        memory: what our decoder reads of them.
+        asked: what else theirs is given: questions.
+    """
     text, rows = pair.theirs.config.get_text_config(), len(pixels_B3HH)
     start, end = text.bos_token_id, getattr(text, "sep_token_id", None) or text.eos_token_id
     how: dict[str, Any] = {"max_length": WRITTEN, "num_beams": 1, "do_sample": False}
     if hasattr(pair.theirs, "git"):
         how |= {"input_ids": torch.full((rows, 1), start), "eos_token_id": end, "pad_token_id": 0}
-    theirs = pair.theirs.generate(pixel_values=pixels_B3HH, **how).tolist()
+    theirs = pair.theirs.generate(pixel_values=pixels_B3HH, **asked, **how).tolist()
     special = {"cls": start, "sep": end, "pad": 0}
-    ours = generate(pair.ours.model.decoder, image, special, Decoding(length=WRITTEN))
+    ours = generate(pair.ours.model.decoder, memory, special, Decoding(length=WRITTEN))
     told = [[*each.ids, *[0] * (WRITTEN - len(each.ids))] for each in ours]
     wanted = [[*ids, *[0] * (WRITTEN - len(ids))] for ids in theirs]
     different = sum(a != b for one, other in zip(told, wanted, strict=True) for a, b in zip(one, other, strict=True))
     return float(different), 0.0, rows * WRITTEN
+
+
+def _answers(pair: Twins) -> Iterator[Result]:
+    """Image tokens, states of questions, logits of the next words and written ids of a BLIP that answers.
+
+    Questions are of one length: transformers' decoder reads the padding of shorter ones.
+    """
+    config = pair.theirs.config
+    level_B3HH, said_BL, real_BL = _shown(config.text_config, config.vision_config.image_size)
+    asked_BL, whole_BL = said_BL.masked_fill(~real_BL, 4), torch.ones_like(real_BL)
+    name, model = f"transformers/{pair.name}", pair.ours.model
+    with torch.no_grad():
+        pixels = _coloured(level_B3HH, CLIP_MEAN, CLIP_STD)
+        seen = pair.theirs.vision_model(pixels).last_hidden_state
+        asked = {"input_ids": asked_BL, "attention_mask": whole_BL.long()}
+        states = pair.theirs.text_encoder(**asked, encoder_hidden_states=seen).last_hidden_state
+        said = {"input_ids": said_BL, "attention_mask": real_BL.long()}
+        theirs = pair.theirs.text_decoder(**said, encoder_hidden_states=states).logits
+        image = model.image_encoder(pixels)
+        fused = _fused(model, asked_BL, whole_BL, image)
+        memory = Tokens(fused.x, fused.mask, fused.cls)
+        logits = model.decoder(said_BL, real_BL, model.decoder.prepare(memory))
+    yield _near(f"{name}/image tokens", image.x, seen)
+    yield _near(f"{name}/question states", fused.x, states)
+    yield Check(f"{name}/logits", gap(logits[real_BL], theirs[real_BL]), TOLERANCE, logits[real_BL].numel())
+    yield Check(f"{name}/written ids", *_written(pair, pixels, memory, **asked))
 
 
 def _matches(pair: Twins) -> Iterator[Result]:
@@ -172,13 +120,17 @@ def _matches(pair: Twins) -> Iterator[Result]:
         cosines = pair.theirs(**given, use_itm_head=False).itm_score
         theirs = pair.theirs(**given)
         image, text = model.image_encoder(pixels), model.text_encoder(ids_BL, mask_BL)
-        words = words_for_fusion(model, ids_BL, mask_BL, text)
-        fused = model.fusion.fuse(words, [model.fusion.prepare(image)])
         ours = model.embed_image(image) @ model.embed_text(text).T
-        logits = pair.ours.offered("match")(fused.cls)
+        logits = pair.ours.offered("match")(_fused(model, ids_BL, mask_BL, image).cls)
     yield _near(f"{name}/image tokens", image.x, theirs.last_hidden_state)
     yield Check(f"{name}/cosines", gap(ours, cosines), TOLERANCE, ours.numel())
     yield Check(f"{name}/logits", gap(logits, theirs.itm_score), TOLERANCE, logits.numel())
+
+
+def _fused(model: Model, ids_BL: Tensor, mask_BL: Tensor, image: Tokens) -> Fused:
+    """Texts that have read their pictures."""
+    words = words_for_fusion(model, ids_BL, mask_BL, model.text_encoder(ids_BL, mask_BL))
+    return model.fusion.fuse(words, [model.fusion.prepare(image)])
 
 
 def _merged(pair: Twins) -> Iterator[Result]:
@@ -196,6 +148,8 @@ def _merged(pair: Twins) -> Iterator[Result]:
         first = model.fusion.fuse(text, [prepared], positions_PK=torch.zeros(len(ids_BL), 1, dtype=torch.long))
         if "match" in Offers(pair.ours.named_objectives()):
             logits, head = pair.ours.offered("match")(first.cls)[:, MATCH], head[:, 0]
+        elif "classes" in Offers(pair.ours.named_objectives()):
+            logits = pair.ours.get_submodule("objectives.classify.head")(first.cls)
         else:
             logits, head = pair.ours.get_submodule("objectives.mlm.head")(fused.x[mask_BL]), head[mask_BL]
     length = ids_BL.shape[1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from copy import deepcopy
 
 from vlzoo.config.check import Checked, check
 from vlzoo.config.compose import amend, find_file, overlay, read_extended
@@ -44,7 +44,8 @@ def task_recipe(
 
 
 def _inherited(run: Tree) -> Tree:
-    data = copy.deepcopy({name: run.data[name] for name in INHERITED if run.data.get(name) is not None})
+    # Copied whole: what is laid over it must not change the run's own recipe.
+    data = {name: deepcopy(run.data[name]) for name in INHERITED if run.data.get(name) is not None}
     if isinstance(data.get("bench"), dict):
         data["bench"] = {key: value for key, value in data["bench"].items() if key != "data"}
     kept = {path: origin for path, origin in run.origins.items() if path and path[0] in data}

@@ -20,6 +20,9 @@ from vlzoo.files import write_text
 ANSWER_LENGTH = 12
 """Most ids of an answer, [CLS] and [SEP] included."""
 
+CLASSES = 3_129
+"""Most classes of a head over answers: the most frequent ones, as many as UNITER, ViLT and METER take."""
+
 FIRST_TWICE = "answer (first token twice)"
 """What the official ranking answers: its score counts the first token's log-probability twice (docs/quirks.md)."""
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.interfaces import Decoder, Prepared
+from vlzoo.models.bert_names import as_our_layers
 from vlzoo.models.blocks import Block, Layer, Reading, init_bert
 from vlzoo.models.checkpointing import again
 from vlzoo.models.embedding import WordEmbedding
@@ -33,15 +34,8 @@ _STARTS = {
     "model.text_encoder.embedding.": "embedding.",
 }
 """Where a decoder starts that the other model does not have -> its own names."""
-_BERT = "model.text_encoder.bert.embeddings."
-_TYPES = "token_type_embeddings.weight"
-_EMBEDDING = {
-    "word_embeddings.weight": "word.weight",
-    "position_embeddings.weight": "position.weight",
-    "LayerNorm.weight": "norm.weight",
-    "LayerNorm.bias": "norm.bias",
-}
-"""transformers' names of a BERT's embeddings -> ours."""
+BERT = "model.text_encoder.bert."
+"""What the names of a text encoder that is transformers' BERT begin with."""
 
 
 Reads = Literal["", "image", "fused", "all"]
@@ -152,18 +146,9 @@ class CausalDecoder(Decoder):
 
         So ALBEF's `VQA.py` starts its answer decoder.
         """
-        made = {}
-        for full, tensor in tensors.items():
-            for theirs, ours in _STARTS.items():
-                if full.startswith(theirs):
-                    made[ours + full.removeprefix(theirs)] = tensor
-        for theirs, ours in _EMBEDDING.items():
-            if f"{_BERT}{theirs}" in tensors:
-                made[f"embedding.{ours}"] = tensors[f"{_BERT}{theirs}"]
-        if f"{_BERT}{_TYPES}" in tensors:
-            # Of BERT's two token types the decoder knows the first.
-            made["embedding.kind"] = tensors[f"{_BERT}{_TYPES}"][0]
-        return made | super().start_from(name, tensors)
+        words = as_our_layers(tensors, BERT)
+        made = {own: tensor for own, tensor in words.items() if own.startswith("embedding.")}
+        return made | moved(tensors, _STARTS) | super().start_from(name, tensors)
 
     def checkpoint_layers(self) -> bool:
         """As `Startable.checkpoint_layers`."""
@@ -205,6 +190,16 @@ class CausalDecoder(Decoder):
     ) -> Tensor:
         """Logits [P, L, V] of the token after each position; the arguments are those of `states`."""
         return self.head(self.states(ids_PL, mask_PL, memory, row_of_memory, cache))
+
+
+def moved(tensors: Mapping[str, Tensor], places: Mapping[str, str]) -> dict[str, Tensor]:
+    """Those tensors whose names begin with one of `places`, under the names that begin as these say instead."""
+    return {
+        ours + full.removeprefix(theirs): tensor
+        for full, tensor in tensors.items()
+        for theirs, ours in places.items()
+        if full.startswith(theirs)
+    }
 
 
 def run_blocks(

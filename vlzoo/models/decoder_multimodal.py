@@ -1,11 +1,11 @@
-"""A decoder that goes on from the model's causal text encoder, and reads the picture (CoCa, Yu et al. 2022).
+"""A decoder that reads words alone in its first layers, and then the picture: CoCa (Yu et al. 2022), X-VLM's captioner.
 
 Legend: P texts, L text tokens, D width, M pictures, N image tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Decoder, Prepared
+from vlzoo.models.bert_names import as_our_layers
 from vlzoo.models.blocks import Layer, init_bert
-from vlzoo.models.decoder import Cache, run_blocks, seen_with
+from vlzoo.models.decoder import BERT, Cache, moved, run_blocks, seen_with
 from vlzoo.models.heads import MlmHead, vocabulary_head
 from vlzoo.models.prepared import check_heads, prepare
 from vlzoo.models.text_causal import CausalEncoder
@@ -24,11 +25,17 @@ if TYPE_CHECKING:
     from vlzoo.models.assemble import Model
 
 
+_STARTS = {"model.fusion.stack.": "stack.", "objectives.mlm.head.": "head."}
+_LOWER = {"model.text_encoder.embedding.": "embedding.", "model.text_encoder.stack.": "stack."}
+"""Where the decoder, and its lower half, start that the other model does not have -> their own names."""
+
+
 class MultimodalDecoder(Decoder):
     """Layers with cross-attention above those of a causal text encoder, whose words' states they read.
 
     Where the model's text encoder is `causal`, it is the lower half: texts are encoded once for the contrast and the
-    decoder, by the same weights. Else the decoder has a lower half of its own.
+    decoder, by the same weights. Else the decoder has a lower half of its own: with `head: bert` this is one BERT that
+    reads the picture in its upper layers alone, as X-VLM's captioner (Zeng et al. 2022).
 
     Args:
         width: D of its states, those of the lower half included.
@@ -96,6 +103,17 @@ class MultimodalDecoder(Decoder):
         self.lower, self.max_length, self.continues_text = encoder, encoder.max_length, True
         if isinstance(self.head, MlmHead):
             self.head.embedding = encoder.word_embedding()
+
+    def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its own names; without them the text encoder's layers, the fusion's above them, and the head of masked words.
+
+        So X-VLM's `Captioning_pretrain.py` starts its decoder. A lower half that is the text encoder starts as that.
+        """
+        made = moved(tensors, _STARTS)
+        if not self.continues_text:
+            below = as_our_layers(tensors, BERT) | moved(tensors, _LOWER)
+            made |= {f"lower.{own}": tensor for own, tensor in below.items()}
+        return made | super().start_from(name, tensors)
 
     def checkpoint_layers(self) -> bool:
         """As `Startable.checkpoint_layers`."""

@@ -6,6 +6,7 @@ Legend: B questions, A answers, L tokens, D width, V vocabulary, T scored tokens
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
+from vlzoo.models.generate import Ends
 from vlzoo.objectives.distillation import distilled
 from vlzoo.step.marked import Marked, mark
 from vlzoo.step.memory import require_memory
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss, Tokens
+from vlzoo.types import Loss, Spec, Tokens
 
 
 class Answer(Objective):
@@ -30,10 +32,27 @@ class Answer(Objective):
 
     Reads `batch.texts["answer"]` (A answers, [CLS] first, [SEP] last), `extra["answer_row"]` [A] and
     `extra["answer_weight"]` [A].
+
+    Args:
+        start: name of the token that the decoder begins with in place of [CLS], of the tokenizer's special ones.
     """
 
     needs = ("text_encoder", "fusion", "decoder", "fused_decoder")
     image_states = False
+
+    def __init__(self, *, start: str = "cls") -> None:
+        super().__init__()
+        self.start = start
+        self.first: int | None = None
+
+    def build(self, spec: Spec) -> None:
+        """Look up the token that answers begin with.
+
+        Raises:
+            VlzooError: the tokenizer has none of this name.
+        """
+        if self.start != "cls":
+            self.first = Ends.of(spec.special, self.start).start
 
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
@@ -50,6 +69,7 @@ class Answer(Objective):
     def forward(self, step: Step) -> Loss:
         """`(1 - alpha) CE + alpha` soft cross-entropy with the teacher's decoder."""
         answer, row_A, weight_A = _answers(step)
+        answer = begun(answer, self.first)
         scored = mark(_predicted(step), row_A.device)
         target_T = answer.ids[scored.rows, scored.columns]
         logit_TV = self._logits(step.student, answer, row_A, scored)
@@ -68,6 +88,20 @@ class Answer(Objective):
         memory = decoder.prepare(require_memory(passes))
         logit_ALV = decoder(answer.ids[:, :-1], answer.mask[:, :-1], memory, row_A)
         return logit_ALV[scored.rows, scored.columns - 1]
+
+
+def begun(answer: Text, first: int | None) -> Text:
+    """Answers that begin with another token than [CLS]; None: as they are.
+
+    Args:
+        answer: texts whose first id is [CLS].
+        first: id of the token.
+    """
+    if first is None:
+        return answer
+    ids_AL = answer.ids.clone()
+    ids_AL[:, 0] = first
+    return replace(answer, ids=ids_AL)
 
 
 def _answers(step: Step) -> tuple[Text, Tensor, Tensor]:

@@ -53,6 +53,7 @@ class Converted:
         recipe: the recipe of its model, as plain data; `augment.eval.size` is the side of its pictures.
         vocab: how many ids its text encoder knows.
         classes: number of classes of its task, 0 where there are none.
+        answers: of a head over answers, what its classes are called; empty: nothing says it.
         system: weights of model and objectives by vlzoo's names.
         teacher: the momentum teacher's, empty where the file has none.
         places: foreign name -> where it went.
@@ -69,6 +70,7 @@ class Converted:
     places: Mapping[str, Place] = field(default_factory=dict)
     unexpected: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vlzoo.models.bert_names import BLOCK, EMBEDDING, HEAD, TOKEN_TYPES
 from vlzoo.weights.adapter import Place
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, TOKEN_TYPES
 
 _BLOCK = {
     **BLOCK,

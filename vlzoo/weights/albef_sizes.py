@@ -116,18 +116,24 @@ def read_sizes(
         ) from error
 
 
-def read_text_sizes(state: Mapping[str, Tensor], heads: int | None) -> TextSizes:
+def read_text_sizes(state: Mapping[str, Tensor], heads: int | None, module: str = "text_encoder") -> TextSizes:
     """The sizes of all but the image encoder.
+
+    Args:
+        state: official names to tensors.
+        heads: attention heads; None: 64 numbers a head.
+        module: the BERT that reads words and pictures: X-VLM's captioner has it as `text_decoder`, and no other.
 
     Raises:
         KeyError: a weight that every such model has is missing.
     """
-    text = "text_encoder.bert." if "text_encoder.bert.embeddings.word_embeddings.weight" in state else "text_encoder."
+    text = f"{module}.bert." if f"{module}.bert.embeddings.word_embeddings.weight" in state else f"{module}."
     joint, decoder = state.get("vision_proj.weight"), "text_decoder.bert."
+    answers = module == "text_encoder" and any(name.startswith(decoder) for name in state)
     classifier = state.get("cls_head.3.weight", state.get("cls_head.2.weight"))
     return TextSizes(
         text=_tower(state, text, heads),
-        decoder=_tower(state, decoder, heads) if any(name.startswith(decoder) for name in state) else None,
+        decoder=_tower(state, decoder, heads) if answers else None,
         layout=_layout(state, text),
         vocab=len(state[f"{text}embeddings.word_embeddings.weight"]),
         positions=len(state[f"{text}embeddings.position_embeddings.weight"]),

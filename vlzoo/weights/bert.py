@@ -15,12 +15,12 @@ from vlzoo.errors import CheckpointError
 from vlzoo.files import read_object
 from vlzoo.interfaces import Fusion
 from vlzoo.models.assemble import System
+from vlzoo.models.bert_names import BLOCK, EMBEDDING, HEAD, ROBERTA_HEAD, TOKEN_TYPES
 from vlzoo.models.blocks import Block, Layer
 from vlzoo.models.embedding import WordEmbedding
 from vlzoo.models.heads import MlmHead
 from vlzoo.models.text_bert import plain_name
 from vlzoo.weights.adapter import Adapter, Offered
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING, HEAD, ROBERTA_HEAD, TOKEN_TYPES
 
 _WORDS = "embeddings.word_embeddings.weight"
 _PREDICTIONS = "cls.predictions"

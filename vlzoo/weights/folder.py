@@ -41,12 +41,13 @@ class FolderAdapter(Adapter):
             kind=self.kind(state),
             recipe=self.recipe(changed),
             vocab=len(state[self.words(state)]),
-            classes=0,
+            classes=self.classes(changed),
             system={**system, **self.fixed(state)},
             teacher={},
             places=places,
             unexpected=tuple(name for name in state if name not in places and name not in repeated),
             repeated=(*repeated, *shared),
+            answers=self.answers(),
         )
 
     def tokenizer(self, converted: Converted) -> tuple[Tokenizer, dict[str, Any]] | None:
@@ -69,6 +70,14 @@ class FolderAdapter(Adapter):
     def kind(self, state: Mapping[str, Tensor]) -> str:
         """What it was trained for."""
         return "pretrain"
+
+    def classes(self, state: Mapping[str, Tensor]) -> int:
+        """How many classes its head has; 0: it has none."""
+        return 0
+
+    def answers(self) -> tuple[str, ...]:
+        """What the classes of a head over answers are called; empty: it has none, or nothing says it."""
+        return ()
 
     def changed(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The state with the numbers that are laid out otherwise here; a name that is gone is in two parts."""

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from vlzoo.errors import CheckpointError
+from vlzoo.models.bert_names import BLOCK, EMBEDDING
 from vlzoo.models.blocks import EPSILON
 from vlzoo.models.image_timm import CLIP_MEAN, CLIP_STD
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.weights.adapter import Converted, Place
-from vlzoo.weights.bert_names import BLOCK, EMBEDDING
 from vlzoo.weights.beside import ViT
 from vlzoo.weights.dual_names import place as place_in_clip
 from vlzoo.weights.folder import FolderAdapter

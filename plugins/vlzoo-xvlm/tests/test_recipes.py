@@ -40,7 +40,7 @@ def test_paper_size_is_the_official_configuration(name, gpus, epochs, most, word
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("task", ["retrieval", "vqa", "nlvr2", "snli-ve", "grounding"])
+@pytest.mark.parametrize("task", ["retrieval", "vqa", "nlvr2", "snli-ve", "grounding", "captioning"])
 def test_fine_tunings_are_whole_recipes(name, task):
     recipe = task_recipe(task, load(name).tree).recipe
     assert recipe.task == task and recipe.teacher is None
@@ -51,6 +51,9 @@ def test_fine_tunings_are_whole_recipes(name, task):
             and recipe.rows.part == "regions"
             and recipe.bench.model_extra["mode"] == "boxes"
         )
+    if task == "captioning":
+        assert recipe.model.text_encoder is None and recipe.model.fusion is None
+        assert recipe.model.decoder.part == "multimodal" and recipe.rows.options["prompt"] == "a picture of"
     if task in ("nlvr2", "snli-ve") and name != "xvlm-tiny":
         assert recipe.active["classify"].options["head"] == "mlp"
 
@@ -124,3 +127,33 @@ def test_the_boxes_that_are_drawn_are_those_that_are_measured(grounded, capsys, 
     (found,) = told["runs"][0]["boxes"]
     assert found["box"] == pytest.approx(row["box"], abs=1e-3) and len(found["iou"]) == 1
     assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_captioning_is_the_official_configuration():
+    """configs/Captioning.yaml and Captioning_pretrain_O1.yaml; a tenth of the steps is warm-up."""
+    tree = load("xvlm-base-4m").tree
+    recipe = task_recipe("captioning", tree).recipe
+    train, image = recipe.train, recipe.model.image_encoder.options
+    assert (train.lr, train.epochs, train.batch, train.weight_decay, train.betas) == (1e-5, 5, 256, 0.01, (0.9, 0.98))
+    assert (image["image_size"], image["arguments"]["window_size"]) == (384, 12)
+    assert (recipe.tokenizer.max_length, recipe.tokenizer.sep) == (40, True)
+    assert recipe.bench.model_extra["captioning"]["least"] == 5
+    domain = task_recipe("captioning", tree, recipe="tasks/xvlm-captioning-domain").recipe
+    assert (domain.train.lr, domain.train.epochs, domain.train.batch, domain.train.clip) == (3e-5, 2, 1024, 1.0)
+    assert domain.model.image_encoder.options["image_size"] == 224
+    assert domain.model.image_encoder.options["arguments"] == {"drop_path_rate": 0.1}  # windows of 7, as pre-trained
+    assert domain.rows.options["prompt"] == "" and domain.active["lm"].options == {"smoothing": 0.0}
+    for name in ("xvlm-vit-4m", "xvlm-clip-4m"):
+        other = task_recipe("captioning", load(name).tree).recipe
+        assert "window_size" not in other.model.image_encoder.options.get("arguments", {})
+
+
+def test_captions_are_fine_tuned_from_the_whole_bert_and_measured(trained, capsys):
+    small = changes("train.samples=16", "train.batch=8", "train.workers=0", "train.warmup_samples=8")
+    run, root = str(trained / "run"), ["--data-root", str(trained)]
+    assert vlzoo(["finetune", "captioning", "--from", run, *root, *small]) == 0
+    noted = json.loads((trained / "run" / "finetune" / "captioning" / "start.json").read_text())
+    assert noted["fresh"] == ["model.decoder.lower.last"]
+    capsys.readouterr()
+    assert vlzoo(["bench", "captioning", "--run", run, *root, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["metric"] == "CIDEr"

@@ -44,8 +44,8 @@ def siglip() -> tuple[Any, Any]:
     return hf.SiglipModel(config), hf.SiglipImageProcessor(**SIDE)
 
 
-def blip(cls: type) -> tuple[Any, Any]:
-    text = {**TEXT, "max_position_embeddings": 64, "encoder_hidden_size": 16, "projection_dim": 8, **IDS}
+def blip(cls: type, **words: int) -> tuple[Any, Any]:
+    text = {**TEXT, "max_position_embeddings": 64, "encoder_hidden_size": 16, "projection_dim": 8, **IDS, **words}
     config = hf.BlipConfig(
         text_config=text, vision_config={**PICTURE, "image_size": 32}, projection_dim=8, image_text_hidden_size=8
     )
@@ -69,7 +69,9 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "clip": clip,
     "siglip": siglip,
     "blip": lambda: blip(hf.BlipForImageTextRetrieval),
-    "blip-vqa": lambda: blip(hf.BlipForQuestionAnswering),
+    # As the published ones: the decoder begins with an id behind the last word, and the table has a row more.
+    "blip-vqa": lambda: blip(hf.BlipForQuestionAnswering, vocab_size=VOCAB + 2, bos_token_id=VOCAB),
+    "blip-vqa-cls": lambda: blip(hf.BlipForQuestionAnswering),
     "blip-captioner": lambda: blip(hf.BlipForConditionalGeneration),
     "blip-headless": lambda: blip(hf.BlipModel),
     "git": git,

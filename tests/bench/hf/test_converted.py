@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from vlzoo.bench.hf.load import load_foreign
 from vlzoo.bench.retrieval.matrices import Captions, matrices
 from vlzoo.data.images import FileImage
 from vlzoo.door.plugins import registry
+from vlzoo.errors import CheckpointError, DataError
 from vlzoo.runs.run import Run
 from vlzoo.task import Effort
 from vlzoo.weights.convert import Conversion, convert
@@ -36,7 +38,7 @@ def folders(saved, tmp_path_factory):
                 key: torch.randn_like(each) / each[0].numel() ** 0.5 for key, each in state.items() if each.ndim > 1
             }
             save_file({**state, **loud}, folder / "model.safetensors", metadata={"format": "pt"})
-            convert(Conversion(name, str(folder), run), lambda _line: None)
+            convert(Conversion(name.partition("-")[0], str(folder), run), lambda _line: None)
         return folder, run
 
     return both
@@ -94,3 +96,89 @@ def test_the_run_is_a_run_like_any_other(name, folders):
     assert recipe.tokenizer.clean is False and recipe.bench.model_dump()["retrieval"] == {"protocol": "itc"}
     model = vlzoo.load(str(run.folder))
     assert model.encode(texts=["a cat", "two dogs!"]).texts.shape[0] == 2
+
+
+def answered(engine, source, state, mode):
+    task = registry().build("task", "vqa", mode=mode)
+    task.restore(state)
+    return {row["name"]: row for rows in task.predict(engine, source, frozenset(), Effort(batch=3)) for row in rows}
+
+
+@pytest.mark.parametrize(("name", "mode"), [("vilt-vqa", "classify"), ("blip-vqa", "generate")])
+def test_answers_of_the_run_are_those_of_the_folder(name, mode, folders, sources, tmp_path):
+    source, device = AtItsSize(sources["vqa"], tmp_path), torch.device("cpu")
+    folder, run = folders(name)
+    wanted = answered(load_foreign(folder, device=device), source, {}, mode)
+    ours = answered(load_run(run, device=device), source, Run(run).task_state() or {}, mode)
+    assert {key: row["answer"] for key, row in ours.items()} == {key: row["answer"] for key, row in wanted.items()}
+    assert len({row["answer"] for row in wanted.values()}) > 1
+    for key, row in wanted.items():
+        assert ours[key]["mode"] == mode
+        assert "score" not in row or ours[key]["score"] == pytest.approx(row["score"], abs=1e-4)
+
+
+def test_a_vilt_knows_its_answers_and_a_blip_writes_them(folders):
+    vilt, blip = (Run(folders(name)[1]) for name in ("vilt-vqa", "blip-vqa"))
+    assert vilt.task_state() == {"answers": ["yes", "no", "2"]}  # id2label, in its order
+    options = vilt.recipe().active["classify"].options
+    assert (options["head"], options["loss"]) == ("mlp", "binary")
+    assert blip.recipe().bench.model_dump()["vqa"]["mode"] == "generate"
+    assert blip.recipe().active["answer"].options == {"start": "[DEC]"}
+    for run in (vilt, blip):
+        assert run.recipe().task == run.card().kind == "vqa"
+        assert not any("missing" in line or "unexpected" in line for line in run.card().report)
+
+
+def test_a_blip_ranks_a_list_where_it_is_given_one(saved, sources, tmp_path):
+    """The best of two stages is the answer with the largest sum of log-probabilities, from [DEC] on."""
+    listed = tmp_path / "answers.json"
+    listed.write_text(json.dumps(["a", "b c", "1 2"]))
+    convert(Conversion("blip", str(saved("blip-vqa")), tmp_path / "run", answers=listed), lambda _line: None)
+    engine, source = load_run(tmp_path / "run", device=torch.device("cpu")), AtItsSize(sources["vqa"], tmp_path)
+    rows = answered(engine, source, Run(tmp_path / "run").task_state(), "rank")
+    (samples, batch), *_ = engine.batches(source, 1)
+    model, special = engine.system.model, engine.system.model.special
+    with torch.no_grad():
+        memory = model.decoder.prepare(engine.offered("answers").memory(engine.step(batch)))
+        scores = {}
+        for text in ("a", "b c", "1 2"):
+            words = engine.tokenizer.encode(text, sep=True)[1:]
+            ids = torch.tensor([[special["[DEC]"], *words]])
+            gain_LV = model.decoder(ids, ids >= 0, memory)[0].log_softmax(-1)
+            scores[text] = float(sum(gain_LV[place, word] for place, word in enumerate(words)))
+    row = rows[samples[0].name]
+    assert row["answer"] == max(scores, key=scores.get)
+    assert row["score"] == pytest.approx(scores[row["answer"]], abs=1e-4)
+
+
+def convert_changed(name, saved, tmp_path, answers=None, change=None):
+    folder = tmp_path / "folder"
+    shutil.copytree(saved(name), folder)
+    if change:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **change}))
+    if answers is not None:
+        (tmp_path / "answers.json").write_text(json.dumps(answers))
+    given = None if answers is None else tmp_path / "answers.json"
+    convert(Conversion(name.partition("-")[0], str(folder), tmp_path / "run", answers=given), lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("vilt-unnamed", {}, "its head has 2 classes, and nothing says what they are called"),
+        ("vilt-vqa", {"answers": ["yes", "no"]}, "its head has 3 classes, and the list 2 answers"),
+        ("vilt-vqa", {"change": {"id2label": {"0": "a", "1": "a", "2": "b"}}}, "entry 1 of the answer list is 'a'"),
+        ("vilt-vqa", {"change": {"id2label": {"0": "yes", "7": "no"}}}, "their numbers are not 0 to 1"),
+        ("blip-vqa-cls", {}, r"its decoder begins with id 2, and \[DEC\] is 78 in its tokenizer"),
+    ],
+)
+def test_what_does_not_fit_is_said(name, given, said, saved, tmp_path):
+    with pytest.raises((CheckpointError, DataError), match=said):
+        convert_changed(name, saved, tmp_path, **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_answers_that_nobody_named_are_told(saved, tmp_path):
+    convert_changed("vilt-unnamed", saved, tmp_path, answers=["left", "right"])
+    assert Run(tmp_path / "run").task_state() == {"answers": ["left", "right"]}

@@ -19,6 +19,7 @@ from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
 from vlzoo.models.generate import Decoding, generate
+from vlzoo.objectives.answer import begun
 from vlzoo.offers import Answers, Classes
 from vlzoo.types import Row, Tokens
 
@@ -61,12 +62,17 @@ def _(model: Engine, task: Vqa) -> Answerer:
 
 
 def _memory(engine: Engine, batch: Batch) -> Tokens:
+    return _lender(engine).memory(engine.step(batch))
+
+
+def _lender(engine: Engine) -> Answers:
     offered: Answers = engine.system.offered("answers")
-    return offered.memory(engine.step(batch))
+    return offered
 
 
 def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
-    listed = engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH).to(engine.device)
+    special, start = engine.system.model.special, _lender(engine).start
+    listed = begun(engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH), special[start]).to(engine.device)
 
     def ranking(batch: Batch) -> list[Row]:
         ranked = rank_answers(engine.system.model, _memory(engine, batch), listed, min(k, len(answers)))
@@ -81,12 +87,12 @@ def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
 
 def _generating(engine: Engine, beams: int) -> Answerer:
     # Without a length penalty: where the beams hold every answer, `rank` gives the same one, with the same score.
-    decoding = Decoding(beams=beams, length=ANSWER_LENGTH)
+    decoding, start = Decoding(beams=beams, length=ANSWER_LENGTH), _lender(engine).start
 
     def generating(batch: Batch) -> list[Row]:
         model = engine.system.model
-        made = generate(model.decoder, _memory(engine, batch), model.special, decoding)
-        return [{"answer": engine.tokenizer.decode(ids), "score": score} for ids, score in made]
+        made = generate(model.decoder, _memory(engine, batch), model.special, decoding, start=start)
+        return [{"answer": engine.tokenizer.decode(ids[1:]), "score": score} for ids, score in made]
 
     return generating
 

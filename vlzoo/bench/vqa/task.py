@@ -12,6 +12,7 @@ import numpy as np
 
 from vlzoo.data.answers import (
     ANSWER_LENGTH,
+    CLASSES,
     FIRST_TWICE,
     AnswerList,
     answer_weights,
@@ -31,9 +32,6 @@ from vlzoo.types import Row
 if TYPE_CHECKING:
     from vlzoo.bench.model import BenchModel
     from vlzoo.text.tokenizer import Tokenizer
-
-CLASSES = 3_129
-"""Classes of `classify`: the most frequent answers, as many as UNITER, ViLT and METER take."""
 
 MODES = ("rank", "generate", "classify")
 

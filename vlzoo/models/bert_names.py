@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
 EMBEDDING = {"word_embeddings": "word", "position_embeddings": "position", "LayerNorm": "norm"}
 """Modules of a BERT's embeddings -> of our `WordEmbedding`."""
 
@@ -30,3 +35,28 @@ BLOCK = {
     "output.LayerNorm": "feed_forward.output.norm",
 }
 """Modules of a BERT layer -> of our `Block`."""
+
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+
+
+def as_our_layers(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """A BERT's words and layers by the names that our parts have for them: `embedding.word.weight`, `stack.0...`.
+
+    Args:
+        tensors: a model's state.
+        prefix: what the BERT's names begin with there.
+    """
+    made: dict[str, Tensor] = {}
+    for full, tensor in tensors.items():
+        if not full.startswith(prefix):
+            continue
+        name = full.removeprefix(prefix)
+        module, _, kind = name.removeprefix("embeddings.").rpartition(".")
+        found = _LAYER.fullmatch(name)
+        if found and found[2] in BLOCK:
+            made[f"stack.{found[1]}.{BLOCK[found[2]]}.{found[3]}"] = tensor
+        elif name == f"embeddings.{TOKEN_TYPES}":
+            made["embedding.kind"] = tensor[0]  # of BERT's two kinds of words ours know the first
+        elif name.startswith("embeddings.") and module in EMBEDDING:
+            made[f"embedding.{EMBEDDING[module]}.{kind}"] = tensor
+    return made
