@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from vlzoo.config.schema import Recipe, Stream
@@ -22,6 +23,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
 from vlzoo.models.given import check_pictures, check_reach
+from vlzoo.models.guarded import learn
 from vlzoo.processes import Share
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
@@ -144,6 +146,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     recipe, sizes, share = trainer.recipe, batch_sizes(trainer.recipe), trainer.engine.share
     drawn = drawn_streams(recipe.train, chances(recipe), 0, trainer.step)
     known, feeds = trainer.system.named_objectives(), []
+    learn(known, _samples(recipe, data.sources, known), data.tokenizer)
     for stream, source, whole in zip(recipe.all_streams, data.sources, data.rows, strict=True):
         rows = whole.cut(share)
         reader = make_reader(run, recipe, stream, source, rows, share)
@@ -172,6 +175,15 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
         choose = Choose(stream.choose, chosen, planned, stream=stream.name) if stream.choose else None
         feeds.append(Feed(stream.name, batches, chosen, plan, stream.probability, sizes[stream.name], alone, choose))
     return feeds
+
+
+def _samples(recipe: Recipe, sources: Sequence[Any], known: Collection[str]) -> dict[str, Iterable[Any]]:
+    """For each objective the samples of the streams that it takes part in."""
+    streams = list(zip(recipe.all_streams, sources, strict=True))
+    return {
+        name: chain.from_iterable(source for stream, source in streams if name in (stream.objectives or known))
+        for name in known
+    }
 
 
 def _planned(
