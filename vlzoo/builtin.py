@@ -77,6 +77,12 @@ PARTS = {
             "generate an answer word by word, weighted by how many annotators gave it (VQA)",
             ALBEF,
         ),
+        (
+            "prefix_answer",
+            "vlzoo.objectives.prefix_answer:PrefixAnswer",
+            "an answer behind its question, by a decoder that reads the picture (VQA)",
+            GIT,
+        ),
         ("seq2seq_mlm", "vlzoo.objectives.mlm:Seq2SeqMLM", "masked words from the picture and the words before", UNI),
         ("prefix_lm", "vlzoo.objectives.prefix_lm:PrefixLM", "a text's rest from its beginning and the picture", SIM),
         ("lm", "vlzoo.objectives.lm:LM", "the next word of a text, by a decoder that reads the picture", GIT),

@@ -268,6 +268,17 @@ def test_git_writes_captions_without_a_text_encoder(zoo):
     must(zoo, *call, "whole")
     assert all("lm" in row for row in rows_of(zoo.folder / "whole"))
     resumed_alike(zoo, call)
+    answers_behind_questions(zoo)
+
+
+def answers_behind_questions(zoo) -> None:
+    """Fine-tuned as the run's recipe says, and measured by ranking and freely."""
+    must(zoo, "finetune", "vqa", "--from", "whole", *SHORT, "--set", "train.samples=16")
+    assert "prefix_answer" in (zoo.folder / "whole/finetune/vqa/recipe.yaml").read_text()
+    for mode in ("rank", "generate"):
+        data = ("--data", f"scenes-vqa={zoo.corpus}", "--k", "4", "--mode", mode)
+        found = figures(zoo, "bench", "vqa", "--run", "whole", *data)
+        assert found[0]["task"] == "vqa" and found[0]["samples"] > 0
 
 
 def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo):
@@ -277,6 +288,7 @@ def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo):
     resumed_alike(zoo, call)
     assert {each["protocol"] for each in figures(zoo, "bench", "retrieval", "--run", "whole")} == {"retrieval/itc"}
     must(zoo, "finetune", "retrieval", "--from", "whole", *SHORT, "--set", "train.samples=16")
+    answers_behind_questions(zoo)
 
 
 def test_simvlm_reads_questions_as_beginnings(zoo):

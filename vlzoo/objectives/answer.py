@@ -6,9 +6,10 @@ Legend: B questions, A answers, L tokens, D width, V vocabulary, T scored tokens
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -22,7 +23,7 @@ from vlzoo.step.memory import require_memory
 from vlzoo.step.passes import Passes
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
-from vlzoo.types import Loss, Tokens
+from vlzoo.types import Loss, Spec, Tokens
 
 
 class Answer(Objective):
@@ -32,8 +33,12 @@ class Answer(Objective):
     `extra["answer_weight"]` [A].
     """
 
-    needs = ("text_encoder", "fusion", "decoder", "fused_decoder")
+    needs: ClassVar[tuple[str, ...]] = ("text_encoder", "fusion", "decoder", "fused_decoder")
     image_states = False
+
+    def build(self, spec: Spec) -> None:
+        """Look up the token that answers begin with."""
+        self.start = spec.special["cls"]
 
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
@@ -61,6 +66,12 @@ class Answer(Objective):
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
         return require_memory(step.student)
+
+    def prompt(self, step: Step) -> Text:
+        """What each answer is written behind: the token that it begins with. The memory holds the question."""
+        ids_R1 = torch.full((len(step), 1), self.start, device=step.batch.key.device)
+        there_R1 = torch.ones_like(ids_R1, dtype=torch.bool)
+        return Text(ids_R1, there_R1, there_R1)
 
     def _logits(self, passes: Passes, answer: Text, row_A: Tensor, scored: Marked) -> Tensor:
         """Logits [T, V] of each scored token, from the tokens before it."""
