@@ -134,7 +134,6 @@ def generate(
     end: str = "sep",
     key: Tensor | None = None,
     uniform: Tensor | None = None,
-    stops: bool = True,
 ) -> list[Written]:
     """A text for each memory row, or for each prompt.
 
@@ -152,7 +151,6 @@ def generate(
         key: a number for each text, [B] int64, by which its words are drawn; None: its place.
         uniform: the numbers in [0, 1) that words are drawn by, [B, T] for texts of T ids; 0 draws the likeliest word.
             None: they are made of the seed and the key.
-        stops: end where all texts have ended; else every call makes as many passes, as weights in shards need.
 
     Raises:
         VlzooError: the tokenizer has no such token, the decoder does not know it, or the prompt is too long.
@@ -171,7 +169,7 @@ def generate(
     if how.drawn and uniform is None:
         key_B = torch.arange(len(first_BS), device=device) if key is None else key
         uniform = Draws(how.seed).uniform("words", key_B, how.length)
-    return _one_by_one(decoder, prepared, cache, first_BS, logit_BV, rules, uniform if how.drawn else None, stops)
+    return _one_by_one(decoder, prepared, cache, first_BS, logit_BV, rules, uniform if how.drawn else None)
 
 
 def _check(decoder: Decoder, how: Decoding, prompt: int, ends: Ends) -> None:
@@ -201,7 +199,6 @@ def _one_by_one(
     logit_BV: Tensor,
     rules: Rules,
     uniform_BT: Tensor | None,
-    stops: bool,
 ) -> list[Written]:
     """One text a row; a row that has ended goes on with padding, at no cost."""
     how, ends = rules.how, rules.ends
@@ -217,7 +214,7 @@ def _one_by_one(
         new_B, node_B = new_B + ~ended_B, rules.node(node_B, chosen_B)
         ids_BL = torch.cat([ids_BL, token_B[:, None]], dim=1)
         ended_B = ended_B | (token_B == ends.end)
-        if ids_BL.shape[1] == how.length or (stops and bool(ended_B.all())):
+        if ids_BL.shape[1] == how.length or bool(ended_B.all()):
             break
         real_B1 = torch.ones(rows, 1, dtype=torch.bool, device=ids_BL.device)
         logit_BV = decoder(token_B[:, None], real_B1, prepared, None, cache)[:, -1]

@@ -212,7 +212,6 @@ class SCST(Objective):
                 start=self.start,
                 end=self.end,
                 uniform=uniform_RCT.flatten(0, 1),
-                stops=step.columns.count == rows,
             )
 
     def _rewards(self, said: Sequence[Sequence[int]], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
