@@ -169,6 +169,8 @@ class Batch(Moving):
         text_id: equal numbers mean that rows say the same, [R] int64; None: not known, or not to be minded.
         labels: class indices, [R] int64.
         extra: further tensors by name, documented by the rows or the task that add them.
+        references: all texts that the data have of each row's picture, neither cleaned nor cut; where the rows are
+            asked for them (`rows: {references: true}`), else none.
     """
 
     key: Tensor
@@ -180,6 +182,7 @@ class Batch(Moving):
     text_id: Tensor | None = None
     labels: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    references: Sequence[Sequence[str]] = ()
 
     def __len__(self) -> int:
         return len(self.key)

@@ -21,6 +21,7 @@ GIT = "Wang et al., GIT: A Generative Image-to-text Transformer, TMLR 2022, arXi
 SIM = "Wang et al., SimVLM: Simple Visual Language Model Pretraining with Weak Supervision, ICLR 2022, arXiv:2108.10904"
 BLIP = "Li et al., BLIP: Bootstrapping Language-Image Pre-training, ICML 2022, arXiv:2201.12086"
 COCA = "Yu et al., CoCa: Contrastive Captioners are Image-Text Foundation Models, TMLR 2022, arXiv:2205.01917"
+RENNIE = "Rennie et al., Self-critical Sequence Training for Image Captioning, CVPR 2017, arXiv:1612.00563"
 UNI = "Zhou et al., Unified Vision-Language Pre-Training for Image Captioning and VQA, AAAI 2020, arXiv:1909.11059"
 VILT = "Kim et al. 2021 (ViLT)"
 UNITER, VLMIXER = "Chen et al. 2020 (UNITER)", "Wang et al. 2022 (VLMixer)"
@@ -76,9 +77,16 @@ PARTS = {
             "generate an answer word by word, weighted by how many annotators gave it (VQA)",
             ALBEF,
         ),
+        (
+            "prefix_answer",
+            "vlzoo.objectives.prefix_answer:PrefixAnswer",
+            "an answer behind its question, by a decoder that reads the picture (VQA)",
+            GIT,
+        ),
         ("seq2seq_mlm", "vlzoo.objectives.mlm:Seq2SeqMLM", "masked words from the picture and the words before", UNI),
         ("prefix_lm", "vlzoo.objectives.prefix_lm:PrefixLM", "a text's rest from its beginning and the picture", SIM),
         ("lm", "vlzoo.objectives.lm:LM", "the next word of a text, by a decoder that reads the picture", GIT),
+        ("scst", "vlzoo.objectives.scst:SCST", "captions that score above a baseline become likelier", RENNIE),
         (
             "classify",
             "vlzoo.objectives.classify:Classify",

@@ -5,7 +5,7 @@ Legend: B or R rows, M pictures, P pairs, N image tokens, L text tokens, K kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -15,9 +15,11 @@ from vlzoo.batch import View
 from vlzoo.types import Fused, Loss, Spec, Tokens
 
 if TYPE_CHECKING:
+    from vlzoo.data.records import Sample
     from vlzoo.models.assemble import Model
     from vlzoo.step.plan import Plan
     from vlzoo.step.step import Step
+    from vlzoo.text.tokenizer import Tokenizer
 
 
 class Startable(nn.Module):
@@ -59,9 +61,8 @@ class ImageEncoder(Startable):
     torch.Size([4, 16, 96])
 
     Attributes:
-        width: D of the tokens it gives.
+        width, patch: D of the tokens it gives, and side of a patch in pixels, which divides the sides of pictures.
         input: what `forward` takes: `image` pixels, or `regions` (detector features and boxes).
-        patch: side of a patch in pixels: the sides of pictures are multiples of it.
         image_size: side of the pictures that it was made for, in pixels; None: it takes others, too.
         looks_at_parts: whether `look` gives views with cells tokens of their own.
     """
@@ -150,12 +151,10 @@ class Fusion(Startable):
     torch.Size([4, 6, 96])
 
     Attributes:
-        width: D of the states it gives.
-        layers: how many fusion layers it has; the last one gives no word maps.
+        width, layers: D of the states it gives, and how many layers it has, of which the last gives no word maps.
         cross_attention: whether it can give an attention map of text over image tokens.
-        images: how many pictures one text reads.
         pooled_width: width of the pair's state (`Fused.cls`); 0: that of the states.
-        gives_images: whether it gives image states (`Fused.image`) where they are asked for.
+        images, gives_images: how many pictures one text reads; whether it gives image states where asked for.
         reads_embedded: whether it is given words as the text encoder's `embedded` gives them, before its layers.
     """
 
@@ -207,8 +206,7 @@ class Decoder(Startable):
     torch.Size([4, 6, 50])
 
     Attributes:
-        width: D of its states.
-        vocab, max_length: how many ids it knows, and most ids of a text (None: any number).
+        width, vocab, max_length: D of its states, how many ids it knows, most ids of a text (None: any number).
         reads: its memory: `image` tokens, `fused` states of words, or `all`, pictures' too; empty: `fused` or `image`.
         continues_text: whether the model's text encoder is its lower half: it takes `text`, what that made of the ids.
     """
@@ -245,8 +243,7 @@ class Objective(Startable):
     torch.Size([])
 
     Attributes:
-        mirrored: names of its sub-modules of which the momentum teacher keeps a copy.
-        lr_factor: learning-rate factor of its new weights.
+        mirrored, lr_factor: its sub-modules that the momentum teacher copies; learning-rate factor of new weights.
         needs: what it needs of the model (`vlzoo.config.needs`), written out: `vlzoo check` reads the source.
     """
 
@@ -263,6 +260,9 @@ class Objective(Startable):
     def offers(self) -> Mapping[str, Any]:
         """What others may use, by name (`vlzoo.offers`): `{"match": self.head}`, for instance. Called once built."""
         return {}
+
+    def learn(self, samples: Iterable[Sample], tokenizer: Tokenizer) -> None:
+        """Take what must be known of the training data: called before the first step, and again where a run goes on."""
 
     def before_step(self) -> None:
         """What must hold before a step is made, or the model is measured: a temperature within its bounds."""

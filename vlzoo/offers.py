@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor
 
+from vlzoo.batch import Text
 from vlzoo.errors import VlzooError, did_you_mean
 from vlzoo.types import Fused, Tokens
 
@@ -82,6 +83,10 @@ class Answers(Protocol):
 
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
+        ...
+
+    def prompt(self, step: Step) -> Text:
+        """The words behind which the answer to each question is written: a start token, or the question; B rows."""
         ...
 
 

@@ -20,6 +20,15 @@ train: {samples: 48, batch: 8, workers: 0, lr: 1.0e-2}
 """
 
 
+REWARDED = """\
+task: captioning
+rows: {part: pairs, references: true}
+objectives: {scst: {samples: 2, length: 12}}
+data: {part: scenes, root: scenes, split: train, unit: image}
+train: {samples: 24, batch: 8, workers: 0, lr: 1.0e-3, log_every: 1, save_every: 2, keep: 2}
+"""
+
+
 @pytest.fixture(scope="module")
 def captioned(tmp_path_factory, trained):
     """`trained`, with captioning fine-tuned inside its run. Not to be changed."""
@@ -63,6 +72,49 @@ def test_runs_are_compared_by_the_sums_that_bleu_is_made_of(captioned):
     assert second["difference"] == pytest.approx(second["value"] - first["value"])
     said = captioned.run("compare", "run", "other")
     assert "Swaps: a permutation test of figures made of sums (BLEU)" in said.out
+
+
+def test_a_captioner_is_trained_by_its_reward_and_measured(captioned, tmp_path):
+    captioned.write("rewarded.yaml", REWARDED)
+    start = captioned.folder / "run/finetune/captioning"
+    ways = ("finetune", "captioning", "--recipe", "rewarded.yaml", "--from", str(start))
+    result = captioned.run(*ways, "--out", str(tmp_path / "whole"))
+    assert result.code == 0, result.err
+    assert "fresh:" not in result.err  # nothing of it has weights of its own
+    rows = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 3 and all({"scst", "reward", "baseline"} <= row.keys() for row in rows)
+    assert any(row["reward"] > 0 for row in rows)
+    # Stopped after two steps and gone on from there, what was learned of the data is counted again.
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    shutil.rmtree(next((tmp_path / "again/checkpoints").glob("*3")))
+    result = captioned.run(*ways, "--out", str(tmp_path / "again"), "--resume")
+    assert result.code == 0 and "going on from step 2 of 3" in result.err, result.err
+    weights = [next((tmp_path / run / "checkpoints").glob("*3")) / "system.safetensors" for run in ("whole", "again")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    result = captioned.run("bench", "captioning", "--run", str(tmp_path / "whole"), "--length", "12", "--json")
+    assert result.code == 0, result.err
+    assert {row["metric"] for row in json.loads(result.out)} >= {"CIDEr", "BLEU-4"}
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (["rows.references=false"], "the rows bring no references to compare captions with"),
+        (["data.unit=caption"], "show one picture, each with a part of its captions"),
+        (["objectives.scst.baseline=sample"], "'sample' is no Literal['greedy', 'samples']"),
+        (["objectives.scst.samples=0"], "samples is 0, and the baseline greedy takes 1 or more"),
+        (["objectives.scst.length=50"], "captions of up to 50 ids are to be drawn, and the decoder has 24 positions"),
+        (["objectives.lm={}"], "2 objectives offer 'captions'"),
+    ],
+)
+def test_a_reward_that_can_not_be_had_is_one_message_and_leaves_nothing(captioned, tmp_path, sets, said):
+    captioned.write("rewarded.yaml", REWARDED)
+    given = [word for each in sets for word in ("--set", each)]
+    start = str(captioned.folder / "run/finetune/captioning")
+    ways = ("finetune", "captioning", "--recipe", "rewarded.yaml", "--from", start, "--out", str(tmp_path / "out"))
+    result = captioned.run(*ways, *given)
+    assert result.code == 2 and said in result.err and "objective" in result.err, result.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -225,13 +225,24 @@ def test_whole_words_are_masked_where_the_recipe_says_so(zoo, four):
     assert refused.code == 2 and "wholes" in refused.err and "whole" in refused.err
 
 
-def test_git_writes_captions_without_a_text_encoder(zoo, four):
+def test_git_writes_captions_without_a_text_encoder(zoo, short, four):
     checked = zoo.must("check", "git-tiny", "--cost").out
     assert "decoder prefix" in checked and "text_encoder" not in checked and "projections" not in checked
     call = ("pretrain", "git-tiny", *four, "--out")
     zoo.must(*call, "whole")
     assert all("lm" in row for row in zoo.rows_of("whole"))
     zoo.resumed_alike(call)
+    answers_behind_questions(zoo, short)
+
+
+def answers_behind_questions(zoo, short) -> None:
+    """Fine-tuned as the run's recipe says, and measured by ranking and freely."""
+    zoo.must("finetune", "vqa", "--from", "whole", *short, "--set", "train.samples=16")
+    assert "prefix_answer" in (zoo.folder / "whole/finetune/vqa/recipe.yaml").read_text()
+    for mode in ("rank", "generate"):
+        data = ("--data", f"scenes-vqa={zoo.corpus}", "--k", "4", "--mode", mode)
+        found = zoo.figures("bench", "vqa", "--run", "whole", *data)
+        assert found[0]["task"] == "vqa" and found[0]["samples"] > 0
 
 
 def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo, short, four):
@@ -241,6 +252,7 @@ def test_coca_is_measured_by_its_contrast_and_fine_tuned(zoo, short, four):
     zoo.resumed_alike(call)
     assert {each["protocol"] for each in zoo.figures("bench", "retrieval", "--run", "whole")} == {"retrieval/itc"}
     zoo.must("finetune", "retrieval", "--from", "whole", *short, "--set", "train.samples=16")
+    answers_behind_questions(zoo, short)
 
 
 def test_simvlm_reads_questions_as_beginnings(zoo, short, four):

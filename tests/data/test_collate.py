@@ -269,3 +269,35 @@ def test_everything_moves_with_a_batch():
     there = replace(batch, views={"part": View(cells=torch.ones(1, 2, dtype=torch.bool))}).to("meta")
     tensors = [*there.images["image"].values(), there.texts["text"].ids, there.views["part"].cells, there.text_id]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
+class Mirrored(Augmentation):
+    """Changes every text with the picture."""
+
+    size = 8
+
+    def text(self, text, rng):
+        return text.replace("left", "right")
+
+
+def test_references_ride_along_where_they_are_asked_for_and_change_with_the_picture():
+    source = [sample(0, "ball left", "A left ball.", "a ball"), sample(1, "ball"), sample(2)]
+    rows = Pairs(references=True)
+    found = [Reader(source, Mirrored(), each, seed=4) for each in (rows, Pairs())]
+    asked, plain = (collator(rows=each.rows)([each[1, row] for row in range(3)]) for each in found)
+    # All texts of each sample, as they stand but for the flip: neither cleaned nor cut.
+    assert list(asked.references) == [("ball right", "A right ball.", "a ball"), ("ball",), ()]
+    assert torch.equal(asked.texts["text"].ids, plain.texts["text"].ids)  # the same text is drawn
+    assert collator()([reader(source)[0, 0]]).references == ()
+    assert asked.to("cpu").references == asked.references
+
+
+def test_references_leave_the_draws_of_an_augmentation_as_they_were():
+    class Drawing(Mirrored):
+        def text(self, text, rng):
+            return f"{text} {'ball' if rng.random() < 0.5 else 'red'}"
+
+    source = [replace(sample(row, "a", "of"), answers=("left",)) for row in range(20)]
+    for row in range(20):
+        one, other = (Reader(source, Drawing(), each, seed=2)[0, row] for each in (Pairs(), Pairs(references=True)))
+        assert one.text == other.text and len(other.references) == 2

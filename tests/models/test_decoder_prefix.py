@@ -10,7 +10,9 @@ import warnings
 import pytest
 import torch
 
+from vlzoo.batch import Text
 from vlzoo.errors import UnknownName
+from vlzoo.models.behind import generate_behind
 from vlzoo.models.decoder import Cache
 from vlzoo.models.decoder_prefix import PrefixDecoder
 from vlzoo.models.generate import Decoding, generate
@@ -211,3 +213,30 @@ def test_git_of_transformers_has_the_same_logits_and_writes_the_same_texts(their
     for row, each in enumerate(written):
         assert each.ids == texts[row, : len(each.ids)].tolist()
         assert set(texts[row, len(each.ids) :].tolist()) <= {0, 3}
+
+
+def test_git_of_transformers_answers_questions_of_any_length_alike(theirs, ours):
+    """As its VQA checkpoints are asked: `[CLS] question`, without an end token, and the answer is what follows."""
+    generator = torch.Generator().manual_seed(6)
+    pixels, lengths = torch.randn(6, 3, 16, 16, generator=generator), [4, 2, 7, 4, 3, 7]
+    questions = [[2, *torch.randint(5, 40, (length,), generator=generator).tolist()] for length in lengths]
+    answers = []
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seen = theirs.git.image_encoder(pixels).last_hidden_state
+        for row, asked in enumerate(questions):
+            made = theirs.generate(
+                use_cache=False,  # that of transformers 5.0 loses the picture
+                input_ids=torch.tensor([asked]),
+                pixel_values=pixels[row : row + 1],
+                max_new_tokens=8,
+                do_sample=False,
+            )
+            answers.append(made[0, len(asked) :].tolist())
+    memory = Tokens(seen, torch.ones(seen.shape[:2], dtype=torch.bool), seen[:, 0])
+    longest = max(map(len, questions))
+    ids = torch.tensor([asked + [0] * (longest - len(asked)) for asked in questions])
+    mask = torch.arange(longest) < torch.tensor([[len(asked)] for asked in questions])
+    written = generate_behind(ours, memory, SPECIAL, Decoding(length=9), Text(ids, mask, ~mask))
+    assert [each.ids for each in written] == answers
+    assert len({len(ids) for ids in answers}) > 1

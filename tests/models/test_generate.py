@@ -126,6 +126,24 @@ def test_drawn_words_come_as_often_as_their_chances_say(decoder, memory):
         assert ((found_V - wanted_V).abs() <= 4 * (wanted_V * (1 - wanted_V) / count).sqrt()).all()
 
 
+@torch.no_grad()
+def test_numbers_draw_words_several_texts_a_row_and_zero_draws_the_likeliest(decoder, memory):
+    """Three texts a row: the greedy one, and two of the row's own numbers, which alone draw the same."""
+    how, numbers = (
+        Decoding(length=6, sample=True),
+        torch.rand(3, 3, 6, generator=torch.Generator().manual_seed(2)).double(),
+    )
+    numbers[:, 0] = 0
+    prompts = torch.full((9, 1), SPECIAL["cls"])
+    made = generate(decoder, memory, SPECIAL, how, prompt=prompts, uniform=numbers.flatten(0, 1))
+    assert [each.ids for each in made[::3]] == [
+        each.ids for each in generate(decoder, memory, SPECIAL, Decoding(length=6))
+    ]
+    for k in (1, 2):
+        alone = generate(decoder, memory, SPECIAL, how, uniform=numbers[:, k])
+        assert [each.ids for each in alone] == [each.ids for each in made[k::3]]
+
+
 def test_another_seed_draws_other_words(decoder, memory):
     texts = {
         tuple(generate(decoder, memory, SPECIAL, Decoding(length=8, sample=True, seed=seed))[0].ids)

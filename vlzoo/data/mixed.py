@@ -114,7 +114,7 @@ class Mixed(Pairs):
     def make(self, sample: Sample, visit: Visit) -> MixedItem:
         """One of the sample's texts, with what draws for it."""
         item = super().make(sample, visit)
-        return MixedItem(item.key, item.sample, item.levels, item.text, visit.rng)
+        return MixedItem(item.key, item.sample, item.levels, item.text, item.references, visit.rng)
 
     def collate(self, items: Sequence[Any], collator: Collator) -> Batch:
         """As `pairs`, with the mixed sentences and their patches."""

@@ -33,12 +33,14 @@ class Item:
         sample: the record.
         levels: its pictures, [H, H, 3] uint8 each; a detector's `Features` for an encoder of regions.
         text: the text drawn for this visit.
+        references: all its texts, changed with the pictures; none where the rows do not bring them.
     """
 
     key: int
     sample: Sample
     levels: list[Any]
     text: str
+    references: tuple[str, ...] = ()
 
 
 class Pairs(Rows):
@@ -48,30 +50,34 @@ class Pairs(Rows):
         equal_texts: what rows that say the same are to each other: `alike`, never each other's negatives; `negative`,
             as the official code has it, unless they show the same picture.
         prompt: words that every text begins with, `a picture of`: they are read, and `lm` does not learn to write them.
+        references: bring all texts of a sample beside the one that is drawn, for objectives that compare with them.
 
     Raises:
         UnknownName: an option has another value.
     """
 
-    def __init__(self, *, equal_texts: Literal["alike", "negative"] = "alike", prompt: str = "") -> None:
+    def __init__(
+        self, *, equal_texts: Literal["alike", "negative"] = "alike", prompt: str = "", references: bool = False
+    ) -> None:
         if equal_texts not in EQUAL:
             fix = did_you_mean(str(equal_texts), EQUAL, what="choices")
             raise UnknownName(f"equal_texts can't be {equal_texts!r}", where="rows pairs", fix=fix)
         self.equal_texts: Literal["alike", "negative"] = equal_texts
-        self.prompt = prompt.strip()
+        self.prompt, self.references = prompt.strip(), references
 
     def make(self, sample: Sample, visit: Visit) -> Item:
         """The pictures looked at together with the text and the answers, which change once."""
         texts = (sample.texts[visit.choose(len(sample.texts))],) if sample.texts else ()
         # A careful flip must see the answers too: "left" may stand there alone.
-        spoken, levels = (*texts, *sample.answers), []
+        own, beside = (*texts, *sample.answers), sample.texts if self.references else ()
+        spoken, levels = (*own, *beside), []
         for place, image in enumerate(sample.images):
             look = visit.look(image, spoken)
             levels.append(look.seen)
             spoken = look.texts if place == 0 else spoken
         if not sample.images:
             spoken = visit.words(spoken)
-        return Item(visit.index, sample, levels, spoken[0] if texts else "")
+        return Item(visit.index, sample, levels, spoken[0] if texts else "", spoken[len(own) :])
 
     def collate(self, items: Sequence[Item], collator: Collator) -> Batch:
         """The batch: pictures [B, 3, H, H] by name, and `text` where any sample has one."""
@@ -86,6 +92,7 @@ class Pairs(Rows):
             texts={"text": self._prompted(clean, collator)} if said else {},
             image_id=torch.tensor([number_of(sample.image_id or sample.name) for sample in samples]),
             text_id=None if text_ids is None else torch.tensor(text_ids),
+            references=[item.references for item in items] if self.references else (),
         )
 
     def texts(self, sample: Sample) -> Iterable[str]:

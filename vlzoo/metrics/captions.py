@@ -82,11 +82,13 @@ class CiderD:
     """
 
     def __init__(self, references: Iterable[Sequence[str]]) -> None:
-        self._pictures: Counter[Gram] = Counter()
+        found: Counter[Gram] = Counter()
         pictures = 0
         for captions in references:
             pictures += 1
-            self._pictures.update({gram for caption in captions for gram in _grams(caption)})
+            found.update({gram for caption in captions for gram in _grams(caption)})
+        # What one picture has weighs as much as what none has. Of a large set that is most.
+        self._pictures = {gram: count for gram, count in found.items() if count > 1}
         self._most = math.log(pictures) if pictures else 0.0
 
     def __call__(self, said: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
@@ -106,7 +108,7 @@ class CiderD:
         grams = _grams(text)
         made = _Weighed([{} for _ in range(LONGEST)], sum(count for gram, count in grams.items() if len(gram) == 2))
         for gram, count in grams.items():
-            made.weights[len(gram) - 1][gram] = count * (self._most - math.log(max(1.0, self._pictures[gram])))
+            made.weights[len(gram) - 1][gram] = count * (self._most - math.log(self._pictures.get(gram, 1)))
         return made
 
 

@@ -133,8 +133,9 @@ def generate(
     start: str = "cls",
     end: str = "sep",
     key: Tensor | None = None,
+    uniform: Tensor | None = None,
 ) -> list[Written]:
-    """A text for each memory row.
+    """A text for each memory row, or for each prompt.
 
     The memory's keys and values are made once, and those of words when they are written.
 
@@ -143,17 +144,20 @@ def generate(
         memory: tokens of B rows.
         special: the tokenizer's special ids by name.
         decoding: how; None: greedily.
-        prompt: the ids that all texts begin with, [S], or each of them, [B, S] int64; none: the start token alone.
+        prompt: the ids that all texts begin with, [S], or each of them, [B, S] int64; none: the start token alone. With
+            C texts a row there are B C prompts, those of a row behind each other.
         start: name of the token that texts begin with.
         end: name of the token that ends them.
-        key: a number for each row, [B] int64, by which its words are drawn; None: its place.
+        key: a number for each text, [B] int64, by which its words are drawn; None: its place.
+        uniform: the numbers in [0, 1) that words are drawn by, [B, T] for texts of T ids; 0 draws the likeliest word.
+            None: they are made of the seed and the key.
 
     Raises:
         VlzooError: the tokenizer has no such token, the decoder does not know it, or the prompt is too long.
     """
     how, ends, device = decoding or Decoding(), Ends.of(special, start, end), memory.x.device
     first_BS = torch.as_tensor(prompt if len(prompt) else [ends.start], dtype=torch.int64, device=device)
-    first_BS = first_BS.expand(len(memory.x), -1)
+    first_BS = first_BS.expand(max(len(memory.x), len(first_BS) if first_BS.ndim > 1 else 0), -1)
     _check(decoder, how, first_BS.shape[1], ends)
     prepared, cache = decoder.prepare(memory), Cache()
     real = torch.ones_like(first_BS, dtype=torch.bool)
@@ -162,7 +166,10 @@ def generate(
     if how.beams > 1:
         done = searched(decoder, prepared, cache, first_BS, logit_BV, rules)
         return _written(done.ids[:, 0], done.scores[:, 0], done.lengths[:, 0])
-    return _one_by_one(decoder, prepared, cache, first_BS, logit_BV, rules, key)
+    if how.drawn and uniform is None:
+        key_B = torch.arange(len(first_BS), device=device) if key is None else key
+        uniform = Draws(how.seed).uniform("words", key_B, how.length)
+    return _one_by_one(decoder, prepared, cache, first_BS, logit_BV, rules, uniform if how.drawn else None)
 
 
 def _check(decoder: Decoder, how: Decoding, prompt: int, ends: Ends) -> None:
@@ -191,13 +198,11 @@ def _one_by_one(
     ids_BL: Tensor,
     logit_BV: Tensor,
     rules: Rules,
-    key: Tensor | None,
+    uniform_BT: Tensor | None,
 ) -> list[Written]:
     """One text a row; a row that has ended goes on with padding, at no cost."""
     how, ends = rules.how, rules.ends
     rows, zeros_B = len(ids_BL), torch.zeros_like(ids_BL[:, 0])
-    key_B = torch.arange(rows, device=ids_BL.device) if key is None else key
-    uniform_BT = Draws(how.seed).uniform("words", key_B, how.length) if how.drawn else None
     node_B, new_B, ended_B, total_B = zeros_B, zeros_B, zeros_B.bool(), logit_BV.new_zeros(rows, dtype=torch.float32)
     while True:
         gain_BV = F.log_softmax(logit_BV.float(), dim=-1)

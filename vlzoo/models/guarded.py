@@ -6,7 +6,7 @@ read, which waits for no device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,8 +21,10 @@ from vlzoo.models.given import shown
 from vlzoo.types import Loss
 
 if TYPE_CHECKING:
+    from vlzoo.data.records import Sample
     from vlzoo.interfaces import Objective
     from vlzoo.step.step import Step
+    from vlzoo.text.tokenizer import Tokenizer
 
 Held = dict[tuple[str, ...], tuple[Tensor, int]]
 """Tensors by their path, with how often each was changed so far."""
@@ -57,6 +59,19 @@ def called(name: str, objective: Objective, when: str) -> Iterator[None]:
 def at_step(step: Step) -> str:
     """Which step it is, as the metrics count."""
     return f"at step {step.draws.step + 1}"
+
+
+def learn(objectives: Mapping[str, Objective], samples: Mapping[str, Iterable[Sample]], tokenizer: Tokenizer) -> None:
+    """Let objectives take what they must know of the training data; see `Objective.learn`.
+
+    Args:
+        objectives: by name.
+        samples: of the streams that each takes part in, by its name; read where it asks for them.
+        tokenizer: of the run.
+    """
+    for name, objective in objectives.items():
+        with called(name, objective, "when it learned from the training data"):
+            objective.learn(samples[name], tokenizer)
 
 
 def before_step(objectives: Mapping[str, Objective], when: str) -> None:

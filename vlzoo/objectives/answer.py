@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -37,13 +38,12 @@ class Answer(Objective):
         start: name of the token that the decoder begins with in place of [CLS], of the tokenizer's special ones.
     """
 
-    needs = ("text_encoder", "fusion", "decoder", "fused_decoder")
+    needs: ClassVar[tuple[str, ...]] = ("text_encoder", "fusion", "decoder", "fused_decoder")
     image_states = False
 
     def __init__(self, *, start: str = "cls") -> None:
         super().__init__()
         self.start = start
-        self.first: int | None = None
 
     def build(self, spec: Spec) -> None:
         """Look up the token that answers begin with.
@@ -51,8 +51,7 @@ class Answer(Objective):
         Raises:
             VlzooError: the tokenizer has none of this name.
         """
-        if self.start != "cls":
-            self.first = Ends.of(spec.special, self.start).start
+        self.first = Ends.of(spec.special, self.start).start
 
     def plan(self, plan: Plan) -> None:
         """The decoder reads every state."""
@@ -82,6 +81,12 @@ class Answer(Objective):
         """What the decoder reads of each question and picture, x [B, L, D]."""
         return require_memory(step.student)
 
+    def prompt(self, step: Step) -> Text:
+        """What each answer is written behind: the token that it begins with. The memory holds the question."""
+        ids_R1 = torch.full((len(step), 1), self.first, device=step.batch.key.device)
+        there_R1 = torch.ones_like(ids_R1, dtype=torch.bool)
+        return Text(ids_R1, there_R1, there_R1)
+
     def _logits(self, passes: Passes, answer: Text, row_A: Tensor, scored: Marked) -> Tensor:
         """Logits [T, V] of each scored token, from the tokens before it."""
         decoder = passes.model.decoder
@@ -90,15 +95,13 @@ class Answer(Objective):
         return logit_ALV[scored.rows, scored.columns - 1]
 
 
-def begun(answer: Text, first: int | None) -> Text:
-    """Answers that begin with another token than [CLS]; None: as they are.
+def begun(answer: Text, first: int) -> Text:
+    """Answers that begin with another token than [CLS].
 
     Args:
         answer: texts whose first id is [CLS].
         first: id of the token.
     """
-    if first is None:
-        return answer
     ids_AL = answer.ids.clone()
     ids_AL[:, 0] = first
     return replace(answer, ids=ids_AL)

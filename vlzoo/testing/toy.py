@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from vlzoo.batch import Batch, Text, View
+from vlzoo.data.records import Sample
 from vlzoo.data_parts import Augmentation
 from vlzoo.draws import IGNORED, Draws
 from vlzoo.interfaces import Fusion, TokenMask
@@ -25,6 +26,8 @@ from vlzoo.models.text_bert import BertEncoder
 from vlzoo.step.columns import Negatives, columns_of
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.text.vocabulary import SPECIAL as NAMES
 
 WIDTH, VOCAB, SIDE, JOINT, CLASSES = 16, 40, 16, 8, 3
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -97,13 +100,23 @@ def text(rows: Sequence[Sequence[int]], *, pad: int = 0) -> Text:
     return Text(ids_BL, mask_BL, (ids_BL == 0) | (ids_BL == SPECIAL["cls"]) | (ids_BL == SPECIAL["sep"]))
 
 
+def tokenizer() -> Tokenizer:
+    """Reads and writes the model's ids: `w7` is 7."""
+    return Tokenizer([*NAMES.values(), *(f"w{number}" for number in range(len(SPECIAL), VOCAB))])
+
+
+def samples(of: Batch) -> list[Sample]:
+    """What the batch is of: its rows' names and references, without pictures."""
+    return [Sample(name, texts=tuple(texts)) for name, texts in zip(of.names, of.references, strict=True)]
+
+
 def batch(rows: int = 4, *, seed: int = 0, views: int = 1, pad: int = 0, classes: int = 0) -> Batch:
-    """Random pictures and texts of 3 to 7 words; every picture its own."""
+    """Random pictures and texts of 3 to 7 words; every picture its own. A reference is the text, another its end."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(3, 8, (rows,), generator=generator).tolist()
     words = [torch.randint(5, VOCAB, (length,), generator=generator).tolist() for length in lengths]
     shape = (rows, 3, SIDE, SIDE)
-    names = ["image", "image1"][:views]
+    names, spoken = ["image", "image1"][:views], tokenizer()
     return Batch(
         key=torch.arange(rows) + 100 * seed,
         names=[f"sample-{row}" for row in range(rows)],
@@ -111,6 +124,7 @@ def batch(rows: int = 4, *, seed: int = 0, views: int = 1, pad: int = 0, classes
         texts={"text": text(words, pad=pad)},
         image_id=torch.arange(rows) + 1000,
         labels=torch.randint(0, classes, (rows,), generator=generator) if classes else None,
+        references=[(spoken.decode(row), spoken.decode(row[1:])) for row in words],
     )
 
 
@@ -156,6 +170,7 @@ def taken(made: Batch, rows: Sequence[int]) -> Batch:
         texts={"text": made.texts["text"].gather(at)},
         image_id=None if made.image_id is None else made.image_id[at],
         labels=None if made.labels is None else made.labels[at],
+        references=[made.references[row] for row in rows],
     )
 
 

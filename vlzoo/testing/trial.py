@@ -80,6 +80,9 @@ class Trial:
         with case.blamed("can't make its heads", fix, "build"):
             objective.build(spec)
             objective.meet(base)
+        fix = "read samples as data give them, and let `learn` be called once more where a run goes on"
+        with case.blamed("can't learn from the training data", fix, "learn"):
+            objective.learn(toy.samples(toy.batch(8)), toy.tokenizer())
         offered = dict(objective.offers())
         lenders = {} if pair else {name: _lender(LENDERS[name]) for name in LENT if name not in offered}
         for lender in lenders.values():

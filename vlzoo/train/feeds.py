@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import ceil
 from typing import Any
 
@@ -23,6 +24,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.interfaces import Objective
 from vlzoo.models.given import check_pictures, check_reach
+from vlzoo.models.guarded import learn
 from vlzoo.processes import Share
 from vlzoo.runs.run import Run
 from vlzoo.step.plan import Plan, pass_key
@@ -145,6 +147,7 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
     recipe, sizes, share = trainer.recipe, batch_sizes(trainer.recipe), trainer.engine.share
     drawn = drawn_streams(recipe.train, chances(recipe), 0, trainer.step)
     known, feeds = trainer.system.named_objectives(), []
+    learn(known, _samples(recipe, data.sources, known), data.tokenizer)
     for stream, source, whole in zip(recipe.all_streams, data.sources, data.rows, strict=True):
         rows = whole.cut(share)
         reader = make_reader(run, recipe, stream, source, rows, share)
@@ -180,6 +183,15 @@ def make_feeds(run: Run, data: Data, trainer: Trainer) -> list[Feed]:
 def _first_steps(refs: Mapping[str, ObjectiveRef], chosen: Collection[str], steps: int) -> dict[str, int]:
     """The first step of each objective that does not begin at once: its share of the run, rounded up."""
     return {name: ceil(refs[name].begins * steps) for name in chosen if refs[name].begins}
+
+
+def _samples(recipe: Recipe, sources: Sequence[Any], known: Collection[str]) -> dict[str, Iterable[Any]]:
+    """For each objective the samples of the streams that it takes part in."""
+    streams = list(zip(recipe.all_streams, sources, strict=True))
+    return {
+        name: chain.from_iterable(source for stream, source in streams if name in (stream.objectives or known))
+        for name in known
+    }
 
 
 def _planned(

@@ -13,7 +13,7 @@ from vlzoo.bench.vqa.gqa import Gqa
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.bench.vqa.task import Vqa
 from vlzoo.data.records import Sample
-from vlzoo.errors import CheckpointError, DataError, PredictionError
+from vlzoo.errors import CheckpointError, DataError, PredictionError, VlzooError
 from vlzoo.task import Effort
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -49,6 +49,81 @@ def test_candidates_that_share_their_first_token_are_taken_in_the_lists_order(de
     holder.decoder = decoder
     ranked = rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), 2)
     assert ranked.candidate.tolist() == [[0, 1]] * 3
+
+
+@torch.no_grad()
+def test_answers_behind_questions_of_other_lengths_are_ranked_by_their_log_probability(
+    decoder, memory, log_probability
+):
+    """Expected: one whole pass over question and answer, less one over the question alone."""
+    listed = [[2, 5, 3], [2, 5, 6, 3], [2, 6, 3], [2, 4, 4, 3]]
+    questions = [[2, 6, 4, 5], [2, 5], [2, 4, 6, 5]]
+    ids = torch.tensor([row + [0] * (4 - len(row)) for row in listed])
+    asked = torch.tensor([row + [0] * (4 - len(row)) for row in questions])
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.decoder = decoder
+    prompt = Text(asked, asked > 0, asked == 0)
+    ranked = rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), 4, prompt)
+    for row, question in enumerate(questions):
+        before = log_probability(row, question)
+        for place in range(4):
+            answer = listed[int(ranked.candidate[row, place])]
+            expected = log_probability(row, [*question, *answer[1:]]) - before
+            assert float(ranked.whole[row, place]) == pytest.approx(expected, abs=1e-4)
+            first = log_probability(row, [*question, answer[1]]) - before
+            assert float(ranked.first[row, place]) == pytest.approx(first, abs=1e-4)
+    for k in (1, 2):  # the first stage keeps the likeliest first tokens
+        kept = rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), k, prompt)
+        assert kept.candidate.tolist() == ranked.candidate[:, :k].tolist()
+    too_long = Text(torch.full((3, 6), 5), torch.ones(3, 6, dtype=torch.bool), torch.zeros(3, 6, dtype=torch.bool))
+    with pytest.raises(VlzooError, match=r"6 tokens of a question and 3 of an answer .* 8 positions"):
+        rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), 4, too_long)
+
+
+SMALL = {"width": 16, "layers": 1, "heads": 2, "intermediate": 32, "max_length": 40, "dropout": 0.0}
+NO_MAX = {name: value for name, value in SMALL.items() if name != "max_length"}
+PREFIXED = {
+    "git": {"text_encoder": None, "fusion": None, "joint": None, "decoder": {"part": "prefix", **SMALL}},
+    "coca": {
+        "text_encoder": {"part": "causal", **SMALL},
+        "fusion": None,
+        "decoder": {"part": "multimodal", **NO_MAX},
+    },
+}
+
+
+@pytest.mark.parametrize("name", PREFIXED)
+def test_decoders_of_pictures_answer_by_the_common_harness(name, engine_for, sources, make_task):
+    """By ranking and freely; in any batch; and where the beams hold every answer, freely as by ranking."""
+    engine = engine_for({"prefix_answer": {}}, task="vqa", parts=PREFIXED[name])
+
+    def answers(batch, **options):
+        task = make_task("vqa", engine, **options)
+        rows = task.predict(engine, sources["vqa"], frozenset(), Effort(batch=batch))
+        return {row["name"]: row for each in rows for row in each}
+
+    for options in ({"mode": "rank", "k": 8}, {"mode": "generate", "beams": 1}, {"mode": "generate", "beams": 3}):
+        whole, others = answers(8, **options), answers(3, **options)
+        assert {key: row["answer"] for key, row in whole.items()} == {k: row["answer"] for k, row in others.items()}
+        assert len(whole) == len(sources["vqa"])
+        assert all(row["score"] == pytest.approx(others[key]["score"], abs=1e-4) for key, row in whole.items())
+    ranked = answers(8, mode="rank", k=8)
+    assert {row["answer"] for row in ranked.values()} <= set(engine.task.listed) and len(
+        {row["answer"] for row in ranked.values()}
+    ) > 1
+
+
+def test_a_question_without_room_for_an_answer_is_one_message(engine_for, sources, make_task):
+    short = {**PREFIXED["git"], "decoder": {"part": "prefix", **SMALL, "max_length": 8}}
+    engine = engine_for({"prefix_answer": {}}, task="vqa", parts=short)
+    for mode in ("rank", "generate"):
+        rows = make_task("vqa", engine, mode=mode).predict(engine, sources["vqa"], frozenset(), Effort())
+        with pytest.raises(VlzooError, match="have no room in the decoder's 8 positions"):
+            list(rows)
 
 
 def test_a_mode_the_run_was_not_trained_for_is_refused(engine_for):

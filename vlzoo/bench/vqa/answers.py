@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vlzoo.batch import Batch
+from vlzoo.batch import Batch, Text
 from vlzoo.bench.engine import Engine
 from vlzoo.bench.model import BenchModel
 from vlzoo.bench.vqa.rank import rank_answers
 from vlzoo.data.answers import ANSWER_LENGTH, FIRST_TWICE
 from vlzoo.errors import CheckpointError
-from vlzoo.models.generate import Decoding, generate
-from vlzoo.objectives.answer import begun
+from vlzoo.models.behind import generate_behind
+from vlzoo.models.generate import Decoding
 from vlzoo.offers import Answers, Classes
 from vlzoo.types import Row, Tokens
 
@@ -61,21 +61,19 @@ def _(model: Engine, task: Vqa) -> Answerer:
     return answer
 
 
-def _memory(engine: Engine, batch: Batch) -> Tokens:
-    return _lender(engine).memory(engine.step(batch))
-
-
-def _lender(engine: Engine) -> Answers:
+def _asked(engine: Engine, batch: Batch) -> tuple[Tokens, Text]:
+    """What the decoder reads of each question, and what its answer is written behind."""
     offered: Answers = engine.system.offered("answers")
-    return offered
+    step = engine.step(batch)
+    return offered.memory(step), offered.prompt(step)
 
 
 def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
-    special, start = engine.system.model.special, _lender(engine).start
-    listed = begun(engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH), special[start]).to(engine.device)
+    listed = engine.tokenizer(answers, sep=True, max_length=ANSWER_LENGTH).to(engine.device)
 
     def ranking(batch: Batch) -> list[Row]:
-        ranked = rank_answers(engine.system.model, _memory(engine, batch), listed, min(k, len(answers)))
+        memory, prompt = _asked(engine, batch)
+        ranked = rank_answers(engine.system.model, memory, listed, min(k, len(answers)), prompt)
         (best_B, score_B), (twice_B, _) = ranked.best(), ranked.best(first_twice=True)
         columns = zip(best_B.tolist(), score_B.tolist(), twice_B.tolist(), strict=True)
         return [
@@ -87,12 +85,12 @@ def _ranking(engine: Engine, answers: Sequence[str], k: int) -> Answerer:
 
 def _generating(engine: Engine, beams: int) -> Answerer:
     # Without a length penalty: where the beams hold every answer, `rank` gives the same one, with the same score.
-    decoding, start = Decoding(beams=beams, length=ANSWER_LENGTH), _lender(engine).start
+    decoding = Decoding(beams=beams, length=ANSWER_LENGTH)
 
     def generating(batch: Batch) -> list[Row]:
-        model = engine.system.model
-        made = generate(model.decoder, _memory(engine, batch), model.special, decoding, start=start)
-        return [{"answer": engine.tokenizer.decode(ids[1:]), "score": score} for ids, score in made]
+        model, (memory, prompt) = engine.system.model, _asked(engine, batch)
+        made = generate_behind(model.decoder, memory, model.special, decoding, prompt)
+        return [{"answer": engine.tokenizer.decode(ids), "score": score} for ids, score in made]
 
     return generating
 

@@ -1,6 +1,6 @@
 """VQA by ranking a list of answers with the decoder, in two stages (ALBEF, Li et al. 2021).
 
-Legend: B questions, A answers, K candidates, L answer tokens, P pairs of both, V vocabulary.
+Legend: B questions, A answers, K candidates, S tokens before an answer, L answer tokens, P pairs of both, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.batch import Text
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.assemble import Model
+from vlzoo.models.behind import by_length, check_room
 from vlzoo.models.decoder import Cache
 from vlzoo.types import Tokens
 
@@ -44,16 +45,37 @@ class Ranked(NamedTuple):
         return self.candidate.gather(1, best_B[:, None]).squeeze(1), score_B
 
 
-def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
+def rank_answers(model: Model, memory: Tokens, answer: Text, k: int, prompt: Text | None = None) -> Ranked:
     """Rank a list of answers for each question.
 
     Two stages as ALBEF's `rank_answer`: the k candidates with the likeliest first token, then the whole answer.
+
+    Args:
+        model: whose decoder ranks.
+        memory: what it reads of each question.
+        answer: the list, A texts.
+        k: K.
+        prompt: what answers stand behind, in place of their first token, B rows; None: that token alone.
+
+    Raises:
+        VlzooError: the decoder has fewer positions than a prompt and an answer need.
     """
-    decoder, questions = model.decoder, len(memory.x)
-    prepared, cache = decoder.prepare(memory), Cache()
-    start_B1 = answer.ids[:1, :1].expand(questions, 1)
-    real_B1 = torch.ones_like(start_B1, dtype=torch.bool)
-    first_BV = F.log_softmax(decoder(start_B1, real_B1, prepared, None, cache)[:, -1].float(), -1)
+    if prompt is None:
+        return _ranked(model.decoder, memory, answer, k, answer.ids[:1, :1].expand(len(memory.x), 1))
+    parts, rows_B = list[Ranked](), list[Tensor]()
+    for rows, ids_BS in by_length(prompt):
+        check_room(model.decoder, ids_BS.shape[1], answer.ids.shape[1] - 1)
+        parts.append(_ranked(model.decoder, memory.gather(rows), answer, k, ids_BS))
+        rows_B.append(rows)
+    back_B = torch.cat(rows_B).argsort()
+    return Ranked(*(torch.cat(each)[back_B] for each in zip(*parts, strict=True)))
+
+
+def _ranked(decoder: Decoder, memory: Tokens, answer: Text, k: int, start_BS: Tensor) -> Ranked:
+    """Of questions whose answers stand behind equally many tokens."""
+    questions, prepared, cache = len(memory.x), decoder.prepare(memory), Cache()
+    real_BS = torch.ones_like(start_BS, dtype=torch.bool)
+    first_BV = F.log_softmax(decoder(start_BS, real_BS, prepared, None, cache)[:, -1].float(), -1)
     # Stable: answers that share their first token are level, and the list's order decides between them.
     first_BA, order_BA = first_BV[:, answer.ids[:, 1]].sort(dim=1, descending=True, stable=True)
     first_BK, candidate_BK = first_BA[:, :k], order_BA[:, :k]
@@ -68,7 +90,7 @@ def rank_answers(model: Model, memory: Tokens, answer: Text, k: int) -> Ranked:
 
 
 def _log_probability(decoder: Decoder, memory: Prepared, cache: Cache, answer: Text, candidate_BK: Tensor) -> Tensor:
-    """Log-probability of what follows the first token of each question's candidates, [B, K]; `cache` holds [CLS]."""
+    """Log-probability of what follows the first token of each candidate, [B, K]; `cache` holds what stands before."""
     questions, k = candidate_BK.shape
     rows_P = candidate_BK.flatten()
     longest = int(answer.mask[rows_P].sum(1).max())
