@@ -179,7 +179,7 @@ class Figures:
         It is a mean in which each group weighs the same. So it is in each draw of its interval, where weights count as
         often as their samples are drawn: what is right everywhere is 100 in all of them.
 
-        >>> Figures("zero-shot", "zero-shot/itc").balanced("mean per class", [100, 100, 100, 0], "aaab").value
+        >>> round(Figures("zero-shot", "zero-shot/itc").balanced("mean per class", [100, 100, 100, 0], "aaab").value, 1)
         50.0
 
         Args:
