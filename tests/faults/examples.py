@@ -537,6 +537,7 @@ EXAMPLES: dict[str, Example] = {
     "scenes-images": Example("train", corpus={"annotations/captions/dataset_scenes.json": Whole}),
     "scenes-nlvr2": Example("train", corpus={"annotations/nlvr2/train.json": Lines}),
     "scenes-objects": Example("train", corpus={"annotations/instances/instances_train.json": Whole}),
+    "scenes-premises": Example("train", corpus={"annotations/scenes.jsonl": Lines}),
     "scenes-refcoco": Example("train", corpus={"annotations/refcoco/instances.json": Whole}),
     "scenes-regions": Example("train", corpus={"annotations/visual_genome/region_descriptions.json": Whole}),
     "scenes-snli-ve": Example("train", corpus={"annotations/snli_ve/snli_ve_train.jsonl": Lines}),

@@ -70,6 +70,7 @@ TAKES: tuple[tuple[str, str, set[tuple[str, str]]], ...] = (
     ("nocaps", r".*/domain", ABSENT),
     ("textvqa|st-vqa", r".*/question_id", ID),
     ("coco-instances|scenes-objects", r".*/iscrowd", {("number", "truth")}),
+    ("scenes-premises", r".*/box", ABSENT),  # a curtain hides the object
     (".*vsr", r".*/label", {("truth", "number"), ("number", "truth")}),
     (".*vsr|winoground", r".*/(relation|tag|secondary_tag|collapsed_tag)", ABSENT),
     ("coco|flickr30k|scenes", r".*/sentid", {*ID, *((kind, "null") for kind in ("number", "text"))}),

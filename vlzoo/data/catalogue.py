@@ -41,6 +41,7 @@ DATA = (
     ("scenes-regions", "scenes_boxes:ScenesRegions", "Scenes region phrases (Visual Genome's format)", ""),
     ("scenes-attributes", "scenes_boxes:ScenesAttributes", "Scenes objects with attributes", ""),
     ("scenes-objects", "instances:ScenesInstances", "Scenes objects with boxes (COCO's format)", ""),
+    ("scenes-premises", "scenes_boxes:ScenesPremises", "Scenes objects of SNLI-VE's premises, with boxes", ""),
     ("scenes-texts", "plain:ScenesTexts", "Scenes texts without pictures", ""),
     ("scenes-images", "plain:ScenesImages", "Scenes pictures without text", ""),
     ("vqa-v2", "vqa:VqaV2", "VQA v2.0, questions about COCO pictures", "Goyal et al. CVPR 2017"),

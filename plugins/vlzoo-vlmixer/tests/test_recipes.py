@@ -101,7 +101,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vlmixer")
     assert vlzoo(["data", "make", "scenes", "--images", "60", "--seed", "0", "--out", str(folder / "scenes")]) == 0
     found = [("scenes-half", "mixture", ["--set", "data.file=scenes-half-objects"])]
-    found += [(f"scenes-{split}", "scenes-objects", ["--split", split]) for split in ("train", "test")]
+    for kind, data in {"scenes": "scenes-objects", "scenes-premises": "scenes-premises"}.items():
+        found += [(f"{kind}-{split}", data, ["--split", split]) for split in ("train", "test")]
     for name, data, more in found:
         given = ["--detector", "annotations", *changes("detector.size=64", f"detector.encoder={ENCODER}"), *more]
         out = ["--out", str(folder / "galleries" / name), "--data-root", str(folder)]
@@ -185,7 +186,7 @@ def test_neither_a_resume_nor_workers_change_a_weight(trained, workers):
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("task", ["retrieval", "vqa", "nlvr2"])
+@pytest.mark.parametrize("task", TASKS)
 def test_tasks_are_the_common_ones(trained, task, capsys):
     """Fine-tuned and measured by the common harness: retrieval over all pairs, whose cost is told before it begins."""
     small = changes("train.samples=16", "train.batch=8", "train.workers=0", "train.warmup_samples=8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from vlzoo.data.checks import check_images
@@ -9,7 +11,15 @@ from vlzoo.data.faults import Faults
 from vlzoo.data.scenes.make import Sizes, make_scenes
 from vlzoo.door.plugins import registry
 
-NAMES = ("scenes", "scenes-regions", "scenes-attributes", "scenes-objects", "scenes-texts", "scenes-images")
+NAMES = (
+    "scenes",
+    "scenes-regions",
+    "scenes-attributes",
+    "scenes-objects",
+    "scenes-premises",
+    "scenes-texts",
+    "scenes-images",
+)
 TRAIN, VAL, TEST = 24, 4, 4
 
 
@@ -54,3 +64,23 @@ def test_unpaired_halves_do_not_meet(corpus):
     said = {s.texts[0] for s in registry().build("data", "scenes", corpus) if s.image_id not in alone}
     texts = [s.texts[0] for s in registry().build("data", "scenes-texts", corpus)]
     assert len(alone) == TRAIN // 2 and texts and set(texts) <= said
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_premises_are_the_pictures_that_hypotheses_speak_of(corpus, split):
+    """Their boxes are those that a line of scenes.jsonl gives to the objects that no curtain hides."""
+    premises = {s.image_id: s for s in registry().build("data", "scenes-premises", corpus, split=split)}
+    spoken = {s.image_id for s in registry().build("data", "scenes-snli-ve", corpus, split=split)}
+    scenes = {s.image_id for s in registry().build("data", "scenes-objects", corpus, split=split)}
+    assert spoken <= set(premises) and not scenes & set(premises)
+    lines = (corpus / "annotations" / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    told = {str(row["image_id"]): row for row in map(json.loads, lines)}
+    hidden = 0
+    for image_id, sample in premises.items():
+        row = told[image_id]
+        seen = [(tuple(thing["box"]), thing["shape"]) for thing in row["things"] if thing["box"]]
+        assert (row["kind"], row["split"]) == ("premise", split)
+        assert [(region.box, region.text) for region in sample.regions] == seen
+        hidden += len(row["things"]) - len(seen)
+        assert sample.images[0].open().size == (64, 64)
+    assert split != "train" or hidden
