@@ -4,21 +4,23 @@
         [--seeds 0,1,2] [--settings few,few-mixture] [--samples N] [--processes 2] [--resume] [--report]
     python benchmarks/ablations.py --suite xvlm [--rows full,without-objects,...] [--seeds 0,1,2] [--samples N] ...
     python benchmarks/ablations.py --suite vlmixer [--rows vinvl-unpaired,vlmixer,bert,paired | --rows every]
-        [--detector annotations,torchvision] ...
+        [--settings unpaired,real] [--detector annotations,torchvision,ssd,nanodet] ...
 
 Pre-trains the tiny recipe of every row and writes benchmarks/results/ablation_SUITE.json and .md.
 
 `softmask` measures retrieval and where the words' maps lie: after many epochs of few pairs (settings few, few-mixture),
 where what was trained on is measured beside what was held out, or after whole corpora seen about once (scenes,
 mixture). `xvlm` fine-tunes every run for retrieval, VQA, NLVR2 and grounding on Scenes and measures these with their
-sum, beside the paper's rows. `vlmixer` pre-trains on pictures of one half of Scenes and captions of the other,
-fine-tunes every run for retrieval, VQA and NLVR2 and measures these, beside the paper's rows; each --detector makes its
-galleries once.
+sum, beside the paper's rows. `vlmixer` pre-trains on pictures of one half of Scenes and captions of the other
+(setting unpaired), fine-tunes every run for retrieval, VQA and NLVR2 and measures these, beside the paper's rows; or on
+photos of coco_mini and texts of openclipart (setting real), and measures retrieval of photos that nothing was trained
+on. Each --detector makes its galleries once, and is a setting of its own.
 
 What is done is not done again: runs are kept under --out, keyed by recipe, seed, data and code, and each sample's
 values beside the table (ablation_SUITE_SETTING.runs.json.gz), so that another machine goes on from there. Ctrl-C saves
 and writes the table of what is in; --resume goes on; --report makes the table alone. Runs are ordered so that whatever
-is done first says most. The mixture needs the folder of real data (--data); Scenes are generated.
+is done first says most. Settings mixture and real need the folder of real data (--data), and real `vlzoo[mini]`; Scenes
+are generated.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ from typing import Any, NamedTuple
 
 from ablation import figures, kept, plots, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.command import about, add_arguments, carry_out, exit_code, named, numbers
+from ablation.galleries import DETECTORS
 from ablation.plan import Job, Suite, plan
-from ablation.settings import DETECTORS, NAMES, make_settings
+from ablation.settings import NAMES, make_settings
 from ablation.tuned import Look
 from ablation.tuned_table import Words
 
@@ -85,7 +88,8 @@ def _work(given: argparse.Namespace) -> int:
     names = named(given.settings or suite.settings[0], NAMES, "settings")
     if left := set(names) - set(suite.settings):
         raise VlzooError(f"--suite {suite.name} has no setting {min(left)!r}", fix=f"--settings {suite.settings[0]}")
-    detectors = named(given.detector, list(DETECTORS), "detector")
+    known = list(dict.fromkeys(name for found in DETECTORS.values() for name in found))
+    detectors = named(given.detector, known, "detector") if given.detector else ()
     settings = make_settings(names, given.out, given.data, given.images, detectors)
     rows = suite.rows(given.rows or ",".join(suite.first))
     jobs = plan(suite, rows, numbers(given.seeds), settings, given.out)
@@ -103,13 +107,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", help="names, or `every`; the baseline is always run")
     parser.add_argument(
         "--settings",
-        help="of softmask few,few-mixture,scenes,mixture (few where left out); xvlm scenes; vlmixer unpaired",
+        help="of softmask few,few-mixture,scenes,mixture (few where left out); xvlm scenes; vlmixer unpaired,real "
+        "(unpaired where left out)",
     )
     parser.add_argument(
         "--detector",
-        default="annotations",
-        help="of vlmixer: annotations, torchvision, or both with a comma; annotations takes true boxes, torchvision "
-        "is fitted to Scenes first (5 minutes)",
+        help="of vlmixer, names with commas between: annotations takes true boxes; in setting unpaired torchvision, "
+        "which is fitted to Scenes first (5 minutes); in setting real ssd and nanodet, what real detectors found. Left "
+        "out: annotations, and in setting real all three",
     )
     parser.add_argument("--samples", type=int, help="length of a run: pictures with captions")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of real data")

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ablation.tasks import CAPTIONS, captions, pools_of
+from ablation.lots import by_lot
+from ablation.tasks import CAPTIONS, captions
 from ablation.tuned import Arrays, estimated
-from vlzoo.bench.baselines import baselines, chance_recall
+from vlzoo.bench.baselines import baselines
 from vlzoo.config.check import load
 from vlzoo.config.schema import PartRef
 from vlzoo.data.roots import open_source
 from vlzoo.door.plugins import registry
-from vlzoo.metrics.recall import KS
 
 CHANCE, TEXT = "constant or chance", "text alone"
 JUDGED = {"vqa": "VQA", "nlvr2": "NLVR2", "snli-ve": "SNLI-VE"}
@@ -49,10 +49,8 @@ def lines(root: str, pools: int) -> dict[str, Line]:
 def _lots(root: str, pools: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The mean of R@1, 5 and 10 where the order is drawn by lot: over all pictures, and over all texts."""
     data = load("tasks/retrieval-tiny").recipe.all_streams[0].data
-    texts = [[len(sample.texts) for sample in pool] for pool in pools_of(_open(data, root, "test"), pools)]
-    shares = np.array([np.mean([chance_recall(len(each), each, k) for k in KS], axis=0) for each in texts])
-    yield "TR mean", _exact(np.average(shares[:, 0], weights=[len(each) for each in texts]))
-    yield "IR mean", _exact(np.average(shares[:, 1], weights=[sum(each) for each in texts]))
+    found = by_lot(_open(data, root, "test"), pools)
+    yield from ((figure, _exact(found[figure])) for figure in ("TR mean", "IR mean"))
 
 
 def _drawn_captions(root: str) -> Iterator[Arrays]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ablation.lengths import VLMIXER, XVLM, in_all, lengths, shorter
 from ablation.settings import Setting
-from ablation.trees import changed, merged
+from ablation.trees import changed, exchanged
 from vlzoo.config.check import load
-from vlzoo.config.tree import read, written
+from vlzoo.config.compose import overlay
+from vlzoo.config.tree import Tree, read, written
 from vlzoo.errors import UnknownName, did_you_mean
 from vlzoo.files import write_text
 from vlzoo.resources import zoo_configs
@@ -27,8 +30,6 @@ XVLM_ROWS = ("full", "without-objects", "without-regions", "without-box", "witho
 """The rows of X-VLM's published ablation, and ours."""
 VLMIXER_ROWS = ("vinvl-unpaired", "vlmixer", "bert", "paired")
 """Those of VLMixer's table that say most: the baseline, the method, what is below both, what is above."""
-WARMUP = 12
-"""The learning rate rises over a twelfth of the run, as in albef-tiny."""
 SCENES = {
     "4m": ("scenes",),
     "4m-regions": ("scenes-objects", "scenes-regions"),
@@ -36,17 +37,6 @@ SCENES = {
     "4m-objects": ("scenes-objects",),
 }
 """What stands for a mixture at paper size."""
-
-TUNED: Mapping[str, Any] = {
-    "vqa": {"train": {"samples": 16_000}},
-    "nlvr2": {"train": {"samples": 12_800}},
-    "grounding": {
-        "model": {"image_encoder": {"image_size": 64}},
-        "augment": {"train": {"size": 64}, "eval": {"size": 64}},
-        "train": {"samples": 32_000, "warmup_samples": 3_200},
-    },
-}
-"""Fine-tunings of X-VLM's rows, so long that what pre-training gave is not made up for: minutes each, on one core."""
 
 Shorten = Callable[["Suite", str, int, Setting], dict[str, Any]]
 """Of a suite, a row, a seed and a setting."""
@@ -70,6 +60,7 @@ class Suite:
         own: the recipe of which rows are changes, whatever the base.
         code: which code trains and measures.
         whole: tasks that a run is measured on as it was pre-trained.
+        tuned: fine-tunings as changes of a recipe, in place of longer ones.
     """
 
     folder: Path
@@ -85,6 +76,7 @@ class Suite:
     own: str = ""
     code: str = ""
     whole: tuple[str, ...] = ()
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def softmask(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
@@ -97,15 +89,16 @@ class Suite:
         """The ablation of X-VLM: 600 updates, then four fine-tunings; about 14 minutes with one thread."""
         rows = folder or zoo_configs() / "ablations" / "xvlm"
         tasks = ("retrieval", "vqa", "nlvr2", "grounding")
-        return cls(rows, base or "xvlm-tiny", samples or 38_400, 32, on_streams, "xvlm", XVLM_ROWS, tasks, ("scenes",))
+        sizes = (base or "xvlm-tiny", samples or 38_400, 32, on_streams)
+        return cls(rows, *sizes, "xvlm", XVLM_ROWS, tasks, ("scenes",), tuned=XVLM)
 
     @classmethod
     def vlmixer(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
         """The table of VLMixer: 900 updates, then three fine-tunings; about 10 minutes with one thread."""
         rows, tasks = folder or zoo_configs() / "ablations" / "vlmixer", ("retrieval", "vqa", "nlvr2")
-        own = "vlmixer-tiny"
+        own, settings = "vlmixer-tiny", ("unpaired", "real")
         sizes = (base or own, samples or 57_600, None, on_base)
-        return cls(rows, *sizes, "vlmixer", VLMIXER_ROWS, tasks, ("unpaired",), pools=5, own=own)
+        return cls(rows, *sizes, "vlmixer", VLMIXER_ROWS, tasks, settings, pools=5, own=own, tuned=VLMIXER)
 
     @property
     def baseline(self) -> str:
@@ -202,15 +195,17 @@ def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
     )
     write_text(probe, text)
     recipe = load(str(probe)).recipe.model_dump(mode="json")
-    left_out = ("data", "about") if suite.tasks else ("data", "about", "finetune")
+    tasks = tuple(task for task in suite.tasks if task in (setting.tasks or suite.tasks))
+    pools = setting.pools or suite.pools
+    left_out = ("data", "about") if tasks else ("data", "about", "finetune")
     facts = {name: value for name, value in recipe.items() if name not in left_out}
     if facts["streams"]:
         facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
-    more = [*([suite.pools] if suite.pools > 1 else []), *([{"whole": suite.whole}] if suite.whole else [])]
-    known = json.dumps([facts, setting.fingerprint, suite.k, *suite.tasks, *more, suite.code], sort_keys=True)
+    more = [*([pools] if pools > 1 else []), *([{"whole": suite.whole}] if suite.whole else [])]
+    known = json.dumps([facts, setting.fingerprint, suite.k, *tasks, *more, suite.code], sort_keys=True)
     key = hashlib.sha256(known.encode()).hexdigest()[:12]
     folder = out / setting.name / row / f"seed-{seed}-{key}"
-    measured = (suite.tasks, suite.pools, suite.code, suite.whole)
+    measured = (tasks, pools, suite.code, suite.whole)
     return Job(setting, row, seed, key, folder, text, suite.k, suite.baseline, *measured)
 
 
@@ -233,11 +228,6 @@ def tiny(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
     return {**data, "extends": base, "about": about, "data": dict(setting.train), "train": train}
 
 
-def lengths(samples: int, seed: int) -> dict[str, Any]:
-    """What a recipe's `train` says of a run of so many samples."""
-    return {"samples": samples, "warmup_samples": samples // WARMUP, "seed": seed, "workers": 0, "save_every": 100}
-
-
 def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
     """A row's file over the tiny base, whose streams read what `SCENES` says; so many updates in every row.
 
@@ -255,34 +245,22 @@ def on_streams(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str,
     length = in_all(suite.samples, base["train"]["batch"], streams)
     train = {**lengths(length, seed), "epochs": None, "epoch_of": "pairs"}
     about = f"{data.get('about', row)}; tiny, {setting.name}, seed {seed}"
-    finetune = {task: short for task, short in TUNED.items() if _shortens(short, base["finetune"].get(task))}
+    finetune = shorter(suite.tuned, base["finetune"])
     return {**data, "extends": suite.base, "about": about, "streams": streams, "train": train, "finetune": finetune}
-
-
-def _shortens(short: Mapping[str, Any], own: Mapping[str, Any] | None) -> bool:
-    """Whether a fine-tuning takes longer as its recipe says; one that is not there takes no time at all."""
-    return own is not None and short["train"]["samples"] < own.get("train", {}).get("samples", float("inf"))
 
 
 def on_base(suite: Suite, row: str, seed: int, setting: Setting) -> dict[str, Any]:
     """What a row changes of the suite's own recipe, over its base; so many steps of each stream in every row."""
-    file = suite.folder / f"{row}.yaml"
-    whole, base = load(str(file)).tree.data, load(suite.base).tree.data
-    data = merged(changed(whole, load(suite.own).tree.data), setting.changes)
-    length = in_all(suite.samples, base["train"]["batch"], data.get("streams", base["streams"]))
-    train = {**data.get("train", {}), **lengths(length, seed)}
+    whole, base = load(str(suite.folder / f"{row}.yaml")).tree.data, load(suite.base).tree.data
+    made, finetune = Tree(copy.deepcopy(base)), shorter({**suite.tuned, **setting.tuned}, base["finetune"])
+    for changes in (changed(whole, load(suite.own).tree.data), {"finetune": finetune}, dict(setting.changes)):
+        overlay(made, Tree(changes))
+    tree = exchanged(made.data, setting.stands)
+    length = in_all(round(suite.samples * setting.share), base["train"]["batch"], tree["streams"])
+    data = changed(tree, base)
+    train = {**data.get("train", {}), **lengths(length, seed), "epochs": None}
     about = f"{whole['about']}; {setting.name}, seed {seed}"
-    return {**data, "extends": suite.base, "about": about, "train": {**train, "epochs": None}}
-
-
-def in_all(samples: int, batch: int, streams: Sequence[Mapping[str, Any]]) -> int:
-    """Samples of all streams in a run of as many updates as `samples` make in one stream.
-
-    >>> in_all(57_600, 64, [{"batch": 24, "probability": 0.5}, {}])
-    68400
-    """
-    a_step = sum((stream.get("batch") or batch) * stream.get("probability", 1.0) for stream in streams)
-    return round(samples / batch * a_step)
+    return {**data, "extends": suite.base, "about": about, "train": train}
 
 
 def _scenes(data: Mapping[str, Any], setting: Setting) -> dict[str, Any]:

@@ -36,10 +36,11 @@ def draw_softmask(found: Mapping[str, Any], stem: Path) -> None:
 
 
 def draw_tuned(found: Mapping[str, Any], stem: Path, look: Look) -> None:
-    """Of each setting the rows' differences in the sum, or in the first figure where nothing is added up."""
-    figure, baseline = look.total or look.summed[0], found["baseline"]
+    """Of each setting the rows' differences in the sum, or in the first figure where there is none."""
+    baseline = found["baseline"]
     for name, setting in found["settings"].items():
         rows = setting["rows"]
+        figure = next(each for each in (look.total, *look.summed) if each in setting["figures"])
         gaps = {row: held["figures"][figure].get("difference") for row, held in rows.items()}
         said = {row: held["paper"][figure] for row, held in rows.items() if figure in held["paper"]}
         paper = {row: value - said[baseline] for row, value in said.items() if baseline in said and row != baseline}

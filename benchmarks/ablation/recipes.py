@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablation.plan import Job, Suite, in_all, job, lengths
+from ablation.lengths import in_all, lengths
+from ablation.plan import Job, Suite, job
 from ablation.settings import Setting
 from vlzoo.config.check import Checked, load
 from vlzoo.config.finetune import task_recipe

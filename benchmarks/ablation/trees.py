@@ -1,8 +1,8 @@
-"""Recipes as plain data: what one says otherwise than another, and changes written into one."""
+"""Recipes as plain data: what one says otherwise than another, and values that stand for others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -24,10 +24,19 @@ def changed(tree: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree with changes written into it, key by key."""
-    both = dict(tree)
-    for name, value in changes.items():
-        deep = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)
-        both[name] = merged(both[name], value) if deep else value
-    return both
+def exchanged(tree: Any, stands: Sequence[tuple[Any, Any]]) -> Any:
+    """A tree in which some values stand for others, wherever they are.
+
+    >>> exchanged({"of": "a", "b": [{"of": {"part": "c"}}]}, [("a", "x"), ({"part": "c"}, "y")])
+    {'of': 'x', 'b': [{'of': 'y'}]}
+
+    Args:
+        tree: plain data.
+        stands: a value, text or a mapping, and what is put in its place.
+    """
+    for value, other in stands:
+        if tree == value:
+            return other
+    if isinstance(tree, Mapping):
+        return {name: exchanged(value, stands) for name, value in tree.items()}
+    return [exchanged(value, stands) for value in tree] if isinstance(tree, list) else tree

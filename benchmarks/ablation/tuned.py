@@ -5,7 +5,7 @@ Legend: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class Look:
         total: what the sum of `summed` is called; empty: they are not added up.
         beside: figures of which the paper's table has none.
         against: row -> what it is compared with, in place of the baseline.
+        chance: of a run, figure -> what drawing lots is worth on what it is measured on; None: nothing is told of it.
     """
 
     summed: tuple[str, ...]
@@ -66,11 +67,18 @@ class Look:
     total: str = ""
     beside: tuple[str, ...] = ()
     against: Mapping[str, str] = field(default_factory=dict)
+    chance: Callable[[Job], Mapping[str, float]] | None = None
 
     @property
     def figures(self) -> tuple[str, ...]:
         """All, in their order."""
         return (*self.summed, *filter(None, [self.total]), *self.beside)
+
+    def measured(self, run: Arrays) -> tuple[str, ...]:
+        """The figures that a run has values of; the sum where it has them of all summands."""
+        held = {name for name in (*self.summed, *self.beside) if f"{name}/value" in run}
+        whole = {self.total} if held.issuperset(self.summed) else set()
+        return tuple(name for name in self.figures if name in held | whole)
 
     def parts_of(self, figure: str, runs: Sequence[Arrays]) -> list[Part]:
         """What a figure is the mean of: itself, or for the sum every summand, as many times as there are summands.
@@ -119,33 +127,44 @@ def estimated(figure: str, runs: Sequence[Arrays]) -> dict[str, Any]:
 def summary(jobs: Sequence[Job], look: Look) -> dict[str, Any]:
     """Everything that the tables show, as plain data; rows and settings without a run are left out."""
     done, runs = done_runs(jobs)
-    known = {job.setting.name: job.setting for job in jobs}
-    settings = {
-        name: {
-            "train": dict(known[name].sizes),
-            "fingerprint": known[name].fingerprint,
-            "samples": _sizes(next(iter(next(iter(rows.values())).values())), look),
-            "rows": dict(_rows(rows, jobs[0].baseline, look)),
-        }
-        for name, rows in done.items()
-    }
+    known = {job.setting.name: job for job in jobs}
+    settings = {name: _of_setting(known[name], rows, look) for name, rows in done.items()}
     return {"asked": len(jobs), "runs": runs, "baseline": jobs[0].baseline, "settings": settings}
 
 
-def _sizes(arrays: Arrays, look: Look) -> dict[str, dict[str, int]]:
+def _of_setting(job: Job, rows: Mapping[str, Mapping[int, Arrays]], look: Look) -> dict[str, Any]:
+    """A setting's figures, those that its runs have values of; `job` is any of its runs."""
+    first = next(iter(next(iter(rows.values())).values()))
+    figures = look.measured(first)
+    chance = look.chance(job) if look.chance else {}
     return {
-        name: {"samples": len(arrays[f"{name}/value"]), "images": len(np.unique(arrays[f"{name}/image"]))}
-        for name in (*look.summed, *look.beside)
+        "about": job.setting.about,
+        "train": dict(job.setting.sizes),
+        "fingerprint": job.setting.fingerprint,
+        "figures": list(figures),
+        "pools": job.pools,
+        "chance": {name: value for name, value in chance.items() if name in figures},
+        "samples": _sizes(first, [name for name in figures if name != look.total]),
+        "rows": dict(_rows(rows, job.baseline, look, figures)),
     }
 
 
-def _rows(rows: Mapping[str, Mapping[int, Arrays]], baseline: str, look: Look) -> Iterator[tuple[str, dict[str, Any]]]:
+def _sizes(arrays: Arrays, figures: Sequence[str]) -> dict[str, dict[str, int]]:
+    return {
+        name: {"samples": len(arrays[f"{name}/value"]), "images": len(np.unique(arrays[f"{name}/image"]))}
+        for name in figures
+    }
+
+
+def _rows(
+    rows: Mapping[str, Mapping[int, Arrays]], baseline: str, look: Look, figures: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     paper = look.paper.figures()
     for name, runs in rows.items():
         against = look.against.get(name, baseline)
         base = rows.get(against, {})
         shared = sorted(runs.keys() & base.keys()) if name != against else []
-        found = {figure: _compared(figure, runs, base, shared, look) for figure in look.figures}
+        found = {figure: _compared(figure, runs, base, shared, look) for figure in figures}
         seeds = {"seeds": sorted(runs), "paired_seeds": shared, "against": against}
         yield name, {**seeds, "paper": paper.get(name, {}), "figures": found}
 

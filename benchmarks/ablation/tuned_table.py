@@ -77,29 +77,40 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any], words: Words) -
 def _about_setting(setting: Mapping[str, Any]) -> str:
     told = (f"{name} {n['samples']:,} samples of {n['images']:,} pictures" for name, n in setting["samples"].items())
     sizes = ", ".join(f"{name} {count:,}" for name, count in setting["train"].items())
+    about = f"{setting['about']} " if setting["about"] else ""
     return (
-        f"Training samples of an epoch: {sizes}. Measured on: {'; '.join(told)}. Fingerprint {setting['fingerprint']}."
+        f"{about}Training samples of an epoch: {sizes}. Measured on: {'; '.join(told)}. "
+        f"Fingerprint {setting['fingerprint']}."
     )
 
 
 def _verdict(setting: Mapping[str, Any], baseline: str, look: Look) -> Iterator[str]:
     """What the differences say, in a sentence for each figure."""
-    for figure in look.figures:
+    for figure in setting["figures"]:
         gaps = {n: r["figures"][figure]["difference"] for n, r in setting["rows"].items() if r["paired_seeds"]}
         clear = [
             f"{n} {gap_text(gap)}" for n, gap in gaps.items() if gap["interval"] and excludes_zero(gap["interval"])
         ]
         than = " (or what they are compared with)" if look.against else ""
         yield f"- {figure}: of {len(gaps)} rows, clearly other than `{baseline}`{than}: {', '.join(clear) or 'none'}."
+    if absent := [figure for figure in look.summed if figure not in setting["figures"]]:
+        yield f"- Not measured here, as there are no such data: {', '.join(absent)}."
 
 
 def _ours(setting: Mapping[str, Any], look: Look) -> Iterator[str]:
-    head = [cell for figure in look.figures for cell in _cells(figure, look)]
+    figures, chance = setting["figures"], setting["chance"]
+    head = [cell for figure in figures for cell in _cells(figure, look)]
     yield line(["row", "seeds", "compared with", *head])
     yield line(["---"] * (len(head) + 3))
     for name, row in setting["rows"].items():
-        cells = [cell for figure in look.figures for cell in _values(row["figures"][figure], figure, look)]
+        cells = [cell for figure in figures for cell in _values(row["figures"][figure], figure, look)]
         yield line([name, str(len(row["seeds"])), row["against"] if row["paired_seeds"] else "", *cells])
+    if chance:
+        lots = {name: f"{value:.2f}" for name, value in chance.items()}
+        cells = [
+            cell for figure in figures for cell in [lots.get(figure, ""), *([""] * (len(_cells(figure, look)) - 1))]
+        ]
+        yield line(["by lot", "", "", *cells])
 
 
 def _cells(figure: str, look: Look) -> list[str]:

@@ -33,7 +33,7 @@ finetune:
   nlvr2: {train: {samples: 16, batch: 8, warmup_samples: 8}}
 """
 ROWS = ["vinvl-unpaired", "vlmixer", "paired"]
-FIGURES = ("VQA", "NLVR2", "TR R@1", "IR R@1")
+FIGURES = ("VQA", "NLVR2", "TR R@1", "IR R@1", "TR mean", "IR mean")
 PAPER = {
     "vinvl-unpaired": {"VQA": 71.78, "NLVR2": 72.01, "COCO TR": 61.92, "COCO IR": 46.90},
     "vlmixer": {"VQA": 72.60, "NLVR2": 73.08, "COCO TR": 62.69, "COCO IR": 47.95},
@@ -77,6 +77,7 @@ def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
     assert setting["samples"]["TR R@1"] == {"samples": 5, "images": 5}
     assert setting["samples"]["IR R@1"] == {"samples": 25, "images": 5}
     assert setting["train"]["pairs to fine-tune on"] == 5 * 30
+    assert setting["figures"] == list(FIGURES) and set(setting["chance"]) == set(FIGURES[2:])
     table = (suite / "results" / "ablation_vlmixer.md").read_text(encoding="utf-8")
     assert all(f"| {name} | 1 |" in table for name in ROWS) and "What it does not show" in table
 
@@ -137,10 +138,10 @@ def test_what_a_row_changes(part):
     assert trees.changed({**own, "a": {"part": "x", "n": 5, "m": 2}}, own) == {"a": {"n": 5}}
     other = {"part": "y", "n": 1}  # of another part everything: what is alike by chance is not the base's
     assert trees.changed({**own, "a": other, "d": None}, own) == {"a": other, "d": None}
-    assert trees.merged({"a": {"n": 1}, "b": 2}, {"a": {"m": 3}, "b": {"c": 4}}) == {
-        "a": {"n": 1, "m": 3},
-        "b": {"c": 4},
-    }
+    # A value is known by all of it: another part with the same file is another value.
+    tree = {"of": {"part": "x", "file": "f"}, "rows": [{"gallery": "g"}, "g"], "file": "f"}
+    assert trees.exchanged(tree, [({"part": "x"}, 1), ("g", "h")]) == {**tree, "rows": [{"gallery": "h"}, "h"]}
+    assert trees.exchanged(tree, [({"part": "x", "file": "f"}, "y")])["of"] == "y"
 
 
 def test_a_part_of_vlmixer_is_compared_with_vlmixer(part, tmp_path):
