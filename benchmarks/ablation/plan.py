@@ -94,7 +94,7 @@ class Suite:
 
     @classmethod
     def vlmixer(cls, folder: Path | None, base: str | None, samples: int | None) -> Suite:
-        """The table of VLMixer: 900 updates, then three fine-tunings; about 10 minutes with one thread."""
+        """The table of VLMixer: 900 updates, then fine-tunings of 200, 250 and 200 updates."""
         rows, tasks = folder or zoo_configs() / "ablations" / "vlmixer", ("retrieval", "vqa", "nlvr2")
         own, settings = "vlmixer-tiny", ("unpaired", "real")
         sizes = (base or own, samples or 57_600, None, on_base)
