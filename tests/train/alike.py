@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from vlzoo.cli.main import run as vlzoo
 from vlzoo.runs.run import Run
