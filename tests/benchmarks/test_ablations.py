@@ -30,7 +30,7 @@ objectives: {itc: {queue: 32}}
 train: {batch: 16}
 """
 ROWS = {"none": "about: the baseline\n", "all": "about: another\nobjectives: {mlm: off}\n"}
-WAIT_S = 120.0
+WAIT_S = 400.0
 
 
 class Suite:
