@@ -20,7 +20,7 @@ def test_paper_size_is_albefs_but_for_contrast_views_and_augmentation():
     albef, ours = load("albef").recipe, load("tcl").recipe
     for section in ("model", "tokenizer", "teacher", "train", "data", "start"):
         assert getattr(albef, section) == getattr(ours, section)
-    assert ours.active["itc"].model_dump() == {"part": "tcl", "weight": 1.0, "queue": 65536, "cells": 4}
+    assert ours.active["itc"].model_dump() == {"part": "tcl", "weight": 1.0, "begins": 0.0, "queue": 65536, "cells": 4}
     assert {name: ours.active[name] for name in ("itm", "mlm")} == {name: albef.active[name] for name in ("itm", "mlm")}
     assert ours.rows.part == "two_views"
     assert ours.augment.train.model_dump() == {"part": "strong", "size": 256, "scale": [0.2, 1.0]}
