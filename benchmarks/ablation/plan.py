@@ -194,12 +194,13 @@ def job(suite: Suite, row: str, seed: int, setting: Setting, out: Path) -> Job:
         out / "recipes" / f"{setting.name}-{row}-{seed}.yaml",
     )
     write_text(probe, text)
-    recipe = load(str(probe)).recipe.model_dump(mode="json")
+    # What a recipe does not say is left out: a key that is new in the schema makes no other run of it.
+    recipe = load(str(probe)).recipe.model_dump(mode="json", exclude_defaults=True)
     tasks = tuple(task for task in suite.tasks if task in (setting.tasks or suite.tasks))
     pools = setting.pools or suite.pools
     left_out = ("data", "about") if tasks else ("data", "about", "finetune")
     facts = {name: value for name, value in recipe.items() if name not in left_out}
-    if facts["streams"]:
+    if facts.get("streams"):
         facts["streams"] = [{**stream, "data": _named(stream["data"])} for stream in facts["streams"]]
     more = [*([pools] if pools > 1 else []), *([{"whole": suite.whole}] if suite.whole else [])]
     known = json.dumps([facts, setting.fingerprint, suite.k, *tasks, *more, suite.code], sort_keys=True)
