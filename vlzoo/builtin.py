@@ -210,6 +210,12 @@ PARTS = {
     ),
     "model_family": (
         ("run", "vlzoo.bench.engine:Runs", "a run folder of vlzoo: run:FOLDER, or --run FOLDER", ""),
+        (
+            "package",
+            "vlzoo.bench.engine:PackagedRuns",
+            "a run that a pip package carries: package:vlzoo-tiny/albef",
+            "",
+        ),
         ("hf", "vlzoo.bench.hf.load:HuggingFace", "CLIP, SigLIP, BLIP, GIT or ViLT of transformers: hf:FOLDER", ""),
     ),
     "agreement": (

@@ -24,6 +24,7 @@ from vlzoo.door.plugins import registry
 from vlzoo.errors import UnknownName, VlzooError, did_you_mean
 from vlzoo.metrics.figures import Scored
 from vlzoo.models.precision import device_of
+from vlzoo.runs.packaged import place_of_finetuning, run_folder
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import best_of
 from vlzoo.train.launch import Job, train
@@ -78,7 +79,8 @@ def pretrain(
     Args:
         recipe: a file, or a name such as `albef-tiny`.
         out: the folder to make.
-        start: a run to start from; None: fresh weights, or what the recipe starts from.
+        start: a run to start from, its folder or `package:vlzoo-tiny/albef`; None: fresh weights, or what the recipe
+            starts from.
         data_root: where data lies; None: `VLZOO_DATA`, else `./data`.
         sets: values of the recipe to change, `{"train.lr": 1e-4}`; None takes an optional one away.
         objectives: further objectives, by their names.
@@ -111,8 +113,8 @@ def finetune(
 
     Args:
         task: its registered name: `retrieval`, `vqa`, `nlvr2`, `snli-ve`, or a plugin's.
-        run: the run to start from.
-        out: the folder to make; None: `RUN/finetune/TASK`.
+        run: the run to start from, its folder or `package:vlzoo-tiny/albef`.
+        out: the folder to make; None: `RUN/finetune/TASK`, which a package's run has not.
         recipe: the task's recipe; None: what the run's recipe names, else `tasks/TASK`.
         data_root: as of `pretrain`, and so are those below.
         sets: likewise.
@@ -124,10 +126,10 @@ def finetune(
     Raises:
         VlzooError: anything a user can mend.
     """
-    begun = Run(Path(run))
+    begun = Run(run_folder(run))
     tree, named = begun.checked().tree, None if recipe is None else str(recipe)
     checked = task_recipe(task, tree, recipe=named, sets=_changes(sets), extra=objectives)
-    folder = Path(out) if out is not None else begun.finetuned(task).folder
+    folder = place_of_finetuning(begun, task, None if out is None else Path(out))
     job = job_of(checked, folder, data_root, begun.folder, resume=resume, overwrite=overwrite, device=device_of(device))
     return _trained(train(job))
 
@@ -155,7 +157,8 @@ def measure(
     ['TR R@1', 'TR R@5', 'TR R@10']
 
     Args:
-        model: a run's folder, with what was fine-tuned in it; or a model of another family, `hf:FOLDER`.
+        model: a run's folder, with what was fine-tuned in it; `package:vlzoo-tiny/albef`; or a model of another family,
+            `hf:FOLDER`.
         tasks: registered names of tasks, or one of them.
         data: data to measure on, `NAME` or `NAME=FOLDER`; None: the run's own.
         split: the split; None: `test`.
@@ -216,7 +219,7 @@ def job_of(
     if resume and overwrite:
         raise VlzooError("--resume and --overwrite can't both be given", fix="keep one of them")
     root = None if data_root is None else str(data_root)
-    begun = None if start is None else Path(start)
+    begun = None if start is None else run_folder(start)
     validates = checked.recipe.validation is not None
     measuring = Measuring(checked.recipe, root, device, say) if validates else None
     return Job(checked, out, root, begun, resume, overwrite, device, say, measuring)

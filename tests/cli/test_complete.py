@@ -44,6 +44,15 @@ def test_a_plugins_parts_are_completed(world):
     assert complete(world, "vlzoo show trimmed") == ["plain,trimmed-itc"]
 
 
+def test_runs_of_packages_are_completed_where_a_run_is_named(world):
+    world.dist("vlzoo-toys", points="[vlzoo.runs]\ntoys = toys\n")
+    world.write("toys/__init__.py", "")
+    world.write("toys/runs/one/recipe.yaml", "# one\n")
+    for words in ("explain a.png --run", "finetune vqa --from", "weights show", "bench vqa --run"):
+        assert complete(world, f"vlzoo {words} package:vlzoo-to") == ["plain,package:vlzoo-toys/one"]
+    assert complete(world, "vlzoo explain a.png --run runs/a") == ["file,runs/a"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_its_script(world, shell):
     assert "_VLZOO_COMPLETE" in world.python("-m", "vlzoo", _VLZOO_COMPLETE=f"{shell}_source").stdout

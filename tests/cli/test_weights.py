@@ -21,7 +21,7 @@ def other(forked):
 def test_help_names_the_sub_commands(forked):
     done = forked.run("weights", "--help")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("convert", "merge", "show", "fetch"))
+    assert all(name in done.stdout for name in ("convert", "export", "merge", "show", "list", "fetch"))
 
 
 def test_a_file_is_shown(forked, other):

@@ -55,3 +55,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             assert vlzoo(["bench", task, "--run", "run"]) == 0
     pictures = sorted(file for file in (folder / "data/scenes").rglob("*") if file.suffix in (".jpg", ".png"))
     return Trained(folder / "run", pictures)
+
+
+@pytest.fixture(scope="session")
+def site(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as pip leaves it: a distribution `vlzoo-toys` that carries the run, exported, as `toy`."""
+    from vlzoo.weights.export import Export, export
+
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "vlzoo_toys").mkdir()
+    (folder / "vlzoo_toys/__init__.py").write_text('"""Toys."""\n')
+    export(Export(trained.run, folder / "vlzoo_toys/runs/toy", licence="CC0-1.0"))
+    about = folder / "vlzoo_toys-0.3.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: vlzoo-toys\nVersion: 0.3\n")
+    (about / "entry_points.txt").write_text("[vlzoo.runs]\ntoys = vlzoo_toys\n")
+    return folder
+
+
+@pytest.fixture
+def installed(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`site` on the path, and a cache that is empty; gives the cache."""
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("VLZOO_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -25,16 +25,17 @@ from vlzoo.data.visit import Visit
 from vlzoo.data_parts import Augmentation, Rows
 from vlzoo.door.plugins import registry
 from vlzoo.errors import CheckpointError
-from vlzoo.models.assemble import System, build_system
+from vlzoo.models.assemble import System
 from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.models.precision import default_device
 from vlzoo.offers import Offers
-from vlzoo.runs.checkpoint import load_into
+from vlzoo.runs.packaged import PREFIX, run_folder
 from vlzoo.runs.run import Run
 from vlzoo.runs.selection import chosen
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.text.tokenizer import Tokenizer
+from vlzoo.weights.trained import trained
 
 if TYPE_CHECKING:
     from vlzoo.task import Task
@@ -147,23 +148,12 @@ def load_run(
         CheckpointError: the folder is no run, or does not hold the checkpoint.
     """
     run = Run(folder)
-    (kept, note), recipe = chosen(run, checkpoint), run.recipe()
-    tokenizer = run.tokenizer(recipe)
-    task: Task | None = None
-    if recipe.task is not None:
-        task = registry().build("task", recipe.task)
-        task.restore(run.task_state() or {})
-    classes = len(task.classes()) if task else 0
-    system = build_system(
-        recipe, vocab=tokenizer.vocab, special=tokenizer.special, classes=classes, words=tokenizer.words
-    )
-    known = str(run.noted().get("nonfinite") or "")  # which `weights convert` was asked to allow
-    load_into(system, kept.tensors("system"), where=str(kept.folder), allow_nonfinite=bool(known))
-    engine = Engine(recipe, system, tokenizer, task, kept.weights_hash(), precision, device or default_device())
+    kept, note = chosen(run, checkpoint)
+    made = trained(run, kept)
+    parts = (made.recipe, made.system, made.tokenizer, made.task)
+    engine = Engine(*parts, kept.weights_hash(), precision, device or default_device())
     engine.run, engine.checkpoint, engine.note = folder, kept.step, note
     engine.trained_on = trained_on(run.noted())
-    if known:
-        logger.warning("WARNING: %s: %s", folder, known)
     return engine
 
 
@@ -177,27 +167,40 @@ class Runs(ModelFamily):
         """Open this checkpoint of a run: `last`, `best` or a step; until then the best, or the last where none is."""
         self.checkpoint = checkpoint
 
+    def run(self, place: str) -> Path:
+        """The run's folder."""
+        return Path(place)
+
     def check(self, place: str, task: Task) -> None:
         """Whether something in the folder was trained for the task, and has the checkpoint."""
-        chosen(Run(find_run(Path(place), task)), self.checkpoint)
+        chosen(Run(self.folder(place, task)), self.checkpoint)
 
     def open(self, place: str, task: Task, *, precision: str, device: torch.device) -> Engine:
         """The run, or what was fine-tuned for the task inside it."""
-        run = find_run(Path(place), task)
-        return load_run(run, checkpoint=self.checkpoint, precision=precision, device=device)
+        return load_run(self.folder(place, task), checkpoint=self.checkpoint, precision=precision, device=device)
 
     def folder(self, place: str, task: Task) -> Path:
-        """The run's own folder."""
-        return find_run(Path(place), task)
+        """The folder of the run, or of what was fine-tuned for the task inside it."""
+        return find_run(self.run(place), task)
 
     def learned(self, place: str, task: Task) -> Mapping[str, Any] | None:
         """What the run's task learned; None for one that was trained for another task."""
-        run = Run(find_run(Path(place), task))
+        run = Run(self.folder(place, task))
         return (run.task_state() or {}) if run.recipe().task == task.name else None
 
     def bench(self, place: str, task: Task) -> Bench:
         """What the run's recipe says of measuring."""
-        return Run(find_run(Path(place), task)).recipe().bench
+        return Run(self.folder(place, task)).recipe().bench
+
+
+class PackagedRuns(Runs):
+    """Runs that pip packages carry: `package:PACKAGE/RUN`. Predictions go into the run's copy in the cache."""
+
+    name = "package"
+
+    def run(self, place: str) -> Path:
+        """The run's copy in the cache."""
+        return run_folder(f"{PREFIX}{place}")
 
 
 def find_run(run: Path, task: Task) -> Path:

@@ -136,6 +136,14 @@ class ModelFamily:
         """Where predictions go unless the command says otherwise."""
         return Path(f"bench-{Path(place).name}")
 
+    def run(self, place: str) -> Path | None:
+        """The folder of the run that a place means; None: models of this family are no runs of vlzoo.
+
+        Raises:
+            CheckpointError: it can't be reached.
+        """
+        return None
+
     def choose(self, checkpoint: str) -> None:
         """Open this checkpoint of a model from now on: `last`, `best` or a step.
 

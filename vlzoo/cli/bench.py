@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.complete import TASKS
-from vlzoo.cli.output import one_voice
+from vlzoo.cli.output import bytes_of, one_voice
+from vlzoo.cli.run_type import RUN
 from vlzoo.cli.task_options import TaskCommand, set_options, split_sets
 from vlzoo.processes import here
 
@@ -21,7 +22,7 @@ GO_ON = "start it again, with as many processes as there are now: it goes on whe
 
 @click.command("bench", cls=TaskCommand)
 @click.argument("tasks", nargs=-1, required=True, metavar="TASK...", type=click.UNPROCESSED, shell_complete=TASKS)
-@click.option("--run", type=click.Path(path_type=Path), help="The run to measure.")
+@click.option("--run", type=RUN, metavar="RUN", help="The run to measure, or package:PACKAGE/RUN.")
 @click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER.")
 @click.option(
     "--checkpoint",
@@ -57,7 +58,7 @@ def command(tasks: tuple[str, ...], **given: Any) -> None:
     """Measure a run on TASKs: `vlzoo list task` shows them, `vlzoo show TASK` what each takes.
 
     RUN is a fine-tuned run, or a pre-trained one with its fine-tunings in RUN/finetune/TASK. Predictions are kept
-    as they come: an interrupted bench goes on where it stopped.
+    as they come: an interrupted bench goes on where it stopped. Those of a package's run lie in the cache.
 
     `torchrun --standalone --nproc-per-node N -m vlzoo bench TASK --model run:RUN` shares the work among N GPUs (or
     processes, with --device cpu): the same predictions and figures, bit for bit. (torchrun takes --run for its own.)
@@ -146,7 +147,7 @@ def requests_of(words: tuple[str, ...], given: dict[str, Any]) -> list[Request]:
             given["split"],
             given["data_root"],
             given["batch"],
-            Effort(memory=_bytes(given["memory"]), share=share),
+            Effort(memory=bytes_of(given["memory"], "--memory"), share=share),
             given["precision"],
             device_of(given["device"]),
             given["allow_missing"],
@@ -214,20 +215,6 @@ def arguments(words: tuple[str, ...], given: dict[str, Any]) -> list[str]:
             continue
         made += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return made
-
-
-def _bytes(text: str) -> int:
-    from vlzoo.errors import VlzooError
-
-    number = text.upper().removesuffix("B")
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(number[-1:], 1)
-    try:
-        size = int(float(number.rstrip("KMGT")) * factor)
-    except ValueError:
-        size = 0
-    if size < 1:
-        raise VlzooError(f"--memory {text!r} is no size", fix="write 500MB, 8GB, or a number of bytes")
-    return size
 
 
 def _say(line: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from vlzoo.cli.complete import TASKS
 from vlzoo.cli.output import as_json, table
+from vlzoo.cli.run_type import RUN
 from vlzoo.report.alike import ALLOWED
 from vlzoo.screen import window, wrapped
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=RUN)
 @click.option("--task", "-t", metavar="TASK", shell_complete=TASKS, help="This task alone; every task if not given.")
 @click.option("--published", is_flag=True, help="Published numbers of the same data beside, with their sources.")
 @click.option(
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "json_", is_flag=True, help="Print JSON with every figure unrounded.")
 def command(
-    runs: tuple[str, ...],
+    runs: tuple[Path, ...],
     task: str | None,
     published: bool,
     allow: tuple[str, ...],
@@ -55,10 +56,10 @@ def command(
     from vlzoo.report.subjects import subjects
 
     if len(runs) == 1 and not published:
-        raise VlzooError(f"{runs[0]!r} is one run", fix="name another to compare it with, or give --published")
+        raise VlzooError(f"{str(runs[0])!r} is one run", fix="name another to compare it with, or give --published")
     if html is not None:
         check_place(html, "the page")
-    found = compare(subjects(runs), task, allow)
+    found = compare(subjects([str(run) for run in runs]), task, allow)
     beside = [_beside(each) for each in found.tables] if published else [[] for _ in found.tables]
     if html is not None and found.tables:
         _write(html, found, beside, published)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vlzoo.cli.run_type import RUN
+
 if TYPE_CHECKING:
     from vlzoo.report.curves import Point
 
@@ -20,7 +22,7 @@ Lines = dict[str, list["Point"]]
 
 
 @click.command("curves")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=RUN)
 @click.option(
     "--figure", "-f", "wanted", multiple=True, metavar="NAME", help="Draw this figure alone; may stand several times."
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlzoo.cli.explain_options import ExplainOptions
+from vlzoo.cli.run_type import RUN
 from vlzoo.errors import VlzooError
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ STYLES = ("overlay", "cells")
 @click.command("explain")
 @click.argument("image", type=click.Path(path_type=Path), required=False)
 @click.argument("caption", required=False)
-@click.option("--run", type=click.Path(path_type=Path), help="The run to explain.")
-@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Put what this run shows beside it.")
+@click.option("--run", type=RUN, metavar="RUN", help="The run to explain, or package:PACKAGE/RUN.")
+@click.option("--against", type=RUN, metavar="RUN", help="Put what this run shows beside it.")
 @click.option("--softmask", is_flag=True, help="Show what the soft mask of one word hides.")
 @click.option("--word", help="Of the soft mask: this word, not a drawn one.")
 @click.option(

@@ -9,13 +9,14 @@ import click
 
 from vlzoo.cli.complete import RECIPES, TASKS
 from vlzoo.cli.output import one_voice
+from vlzoo.cli.run_type import RUN
 from vlzoo.cli.train_options import TrainOptions, train_checked, train_options
 
 
 @click.command("finetune")
 @click.argument("task", shell_complete=TASKS)
 @click.option(
-    "--from", "start", required=True, type=click.Path(path_type=Path), metavar="RUN", help="The run to start from."
+    "--from", "start", required=True, type=RUN, metavar="RUN", help="The run to start from, or package:PACKAGE/RUN."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="RUN2", help="The run folder to make; RUN/finetune/TASK."
@@ -29,9 +30,11 @@ def command(task: str, recipe: str | None, start: Path, **options: Any) -> None:
     under `finetune`.
     """
     from vlzoo.config.finetune import task_recipe
+    from vlzoo.runs.packaged import place_of_finetuning
     from vlzoo.runs.run import Run
 
     given, run = TrainOptions(start=start, **options), Run(start)
     with one_voice():
+        out = place_of_finetuning(run, task, given.out)
         checked = task_recipe(task, run.checked().tree, recipe=recipe, sets=given.sets, extra=given.extra)
-        train_checked(checked, given.out or run.finetuned(task).folder, given)
+        train_checked(checked, out, given)

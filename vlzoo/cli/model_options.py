@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from vlzoo.cli.run_type import RUN
 
 if TYPE_CHECKING:
     from vlzoo.inference.loaded import LoadedModel
@@ -13,7 +16,12 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 OPTIONS = (
-    click.option("--run", type=click.Path(), help="The run to ask, with what was fine-tuned inside it."),
+    click.option(
+        "--run",
+        type=RUN,
+        metavar="RUN",
+        help="The run to ask, with what was fine-tuned inside it; or package:PACKAGE/RUN.",
+    ),
     click.option("--model", metavar="FAMILY:PLACE", help="A model of another family in place of a run: hf:FOLDER."),
     click.option(
         "--checkpoint",
@@ -32,7 +40,7 @@ def model_options(function: Function) -> Function:
     return function
 
 
-def asked_model(run: str | None, model: str | None, checkpoint: str, device: str | None) -> LoadedModel:
+def asked_model(run: Path | None, model: str | None, checkpoint: str, device: str | None) -> LoadedModel:
     """The model that the options name, ready to be asked.
 
     Raises:

@@ -165,3 +165,23 @@ def one_voice() -> Iterator[None]:
         if here().leads:
             raise
         raise click.exceptions.Exit(error.exit_code if isinstance(error, VlzooError) else 130) from error
+
+
+def bytes_of(text: str, option: str) -> int:
+    """A size as it is written: `500MB`, `8GB`, or a number of bytes.
+
+    >>> bytes_of("5MB", "--most"), bytes_of("1.5K", "--most"), bytes_of("70", "--most")
+    (5000000, 1500, 70)
+
+    Raises:
+        VlzooError: it is no size, or none above zero.
+    """
+    number = text.upper().removesuffix("B")
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(number[-1:], 1)
+    try:
+        size = int(float(number.rstrip("KMGT")) * factor)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise VlzooError(f"{option} {text!r} is no size", fix="write 500MB, 8GB, or a number of bytes")
+    return size

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vlzoo.cli.run_type import RUN
 from vlzoo.errors import CheckpointError, VlzooError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ WORDS, MAP_SIDE = 10, 120
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=RUN)
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", required=True, help="The page to write.")
 @click.option(
     "--examples",
@@ -39,7 +40,7 @@ WORDS, MAP_SIDE = 10, 120
 @click.option("--published", is_flag=True, help="Published numbers of the same data beside, with their sources.")
 @click.option("--data-root", metavar="DIR", help="Where data lies, for pictures; VLZOO_DATA, else ./data.")
 def command(
-    runs: tuple[str, ...], html: Path, examples: int, no_maps: bool, published: bool, data_root: str | None
+    runs: tuple[Path, ...], html: Path, examples: int, no_maps: bool, published: bool, data_root: str | None
 ) -> None:
     """Write one page about RUNs: figures, learning curves, groups, examples, word maps, manifest.
 
@@ -56,7 +57,7 @@ def command(
     from vlzoo.report.subjects import subjects
 
     check_place(html, "the page")
-    report = gathered(subjects(runs, unmeasured=True), examples, data_root, published)
+    report = gathered(subjects([str(run) for run in runs], unmeasured=True), examples, data_root, published)
     if not no_maps:
         add_maps(report)
     with writing(html, "the page"):

@@ -41,10 +41,14 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
 
     PART is a name (itc), a kind with a name (objective/itc) or a distribution with a name (vlzoo:itc).
     RECIPE is a file, or a name such as albef or tasks/vqa.
-    RUN is a run's folder: its parts, plugins, data, steps, checkpoints and figures; --resolved shows its recipe.
+    RUN is a run's folder, or package:PACKAGE/RUN: its parts, plugins, data, steps, checkpoints and figures; --resolved
+    shows its recipe.
     """
-    if (Path(name) / "recipe.yaml").is_file() and not (sets or extra):
-        _show_run(name, resolved, json_)
+    from vlzoo.runs.packaged import run_folder
+
+    folder = run_folder(name)
+    if (folder / "recipe.yaml").is_file() and not (sets or extra):
+        _show_run(folder, resolved, json_)
         with suppress(UnknownName):  # `run` is a model family, too, and a usual name of a run
             part = registry().search(name)[0]
             click.echo(f"{name!r} is a part, too: vlzoo show {part.kind}/{part.name}", err=True)
@@ -65,12 +69,12 @@ def command(name: str, resolved: bool, sets: tuple[str, ...], extra: tuple[str, 
         _show_recipe(part) if part.kind == "method" else _show_part(part)
 
 
-def _show_run(name: str, resolved: bool, json_: bool) -> None:
+def _show_run(folder: Path, resolved: bool, json_: bool) -> None:
     from vlzoo.config.resolved import rows
     from vlzoo.runs.run import Run
     from vlzoo.runs.summary import summary
 
-    run = Run(Path(name))
+    run = Run(folder)
     if resolved:
         _print_values(rows(run.checked()), json_)
         return

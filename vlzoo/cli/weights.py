@@ -1,4 +1,4 @@
-"""`vlzoo weights`: convert foreign checkpoints, merge shards, look into files, fetch from the hub."""
+"""`vlzoo weights`: convert foreign checkpoints, export runs, merge shards, look into files, fetch from the hub."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from vlzoo.cli.complete import ADAPTERS
+from vlzoo.cli.output import as_json, bytes_of, table
+from vlzoo.cli.run_type import RUN
 from vlzoo.config.tree import assignment
-from vlzoo.errors import VlzooError, did_you_mean
+from vlzoo.errors import CheckpointError, VlzooError, did_you_mean
 
-SUBCOMMANDS = ("convert", "merge", "show", "fetch")
+SUBCOMMANDS = ("convert", "export", "merge", "show", "list", "fetch")
 
 
 class WeightsGroup(click.Group):
@@ -27,7 +29,7 @@ class WeightsGroup(click.Group):
 
 @click.group(cls=WeightsGroup)
 def command() -> None:
-    """Convert foreign checkpoints, merge shards, look into files, fetch from the hub."""
+    """Convert foreign checkpoints, export runs, merge shards, look into files, fetch from the hub."""
 
 
 @command.command("convert")
@@ -57,6 +59,50 @@ def convert_(options: tuple[str, ...], **given: Any) -> None:
     click.echo(f"{wanted.out}: {card.parameters:,} parameters, {card.kind}, {card.resolution[1]} px")
 
 
+@command.command("export")
+@click.argument("run", type=RUN)
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to make.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Of its fine-tunings this one; all if not given.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
+@click.option("--most", metavar="SIZE", help="Refuse a file of weights that is larger: 5MB.")
+@click.option("--licence", default="", metavar="TEXT", help="Of the weights, for the card.")
+def export_(most: str | None, **given: Any) -> None:
+    """Write the weights of RUN that are read after training, its tokenizer and a card into a run's folder.
+
+    Teacher, optimiser, queues, logs and predictions stay behind; figures that `vlzoo bench` found go into the card.
+    What was fine-tuned in RUN goes along. The folder fine-tunes, measures and explains like any other.
+    """
+    from vlzoo.weights.export import Export, export
+
+    given["tasks"] = given["tasks"] or None
+    for card in export(Export(**given, most=None if most is None else bytes_of(most, "--most"))):
+        click.echo(f"{given['out']}: {card.parameters:,} parameters, {card.kind}, {card.precision}")
+
+
+@command.command("list")
+@click.option("--json", "json_", is_flag=True, help="Print JSON: every card.")
+def list_(json_: bool) -> None:
+    """Name the runs that installed packages carry, with what each is for, its parameters and its licence."""
+    from dataclasses import asdict
+
+    from vlzoo.runs.card import card_of
+    from vlzoo.runs.packaged import carriers, packaged
+
+    found = []
+    for package in carriers():
+        try:
+            found += [(run, card_of(run.place)) for run in packaged(package)]
+        except CheckpointError as error:
+            click.echo(f"! {error}", err=True)
+    if json_:
+        as_json([{"reference": run.reference, "version": run.version, **asdict(card)} for run, card in found])
+        return
+    if not found:
+        click.echo("no installed package carries a run; pip install vlzoo-tiny brings small ones")
+        return
+    table([[run.reference, ", ".join(card.tasks), f"{card.parameters:,}", card.licence] for run, card in found])
+
+
 @command.command("merge")
 @click.argument("run", type=click.Path(path_type=Path))
 def merge_(run: Path) -> None:
@@ -70,9 +116,12 @@ def merge_(run: Path) -> None:
 
 
 @command.command("show")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=RUN)
 def show(path: Path) -> None:
-    """What a weights file or a run folder holds: its card, its modules, and which adapter knows it."""
+    """What a weights file or a run holds: its card, its modules, and which adapter knows it.
+
+    PATH is a file, a folder, or a run that a package carries, package:PACKAGE/RUN.
+    """
     from vlzoo.weights.look import describe
 
     for line in describe(path):

@@ -46,8 +46,9 @@ def load(
     """A trained model, ready to be asked.
 
     Args:
-        model: a run's folder, `runs/x`; a model of another family, `hf:FOLDER`, as `vlzoo bench --model` takes it; or
-            the file of an official checkpoint that an adapter knows, which is made a run in the cache.
+        model: a run's folder, `runs/x`; a run that a package carries, `package:vlzoo-tiny/albef`; a model of another
+            family, `hf:FOLDER`, as `vlzoo bench --model` takes it; or the file of an official checkpoint that an
+            adapter knows, which is made a run in the cache.
         checkpoint: of a run: `last`, `best` or a step; empty: the best where validation found one, else the last.
         precision: of the forward passes: `fp32`, `bf16` or `fp16`.
         device: `cpu`, `cuda`, `cuda:1`; None: a GPU where there is one.
@@ -98,8 +99,8 @@ class LoadedModel:
             CheckpointError: there is none.
         """
         family, place = family_of(self.reference)
-        if family.name == "run":
-            chosen(Run(Path(place)), self.checkpoint)
+        if (run := family.run(place)) is not None:
+            chosen(Run(run), self.checkpoint)
         else:
             self._on("retrieval")
 
@@ -212,9 +213,9 @@ class LoadedModel:
     def _questions(self) -> str:
         """The task that questions are answered by: `vqa`, unless the run was trained for `gqa` alone."""
         family, place = family_of(self.reference)
-        if family.name != "run":
+        if (folder := family.run(place)) is None:
             return QUESTIONS[0]
-        run = Run(Path(place))
+        run = Run(folder)
         own = run.recipe().task
         there = [name for name in QUESTIONS if own == name or run.finetuned(name).exists()]
         return (there or QUESTIONS)[0]

@@ -20,8 +20,12 @@ class FeatureQueue(nn.Module):
     Args:
         length: Q; any, where the official code wants a multiple of the batch.
         width: E.
+
+    Attributes:
+        trains_only: nothing but training reads it, so exported weights leave it out.
     """
 
+    trains_only = True
     image: Tensor
     text: Tensor
     ids: Tensor

@@ -17,7 +17,7 @@ from vlzoo.config.tree import Tree, written
 from vlzoo.door.plugins import door, registry
 from vlzoo.errors import CheckpointError, RecipeError, TrainingError
 from vlzoo.files import read_object, write_text, writing
-from vlzoo.runs.card import WeightsCard
+from vlzoo.runs.card import CARD, WeightsCard
 from vlzoo.runs.complete import complete
 from vlzoo.runs.log import Log
 from vlzoo.runs.manifest import explained
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.unreadable, self.validation_folder = folder / "unreadable.jsonl", folder / "validation"
-        self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", "card.json"))
+        self._recipe, self._about, self._card = (folder / f for f in ("recipe.yaml", "run.json", CARD))
         self._tokenizer, self._task, self._start = (folder / f for f in ("tokenizer", "task.json", "start.json"))
         self._log, self.spikes = (Log(folder / name, GO_ON) for name in ("metrics.jsonl", "spikes.jsonl"))
         self.processes, self.checkpoint_folder = folder / "processes", folder / "checkpoints"
