@@ -18,7 +18,19 @@ def cells(root):
     return ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
 
 
-def test_every_cell_runs(cells, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def tiny(root, tmp_path, monkeypatch):
+    """The package vlzoo-tiny of this checkout, as if it were installed."""
+    about = tmp_path / "site/vlzoo_tiny-0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: vlzoo-tiny\nVersion: 0\n")
+    (about / "entry_points.txt").write_text("[vlzoo.runs]\ntiny = vlzoo_tiny\n")
+    for folder in (root / "plugins/vlzoo-tiny", about.parent):
+        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("VLZOO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def test_every_cell_runs(cells, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     mpl.use("agg")
     known: dict = {}
