@@ -116,6 +116,7 @@ def assert_same(one: Run, two: Run, least_rows: int) -> None:
         assert ours.keys() == theirs.keys()
         for name, tensor in ours.items():
             if not name.endswith("key.bias"):
-                apart = (theirs[name] - tensor).abs()
-                turned = float((apart > recipe.train.lr / 2 + 1e-4 * tensor.abs()).float().mean())
-                assert turned < FEW and apart.max() < recipe.train.lr, (part, name, turned, float(apart.max()))
+                apart = (theirs[name].double() - tensor.double()).abs().flatten().tolist()
+                allowed = (recipe.train.lr / 2 + 1e-4 * tensor.double().abs()).flatten().tolist()
+                turned = sum(a > b for a, b in zip(apart, allowed, strict=True))
+                assert turned <= FEW * len(apart) and max(apart, default=0.0) < 2 * max(allowed, default=1.0), name
