@@ -34,7 +34,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ablation import figures, kept, plots, table, tuned, tuned_table, vlmixer, xvlm
+from ablation import figures, plots, table, tuned, tuned_table, vlmixer, xvlm
 from ablation.command import about, add_arguments, carry_out, exit_code, named, numbers
 from ablation.galleries import DETECTORS
 from ablation.plan import Job, Suite, plan
@@ -96,8 +96,8 @@ def _work(given: argparse.Namespace) -> int:
     return carry_out(
         given,
         jobs,
-        lambda job: kept.file_of(given.results, suite.name, job.setting.name),
-        lambda: _write(given, suite, jobs),
+        lambda job: given.results / f"ablation_{suite.name}_{job.setting.name}",
+        lambda place, held: _write(given, suite, place, held),
     )
 
 
@@ -124,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> Path:
+def _write(given: argparse.Namespace, suite: Suite, place: Path, jobs: Sequence[Job]) -> None:
     _, summary, markdown, draw = SUITES[suite.name]
     found = summary(jobs)
     told = {
@@ -136,11 +136,9 @@ def _write(given: argparse.Namespace, suite: Suite, jobs: Sequence[Job]) -> Path
         "pools": suite.pools,
         **about(given, "ablations.py"),
     }
-    file: Path = given.results / f"ablation_{suite.name}"
-    write_text(file.with_suffix(".json"), json.dumps({"about": told, **found}, indent=1) + "\n")
-    write_text(file.with_suffix(".md"), markdown(found, told))
-    draw(found, file)
-    return file
+    write_text(place.with_suffix(".json"), json.dumps({"about": told, **found}, indent=1) + "\n")
+    write_text(place.with_suffix(".md"), markdown(found, told))
+    draw(found, place)
 
 
 if __name__ == "__main__":

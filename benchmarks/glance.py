@@ -65,9 +65,8 @@ def _work(given: argparse.Namespace) -> int:
     if not found:
         raise VlzooError("no recipe is left to be measured", fix="name others with --recipes")
     jobs = runs(found, seeds, given.samples, given.tuned, setting, given.out, given.code)
-    file: Path = given.results / "glance"
     return carry_out(
-        given, jobs, lambda _: file.with_suffix(".runs.json.gz"), lambda: _write(given, file, jobs, found, skipped)
+        given, jobs, lambda _: given.results / "glance", lambda file, held: _write(given, file, held, found, skipped)
     )
 
 
@@ -79,7 +78,7 @@ def _setting(given: argparse.Namespace) -> Setting:
 
 def _write(
     given: argparse.Namespace, file: Path, jobs: Sequence[Job], found: Sequence[Able], skipped: Mapping[str, str]
-) -> Path:
+) -> None:
     told: dict[str, Any] = {
         "samples": given.samples,
         "tuned": given.tuned,
@@ -89,7 +88,6 @@ def _write(
     figures = glance_table.summary(jobs, found, lines(jobs[0].setting.root, POOLS))
     write_text(file.with_suffix(".json"), json.dumps({"about": told, **figures, "skipped": skipped}, indent=1) + "\n")
     write_text(file.with_suffix(".md"), glance_table.markdown(figures, told, skipped))
-    return file
 
 
 if __name__ == "__main__":

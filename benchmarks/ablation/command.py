@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablation import kept
@@ -85,15 +85,18 @@ def about(given: argparse.Namespace, script: str) -> dict[str, str]:
 
 
 def carry_out(
-    given: argparse.Namespace, jobs: Sequence[Job], file_of: Callable[[Job], Path], write: Callable[[], Path]
+    given: argparse.Namespace,
+    jobs: Sequence[Job],
+    place_of: Callable[[Job], Path],
+    write: Callable[[Path, Sequence[Job]], None],
 ) -> int:
-    """Run what is left unless only the table is wanted, then keep what is done and write, whatever happened.
+    """Run what is left unless only tables are wanted, then write them and keep what is done, whatever happened.
 
     Args:
         given: what `add_arguments` asks for.
         jobs: the runs, in order.
-        file_of: where each is kept.
-        write: writes the table; gives its place, without the endings.
+        place_of: the table that a run stands in: its file, without the endings.
+        write: writes the table of some runs.
 
     Returns:
         The exit code: 1 where a run failed, 130 when stopped.
@@ -101,11 +104,11 @@ def carry_out(
     Raises:
         VlzooError: runs were stopped half-way, and nobody said what is to become of them; or a file can't be read.
     """
-    files: dict[Path, list[Job]] = {}
+    places: dict[Path, list[Job]] = {}
     for job in jobs:
-        files.setdefault(file_of(job), []).append(job)
-    for file, held in files.items():
-        kept.restore(held, file)
+        places.setdefault(place_of(job), []).append(job)
+    for place, held in places.items():
+        kept.restore(held, kept.beside(place))
     left, begun = [job for job in jobs if not job.done], [job for job in jobs if job.begun]
     print(f"{len(jobs)} runs, {len(jobs) - len(left)} done before", flush=True)
     if begun and not (given.resume or given.report):
@@ -122,18 +125,21 @@ def carry_out(
     except KeyboardInterrupt:
         code = 130
     finally:
-        _report(given, files, write)
+        for place, held in places.items():
+            _report(given, place, held, write)
     return code
 
 
-def _report(given: argparse.Namespace, files: Mapping[Path, Sequence[Job]], write: Callable[[], Path]) -> None:
-    jobs = [job for held in files.values() for job in held]
-    done = sum(job.done for job in jobs)
+def _report(
+    given: argparse.Namespace, place: Path, jobs: Sequence[Job], write: Callable[[Path, Sequence[Job]], None]
+) -> None:
+    """The table first: a file of runs that has grown too large must not cost it."""
+    file, done = kept.beside(place), sum(job.done for job in jobs)
     if not done:
-        known = sorted({code for file in files for code in kept.codes(file)} - {given.code})
+        known = sorted(kept.codes(file) - {given.code})
         other = f"; runs are kept of other code, or were made otherwise: --code {known[0]}" if known else ""
         print(f"no run is done: no table{other}", flush=True)
         return
-    for file, held in files.items():
-        kept.keep(held, file)
-    print(f"{done} of {len(jobs)} runs are in {write()}.md and .json", flush=True)
+    write(place, jobs)
+    print(f"{done} of {len(jobs)} runs are in {place}.md and .json", flush=True)
+    kept.keep(jobs, file)

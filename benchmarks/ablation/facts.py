@@ -19,7 +19,12 @@ from vlzoo.step.cost import cost_of
 def of_run(folder: Path) -> dict[str, Any]:
     """`parameters`, `step_ms` and `machine` of a run that this process trained."""
     run = Run(folder)
-    return {"parameters": parameters(run), "step_ms": step_ms(run.metrics()), "machine": machine()}
+    return {"parameters": parameters(run), "step_ms": step_ms(steps(run)), "machine": machine()}
+
+
+def steps(run: Run) -> list[dict[str, Any]]:
+    """What was logged of steps; a checkpoint that was measured has a row of its own with the number of its step."""
+    return [row for row in run.metrics() if "lr" in row]
 
 
 def parameters(run: Run) -> int:

@@ -30,8 +30,9 @@ CODE = (
     "tasks.py",
     "boxes.py",
     "words.py",
+    "../../zoo_configs/tasks/*.yaml",
 )
-"""What trains and measures; not what plans, draws tables and writes."""
+"""What trains and measures, with the recipes of fine-tunings; not what plans, draws tables and writes."""
 LIMIT = 1_000_000
 """Bytes that a file of results may have in the repository."""
 
@@ -46,9 +47,9 @@ def code_at_hand() -> str:
     return found.hexdigest()[:8]
 
 
-def file_of(results: Path, suite: str, setting: str) -> Path:
-    """Where the runs of a setting are kept."""
-    return results / f"ablation_{suite}_{setting}.runs.json.gz"
+def beside(table: Path) -> Path:
+    """Where the runs of a table are kept."""
+    return table.with_name(f"{table.name}.runs.json.gz")
 
 
 def keep(jobs: Sequence[Job], file: Path) -> int:
@@ -73,7 +74,7 @@ def keep(jobs: Sequence[Job], file: Path) -> int:
         raise VlzooError(
             f"{len(runs)} runs take {len(packed):,} bytes, more than {LIMIT:,}",
             where=str(file),
-            fix="measure fewer numbers a sample, or keep them elsewhere with --results DIR",
+            fix="take it away, if what is in it of other code is needed no more, and --report again",
         )
     with replacing(file) as fresh:
         fresh.write_bytes(packed)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+from ablation.facts import steps
 from ablation.words import KINDS, Spoken, spoken_words
 from vlzoo.bench.engine import Engine, load_run
 from vlzoo.bench.request import Request
@@ -32,6 +33,7 @@ from vlzoo.metrics.recall import recall
 from vlzoo.models.gradcam import word_maps
 from vlzoo.models.prepared import as_kv
 from vlzoo.offers import MATCH
+from vlzoo.runs.run import Run
 from vlzoo.types import Tokens
 
 Arrays = dict[str, NDArray[Any]]
@@ -71,15 +73,14 @@ def retrieval(run: Path, domains: Mapping[str, Mapping[str, Any]], k: int) -> Ar
 
 def curves(run: Path) -> Arrays:
     """What was logged of each loss while the run was trained: `curve/step` [n] and `curve/NAME` [n]."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if "lr" in row]
+    rows = steps(Run(run))
     parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
     names = [name for name, value in rows[-1].items() if name not in LOGGED and isinstance(value, float)]
     found = {
         f"curve/{name}": [np.mean([rows[row].get(name, np.nan) for row in part]) for part in parts] for name in names
     }
-    steps = {"curve/step": [rows[part[-1]]["step"] for part in parts]}
-    return {name: np.round(values, 4) for name, values in {**steps, **found}.items()}
+    ends = {"curve/step": [rows[part[-1]]["step"] for part in parts]}
+    return {name: np.round(values, 4) for name, values in {**ends, **found}.items()}
 
 
 def words(run: Path, domains: Mapping[str, Mapping[str, Any]]) -> Arrays:

@@ -31,8 +31,8 @@ def draw_softmask(found: Mapping[str, Any], stem: Path) -> None:
         rows = setting["rows"]
         gaps = {row: pooled(held).get("difference") for row, held in rows.items()}
         label = f"mean recall less that of {BASELINE}, 95 % interval; diamonds: the paper's, TR R@1 on COCO"
-        draw_forest(gaps, paper_gaps(rows), stem.with_name(f"{stem.name}_{name}_rows.svg"), name, label)
-        draw_curves(rows, stem.with_name(f"{stem.name}_{name}_losses.svg"), f"{name}: losses of training")
+        draw_forest(gaps, paper_gaps(rows), stem.with_name(f"{stem.name}_rows.svg"), name, label)
+        draw_curves(rows, stem.with_name(f"{stem.name}_losses.svg"), f"{name}: losses of training")
 
 
 def draw_tuned(found: Mapping[str, Any], stem: Path, look: Look) -> None:
@@ -45,7 +45,7 @@ def draw_tuned(found: Mapping[str, Any], stem: Path, look: Look) -> None:
         said = {row: held["paper"][figure] for row, held in rows.items() if figure in held["paper"]}
         paper = {row: value - said[baseline] for row, value in said.items() if baseline in said and row != baseline}
         label = f"{figure} less that of {baseline}, 95 % interval; diamonds: the paper's"
-        draw_forest(gaps, paper, stem.with_name(f"{stem.name}_{name}_rows.svg"), name, label)
+        draw_forest(gaps, paper, stem.with_name(f"{stem.name}_rows.svg"), name, label)
 
 
 def draw_forest(

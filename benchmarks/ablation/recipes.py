@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablation.lengths import in_all, lengths
+from ablation.lengths import WARMUP, in_all, lengths
 from ablation.plan import Job, Suite, job
 from ablation.settings import Setting
 from vlzoo.config.check import Checked, load
@@ -188,5 +188,5 @@ def _at_most(samples: int, recipe: Recipe) -> dict[str, Any]:
     train = recipe.train
     if train.samples is not None and train.samples <= samples:
         return {}
-    warmup = train.warmup_samples * samples // train.samples if train.samples else samples // 12
+    warmup = train.warmup_samples * samples // train.samples if train.samples else samples // WARMUP
     return {"epochs": None, "samples": samples, "warmup_samples": warmup}

@@ -50,7 +50,7 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str
     yield (
         f"{len(found['runs'])} of {found['asked']} runs are in. Each pre-trains `{about['base']}` with a row of "
         f"{about['rows']} on {about['samples']:,} samples (no fine-tuning) and is measured as it is. "
-        f"Median training {median(seconds)}, measuring {median(measured)}, on {about['machine']}. "
+        f"Median training {median(seconds)}, measuring {median(measured)}, on {machines(found['runs'])}. "
         f"Code: {codes(found['runs'])}."
     )
     yield ""
@@ -270,6 +270,11 @@ def _words_verdict(kind: str, rows: Mapping[str, Any]) -> str:
 def codes(runs: Sequence[Mapping[str, Any]]) -> str:
     """What the runs were made with: `9aad890 (1f2e3d4c)`, the commit and the hash of what trains and measures."""
     return ", ".join(sorted({f"{run['commit']} ({run['code']})" for run in runs}))
+
+
+def machines(runs: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs were made on."""
+    return "; ".join(sorted({run["machine"] for run in runs}))
 
 
 def line(cells: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ablation.table import codes, excludes_zero, gap_text, line, median, value_text
+from ablation.table import codes, excludes_zero, gap_text, line, machines, median, value_text
 from ablation.tuned import Look
 
 INTERVALS = (
@@ -61,7 +61,7 @@ def _opening(found: Mapping[str, Any], about: Mapping[str, Any], words: Words) -
     yield (
         f"{len(found['runs'])} of {found['asked']} runs are in. Each pre-trains `{about['base']}` with a row of "
         f"{about['rows']}: {words.trained.format(**{**about, 'samples': format(about['samples'], ',')})} "
-        f"Median pre-training {trained}, on {about['machine']}. "
+        f"Median pre-training {trained}, on {machines(found['runs'])}. "
         f"Code: {codes(found['runs'])}."
     )
     told = {

@@ -36,7 +36,8 @@ WORDS = Words(
     title="X-VLM: which part does what",
     trained=(
         "{samples} pictures with captions, and in the rows that have regions one more update on them at every second "
-        "step. Then it is fine-tuned for each task."
+        "step. Then it is fine-tuned for each task, for as many updates as ablation/lengths.py says: fewer than the "
+        "recipe's, and for grounding at the size of the pictures, not at twice as much."
     ),
     measured=(
         "Test split of Scenes. TR and IR R@1: `retrieval/itm` with the {k} nearest re-scored; a tie is a miss. VQA: "

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+VLMIXER = """
+extends: vlmixer-tiny
+about: toy
+model:
+  image_encoder: {width: 32}
+  text_encoder: {width: 32}
+  fusion: {layers: 1, width: 32, heads: 2, intermediate: 32}
+objectives: {valp: {width: 16}}
+"""
 SIZES = ("--samples", "32", "--images", "40", "--processes", "2", "--seeds", "0")
 
 
@@ -28,3 +39,16 @@ def ablate(root: Path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def part(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Imports a file of the suites."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    return lambda name: importlib.import_module(f"ablation.{name}")
+
+
+@pytest.fixture(scope="session")
+def small_vlmixer() -> str:
+    """VLMixer at toy size, without its lengths."""
+    return VLMIXER

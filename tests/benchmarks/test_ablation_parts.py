@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from random import Random
 from types import ModuleType
@@ -17,9 +16,8 @@ from vlzoo.text.cleaning import pre_caption
 
 
 @pytest.fixture
-def words(root, monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return importlib.import_module("ablation.words")
+def words(part) -> ModuleType:
+    return part("words")
 
 
 def thing(color, shape, box, size="small", texture="plain"):

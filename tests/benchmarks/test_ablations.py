@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -71,7 +70,7 @@ class Suite:
 
     def table(self) -> dict:
         """The figures written."""
-        return json.loads((self.folder / "results" / "ablation_softmask.json").read_text(encoding="utf-8"))
+        return json.loads((self.folder / "results" / "ablation_softmask_scenes.json").read_text(encoding="utf-8"))
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -111,7 +110,9 @@ def test_stopped_killed_resumed_and_cached(suite):
     said, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130, said
     assert "1 of 2 runs are in" in said
-    assert "1 of 2 runs are in" in (suite.folder / "results" / "ablation_softmask.md").read_text(encoding="utf-8")
+    assert "1 of 2 runs are in" in (suite.folder / "results" / "ablation_softmask_scenes.md").read_text(
+        encoding="utf-8"
+    )
     first = suite.files("result.json")[0]
     assert first.parent.parent.name == "none"
     written = first.stat().st_mtime_ns
@@ -212,13 +213,12 @@ def test_losses_and_differences_are_drawn(suite):
     assert "<!-- itm -->" in drawn["ablation_softmask_scenes_losses.svg"]
 
 
-def test_few_pairs_are_a_part_of_training_and_what_is_seen_a_part_of_them(suite, root, monkeypatch):
+def test_few_pairs_are_a_part_of_training_and_what_is_seen_a_part_of_them(suite, part):
     """Of 60 training pictures a quarter by chance; a run is measured on what it saw only where that is said."""
     run = next((file for file in suite.files("run") if "none" in file.parts), None)
     if run is None:
         pytest.skip("the process test made no runs")
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    settings, measure = (importlib.import_module(f"ablation.{name}") for name in ("settings", "measure"))
+    settings, measure = part("settings"), part("measure")
     (few,) = settings.make_settings(("few",), suite.out, suite.folder, 80)
     opened = {name: open_source(PartRef.model_validate(ref)) for name, ref in few.domains.items()}
     train = {sample.image_id for sample in open_source(PartRef.model_validate(few.train))}
@@ -245,12 +245,11 @@ def test_ranks_are_those_of_vlzoo_bench(suite, root):
         assert ours[metric]["mean"] == pytest.approx(theirs[metric])
 
 
-def test_maps_of_many_captions_are_those_of_one(suite, root, monkeypatch):
+def test_maps_of_many_captions_are_those_of_one(suite, part):
     run = next((file for file in suite.files("run") if "none" in file.parts), None)
     if run is None:
         pytest.skip("the process test made no runs")
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    measure = importlib.import_module("ablation.measure")
+    measure = part("measure")
     from vlzoo.bench.engine import load_run
     from vlzoo.explain.explain import Explainer
 

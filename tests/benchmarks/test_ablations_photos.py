@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import subprocess
 import sys
@@ -20,14 +19,7 @@ from vlzoo.runs.run import Run
 
 pytest.importorskip("vlzoo_vlmixer")
 
-BASE = """
-extends: vlmixer-tiny
-about: toy
-model:
-  image_encoder: {width: 32}
-  text_encoder: {width: 32}
-  fusion: {layers: 1, width: 32, heads: 2, intermediate: 32}
-objectives: {valp: {width: 16}}
+OWN = """
 train: {batch: 8}
 finetune: {retrieval: {train: {samples: 16, batch: 8, warmup_samples: 8}}}
 """
@@ -43,20 +35,15 @@ def annotations(shared: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def suite(ablate: Callable[..., str], shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def suite(
+    small_vlmixer: str, ablate: Callable[..., str], shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a suite that ran."""
     folder = tmp_path_factory.mktemp("photos")
-    (folder / "base.yaml").write_text(BASE, encoding="utf-8")
+    (folder / "base.yaml").write_text(small_vlmixer + OWN, encoding="utf-8")
     more = ["--settings", "real", "--detector", "ssd", "--data", str(shared / "data")]
     assert "3 of 3 runs are in" in ablate(folder, "vlmixer", ROWS, more=more)
     return folder
-
-
-@pytest.fixture
-def part(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Imports a file of the suite."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return lambda name: importlib.import_module(f"ablation.{name}")
 
 
 def lines(file: Path) -> dict[str, dict[str, Any]]:
@@ -117,7 +104,7 @@ def test_no_pair_leaks_by_ids_and_by_counting(suite, annotations):
 
 
 def test_a_table_of_retrieval_with_chance_and_what_is_not_measured(suite, annotations):
-    found = json.loads((suite / "results" / "ablation_vlmixer.json").read_text(encoding="utf-8"))
+    found = json.loads((suite / "results" / "ablation_vlmixer_real-ssd.json").read_text(encoding="utf-8"))
     setting = found["settings"]["real-ssd"]
     held = {key: len(row["captions"]) for key, row in annotations.items() if row["captions"] and held_out(key)}
     assert setting["figures"] == FIGURES and list(setting["rows"]) == ROWS and setting["pools"] == 1
@@ -129,7 +116,7 @@ def test_a_table_of_retrieval_with_chance_and_what_is_not_measured(suite, annota
     assert setting["chance"]["IR mean"] == pytest.approx(100 * (1 + 5 + 10) / 3 / len(held))
     for row in setting["rows"].values():
         assert list(row["figures"]) == FIGURES and "VQA" in row["paper"]
-    text = (suite / "results" / "ablation_vlmixer.md").read_text(encoding="utf-8")
+    text = (suite / "results" / "ablation_vlmixer_real-ssd.md").read_text(encoding="utf-8")
     assert "Not measured here, as there are no such data: VQA, NLVR2." in text and "| by lot |" in text
     assert 0 < setting["train"]["texts that name a concept"] < setting["train"]["texts"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -18,14 +17,7 @@ from vlzoo.config.check import load
 
 pytest.importorskip("vlzoo_vlmixer")
 
-BASE = """
-extends: vlmixer-tiny
-about: toy
-model:
-  image_encoder: {width: 32}
-  text_encoder: {width: 32}
-  fusion: {layers: 1, width: 32, heads: 2, intermediate: 32}
-objectives: {valp: {width: 16}}
+OWN = """
 train: {batch: 16}
 finetune:
   retrieval: {train: {samples: 16, batch: 8, warmup_samples: 8}}
@@ -46,23 +38,16 @@ OURS = ["k-1", "k-15", "r-ctx-0", "without-contrast"]
 
 
 @pytest.fixture(scope="module")
-def suite(ablate: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def suite(small_vlmixer: str, ablate: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a suite that ran."""
     folder = tmp_path_factory.mktemp("vlmixer-ablation")
-    (folder / "base.yaml").write_text(BASE, encoding="utf-8")
+    (folder / "base.yaml").write_text(small_vlmixer + OWN, encoding="utf-8")
     assert "3 of 3 runs are in" in ablate(folder, "vlmixer", ROWS)
     return folder
 
 
-@pytest.fixture
-def part(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Imports a file of the suite."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return lambda name: importlib.import_module(f"ablation.{name}")
-
-
 def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
-    found = json.loads((suite / "results" / "ablation_vlmixer.json").read_text(encoding="utf-8"))
+    found = json.loads((suite / "results" / "ablation_vlmixer_unpaired-annotations.json").read_text(encoding="utf-8"))
     setting = found["settings"]["unpaired-annotations"]
     assert list(setting["rows"]) == ROWS and found["baseline"] == "vinvl-unpaired"
     base = setting["rows"]["vinvl-unpaired"]["figures"]
@@ -78,7 +63,7 @@ def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
     assert setting["samples"]["IR R@1"] == {"samples": 25, "images": 5}
     assert setting["train"]["pairs to fine-tune on"] == 5 * 30
     assert setting["figures"] == list(FIGURES) and set(setting["chance"]) == set(FIGURES[2:])
-    table = (suite / "results" / "ablation_vlmixer.md").read_text(encoding="utf-8")
+    table = (suite / "results" / "ablation_vlmixer_unpaired-annotations.md").read_text(encoding="utf-8")
     assert all(f"| {name} | 1 |" in table for name in ROWS) and "What it does not show" in table
 
 
@@ -87,7 +72,7 @@ def test_pictures_and_captions_are_of_two_halves_and_each_row_makes_two_updates(
         run = next((suite / "out" / "unpaired-annotations" / name).iterdir()) / "run"
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         assert max(row.get("step", 0) for row in rows) == 2
-    found = json.loads((suite / "results" / "ablation_vlmixer.json").read_text(encoding="utf-8"))
+    found = json.loads((suite / "results" / "ablation_vlmixer_unpaired-annotations.json").read_text(encoding="utf-8"))
     train = found["settings"]["unpaired-annotations"]["train"]
     assert train["pictures"] + train["captions"] // 5 == 30
 
@@ -95,7 +80,7 @@ def test_pictures_and_captions_are_of_two_halves_and_each_row_makes_two_updates(
 def test_the_same_command_does_nothing_again(suite, ablate):
     assert "3 runs, 3 done before" in ablate(suite, "vlmixer", ROWS, "again")
     first, second = (
-        json.loads((suite / name / "ablation_vlmixer.json").read_text(encoding="utf-8"))
+        json.loads((suite / name / "ablation_vlmixer_unpaired-annotations.json").read_text(encoding="utf-8"))
         for name in ("results", "again")
     )
     assert first["settings"] == second["settings"]

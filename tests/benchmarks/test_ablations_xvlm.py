@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -62,13 +61,12 @@ def suite(ablate: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def look(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return importlib.import_module("ablation.xvlm").LOOK
+def look(part: Callable[[str], Any]) -> Any:
+    return part("xvlm").LOOK
 
 
 def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
-    found = json.loads((suite / "results" / "ablation_xvlm.json").read_text(encoding="utf-8"))
+    found = json.loads((suite / "results" / "ablation_xvlm_scenes.json").read_text(encoding="utf-8"))
     rows = found["settings"]["scenes"]["rows"]
     assert list(rows) == ROWS
     for name, row in rows.items():
@@ -80,7 +78,7 @@ def test_every_row_has_every_figure_and_the_papers_beside_it(suite):
         if name != "full":
             gap = figures["Meta-Sum"]["difference"]["mean"]
             assert gap == pytest.approx(summed - rows["full"]["figures"]["Meta-Sum"]["mean"])
-    table = (suite / "results" / "ablation_xvlm.md").read_text(encoding="utf-8")
+    table = (suite / "results" / "ablation_xvlm_scenes.md").read_text(encoding="utf-8")
     assert all(f"| {name} | 1 |" in table for name in ROWS) and "What it does not show" in table
 
 
@@ -95,10 +93,9 @@ def test_rows_make_as_many_updates_and_read_what_they_say(suite):
         assert any(each.startswith("objectives.box") for each in weights) == (name != "without-all")
 
 
-def test_boxes_that_look_at_nothing(root, monkeypatch):
+def test_boxes_that_look_at_nothing(part):
     """By hand: two of three training boxes lie at the left; a picture with two objects is right every second time."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    boxes = importlib.import_module("ablation.boxes")
+    boxes = part("boxes")
 
     def sample(image: str, *found: tuple[float, ...]) -> Sample:
         regions = tuple(Region(box, "the ball", "expression") for box in found)  # type: ignore[arg-type]
@@ -114,10 +111,9 @@ def test_boxes_that_look_at_nothing(root, monkeypatch):
     assert boxes.by_random_object(expressions, pictures).tolist() == [50.0, 50.0]
 
 
-def test_the_rows_of_the_published_table_are_planned(root, tmp_path, monkeypatch):
+def test_the_rows_of_the_published_table_are_planned(part, tmp_path):
     """What each reads, by its recipe at toy size; the lengths, so that each makes 4 updates of 16 pictures on pairs."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    plan, settings = (importlib.import_module(f"ablation.{name}") for name in ("plan", "settings"))
+    plan, settings = part("plan"), part("settings")
     (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
     suite = plan.Suite.xvlm(None, str(tmp_path / "base.yaml"), 64)
     train = {"part": "scenes", "root": str(tmp_path / "data" / "scenes"), "split": "train"}

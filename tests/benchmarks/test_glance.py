@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +63,6 @@ def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 runs are in" in done.stdout and "lost-tiny is left out: what it reads is not there" in done.stdout
     return folder
-
-
-@pytest.fixture
-def part(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Imports a file of the suite."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    return lambda name: importlib.import_module(f"ablation.{name}")
 
 
 def table(folder: Path) -> dict[str, Any]:

@@ -36,12 +36,6 @@ def test_data_to_measure_on_are_the_tasks_and_options_the_runs(run, task, recipe
     assert bench.model_extra["grounding"] == {"mode": "gradcam"}
 
 
-def test_one_task_leaves_nothing_to_the_next(run):
-    before = task_recipe("vqa", run).recipe
-    assert task_recipe("captioning", run).recipe.model.decoder.options["reads"] == "image"
-    assert task_recipe("vqa", run).recipe == before and "decoder" not in run.data["model"]
-
-
 def test_data_that_a_run_names_for_a_task_hold(run):
     run.data["finetune"]["vqa"] = {
         "extends": "tasks/vqa-tiny",

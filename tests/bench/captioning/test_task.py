@@ -153,21 +153,3 @@ def test_an_objective_whose_tokens_the_tokenizer_lacks_is_refused_by_name(traine
     monkeypatch.setattr(engine.offered("captions"), "start", "[DEC]")
     with pytest.raises(VlzooError, match=r"the tokenizer has no token '\[DEC\]' for texts to begin with"):
         next(make_task("captioning", engine).predict(engine, sources["captioning"], frozenset(), Effort()))
-
-
-def test_a_prompt_is_cleaned_where_captions_are(trained, make_task, sources, monkeypatch):
-    """A converted GIT or BLIP reads texts as they stand (`tokenizer.clean: false`), full stops too."""
-    engine, read = trained("captioning"), []
-
-    def writes(*_args, prompt, **_more):
-        read.append(engine.tokenizer.tokens(prompt))
-        return [([*prompt], 0.0)] * len(sources["captioning"])
-
-    monkeypatch.setattr("vlzoo.bench.captioning.captioner.generate", writes)
-    for cleans in (True, False):
-        monkeypatch.setattr(engine.collator, "cleans", cleans)
-        task = make_task("captioning", engine, prompt="A red (circle)")
-        next(task.predict(engine, sources["captioning"], frozenset(), Effort()))
-    cleaned, whole = read
-    assert cleaned == ["[CLS]", "a", "red", "circle"]
-    assert len(whole) == 6 and whole == engine.tokenizer.tokens(engine.tokenizer.encode("A red (circle)"))

@@ -98,7 +98,7 @@ PREFIXED = {
 
 @pytest.mark.parametrize("name", PREFIXED)
 def test_decoders_of_pictures_answer_by_the_common_harness(name, engine_for, sources, make_task):
-    """By ranking and freely; in any batch; and where the beams hold every answer, freely as by ranking."""
+    """By ranking and freely, alike in any batch; what stands behind a question: tests/models/test_behind.py."""
     engine = engine_for({"prefix_answer": {}}, task="vqa", parts=PREFIXED[name])
 
     def answers(batch, **options):
