@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from vlzoo.machine import processor
 from vlzoo.runs.run import Run
 from vlzoo.step.cost import cost_of
 
@@ -48,8 +48,4 @@ def machine() -> str:
     """The device that computes; of a processor also its cores, and how many threads a run has."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, threads a run: {torch.get_num_threads()}"
+    return f"{processor()}, {os.cpu_count()} cores, threads a run: {torch.get_num_threads()}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlzoo.files import write_text
+from vlzoo.machine import processor
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -43,20 +44,10 @@ def machine() -> dict[str, Any]:
 
     load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": load_average,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def _processor() -> str:
-    """Its name as Linux tells it; elsewhere what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()

@@ -9,7 +9,6 @@ not depend on how the code is divided into files, since only `vlzoo` commands ar
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ import PIL
 import torch
 
 from vlzoo.cli.main import run as vlzoo
+from vlzoo.machine import processor
 
 FILE = Path(__file__).resolve().parent / "losses.json"
 STEPS, BATCH = 5, 8
@@ -50,10 +50,7 @@ ABOUT = ("step", "samples", "time", "samples_per_s", "memory_gb")
 
 def machine() -> dict[str, str]:
     """What the last bit of a float depends on; elsewhere the numbers agree to rounding alone."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    known = {"cpu": model or platform.processor(), "instructions": torch.backends.cpu.get_cpu_capability()}
+    known = {"cpu": processor(), "instructions": torch.backends.cpu.get_cpu_capability()}
     return {**known, "torch": torch.__version__, "pillow": PIL.__version__}
 
 

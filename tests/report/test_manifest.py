@@ -33,6 +33,7 @@ def test_all_that_a_run_notes_is_told(tmp_path):
         "parts": {"objective/mine": "mine 3"},
         "data": [{"name": "coco/train", "fingerprint": "f1", "samples": 12345, "licence": "CC0", "records": "aa"}],
         "platform": "Linux",
+        "processor": "Fast 9000",
         "started_on": [{"name": "bert", "licence": "Apache-2.0"}],
     }
     trained = run_of(tmp_path / "a", **noted)
@@ -48,6 +49,7 @@ def test_all_that_a_run_notes_is_told(tmp_path):
     assert rows["seed"] == ["1"] and rows["recipe"] == ["albef"] and rows["commit"] == ["c0ffee"]
     assert rows["command"] == ["vlzoo pretrain 'my recipe'"] and rows["parameters"] == ["27,970"]
     assert rows["torch"] == ["2.9"] and "absent" not in rows and rows["machine"] == ["Linux"]
+    assert rows["processor"] == ["Fast 9000"]
     assert rows["plugins"] == ["vlzoo 0.1.0, mine 3"] and rows["supplies objective/mine"] == ["mine 3"]
     assert rows["trained on"] == ["coco/train, fingerprint f1, 12,345 samples, CC0"]
     assert rows["its start was trained on"] == ["bert, Apache-2.0"]

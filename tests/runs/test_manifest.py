@@ -6,6 +6,7 @@ import pytest
 
 from vlzoo.config.check import load
 from vlzoo.errors import Problem, RecipeError
+from vlzoo.machine import processor
 from vlzoo.runs.manifest import absent, explained, manifest, suppliers
 
 
@@ -15,7 +16,8 @@ def test_strangers_parts_are_noted_with_their_plugin():
     assert noted["token_mask/gradcam"] == "vlzoo-gradcam 0.1.0"
     assert not any(owner.startswith("vlzoo 0") for owner in noted.values())
     assert suppliers(load("albef-tiny")) == {}
-    assert manifest(load("softmaskpp-tiny"))["parts"] == noted
+    about = manifest(load("softmaskpp-tiny"))
+    assert about["parts"] == noted and about["processor"] == processor()
 
 
 @pytest.mark.parametrize(

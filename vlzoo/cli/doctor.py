@@ -19,6 +19,7 @@ from vlzoo.config.compose import method_file
 from vlzoo.door.hookspecs import API
 from vlzoo.door.plugins import Plugin, disabled, door, plain, registry
 from vlzoo.errors import VlzooError
+from vlzoo.machine import processor
 from vlzoo.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _environment() -> dict[str, str]:
         "plugin API": str(API),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "prefix": sys.prefix,
         "cores": str(os.cpu_count()),
     }

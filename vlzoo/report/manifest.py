@@ -27,6 +27,7 @@ PLAIN = {
     "commit": "commit",
     "python": "Python",
     "platform": "machine",
+    "processor": "processor",
     "cores": "cores",
 }
 """What is noted of a run at its beginning, and what a page calls it."""

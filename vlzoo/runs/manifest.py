@@ -20,6 +20,7 @@ from vlzoo.config.tree import Tree, dotted
 from vlzoo.door.parts import CORE
 from vlzoo.door.plugins import door, registry
 from vlzoo.errors import RecipeError
+from vlzoo.machine import processor
 
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow", "safetensors")
 """Packages whose version may change a result."""
@@ -36,6 +37,7 @@ def manifest(checked: Checked) -> dict[str, Any]:
         "seed": checked.recipe.train.seed,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
         "plugins": {p.owner.entry: str(p.owner) for p in door().plugins if p.loaded},
