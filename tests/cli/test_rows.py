@@ -286,6 +286,23 @@ def test_data_that_lack_what_an_objective_reads_are_refused_by_name(zoo, name):
         assert said in checked.err and "objective itc reads texts" in checked.err
 
 
+@pytest.mark.parametrize("pairs", ["negative", "wrong_text"])
+@pytest.mark.parametrize("image", ["", "own"])
+def test_who_reads_mined_pairs_of_data_without_pictures_is_refused_by_name(rows, pairs, image):
+    """Of whichever view, and of pairs of either kind: only the objective's plan says it."""
+    parts = (rows.folder / "row_parts.py").read_text(encoding="utf-8")
+    planned = f"""
+    def plan(self, plan):
+        plan.read("cls", image={image!r}, pairs={pairs!r})
+"""
+    rows.write("row_parts.py", f"{parts}{planned}")
+    words = "{name: words, data: {part: scenes-texts, root: scenes}, objectives: [stop]}"
+    rows.write("mined.yaml", f"extends: micro.yaml\ndata: null\nobjectives: {{stop: {{}}}}\nstreams: [{words}]\n")
+    result = call(rows, "pretrain", "mined.yaml", "--out", "run")
+    assert result.code == 2
+    assert "objective stop reads pictures, and the data of stream 'words'" in result.err, result.err
+
+
 def test_a_stream_of_texts_alone_is_trained_beside_one_of_pairs(zoo):
     fusion = "model: {fusion: {part: merged, layers: 1, width: 16, heads: 2, intermediate: 32}}\n"
     streams = "streams:\n  - {name: pairs, data: {part: scenes, split: train}}\n"

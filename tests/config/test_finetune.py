@@ -8,6 +8,7 @@ import pytest
 
 from vlzoo.config.compose import compose
 from vlzoo.config.finetune import task_recipe
+from vlzoo.errors import RecipeError
 
 RUN = """\
 extends: albef-tiny
@@ -50,3 +51,48 @@ def test_one_task_s_recipe_leaves_the_run_s_as_it_was(run):
     task_recipe("captioning", run, sets=["model.image_encoder.image_size=128"])
     assert run.data == before
     assert task_recipe("vqa", run).recipe.model.image_encoder.options["image_size"] == 64
+
+
+PROMPTED = """\
+extends: albef-tiny
+finetune:
+  captioning:
+    extends: tasks/captioning-tiny
+    rows: {prompt: a picture of}
+    bench: {captioning: {prompt: a picture of}}
+"""
+
+
+@pytest.fixture
+def captioner(tmp_path):
+    """The recipe of a run that was fine-tuned to write captions behind a prompt."""
+    (tmp_path / "prompted.yaml").write_text(PROMPTED)
+    return task_recipe("captioning", compose(str(tmp_path / "prompted.yaml"))).tree
+
+
+def test_captions_trained_behind_another_prompt_than_they_are_asked_for_are_refused(captioner):
+    """`bench` is inherited and `rows` are not: SCST would go on without the prompt that captions are written behind."""
+    call = {"recipe": "tasks/captioning-scst-tiny"}
+    with pytest.raises(RecipeError) as raised:
+        task_recipe("captioning", captioner, **call)
+    (problem,) = raised.value.problems
+    assert problem.path == "rows.prompt"
+    assert problem.what == "texts begin with no prompt here, and with 'a picture of' where captioning is measured"
+    assert "rows: {prompt: a picture of}" in problem.fix
+    found = task_recipe("captioning", captioner, **call, sets=["rows.prompt=a picture of"]).recipe
+    assert found.rows.options == {"references": True, "prompt": "a picture of"}
+    neither = task_recipe("captioning", captioner, **call, sets=["bench.captioning.prompt=''"]).recipe
+    assert "prompt" not in neither.rows.options
+    with pytest.raises(RecipeError, match="texts begin with 'a photo of' here, and with 'a picture of'"):
+        task_recipe("captioning", captioner, **call, sets=["rows.prompt=a photo of"])
+
+
+def test_a_streams_own_prompt_counts_and_what_is_measured_of_a_task_that_has_none_does_not(captioner, run):
+    streams = "streams=[{data: {part: scenes, split: train}, rows: {prompt: a photo of}}]"
+    call = {"recipe": "tasks/captioning-scst-tiny", "sets": ["data=null", streams, "rows.prompt=a picture of"]}
+    with pytest.raises(RecipeError) as raised:
+        task_recipe("captioning", captioner, **call)
+    assert [problem.path for problem in raised.value.problems] == ["streams[0].rows.prompt"]
+    # VQA has no option `prompt`; it is captioning's that the run says.
+    run.data["bench"]["captioning"] = {"prompt": "a picture of"}
+    assert task_recipe("vqa", run).recipe.bench.model_extra["captioning"]["prompt"] == "a picture of"

@@ -78,6 +78,14 @@ def test_texts_that_are_not_cleaned_stay_as_they_are():
     assert collator(cleans=False, max_words=1)(items).texts["text"].ids.tolist() == [[2, 5, 6, 1, 7]]
 
 
+@pytest.mark.parametrize(("cleans", "cut", "whole"), [(True, "a", "a red ball"), (False, "A red, ball", "A red, ball")])
+def test_a_text_is_cleaned_alike_whether_it_is_cut_or_not(cleans, cut, whole):
+    made = collator(cleans=cleans, max_words=1)
+    assert (made.clean("A red, ball"), made.clean("A red, ball", cut=False)) == (cut, whole)
+    long = "ball " * 20_000
+    assert made.clean(long, cut=False).split() == long.split()
+
+
 def test_an_empty_text_in_front_hides_no_other():
     items = [reader([sample(0, ""), sample(1, "ball")])[0, row] for row in (0, 1)]
     assert collator()(items).texts["text"].ids.tolist() == [[2, 0], [2, 7]]

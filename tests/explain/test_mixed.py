@@ -55,6 +55,15 @@ def test_words_and_patches_stand_in_the_order_of_the_sentence(picture):
     assert told["word"] == "square" and [each["box"][0] for each in told["patches"]] == [0, 0.5]
 
 
+def test_a_sentence_that_is_not_cleaned_stays_as_it_is(picture):
+    """As `rows: mixed` mixes it under `tokenizer.clean: false`: words, places and signs are those of the sentence."""
+    text, (swap,) = mix(Squares(picture), "A red square, left.", seed=0, cleans=False)
+    assert text == "A red square, left."
+    assert text[swap.start : swap.end] == "square"
+    with pytest.raises(VlzooError, match="has no word"):
+        mix(Squares(picture), "  ", seed=0, cleans=False)
+
+
 def test_a_picture_that_is_gone_is_grey():
     assert (thumbnail("nowhere.png", np.float32([0, 0, 1, 1])) == 200).all()
     assert (thumbnail("", np.float32([0, 0, 1, 1])) == 200).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vlzoo.batch import Text
 from vlzoo.errors import VlzooError
-from vlzoo.models.behind import by_length, generate_behind, joined
+from vlzoo.models.behind import generate_behind, joined, of_equal_length
 from vlzoo.models.generate import Decoding, generate
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -39,7 +39,7 @@ def test_joined_rows_are_prompts_with_texts_behind_them(prompts, texts, pad, cha
 
 @given(st.lists(IDS, min_size=1, max_size=6), st.integers(0, 2))
 def test_every_row_is_in_the_group_of_its_length(prompts, pad):
-    groups = list(by_length(text(prompts, pad)))
+    groups = list(of_equal_length(text(prompts, pad)))
     found = {row: ids.tolist() for rows, each in groups for row, ids in zip(rows.tolist(), each, strict=True)}
     assert found == dict(enumerate(prompts))
     assert len(groups) == len(set(map(len, prompts)))
@@ -61,5 +61,6 @@ def test_what_is_written_behind_a_prompt_is_what_it_is_alone(decoder, memory, ho
 
 
 def test_a_prompt_that_leaves_no_room_is_told(decoder, memory):
-    with pytest.raises(VlzooError, match=r"7 tokens of a question and 3 of an answer .* 8 positions"):
+    said = r"a prompt of 7 tokens and a text of 3 behind it .* 8 positions\n.*cut prompts shorter"
+    with pytest.raises(VlzooError, match=said):
         generate_behind(decoder, memory, SPECIAL, Decoding(length=4), text([[2], [2] * 7, [2]]))

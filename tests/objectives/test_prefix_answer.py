@@ -95,7 +95,7 @@ def test_a_question_that_leaves_no_room_is_one_message(toy):
     made, batch = system(toy), toy.answers(toy.batch(2))
     long = toy.text([[5] * 14, [6]])
     step = toy.step(made, replace(batch, texts={**batch.texts, "text": long}))
-    said = r"15 tokens of a question and 3 of an answer .* 16 positions\n.*tokenizer\.max_length.*18 positions"
+    said = r"a prompt of 15 tokens and a text of 3 behind it .* 16 positions\n.*tokenizer\.max_length.*18 positions"
     with pytest.raises(VlzooError, match=said):
         made.objectives["prefix_answer"](step)
 

@@ -211,6 +211,23 @@ def test_captions_are_written_without_dropout_and_every_module_is_left_as_it_was
     assert not torch.isclose(found[0].total, found[1].total)
 
 
+def test_captions_are_written_of_pictures_as_they_will_be_seen(toy):
+    """An encoder that drops half of its numbers in training changes no caption, and all of their probabilities."""
+    batch, found = toy.batch(3), []
+    for chance in (0.0, 0.5):
+        made = system(toy, batch)
+        encoder, looks = made.model.image_encoder, []
+        assert encoder.dropout.p == 0.0
+        encoder.dropout.p = chance
+        encoder.register_forward_pre_hook(lambda module, _, looks=looks: looks.append(module.training))
+        found.append(made.objectives["scst"](toy.step(made, batch)))
+        assert looks == ([True] if not chance else [True, False])  # nothing is dropped: once is enough
+        assert all(module.training for module in encoder.modules())
+    for figure in ("reward", "baseline"):
+        assert found[0].parts[figure] == found[1].parts[figure] > 0
+    assert not torch.isclose(found[0].total, found[1].total)
+
+
 def test_the_end_of_a_caption_may_count_as_a_word(toy, monkeypatch):
     batch, words = toy.batch(2), toy.tokenizer()
     captions = [words.encode(texts[0])[1:] for texts in batch.references]

@@ -27,7 +27,7 @@ from vlzoo.objectives.sigmoid_itc import SigmoidITC
 from vlzoo.objectives.text_assignment import TextAssignment
 from vlzoo.step import in_parts as module
 from vlzoo.step.in_parts import in_parts
-from vlzoo.types import Fused
+from vlzoo.types import KV, Fused
 
 ROWS = 5
 OBJECTIVES = {
@@ -141,6 +141,60 @@ def test_pictures_pass_a_decoders_layers_in_parts_too(toy, kind):
     (whole, much), (parts, little) = (writer(toy, kind, count) for count in (1, 4))
     assert_alike(whole, parts)
     assert little < much / 2
+
+
+class Backwards(PrefixDecoder):
+    """Prepares the pictures from the last to the first, and says of each row where its own lies."""
+
+    def prepare(self, memory):
+        order = torch.arange(len(memory.mask)).flip(0)
+        return super().prepare(memory.gather(order)).gather(order)
+
+
+class Weighed(PrefixDecoder):
+    """Says of each row which share of its tokens stands for the first one."""
+
+    def prepare(self, memory):
+        return replace(super().prepare(memory), pool=memory.x.abs().sum(-1).softmax(-1))
+
+
+class Undecided(PrefixDecoder):
+    """Hides its keys and values in what nobody else can join."""
+
+    def prepare(self, memory):
+        return Hidden(super().prepare(memory))
+
+    def forward(self, ids_PL, mask_PL, memory, row_of_memory=None, cache=None, **more):
+        return super().forward(ids_PL, mask_PL, memory.keys, row_of_memory, cache, **more)
+
+
+@dataclass
+class Hidden:
+    keys: KV
+
+    def gather(self, rows):
+        return Hidden(self.keys.gather(rows))
+
+
+@pytest.mark.parametrize("kind", [Backwards, Weighed, Undecided], ids=lambda kind: kind.__name__)
+def test_what_can_not_be_joined_is_prepared_whole_and_only_tried_once(toy, kind):
+    made = toy.system({"lm": LM()}, decoder=True, reads="image")
+    torch.manual_seed(0)
+    sizes = {"width": toy.WIDTH, "heads": 2, "intermediate": 64, "vocab": toy.VOCAB, "max_length": 16}
+    decoder = made.model.decoder = kind(layers=2, dropout=0.0, **sizes)
+    tokens, text = made.model.image_encoder(toy.batch(ROWS).images["image"]), toy.batch(ROWS).texts["text"]
+    rows, prepare = [], decoder.prepare
+
+    def noted(memory):
+        rows.append(len(memory.mask))
+        return prepare(memory)
+
+    decoder.prepare = noted
+    parts = in_parts(made.model, 3).decoder
+    with torch.no_grad():
+        found = parts(text.ids, text.mask, parts.prepare(tokens))
+        assert rows == [1, ROWS]  # the first part says that nothing can be joined
+        torch.testing.assert_close(found, decoder(text.ids, text.mask, prepare(tokens)))
 
 
 def test_parts_are_computed_one_after_the_other(toy):

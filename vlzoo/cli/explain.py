@@ -44,6 +44,9 @@ STYLES = ("overlay", "cells")
 @click.option("--gallery", metavar="FOLDER", help="Of --cmc: the patches, as `vlzoo detect` wrote them.")
 @click.option("--mixer", default="cmc", show_default=True, help="Of --cmc: the part that replaces words.")
 @click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Of --cmc: an option of the mixer.")
+@click.option(
+    "--no-clean", is_flag=True, help="Of --cmc: SENTENCE as it stands, for runs with `tokenizer.clean: false`."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="The picture to write.")
 @click.option("--json", "json_", is_flag=True, help="Print scores and every word's peak, or the boxes, as JSON.")
@@ -87,7 +90,7 @@ def mixed_sentence(wanted: ExplainOptions, sentence: str) -> tuple[Sheet, dict[s
     part = registry().find("mixer", wanted.mixer, where="--mixer")
     options = values_of(part, dict(each.split("=", 1) for each in wanted.sets), "--set ")
     mixer = registry().build("mixer", wanted.mixer, gallery=wanted.gallery, **options)
-    text, swaps = mix(mixer, sentence, wanted.seed)
+    text, swaps = mix(mixer, sentence, wanted.seed, cleans=not wanted.no_clean)
     return mixed_sheet(mixer, text, swaps), mixed_figures(mixer, text, swaps)
 
 

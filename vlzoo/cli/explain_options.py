@@ -38,6 +38,7 @@ class ExplainOptions:
         gallery: the folder of the patches.
         mixer: the part that replaces words.
         sets: its options, `NAME=VALUE`.
+        no_clean: the sentence is not cleaned.
         out: the file to write.
         json_: print figures as JSON.
     """
@@ -63,6 +64,7 @@ class ExplainOptions:
     gallery: str | None
     mixer: str
     sets: tuple[str, ...]
+    no_clean: bool
     out: Path | None
     json_: bool
 
@@ -85,6 +87,8 @@ class ExplainOptions:
             return
         if self.gallery is not None or self.sets:
             raise VlzooError("--gallery and --set belong to --cmc", fix='add --cmc "a sentence", or leave them out')
+        if self.no_clean:
+            raise VlzooError("--no-clean belongs to --cmc", fix="leave it out: captions are cleaned as the run says")
         if self.run is None:
             raise VlzooError("no run is given", fix='add --run RUN; or draw a mixed sentence: --cmc "..." --gallery G')
         if self.softmask and self.against:

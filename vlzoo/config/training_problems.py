@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vlzoo.config import schema
+from vlzoo.config.part_problems import found_part
 from vlzoo.config.tree import Path_, Tree, dotted
+from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
 from vlzoo.errors import Problem, UnknownName, did_you_mean
 
@@ -43,10 +45,41 @@ def training_problems(tree: Tree) -> Iterator[Problem]:
     yield from _names(tree, streams)
     yield from _probabilities(tree, streams, train)
     yield from _epochs(tree, [_name(stream) for stream in streams] or ["main"], train)
+    yield from _prompts(tree, streams)
     validation = tree.data.get("validation")
     if isinstance(validation, dict) and not validation.get("task") and not tree.data.get("task"):
         path: Path_ = ("validation", "task")
         yield Problem(tree.origin(path), dotted(path), "the recipe trains no task", "name one: `task: retrieval`")
+
+
+def _prompts(tree: Tree, streams: list[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Texts that begin otherwise in training than where the task that is trained is measured."""
+    task = found_part("task", tree.data.get("task"))
+    if task is None or "prompt" not in schema_of(task).names:
+        return
+    bench = _mapping(tree.data.get("bench"))
+    own: Mapping[str, Any] = next(
+        (bench[name] for name in (task.qualified, task.name) if isinstance(bench.get(name), dict)), {}
+    )
+    asked = str(own.get("prompt", bench.get("prompt")) or "").strip()
+    places: dict[Path_, Any] = {("streams", index, "rows"): each.get("rows") for index, each in enumerate(streams)}
+    own_rows = {path: written for path, written in places.items() if written}
+    if not streams or len(own_rows) < len(streams):
+        own_rows["rows",] = tree.data.get("rows") or schema.ROWS
+    for path, written in own_rows.items():
+        rows = _mapping(schema.as_rows(written))
+        part, learned = found_part("rows", rows.get("part")), str(rows.get("prompt") or "").strip()
+        if part is not None and "prompt" in schema_of(part).names and learned != asked:
+            here: Path_ = (*path, "prompt")
+            what = f"texts begin with {_said(learned)} here, and with {_said(asked)} where {task.name} is measured"
+            fix = (
+                f"give both one: `rows: {{prompt: {asked or learned}}}`, and `{task.name}: {{prompt: ...}}` of `bench`"
+            )
+            yield Problem(tree.origin(here), dotted(here), what, fix)
+
+
+def _said(prompt: str) -> str:
+    return repr(prompt) if prompt else "no prompt"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

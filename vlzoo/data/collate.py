@@ -124,9 +124,14 @@ class Collator:
             batch = self._added(batch, self.add(self.rows.samples(items), self.tokenizer))
         return self._masked(batch, number) if self.maskings else batch
 
-    def clean(self, text: str) -> str:
-        """A text as the official code cleans captions, cut at `max_words`; as it is where nothing is cleaned."""
-        return pre_caption(text, max_words=self.max_words) if self.cleans else text
+    def clean(self, text: str, *, cut: bool = True) -> str:
+        """A text as the official code cleans captions, cut at `max_words`; as it is where nothing is cleaned.
+
+        Args:
+            text: the text.
+            cut: whether words beyond `max_words` are left out.
+        """
+        return pre_caption(text, max_words=self.max_words if cut else None) if self.cleans else text
 
     def tokenise(self, clean: Sequence[str]) -> Text:
         """Cleaned texts as ids, with the words that pieces belong to where a masking reads them."""

@@ -6,7 +6,7 @@ Legend: L text tokens, P image tokens after the prefix, N all image tokens, H pi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -174,7 +174,7 @@ class Explainer:
             maps_1LP = word_maps(passed.logit_12[:, MATCH], passed.fused, passed.text.mask, prefix=prefix)
         maps = maps_1LP[0].reshape(-1, *grid).cpu().numpy()
         seen = picture_of(engine, image)
-        cut = words_cut(engine.tokenizer, replace(engine.collator, max_words=len(caption)).clean(caption), words)
+        cut = words_cut(engine.tokenizer, engine.collator.clean(caption, cut=False), words)
         return Explained(seen, words, maps, *verdict(passed.logit_12), self.layer, self.layers, cut), passed
 
     def _pass(self, image: ImageRef, caption: str) -> Pass:

@@ -29,14 +29,20 @@ COLUMNS, WIDTH = 10, 0.95
 _WORD = re.compile(r"\S+")
 
 
-def mix(mixer: Mixer, sentence: str, seed: int) -> tuple[str, Sequence[Swap]]:
-    """A sentence, cleaned as captions are, and the words of it that are replaced.
+def mix(mixer: Mixer, sentence: str, seed: int, *, cleans: bool = True) -> tuple[str, Sequence[Swap]]:
+    """A sentence as a run's rows mix it, but never cut, and the words of it that are replaced.
+
+    Args:
+        mixer: the part that replaces words.
+        sentence: the sentence.
+        seed: decides which words are replaced.
+        cleans: whether it is cleaned as captions are, as `tokenizer.clean` says of a run.
 
     Raises:
         VlzooError: it has no word.
     """
-    text = pre_caption(sentence, max_words=len(sentence))
-    if not text:
+    text = pre_caption(sentence, max_words=None) if cleans else sentence
+    if not text.strip():
         raise VlzooError(f"the sentence {sentence!r} has no word", where="--cmc", fix="write one")
     return text, mixer.mix(text, np.random.default_rng(seed))
 

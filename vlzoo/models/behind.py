@@ -21,10 +21,10 @@ from vlzoo.models.generate import Decoding, Written, generate
 from vlzoo.types import Tokens
 
 
-def by_length(prompt: Text) -> Iterator[tuple[Tensor, Tensor]]:
+def of_equal_length(prompt: Text) -> Iterator[tuple[Tensor, Tensor]]:
     """The rows whose prompts have one length, [n] int64, with their prompts, [n, S]; the shortest first.
 
-    >>> [(rows.tolist(), ids.shape[1]) for rows, ids in by_length(batch.texts["text"])]
+    >>> [(rows.tolist(), ids.shape[1]) for rows, ids in of_equal_length(batch.texts["text"])]
     [([0, 1, 2, 3], 6)]
     """
     length_R = prompt.mask.sum(1)
@@ -49,7 +49,7 @@ def generate_behind(
         VlzooError: the decoder has fewer positions than a prompt and a text need, or as `generate`.
     """
     found: dict[int, Written] = {}
-    for rows_n, ids_nS in by_length(prompt):
+    for rows_n, ids_nS in of_equal_length(prompt):
         size = ids_nS.shape[1]
         check_room(decoder, size, decoding.length - 1)
         least = size - 1 + decoding.least if decoding.least else 0
@@ -87,8 +87,8 @@ def check_room(decoder: Decoder, prompt: int, behind: int) -> None:
         VlzooError: says how many there are and how many are needed.
     """
     if decoder.max_length is not None and prompt + behind > decoder.max_length:
-        what = f"{prompt} tokens of a question and {behind} of an answer behind it"
+        what = f"a prompt of {prompt} tokens and a text of {behind} behind it"
         raise VlzooError(
             f"{what} have no room in the decoder's {decoder.max_length} positions",
-            fix=f"cut questions shorter (tokenizer.max_length), or give it {prompt + behind} positions (max_length)",
+            fix=f"cut prompts shorter (tokenizer.max_length), or give it {prompt + behind} positions (max_length)",
         )

@@ -7,13 +7,12 @@ ids, N scored ids, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from vlzoo.errors import DataError, UnknownName, VlzooError, did_you_mean
@@ -21,8 +20,11 @@ from vlzoo.interfaces import Objective
 from vlzoo.metrics.captions import CiderD, spoken
 from vlzoo.models.compiling import as_written
 from vlzoo.models.generate import Decoding, Ends, Written, generate
+from vlzoo.models.resting import at_rest, differs_at_rest
 from vlzoo.step.marked import mark
+from vlzoo.step.memo import Memo
 from vlzoo.step.memory import require_memory
+from vlzoo.step.passes import Passes
 from vlzoo.step.plan import WRITTEN, Plan
 from vlzoo.step.step import Step
 from vlzoo.text.framing import Framed
@@ -44,8 +46,9 @@ class SCST(Objective):
     """-(r(c) - b) log p(c | picture) of captions c that are drawn of the model, mean over rows and draws.
 
     r is CIDEr-D against all captions of the row's picture, from 0 to 10, with words as rare as they are in the training
-    data; b is the baseline. Captions are written as the model will write them, without dropout; their probability is
-    that of a pass as in any training. A text's prefix (`Text.prefix`: a prompt) is gone on from. Start from a model
+    data; b is the baseline. Captions are written as the model will write them: no dropout in the decoder, and pictures
+    encoded once more where their encoder drops anything in training; their probability is that of a pass as in any
+    training. A text's prefix (`Text.prefix`: a prompt) is gone on from. Start from a model
     that was trained word by word (`lm`). Lends `captions`.
 
     Source: Rennie et al., Self-critical Sequence Training for Image Captioning, CVPR 2017, arXiv:1612.00563.
@@ -202,7 +205,8 @@ class SCST(Objective):
         uniform_RCT = drawn_R.view(rows, self.samples, self.how.length)
         if greedy:  # the number 0 draws the likeliest word
             uniform_RCT = torch.cat([torch.zeros_like(uniform_RCT[:, :1]), uniform_RCT], dim=1)
-        with _at_rest(decoder), as_written(step.model, True):  # of every length a layer would be compiled anew
+        memory = self._memory_at_rest(step, memory)
+        with at_rest(decoder), as_written(step.model, True):  # of every length a layer would be compiled anew
             return generate(
                 decoder,
                 memory,
@@ -213,6 +217,14 @@ class SCST(Objective):
                 end=self.end,
                 uniform=uniform_RCT.flatten(0, 1),
             )
+
+    def _memory_at_rest(self, step: Step, memory: Tokens) -> Tokens:
+        """What the decoder will read of the pictures: `memory`, where the training pass has dropped nothing of them."""
+        encoder = step.model.image_encoder
+        if not differs_at_rest(encoder):
+            return memory
+        with at_rest(encoder), torch.no_grad():
+            return require_memory(Passes(step, Memo(grad=False), step.model))
 
     def _rewards(self, said: Sequence[Sequence[int]], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """CIDEr-D of each caption, [R, C]; 0 in rows without references."""
@@ -252,15 +264,3 @@ def _prompt(step: Step) -> Tensor:
         what = f"the prefixes of these texts have from {min(lengths)} to {max(lengths)} tokens"
         raise VlzooError(what, fix="let all texts begin with one prompt: `rows: {prompt: a picture of}`")
     return step.ids(WRITTEN).ids[:, : max(lengths)]
-
-
-@contextmanager
-def _at_rest(module: nn.Module) -> Iterator[None]:
-    """Without dropout; afterwards every module is as it was, those too that always rest."""
-    before = [(each, each.training) for each in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for each, training in before:
-            each.training = training

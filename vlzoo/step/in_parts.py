@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -168,9 +168,17 @@ class _Decoder(_InParts):
 
     def prepare(self, memory: Tokens) -> Prepared:
         """As the decoder's, of some rows after the others; whole, where it gives what can't be joined."""
-        made = self._each(lambda rows: self._whole.prepare(_cut(memory, rows)), memory.mask)
-        parts = [each for each in made if isinstance(each, KV)]
-        return _join_keys(parts) if len(parts) == len(made) else self._whole.prepare(memory)
+
+        def prepare(rows: slice) -> Prepared:
+            return self._whole.prepare(_cut(memory, rows))
+
+        parts = list[KV]()
+        for rows in self._parts(len(memory.mask)):
+            made = _again(partial(prepare, rows), memory.mask)
+            if not _joins(made):
+                return self._whole.prepare(memory)
+            parts.append(made)
+        return _join_keys(parts)
 
 
 _SIDES: Mapping[str, type[_InParts]] = {
@@ -213,6 +221,11 @@ def _reads(images: Sequence[Prepared], row_of_image: Tensor | None, at: Tensor) 
     if not pictures or texts % pictures:
         return None
     return torch.arange(texts, device=at.device) // (texts // pictures)
+
+
+def _joins(made: Prepared) -> TypeGuard[KV]:
+    """Whether what was prepared of some rows is that of all, joined: rows that it names are rows of its part alone."""
+    return isinstance(made, KV) and made.rows is None and made.pool is None
 
 
 def _join_keys(parts: Sequence[KV]) -> KV:

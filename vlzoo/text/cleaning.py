@@ -24,13 +24,13 @@ def _fold(text: str) -> str:
     return text.lower().translate(_DELETED)
 
 
-def _first_words(text: str, count: int) -> str:
+def _first_words(text: str, count: int | None) -> str:
     # Splitting at single spaces, not at any white space, is what decides where the official code cuts.
     return " ".join(text.split(" ")[:count])
 
 
-def pre_caption(text: str, max_words: int = 30) -> str:
-    """A cleaned caption: lower case, punctuation gone, spaces squeezed, at most `max_words` words.
+def pre_caption(text: str, max_words: int | None = 30) -> str:
+    """A cleaned caption: lower case, punctuation gone, spaces squeezed, at most `max_words` words (None: all of them).
 
     `-` and `/` become spaces and `<person>` becomes `person` (ALBEF `dataset/utils.py: pre_caption`).
     """

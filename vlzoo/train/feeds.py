@@ -27,7 +27,7 @@ from vlzoo.models.given import check_pictures, check_reach
 from vlzoo.models.guarded import learn
 from vlzoo.processes import Share
 from vlzoo.runs.run import Run
-from vlzoo.step.plan import Plan, pass_key
+from vlzoo.step.plan import Plan
 from vlzoo.task import Task
 from vlzoo.text.tokenizer import Tokenizer
 from vlzoo.train.feed import Choose, Feed
@@ -227,7 +227,7 @@ def _check_planned(objectives: Mapping[str, Objective], stream: Stream, source: 
         rows.plan(plan, source.pairing)
         objective.plan(plan)
         read: set[Side] = {"text"} if plan.maskings else set()
-        mined = plan.need_of(pass_key(pairs="negative")) is not None
+        mined = any(key.pairs != "positive" for key, _ in plan.passes())
         _refuse(name, read | ({"image", "text"} if mined else set()), stream, source, rows)
 
 

@@ -228,7 +228,11 @@ def test_a_mixed_sentence_is_drawn(trained, capsys, tmp_path):
     assert [each["word"] for each in told["replaced"]] == ["circles", "star"]
     assert all(len(each["patches"]) == 3 for each in told["replaced"])
     assert (tmp_path / "m.png").stat().st_size > 5000
+    for more, sentence in (([], "two circles left of a star"), (["--no-clean"], "Two circles left of a star")):
+        assert vlzoo([*call, *more, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["sentence"] == sentence
     for wrong, said in (
+        (["explain", "a.png", "a", "--no-clean", "--json"], "--no-clean belongs to --cmc"),
         (["explain", "--cmc", "a star", "--json"], "no gallery is given"),
         (["explain", "cat.png", "--cmc", "a star", *gallery, "--json"], "IMAGE and --cmc don't go together"),
         (["explain", "a.png", "a", *gallery, "--json"], "--gallery and --set belong to --cmc"),

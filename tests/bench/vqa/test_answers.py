@@ -80,7 +80,7 @@ def test_answers_behind_questions_of_other_lengths_are_ranked_by_their_log_proba
         kept = rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), k, prompt)
         assert kept.candidate.tolist() == ranked.candidate[:, :k].tolist()
     too_long = Text(torch.full((3, 6), 5), torch.ones(3, 6, dtype=torch.bool), torch.zeros(3, 6, dtype=torch.bool))
-    with pytest.raises(VlzooError, match=r"6 tokens of a question and 3 of an answer .* 8 positions"):
+    with pytest.raises(VlzooError, match=r"a prompt of 6 tokens and a text of 3 .* 8 positions"):
         rank_answers(holder, memory, Text(ids, ids > 0, ids == 0), 4, too_long)
 
 

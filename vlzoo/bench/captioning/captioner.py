@@ -6,7 +6,6 @@ Legend: B pictures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial, singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from vlzoo.bench.captioning.task import Captioning
 
 WHOLE = 10_000
-"""Words of a prompt or of a listed caption that are not too many: the decoder says so itself."""
+"""Tokens of a prompt or of a listed caption that are not too many: the decoder says so itself."""
 
 Captioner = Callable[[Any], list[Row]]
 """From a batch of pictures to a row each: `caption`, and `score` where there is one."""
@@ -88,6 +87,6 @@ def _listed(model: Engine, text: str, file: str) -> list[int]:
 
 def _words(model: Engine, text: str) -> list[int]:
     """The ids of a text's words, without special tokens; cleaned where the run's captions are, but never cut."""
-    made = model.tokenizer([replace(model.collator, max_words=WHOLE).clean(text)], max_length=WHOLE)
+    made = model.tokenizer([model.collator.clean(text, cut=False)], max_length=WHOLE)
     found: list[int] = made.ids[0][~made.special[0]].tolist()
     return found

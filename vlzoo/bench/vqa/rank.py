@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from vlzoo.batch import Text
 from vlzoo.interfaces import Decoder, Prepared
 from vlzoo.models.assemble import Model
-from vlzoo.models.behind import by_length, check_room
+from vlzoo.models.behind import check_room, of_equal_length
 from vlzoo.models.decoder import Cache
 from vlzoo.types import Tokens
 
@@ -63,7 +63,7 @@ def rank_answers(model: Model, memory: Tokens, answer: Text, k: int, prompt: Tex
     if prompt is None:
         return _ranked(model.decoder, memory, answer, k, answer.ids[:1, :1].expand(len(memory.x), 1))
     parts, rows_B = list[Ranked](), list[Tensor]()
-    for rows, ids_BS in by_length(prompt):
+    for rows, ids_BS in of_equal_length(prompt):
         check_room(model.decoder, ids_BS.shape[1], answer.ids.shape[1] - 1)
         parts.append(_ranked(model.decoder, memory.gather(rows), answer, k, ids_BS))
         rows_B.append(rows)

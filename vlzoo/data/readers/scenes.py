@@ -110,7 +110,7 @@ def _of(told: Mapping[str, T], image_id: str, root: str) -> T:
 
 def _things(file: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The visible objects of each picture: their looks, and their centres as shares of the picture's side."""
-    for where, scene, seen in _seen(file):
+    for where, scene, seen in visible_things(file):
         told = []
         for thing in seen:
             looks = {look: _value(thing, look, where) for look in LOOKS}
@@ -118,8 +118,12 @@ def _things(file: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield identifier(scene, "image_id", where), told
 
 
-def _seen(file: Path) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
-    """The lines of a corpus' descriptions with their places, and the objects in each that no curtain hides."""
+def visible_things(file: Path) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+    """The lines of a corpus' descriptions with their places, and the objects in each that no curtain hides.
+
+    Raises:
+        DataError: a line has no things, or one of them is no mapping or says nothing of its box.
+    """
     for where, scene in read_jsonl(file):
         things = [typed(thing, dict, where, "a thing") for thing in need(scene, "things", list, where)]
         yield where, scene, [thing for thing in things if need(thing, "box", object, where) is not None]
@@ -128,7 +132,7 @@ def _seen(file: Path) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]
 def _described(root: Path, width: int) -> Iterator[tuple[str, Features]]:
     side = need(read_json(root / CARD, dict), "size", int, str(root / CARD))
     vectors = _vectors(width)
-    for where, scene, seen in _seen(root / DESCRIPTIONS):
+    for where, scene, seen in visible_things(root / DESCRIPTIONS):
         features_RF = np.zeros((len(seen), width), np.float32)
         boxes_R4 = np.zeros((len(seen), 4), np.float32)
         for place, thing in enumerate(seen):

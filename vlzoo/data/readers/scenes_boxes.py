@@ -10,11 +10,10 @@ from vlzoo.data.cards import Card
 from vlzoo.data.cleaning import clean_box
 from vlzoo.data.expected import Expected
 from vlzoo.data.faults import Faults
-from vlzoo.data.fields import Ids, identifier, need, typed
+from vlzoo.data.fields import Ids, identifier, need
 from vlzoo.data.readers.base import BoxSource, box_row
-from vlzoo.data.readers.scenes import DESCRIPTIONS
+from vlzoo.data.readers.scenes import DESCRIPTIONS, visible_things
 from vlzoo.data.readers.visual_genome import Objects, Regions, VisualGenome
-from vlzoo.data.tables import read_jsonl
 from vlzoo.errors import DataError, did_you_mean
 
 KINDS = ("scene", "premise")
@@ -94,7 +93,7 @@ class ScenesPremises(BoxSource):
             DataError: a key is missing or of another kind, an id is there twice, or a picture is of an unknown kind.
         """
         seen = Ids("the image_id", numbers=True)
-        for where, entry in read_jsonl(Path(self.root, DESCRIPTIONS)):
+        for where, entry, things in visible_things(Path(self.root, DESCRIPTIONS)):
             kind = need(entry, "kind", str, where)
             if kind not in KINDS:
                 raise DataError(f"no picture is a {kind!r}", where=where, fix=did_you_mean(kind, KINDS, what="kinds"))
@@ -102,14 +101,12 @@ class ScenesPremises(BoxSource):
                 continue
             image_id = identifier(entry, "image_id", where)
             seen.add(image_id, where)
-            boxes = [row for thing in need(entry, "things", list, where) for row in _box(thing, where, faults)]
+            boxes = [row for thing in things for row in _box(thing, where, faults)]
             yield self.boxed(image_id, f"images/{image_id}.png", boxes, faults)
 
 
-def _box(value: Any, where: str, faults: Faults) -> Iterator[dict[str, Any]]:
-    """The box of a thing, named by its shape; nothing where it is hidden."""
-    thing: Mapping[str, Any] = typed(value, dict, where, "a thing")
-    if need(thing, "box", object, where) is not None:
-        box = clean_box(need(thing, "box", list, where), where, faults)
-        if box is not None:
-            yield box_row(box, [need(thing, "shape", str, where)])
+def _box(thing: Mapping[str, Any], where: str, faults: Faults) -> Iterator[dict[str, Any]]:
+    """The box of a visible thing, named by its shape; nothing where it has no area."""
+    box = clean_box(need(thing, "box", list, where), where, faults)
+    if box is not None:
+        yield box_row(box, [need(thing, "shape", str, where)])
