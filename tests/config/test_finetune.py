@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 
+from vlzoo.config.check import check
 from vlzoo.config.compose import compose
 from vlzoo.config.finetune import task_recipe
 
@@ -56,3 +57,19 @@ def test_one_task_s_recipe_leaves_the_run_s_as_it_was(run):
     task_recipe("captioning", run, sets=["model.image_encoder.image_size=128"])
     assert run.data == before
     assert task_recipe("vqa", run).recipe.model.image_encoder.options["image_size"] == 64
+
+
+@pytest.mark.parametrize("method", ["blip", "blip-tiny", "coca", "coca-tiny", "flamingo-tiny", "git", "git-tiny"])
+def test_a_decoder_that_has_learned_to_write_goes_on(method):
+    """tasks/captioning names a decoder of six layers for models that have none, and -tiny one of one layer."""
+    run = compose(method)
+    before, made = check(run, method).recipe, task_recipe("captioning", run)
+    assert made.recipe.model.decoder == before.model.decoder
+    assert made.recipe.train.epochs == (None if method.endswith("tiny") else 5)  # of tasks/captioning-tiny, -captioning
+
+
+@pytest.mark.parametrize("method", ["coca", "git"])
+def test_captions_trained_as_wholes_keep_the_decoder_that_wrote_them(method):
+    written = task_recipe("captioning", compose(method))
+    rewarded = task_recipe("captioning", written.tree, recipe="tasks/captioning-scst").recipe
+    assert rewarded.model.decoder == written.recipe.model.decoder and set(rewarded.active) == {"scst"}
