@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Protocol
+
 import pytest
 import torch
 
+from vlzoo import offers
 from vlzoo.errors import VlzooError
 from vlzoo.interfaces import Objective
 from vlzoo.objectives.answer import Answer
@@ -13,7 +17,8 @@ from vlzoo.objectives.itc import ITC
 from vlzoo.objectives.itm import ITM
 from vlzoo.objectives.lm import LM
 from vlzoo.objectives.mlm import MLM
-from vlzoo.offers import LENDERS
+from vlzoo.objectives.prefix_answer import PrefixAnswer
+from vlzoo.offers import LENDERS, PICTURE_LENDERS
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
 from vlzoo.types import Loss
@@ -46,9 +51,22 @@ def test_the_built_in_objectives_lend_what_their_names_promise(toy):
     assert torch.equal(made.offered("classes")(step), parts["classify"].logits(step))
     assert torch.equal(made.offered("answers").memory(step).x, step.fused().x)
     assert LM().offers().keys() == {"captions"}
-    for offer, lender in LENDERS.items():
-        assert offer in {**made.named_objectives(), "lm": LM()}[lender].offers()
+    lenders = {**made.named_objectives(), "lm": LM(), "prefix_answer": PrefixAnswer()}
+    for offer, lender in [*LENDERS.items(), *PICTURE_LENDERS.items()]:
+        assert offer in lenders[lender].offers()
     assert not made.offers("boxes") and not made.offers("generate")
+
+
+def test_the_protocols_are_those_that_the_page_lists(root):
+    """Each offer of docs/plugins.md has a protocol, whose text opens with its name, and each protocol a row there."""
+    table = (root / "docs/plugins.md").read_text(encoding="utf-8").partition("| offer | what it is |")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` (\|.*)$", table.partition("\n\n")[0], re.MULTILINE))
+    named = [each for each in vars(offers).values() if isinstance(each, type) and issubclass(each, Protocol)]
+    protocols = {each.__doc__.split("`")[1]: each for each in named if each.__module__ == offers.__name__}
+    assert set(rows) == set(protocols) == {*LENDERS, "boxes"}
+    for name, protocol in protocols.items():
+        for member in (each for each in vars(protocol) if not each.startswith("_")):
+            assert f"`{member}" in rows[name], f"the protocol of {name} asks for {member}, and the page does not"
 
 
 def test_a_strangers_head_matches(toy):
@@ -65,6 +83,11 @@ def test_one_that_is_missing_is_named_with_who_makes_it(toy):
         made.offered("match")
     with pytest.raises(VlzooError, match=r"offers 'mtach'\n  -> did you mean 'match'\?"):
         made.offered("mtach")
+    # The decoder of a GIT reads the picture, and `answer` refuses it.
+    with pytest.raises(
+        VlzooError, match="add `answer`, or where the decoder reads the picture `prefix_answer`, to `obj"
+    ):
+        made.offered("answers")
     assert made.offered("match", None) is None
     assert made.offers("contrast") and not made.offers("match")
 

@@ -35,6 +35,8 @@ LENDERS = {
     "captions": "lm",
 }
 """Offers -> the built-in objective that makes each."""
+PICTURE_LENDERS = {"answers": "prefix_answer"}
+"""Offers -> the built-in objective that makes each where the decoder reads the picture, which the other one refuses."""
 
 
 class Match(Protocol):
@@ -75,11 +77,6 @@ class Classes(Protocol):
 
 class Answers(Protocol):
     """`answers`: the model's decoder was trained to answer."""
-
-    @property
-    def start(self) -> str:
-        """Name of the tokenizer's token that answers begin with: `cls`."""
-        ...
 
     def memory(self, step: Step) -> Tokens:
         """What the decoder reads of each question and picture, x [B, L, D]."""
@@ -157,6 +154,8 @@ class Offers:
     def _remedy(self, name: str) -> str:
         streams = "to `objectives` (with several streams: to those of this stream)"
         if name in LENDERS:
-            return f"add `{LENDERS[name]}` {streams}"
+            picture = PICTURE_LENDERS.get(name)
+            behind = f", or where the decoder reads the picture `{picture}`," if picture else ""
+            return f"add `{LENDERS[name]}`{behind} {streams}"
         known = did_you_mean(name, {*LENDERS, *self._lent}, what="offers")
         return f"{known}; or add an objective that offers it {streams}"

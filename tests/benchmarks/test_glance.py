@@ -34,11 +34,13 @@ finetune:
   snli-ve: {{train: {{batch: 8}}, data: {{part: scenes-snli-ve, root: elsewhere}}}}
   captioning: {{train: {{batch: 8}}, model: {{decoder: {SMALL}}}}}
 """
-GIT = f"""
-extends: git-tiny
+SIMVLM = f"""
+extends: simvlm-tiny
 about: toy
-model: {{decoder: {SMALL[:-1]}, layers: 1}}}}
+model: {{text_encoder: {{width: 32}}, fusion: {SMALL}, decoder: {SMALL[:-1]}, layers: 1}}}}
 train: {{batch: 16, log_every: 1}}
+finetune:
+  vqa: {{model: {{decoder: {SMALL[:-1]}, layers: 1}}}}}}
 """
 LOST = "extends: albef-tiny\nabout: toy\ndata: {part: coco, root: nowhere}\n"
 SIZES = ("--samples", "64", "--tuned", "16", "--images", "40", "--seeds", "0", "--folder", "toys", "--out", "out")
@@ -57,7 +59,7 @@ def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a suite that ran."""
     folder = tmp_path_factory.mktemp("glance")
     (folder / "toys").mkdir()
-    for name, text in {"albef": ALBEF, "git": GIT, "lost": LOST}.items():
+    for name, text in {"albef": ALBEF, "simvlm": SIMVLM, "lost": LOST}.items():
         (folder / "toys" / f"{name}-tiny.yaml").write_text(text, encoding="utf-8")
     done = glance(folder, root)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,7 +79,7 @@ def folder_of(suite: Path, name: str) -> Path:
 def test_the_table_says_what_the_runs_gave(suite):
     """Means of the values of samples; of facts the true ones over all that are stated."""
     recipes = table(suite)["recipes"]
-    for name, figures in {"albef-tiny": (*TUNED, *WRITTEN), "git-tiny": ("VQA", *WRITTEN)}.items():
+    for name, figures in {"albef-tiny": (*TUNED, *WRITTEN), "simvlm-tiny": ("VQA", *WRITTEN)}.items():
         row = recipes[name]
         assert set(row["figures"]) == set(figures)
         with np.load(folder_of(suite, name) / "values.npz") as held:
@@ -85,7 +87,7 @@ def test_the_table_says_what_the_runs_gave(suite):
                 found, values = row["figures"][figure], held[f"{figure}/value"]
                 true, stated = values.sum(0) if "facts" in figure else (values.sum() / 100, len(values))
                 assert found["mean"] == pytest.approx(100 * true / stated if stated else 0.0)
-                assert found["as pre-trained"] == (name == "git-tiny" and figure != "VQA")
+                assert found["as pre-trained"] == (name == "simvlm-tiny" and figure != "VQA")
                 assert found["interval"][0] <= found["mean"] <= found["interval"][1]
             assert row["facts a caption"] == pytest.approx(held["true facts/value"][:, 1].mean())
             # 40 scenes: 5 to test, with 5 captions each; of those that are written one for each picture.
@@ -123,11 +125,11 @@ def test_a_line_a_recipe_with_chance_before_them_and_reasons_behind(suite):
         "| constant or chance",
         "| text alone",
         "| `albef-tiny`",
-        "| `git-tiny`",
+        "| `simvlm-tiny`",
     ]
-    albef, git = lines[4:]
-    assert git[3:5] + git[6:8] == ["-"] * 4 and all("°" in cell for cell in git[8:])
-    assert "-" not in git[5] and "°" not in git[5]
+    albef, simvlm = lines[4:]
+    assert simvlm[3:5] + simvlm[6:8] == ["-"] * 4 and all("°" in cell for cell in simvlm[8:])
+    assert "-" not in simvlm[5] and "°" not in simvlm[5]
     assert albef[7] == "-" and "-" not in albef[3:7] and "°" not in "".join(albef)
     assert "`lost-tiny`: what it reads is not there: " in text and "`albef-tiny`, snli-ve: " in text
     assert "What it does not show" in text and "No ranking of methods" in text
@@ -155,14 +157,15 @@ def test_every_tiny_recipe_is_found_with_what_it_can_do(part, suite, root):
     known = recipes.tiny()
     shipped = {file.stem for file in (root / "zoo_configs" / "methods").glob("*-tiny.yaml")}
     assert shipped | {"vlmixer-tiny"} <= set(known)
-    names = ["albef-tiny", "coca-tiny", "oscar-tiny", "uniter-tiny", "vlmixer-tiny", "flamingo-tiny", "siglip-tiny"]
+    names = [f"{name}-tiny" for name in ("albef", "coca", "oscar", "uniter", "vlmixer", "flamingo", "simvlm", "siglip")]
     found, skipped = recipes.look(names, known, str(suite / "out" / "data" / "annotations"))
     assert not skipped
     able = {each.name: each for each in found}
     assert able["albef-tiny"].tuned == recipes.TASKS and not able["albef-tiny"].left
-    assert (able["coca-tiny"].tuned, able["coca-tiny"].whole) == (("retrieval", "vqa"), ("captioning",))
+    assert (able["coca-tiny"].tuned, able["coca-tiny"].whole) == (("retrieval", "vqa", "captioning"), ())
     assert able["oscar-tiny"].whole == able["uniter-tiny"].whole == ("retrieval",)
-    assert able["flamingo-tiny"].whole == ("captioning",) and able["siglip-tiny"].whole == ()
+    assert able["flamingo-tiny"].tuned == able["simvlm-tiny"].whole == ("captioning",)
+    assert able["siglip-tiny"].whole == ()
     assert able["vlmixer-tiny"].tuned == ("retrieval", "vqa", "nlvr2", "snli-ve")
 
 

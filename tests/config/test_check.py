@@ -236,7 +236,9 @@ FITS = {
                 "model.fusion=cross_attention",
             )
         },
-        "objective answer writes from what texts have read of pictures, and the decoder reads the pictures alone",
+        "objective answer writes from what texts have read of pictures, and the decoder reads the pictures alone\n"
+        "  -> name a fusion and let the decoder read it: `model.decoder: {reads: fused}`; where it is to read "
+        "the picture, questions are answered by `prefix_answer`",
     ),
     "a rest without a fusion": (
         {"sets": ("objectives.prefix_lm={}", "model.decoder=causal")},

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 
+from vlzoo.config.check import check
 from vlzoo.config.compose import compose
 from vlzoo.config.finetune import task_recipe
 from vlzoo.errors import RecipeError
@@ -96,3 +97,19 @@ def test_a_streams_own_prompt_counts_and_what_is_measured_of_a_task_that_has_non
     # VQA has no option `prompt`; it is captioning's that the run says.
     run.data["bench"]["captioning"] = {"prompt": "a picture of"}
     assert task_recipe("vqa", run).recipe.bench.model_extra["captioning"]["prompt"] == "a picture of"
+
+
+@pytest.mark.parametrize("method", ["blip", "blip-tiny", "coca", "coca-tiny", "flamingo-tiny", "git", "git-tiny"])
+def test_a_decoder_that_has_learned_to_write_goes_on(method):
+    """tasks/captioning names a decoder of six layers for models that have none, and -tiny one of one layer."""
+    run = compose(method)
+    before, made = check(run, method).recipe, task_recipe("captioning", run)
+    assert made.recipe.model.decoder == before.model.decoder
+    assert made.recipe.train.epochs == (None if method.endswith("tiny") else 5)  # of tasks/captioning-tiny, -captioning
+
+
+@pytest.mark.parametrize("method", ["coca", "git"])
+def test_captions_trained_as_wholes_keep_the_decoder_that_wrote_them(method):
+    written = task_recipe("captioning", compose(method))
+    rewarded = task_recipe("captioning", written.tree, recipe="tasks/captioning-scst").recipe
+    assert rewarded.model.decoder == written.recipe.model.decoder and set(rewarded.active) == {"scst"}

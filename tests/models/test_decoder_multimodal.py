@@ -177,3 +177,15 @@ def test_a_lower_half_of_its_own_starts_from_a_bert_and_the_rest_from_the_fusion
         torch.testing.assert_close(written, head(fused), **CLOSE)
     own = {"model.decoder.stack.0.key.weight": torch.ones(1), "model.fusion.stack.0.key.weight": torch.zeros(1)}
     assert decoder.start_from("model.decoder", own)["stack.0.key.weight"].item() == 1
+
+
+def test_a_linear_head_does_not_start_from_half_of_a_head_of_masked_words(make_loud):
+    """BERT's bias has its shape, and CoCa's head would have it under random weights, noted as loaded."""
+    parts = {"model.fusion.stack.0.key": torch.nn.Linear(16, 16), "objectives.mlm.head": MlmHead(16, vocab=40)}
+    given = {f"{at}.{name}": each for at, part in parts.items() for name, each in make_loud(part).state_dict().items()}
+    for head, started in (("linear", set()), ("bert", {"head.dense.weight", "head.bias"})):
+        taken = MultimodalDecoder(**SIZES, head=head).start_from("model.decoder", given)
+        heads = {name for name in taken if name.startswith("head.")}
+        assert started <= heads and bool(heads) == bool(started) and "stack.0.key.weight" in taken
+    own = {"model.decoder.head.bias": torch.ones(40)}
+    assert MultimodalDecoder(**SIZES).start_from("model.decoder", {**given, **own})["head.bias"].sum() == 40

@@ -5,11 +5,19 @@ Legend: D width.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers, trainers
+
+from vlzoo.agree.transformers_twins import random_model
+
+CONFIGS = Path(__file__).resolve().parents[1] / "fixtures" / "transformers"
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(25))]
 """A vocabulary of 30 tokens."""
@@ -215,3 +223,21 @@ def clip_tokenizer():
         transformers.CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
 
     return write
+
+
+@pytest.fixture
+def saved_model(tmp_path):
+    """Weights and configuration of a small model of transformers, the CLIP, with a vocabulary of some words."""
+
+    def make(words: int, name: str = "clip") -> Path:
+        named = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(words - 5))]
+        place = tmp_path / "saved"
+        place.mkdir(exist_ok=True)
+        (place / "vocab.txt").write_text("\n".join(named))
+        (place / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
+        (place / "config.json").write_text((CONFIGS / name / "config.json").read_text())
+        state = random_model(place / "config.json").state_dict()
+        save_file({key: tensor.contiguous().clone() for key, tensor in state.items()}, place / "model.safetensors")
+        return place
+
+    return make

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from vlzoo.agree.transformers_twins import random_model
 from vlzoo.bench.engine import load_run
 from vlzoo.config.check import load
+from vlzoo.config.finetune import task_recipe
 from vlzoo.config.schema import Recipe
 from vlzoo.errors import CheckpointError
 from vlzoo.models.assemble import build_system
@@ -26,6 +27,7 @@ from vlzoo.weights.convert import Conversion, convert
 from vlzoo.weights.dual import ClipAdapter, SiglipAdapter
 from vlzoo.weights.git import GitAdapter
 from vlzoo.weights.look import known_by
+from vlzoo.weights.start import start_system
 from vlzoo.weights.vilt import ViltAdapter
 
 CONFIGS = Path(__file__).resolve().parents[1] / "fixtures" / "transformers"
@@ -61,40 +63,27 @@ def test_a_grid_that_is_no_square():
         ClipAdapter().convert(state)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Weights and configuration of a small model, the CLIP, with a vocabulary of some words."""
-
-    def make(words: int, name: str = "clip") -> Path:
-        named = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(words - 5))]
-        (tmp_path / "vocab.txt").write_text("\n".join(named))
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
-        (tmp_path / "config.json").write_text((CONFIGS / name / "config.json").read_text())
-        save_file({key: tensor.clone() for key, tensor in state_of(name).items()}, tmp_path / "model.safetensors")
-        return tmp_path
-
-    return make
-
-
-def test_a_folder_becomes_a_run_with_its_own_tokenizer(folder, tmp_path):
+def test_a_folder_becomes_a_run_with_its_own_tokenizer(saved_model, tmp_path):
     lines = []
-    card = convert(Conversion("clip", str(folder(60)), tmp_path / "run"), lines.append)
+    card = convert(Conversion("clip", str(saved_model(60)), tmp_path / "run"), lines.append)
     run = Run(tmp_path / "run")
     assert run.tokenizer().encode("w1 w2") == [2, 6, 7, 3]
     assert (card.resolution, card.licence) == ((32, 32), "MIT")
     assert not [line for line in lines if line.startswith(("missing", "unexpected"))]
 
 
-def test_a_shorter_vocabulary_beside_the_weights_is_taken(folder, tmp_path):
-    convert(Conversion("clip", str(folder(55)), tmp_path / "run"), lambda _line: None)
+def test_a_shorter_vocabulary_beside_the_weights_is_taken(saved_model, tmp_path):
+    convert(Conversion("clip", str(saved_model(55)), tmp_path / "run"), lambda _line: None)
     assert Run(tmp_path / "run").tokenizer().vocab == 55
 
 
-def test_another_vocabulary_is_refused(folder, tmp_path):
+def test_another_vocabulary_is_refused(saved_model, tmp_path):
     with pytest.raises(CheckpointError, match="the vocabulary has 70 tokens, and the model's word table 60 rows"):
-        convert(Conversion("clip", str(folder(70)), tmp_path / "run"), lambda _line: None)
+        convert(Conversion("clip", str(saved_model(70)), tmp_path / "run"), lambda _line: None)
     with pytest.raises(CheckpointError, match="the vocabulary has 55 tokens"):
-        convert(Conversion("clip", str(folder(60)), tmp_path / "run", vocab=_words(tmp_path, 55)), lambda _line: None)
+        convert(
+            Conversion("clip", str(saved_model(60)), tmp_path / "run", vocab=_words(tmp_path, 55)), lambda _line: None
+        )
 
 
 def _words(folder: Path, count: int) -> str:
@@ -136,15 +125,37 @@ def test_a_rank_is_the_logit_of_yes():
 
 
 @pytest.mark.parametrize(("name", "start"), [("git", "[CLS]"), ("blip-captions", "[DEC]")])
-def test_a_model_that_writes_becomes_a_run_with_its_start_token(name, start, folder, tmp_path):
+def test_a_model_that_writes_becomes_a_run_with_its_start_token(name, start, saved_model, tmp_path):
     """BLIP's decoder begins with a token behind BERT's words, which no file of its folder holds: 59 words, then it."""
-    convert(Conversion(name.partition("-")[0], str(folder(59, name)), tmp_path / "run"), lambda _line: None)
+    convert(Conversion(name.partition("-")[0], str(saved_model(59, name)), tmp_path / "run"), lambda _line: None)
     engine = load_run(tmp_path / "run", device=torch.device("cpu"))
     words, objective = engine.tokenizer, engine.system.named_objectives()["lm"]
     assert words.encode("w1") == [2, 6]  # the objective ends texts
     assert objective.start == ("cls" if name == "git" else "[DEC]")
     assert words.words[words.special[objective.start]] == start
     assert words.special[objective.start] == (2 if name == "git" else 59)
+
+
+@pytest.mark.parametrize("name", ["git", "blip-captions"])
+def test_further_training_for_captions_goes_on_with_the_decoder(name, saved_model, tmp_path):
+    """The recipe of captions names a decoder of ALBEF's, of six layers, which begins with [CLS]."""
+    convert(Conversion(name.partition("-")[0], str(saved_model(59, name)), tmp_path / "run"), lambda _line: None)
+    run = Run(tmp_path / "run")
+    before, recipe = run.checked().recipe, task_recipe("captioning", run.checked().tree).recipe
+    assert recipe.model.decoder == before.model.decoder
+    asked, kept = recipe.active["lm"].options, before.active["lm"].options
+    assert asked["smoothing"] == 0.1 and asked.get("start", "cls") == kept["start"]
+    words = run.tokenizer()
+    started = start_system(build_system(recipe, vocab=words.vocab, special=words.special), run)
+    assert not [each for each in started.fresh if each.startswith("model.decoder.")]
+
+
+def test_a_git_answers_behind_its_questions(saved_model, tmp_path):
+    """What `vlzoo finetune vqa` takes where nobody names a recipe; tasks/vqa asks for a fusion."""
+    convert(Conversion("git", str(saved_model(60, "git")), tmp_path / "run"), lambda _line: None)
+    run = Run(tmp_path / "run").checked()
+    recipe = task_recipe("vqa", run.tree).recipe
+    assert set(recipe.active) == {"prefix_answer"} and recipe.model.decoder == run.recipe.model.decoder
 
 
 def test_a_blips_fusion_shares_the_layers_of_its_text_encoder():
@@ -159,8 +170,8 @@ def test_a_blips_fusion_shares_the_layers_of_its_text_encoder():
     assert {re.sub(r"(stack|blocks)\.1\.", r"\1.11.", name) for name in converted.system} <= {*published}
 
 
-def test_a_blip_of_another_epsilon_is_refused(folder):
-    place = folder(60, "blip")
+def test_a_blip_of_another_epsilon_is_refused(saved_model):
+    place = saved_model(60, "blip")
     held = json.loads((place / "config.json").read_text())
     held["vision_config"]["layer_norm_eps"] = 1e-3
     (place / "config.json").write_text(json.dumps(held))
@@ -169,9 +180,9 @@ def test_a_blip_of_another_epsilon_is_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["git", "blip", "blip-captions"])
-def test_words_of_another_epsilon_are_refused(name, folder):
+def test_words_of_another_epsilon_are_refused(name, saved_model):
     """Ours are BERT's, 1e-12: a run would compute other numbers than the model, and nobody would be told."""
-    place = folder(60, name)
+    place = saved_model(60, name)
     held = json.loads((place / "config.json").read_text())
     held.get("text_config", held)["layer_norm_eps"] = 1e-5
     (place / "config.json").write_text(json.dumps(held))

@@ -44,14 +44,35 @@ def test_another_vocabulary_is_another_run(checkpoint, given, vocab_file):
     assert second != first and "word" in (second / "tokenizer/vocab.txt").read_text()
 
 
-def test_another_configuration_beside_the_weights_is_another_run(checkpoint, given):
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.txt"])
+def test_another_configuration_beside_the_weights_is_another_run(saved_model, given, name):
     """transformers' config.json says heads, activations and colours, and its vocabulary lies there, too."""
+    file, asked = saved_model(60) / "model.safetensors", {"adapter": "clip"}
+    (file.parent / "preprocessor_config.json").write_text('{"size": {"shortest_edge": 32}}')
+    first = as_run(file, asked)
+    assert as_run(file, asked) == first
+    changed = file.with_name(name)
+    changed.write_text(changed.read_text().replace("w1\n", "word\n") + "\n")
+    assert as_run(file, asked) != first
+
+
+def test_what_is_not_read_beside_the_weights_changes_nothing(saved_model, given, monkeypatch):
+    """Annotations in the same folder may be gigabytes, and a log another one with each start."""
+    file, read = saved_model(60) / "model.safetensors", []
+    first, hashed = as_run(file, {"adapter": "clip"}), foreign.sha256_of
+    for name in ("captions_train2014.json", "log.txt", "another.config.json"):
+        file.with_name(name).write_text("a line")
+    monkeypatch.setattr(foreign, "sha256_of", lambda place: read.append(place.name) or hashed(place))
+    assert as_run(file, {"adapter": "clip"}) == first
+    assert read == ["config.json", "tokenizer_config.json", "vocab.txt"]
+
+
+def test_a_configuration_that_its_adapter_does_not_read_changes_nothing(checkpoint, given):
+    """What an official ALBEF is lies in its own file."""
     file = checkpoint("pretrain")
-    made = [as_run(file, given)]
-    for text in ('{"num_attention_heads": 4}', '{"num_attention_heads": 2}'):
-        file.with_name("config.json").write_text(text)
-        made.append(as_run(file, given))
-    assert len(set(made)) == 3 and as_run(file, given) == made[-1]
+    first = as_run(file, given)
+    file.with_name("config.json").write_text('{"num_attention_heads": 2}')
+    assert as_run(file, given) == first
 
 
 def test_what_another_process_made_meanwhile_is_taken(checkpoint, given, monkeypatch):

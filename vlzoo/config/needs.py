@@ -33,7 +33,8 @@ NEEDS = {
     ),
     "fused_decoder": (
         "writes from what texts have read of pictures, and the decoder reads the pictures alone",
-        "name a fusion and let the decoder read it: `model.decoder: {reads: fused}`",
+        "name a fusion and let the decoder read it: `model.decoder: {reads: fused}`; where it is to read the picture, "
+        "questions are answered by `prefix_answer`",
     ),
     "joint": (
         "compares embeddings of pictures and texts, and the model has no joint space",

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from vlzoo.models.assemble import Model
 
 
-_STARTS = {"model.fusion.stack.": "stack.", "objectives.mlm.head.": "head."}
+_STARTS = {"model.fusion.stack.": "stack."}
+_HEAD = {"objectives.mlm.head.": "head."}
 _LOWER = {"model.text_encoder.embedding.": "embedding.", "model.text_encoder.stack.": "stack."}
-"""Where the decoder, and its lower half, start that the other model does not have -> their own names."""
+"""Where the decoder, BERT's head, and the lower half start that the other model does not have -> their own names."""
 
 
 class MultimodalDecoder(Decoder):
@@ -105,11 +106,12 @@ class MultimodalDecoder(Decoder):
             self.head.embedding = encoder.word_embedding()
 
     def start_from(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Its own names; without them the text encoder's layers, the fusion's above them, and the head of masked words.
+        """Its own names; without them the text encoder's layers, the fusion's above them, and BERT's head.
 
         So X-VLM's `Captioning_pretrain.py` starts its decoder. A lower half that is the text encoder starts as that.
         """
-        made = moved(tensors, _STARTS)
+        # A linear head would take the bias, which has its shape, and not the weights.
+        made = moved(tensors, _STARTS | (_HEAD if isinstance(self.head, MlmHead) else {}))
         if not self.continues_text:
             below = as_our_layers(tensors, BERT) | moved(tensors, _LOWER)
             made |= {f"lower.{own}": tensor for own, tensor in below.items()}

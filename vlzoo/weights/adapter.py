@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -162,6 +162,13 @@ class Adapter:
             CheckpointError: what lies there can't be read.
         """
         return None
+
+    def reads_beside(self, file: Path) -> Sequence[Path]:
+        """The files that lie beside `file` and that its conversion reads; not overridden: none.
+
+        `vlzoo.load` converts a checkpoint once, and anew when one of these has changed.
+        """
+        return ()
 
     def start(self, state: Mapping[str, Tensor], system: System, file: Path) -> Offered:
         """What a foreign state has for a system; the system is read, not changed.

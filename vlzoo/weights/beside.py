@@ -27,6 +27,20 @@ ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": 
 BICUBIC = 3
 """How transformers numbers it, as Pillow does."""
 
+_READ = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    VOCAB,
+    WHOLE,
+)
+"""What `save_pretrained` calls configurations and a tokenizer's files; a SentencePiece model is any `.model`."""
+
 _SAMPLE = "A dog, running -- towards 2 (red) balls; isn't it?"
 """A text with what tokenizers treat in ways of their own."""
 
@@ -83,6 +97,13 @@ class Beside:
             return cls()
         given = read_object(pictures, SAVED) if pictures.is_file() else _of_processor(folder)
         return cls(folder, read_object(config, SAVED), given)
+
+    def files(self) -> list[Path]:
+        """What is read here of what lies in the folder: configurations and the tokenizer's files, sorted."""
+        if self.folder is None:
+            return []
+        named = (self.folder / name for name in _READ)
+        return sorted(place for place in (*named, *self.folder.glob("*.model")) if place.is_file())
 
     def part(self, name: str = "") -> Mapping[str, Any]:
         """The configuration of a part, such as `text_config`; empty: the whole."""

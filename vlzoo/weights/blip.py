@@ -144,7 +144,7 @@ class BlipAdapter(FolderAdapter):
             "tokenizer": {"sep": reads, "max_length": length, "clean": False},
             "objectives": _OBJECTIVES[kind],
             "augment": {"train": {"part": "weak", "size": side}, "eval": self.beside.eval_pictures(side, "plain")},
-            **(_answering(model["decoder"]) if kind == "vqa" else {}),
+            **(_writing(kind, model["decoder"]) if writes else {}),
         }
 
     def _vit(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -167,9 +167,11 @@ _OBJECTIVES: Mapping[str, dict[str, Any]] = {
 }
 
 
-def _answering(decoder: Mapping[str, Any]) -> dict[str, Any]:
-    """How questions are answered where nobody says otherwise, and what further training for them keeps."""
-    kept = {"model": {"decoder": dict(decoder)}, "objectives": {"answer": {"start": DEC}}}
+def _writing(kind: str, decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """What further training keeps of the decoder, and how questions are answered where nobody says otherwise."""
+    if kind == "pretrain":
+        return {"finetune": {"captioning": {"extends": "tasks/captioning-own", "objectives": _OBJECTIVES[kind]}}}
+    kept = {"model": {"decoder": dict(decoder)}, "objectives": _OBJECTIVES[kind]}
     return {"bench": {"vqa": {"mode": "generate"}}, "finetune": {"vqa": kept}}
 
 

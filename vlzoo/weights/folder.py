@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -54,6 +55,10 @@ class FolderAdapter(Adapter):
         """The folder's own, for texts as long as the text encoder has positions."""
         found = self.beside.tokenizer(int(converted.recipe["model"]["text_encoder"]["max_length"]))
         return None if found is None else found[:2]
+
+    def reads_beside(self, file: Path) -> Sequence[Path]:
+        """The configurations of model and pictures, and the tokenizer's files."""
+        return self.beside.files()
 
     def words(self, state: Mapping[str, Tensor]) -> str:
         """The name of the word table."""

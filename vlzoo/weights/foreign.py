@@ -15,6 +15,7 @@ from vlzoo.errors import CheckpointError, did_you_mean
 from vlzoo.files import sha256_of
 from vlzoo.resources import cache_dir
 from vlzoo.runs.run import Run
+from vlzoo.weights.adapter import make_adapter
 from vlzoo.weights.convert import Conversion, convert
 from vlzoo.weights.look import known_by
 
@@ -22,8 +23,6 @@ logger = logging.getLogger("vlzoo.weights")
 
 OPTIONS = ("adapter", "resolution", "vocab", "answers", "options", "allow_nonfinite")
 """What may be said of a conversion, of the fields of `Conversion`."""
-BESIDE = (".json", ".txt", ".model")
-"""Endings of files that are read beside weights."""
 
 
 def as_run(file: Path, given: Mapping[str, Any]) -> Path:
@@ -59,8 +58,7 @@ def _key(file: Path, adapter: str, given: Mapping[str, Any]) -> str:
     """What a conversion depends on: the file, who reads it, and what else it reads."""
     state, owner = file.stat(), registry().find("adapter", adapter).owner
     named = [place for value in given.values() if (place := Path(str(value))).is_file()]
-    # Adapters of transformers' folders read configurations and vocabularies there.
-    named += sorted(place for place in file.parent.iterdir() if place.suffix in BESIDE and place.is_file())
+    named += make_adapter(adapter, file, given.get("options") or {}).reads_beside(file)
     beside = [(place.name, sha256_of(place)) for place in named]
     about = [
         str(file.resolve()),

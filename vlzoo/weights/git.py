@@ -94,6 +94,7 @@ class GitAdapter(FolderAdapter):
             "tokenizer": {"sep": False, "max_length": length, "clean": False},
             "objectives": {"lm": {}},
             "augment": {"train": {"part": "weak", "size": side}, "eval": self.beside.eval_pictures(side, "centre")},
+            "finetune": {"captioning": {"extends": "tasks/captioning-own"}, "vqa": {"extends": "tasks/vqa-prefix"}},
         }
 
 
