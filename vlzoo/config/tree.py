@@ -213,7 +213,7 @@ class _Walk:
 
     def scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
         # YAML 1.1 reads 1e-4 as a text, which everybody trips over: it is a number here.
-        if node.style is None and _FLOAT.fullmatch(node.value):
+        if not node.style and _FLOAT.fullmatch(node.value):
             return float(node.value.replace("_", ""))
         if node.tag.endswith((":timestamp", ":binary")):
             return node.value

@@ -71,7 +71,9 @@ def full_name(name: str, module: str) -> str | None:
     source can be found counts.
     """
     names = list(_full_names(name, module))
-    return next((each for each in names if _locate(each, set())), names[0] if names else None)
+    if len(names) < 2:  # nothing to choose from: no source is read
+        return names[0] if names else None
+    return next((each for each in names if _locate(each, set())), names[0])
 
 
 def locate(dotted: str) -> Definition | None:
