@@ -51,7 +51,7 @@ SUITE = {
     "softmask": Benchmark("step.py", ("--softmask",), quick=None),
     "xvlm": Benchmark("step.py", ("--xvlm",), quick=None),
     "rerank": Benchmark("rerank.py"),
-    "captions": Benchmark("captions.py", quick=None),
+    "captions": Benchmark("captions.py", ("--pictures", "48"), quick=None),
     "cmc": Benchmark("cmc.py", quick=None),
     "data": Benchmark("data.py", quick=None),
     "waiting": Benchmark("waiting.py", quick=None),

@@ -29,7 +29,7 @@ def small(module):
     for name, parameter in theirs.named_parameters():
         if "norm" not in name.lower():
             torch.nn.init.normal_(parameter, std=0.3)
-    return theirs, module.ours_of(theirs)
+    return theirs, module.converted(theirs)
 
 
 def test_both_sides_write_the_same_texts(captions, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,6 +21,8 @@ from vlzoo.weights.beside import SAVED
 from vlzoo.weights.blip import DEC
 from vlzoo.weights.build import complete
 
+SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, DEC: 5}
+"""Where special tokens stand in a vocabulary that nobody gave."""
 WEIGHTS = "*model-*-of-*.*"
 """What shards of weights are called."""
 
@@ -46,14 +49,28 @@ def twins(path: Path, adapter_name: str) -> Twins:
         CheckpointError: a model that no adapter converts.
     """
     theirs = _theirs(path)
+    return Twins(path.parent.name, theirs, ours_of(theirs, path, adapter_name))
+
+
+def ours_of(theirs: Any, path: Path, adapter_name: str, special: Mapping[str, int] = SPECIAL) -> System:
+    """The system that an adapter makes of a model's weights, in evaluation mode.
+
+    Args:
+        theirs: a model of transformers.
+        path: its config.json.
+        adapter_name: the adapter.
+        special: ids of special tokens.
+
+    Raises:
+        CheckpointError: the adapter does not convert it.
+    """
     state = {name: tensor.detach().contiguous() for name, tensor in theirs.state_dict().items()}
     adapter: Adapter = make_adapter(adapter_name, model_file(path.parent), {})
     converted = adapter.convert(state)
-    special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4, DEC: 5}
     made = complete(converted, special, where=str(path))
     ours = build_system(made.checked.recipe, vocab=converted.vocab, special=special, classes=converted.classes)
     load_into(ours, made.system, where=str(path))
-    return Twins(path.parent.name, theirs, ours.eval())
+    return ours.eval()
 
 
 def _theirs(path: Path) -> Any:

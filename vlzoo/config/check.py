@@ -105,11 +105,12 @@ def _validation_problems(tree: Tree, validation: dict[str, Any]) -> Iterator[Pro
     if part is not None and named and not named.get("part"):
         options = {name: value for name, value in named.items() if name != "part"}
         yield from option_problems(part, schema_of(part), options, ("validation", "data"), tree)
-    if found_part("task", validation.get("task") or data.get("task")) is None:
+    asked = [name for name in validation if name not in schema.Validation.model_fields]
+    if asked and found_part("task", validation.get("task") or data.get("task")) is None:
         taken = {option.name for each in registry().of("task") for option in schema_of(each).options}
         known = {*schema.Validation.model_fields, *taken}
-        for name in validation:
-            if name not in known:
+        for name in asked:
+            if name not in taken:
                 path: Path_ = ("validation", name)
                 fix = did_you_mean(name, known, what="keys and options of tasks")
                 yield Problem(tree.origin(path), dotted(path), f"there is no key {name!r} here", fix)
@@ -117,16 +118,18 @@ def _validation_problems(tree: Tree, validation: dict[str, Any]) -> Iterator[Pro
 
 def _bench_problems(tree: Tree, bench: dict[str, Any]) -> Iterator[Problem]:
     """Options of tasks that no task takes, or of another type; those under a task's name are checked as parts are."""
+    asked = {name: value for name, value in bench.items() if name not in schema.Bench.model_fields}
+    asked = {name: value for name, value in asked.items() if not isinstance(value, dict)}
+    if not asked:
+        return  # what all tasks take is not read from their sources
     taken: dict[str, set[str]] = {}
     for part in registry().of("task"):
         for option in schema_of(part).options:
             taken.setdefault(option.name, set()).add(option.type)
     tasks = {name for part in registry().of("task") for name in (part.name, part.qualified)}
     known = [*schema.Bench.model_fields, *taken, *(part.name for part in registry().of("task"))]
-    for name, value in bench.items():
+    for name, value in asked.items():
         path: Path_ = ("bench", name)
-        if name in schema.Bench.model_fields or isinstance(value, dict):
-            continue
         if name in tasks:
             if value is not None:
                 what = f"{value!r} does not fit: wanted a mapping of the task's options"

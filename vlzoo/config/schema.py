@@ -21,7 +21,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 class Strict(BaseModel):
     """A section: unknown keys and values of another type are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
 
 
 class PartRef(BaseModel):
@@ -30,7 +30,7 @@ class PartRef(BaseModel):
     A task's recipe may leave `part` out: the run it starts from says which part, the task changes its options.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
 
     part: str = ""
 
@@ -64,7 +64,7 @@ class ObjectiveRef(BaseModel):
     is not the part's name.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
 
     part: str | None = None
     weight: float = 1.0
@@ -120,7 +120,7 @@ class Tokenizer(BaseModel):
     one, or `data` to build it from the training texts, which `wordpiece` alone does.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
 
     part: str = "wordpiece"
     vocab: str = "data"
@@ -143,7 +143,7 @@ class Start(BaseModel):
     modules that it may fill.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
 
     adapter: str
     file: str
@@ -228,7 +228,7 @@ class Bench(BaseModel):
     A mapping under a task's name holds options of that task; any other key is an option of every task that takes it.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
 
     data: Ref | None = None
     batch: Count = 64
@@ -247,7 +247,7 @@ class Validation(BaseModel):
     Any other key is an option of the task.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True, allow_inf_nan=False)
 
     every: Positive = 1.0
     task: str | None = None

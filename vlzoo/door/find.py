@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from vlzoo.errors import PluginError
 
 GROUP = "vlzoo"
 """The entry-point group of vlzoo's plugins."""
+_RELEASE = r"\d+(?:\.\d+)*"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Candidate:
         if self.unreadable:
             raise PluginError(self.unreadable, fix="reinstall the plugin or tell its author")
         if self.owner.dist != CORE:
-            _check_requirement([line for line in self.requires if line.lower().startswith(CORE)])
+            _check_requirement([line for line in self.requires if _of_core(line)])
         if self.file is None:
             return importlib.import_module(self.module)
         return _import_file(self.file, self.module)
@@ -91,11 +93,11 @@ def _single_files() -> Iterator[Candidate]:
 
 
 def _check_requirement(requires: list[str]) -> None:
+    requires = [line for line in requires if not _is_met(line)]
     if not requires:
         return
-    # Here, not above: the import takes a while, and without strangers' plugins nothing is to be checked.
+    # Here, not above: the import takes a while, and hardly a plugin asks for more than "this vlzoo or a later one".
     from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
 
     for line in requires:
         try:
@@ -104,11 +106,33 @@ def _check_requirement(requires: list[str]) -> None:
             continue
         applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
         fits = wanted.specifier.contains(__version__, prereleases=True)
-        if applies and canonicalize_name(wanted.name) == CORE and not fits:
+        if applies and not fits:
             raise PluginError(
                 f"needs vlzoo {wanted.specifier}; this is {__version__}",
                 fix="upgrade vlzoo, or install a version of the plugin that fits",
             )
+
+
+def _of_core(line: str) -> bool:
+    name = re.match(r"[\w.-]+", line)
+    return name is not None and name[0].lower() == CORE
+
+
+def _is_met(line: str) -> bool:
+    """Whether a requirement is of the usual form, `vlzoo>=1.2`, and this vlzoo fits; False: it is to be looked into."""
+    least = re.fullmatch(rf"{CORE}\s*>=\s*({_RELEASE})", line)
+    return (
+        least is not None and bool(re.fullmatch(_RELEASE, __version__)) and _numbers(__version__) >= _numbers(least[1])
+    )
+
+
+def _numbers(release: str) -> list[int]:
+    """The numbers of a release, without the noughts at its end: 1.2.0 is 1.2.
+
+    >>> _numbers("0.1.0") == _numbers("0.1"), _numbers("0.10") > _numbers("0.9.1")
+    (True, True)
+    """
+    return [int(number) for number in re.sub(r"(\.0+)+$", "", release).split(".")]
 
 
 def _import_file(file: Path, name: str) -> ModuleType:

@@ -34,7 +34,7 @@ class Registry:
     absent: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Part]:
-        return iter(sorted(self.parts, key=lambda part: (list(KINDS).index(part.kind), part.name, part.owner.dist)))
+        return (part for kind in KINDS for part in self.of(kind))
 
     def of(self, kind: str) -> list[Part]:
         """The parts of one kind, by name.
@@ -44,7 +44,7 @@ class Registry:
         """
         if kind not in KINDS:
             raise UnknownName(f"no kind of part called {kind!r}", fix=did_you_mean(kind, KINDS, what="kinds"))
-        return [part for part in self if part.kind == kind]
+        return sorted((part for part in self.parts if part.kind == kind), key=lambda part: (part.name, part.owner.dist))
 
     def find(self, kind: str, name: str, *, where: str | None = None) -> Part:
         """The part called `name` (or `dist:name`).

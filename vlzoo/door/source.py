@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +25,7 @@ class Definition(NamedTuple):
 def source_file(module: str) -> Path | None:
     """The source of a module, found without importing it or its parents; None where it has none."""
     top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
+    spec = _spec(top)
     if spec is None:
         return None
     if not rest:
@@ -37,6 +36,23 @@ def source_file(module: str) -> Path | None:
             if file.is_file():
                 return file
     return None
+
+
+_SPECS: dict[tuple[str, tuple[str, ...]], ModuleSpec] = {}
+"""What was found of modules that are not imported, for the path that was searched."""
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    key = (top, tuple(sys.path))
+    if top in sys.modules or key not in _SPECS:  # the search of the whole path, some hundred times, would be felt
+        try:
+            found = importlib.util.find_spec(top)
+        except (ImportError, ValueError):
+            return None
+        if found is None or top in sys.modules:
+            return found
+        _SPECS[key] = found
+    return _SPECS[key]
 
 
 def definition(module: str, attribute: str) -> Definition | None:
@@ -55,7 +71,9 @@ def full_name(name: str, module: str) -> str | None:
     source can be found counts.
     """
     names = list(_full_names(name, module))
-    return next((each for each in names if _locate(each, set())), names[0] if names else None)
+    if len(names) < 2:  # nothing to choose from: no source is read
+        return names[0] if names else None
+    return next((each for each in names if _locate(each, set())), names[0])
 
 
 def locate(dotted: str) -> Definition | None:

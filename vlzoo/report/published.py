@@ -10,13 +10,9 @@ from typing import Any
 
 import yaml
 
-try:
-    from yaml import CSafeLoader as Loader  # ten times as quick
-except ImportError:  # PyYAML was built without C
-    from yaml import SafeLoader as Loader  # type: ignore[assignment]
-
 from vlzoo.bench.report import printed
 from vlzoo.config.compose import display, method_file
+from vlzoo.config.tree import Loader
 from vlzoo.door.parts import CORE
 from vlzoo.door.plugins import registry
 from vlzoo.errors import DataError, UnknownName
