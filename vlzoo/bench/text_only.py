@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
 Labelled = tuple[str, str]
@@ -149,6 +151,8 @@ def _vocabulary(texts: Sequence[str], count_T: Floats, rarest: int) -> dict[str,
 
 def _matrix(texts: Sequence[str], features: dict[str, int]) -> csr_matrix:
     """Presence of each feature, and a constant, [T, F]."""
+    from scipy.sparse import csr_matrix  # here, as `minimize` below: half a second, and most tasks import this file
+
     rows, columns = [], []
     for place, text in enumerate(texts):
         known = [features[gram] for gram in _grams(text) if gram in features]
@@ -159,6 +163,8 @@ def _matrix(texts: Sequence[str], features: dict[str, int]) -> csr_matrix:
 
 def _fit(text_TF: csr_matrix, count_TC: Floats, penalty: float, steps: int) -> Floats:
     """Weights [F, C] of least cross-entropy plus `penalty` times half their squared length."""
+    from scipy.optimize import minimize
+
     shape = (text_TF.shape[1], count_TC.shape[1])
     total_T1 = count_TC.sum(1, keepdims=True)
 

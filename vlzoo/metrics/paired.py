@@ -20,7 +20,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from vlzoo.metrics.intervals import DRAWS, chunks
 
@@ -172,6 +171,8 @@ def mcnemar(row_N: NDArray[np.bool_], baseline_N: NDArray[np.bool_]) -> float:
         baseline_N: where the other is, [N].
     """
     better, worse = int((row_N & ~baseline_N).sum()), int((~row_N & baseline_N).sum())
+    from scipy.stats import binomtest  # here: half a second, and every task imports this file
+
     return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
