@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(
     [*(ROOT / "vlzoo").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
 )
+RESULTS = sorted(file for file in (ROOT / "benchmarks" / "results").iterdir() if file.suffix in (".json", ".md"))
+PLACE = re.compile(r"""["'\s=](/work/|/tmp/|/root/|/home/)""")
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -51,7 +53,12 @@ def test_the_median_function_is_short():
 def test_nothing_is_left_for_later_and_no_machine_is_named(file):
     text = file.read_text(encoding="utf-8")
     assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text)
-    assert not re.search(r"""["'\s](/work/|/tmp/|/root/|/home/)""", text)
+    assert not PLACE.search(text)
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.name)
+def test_a_result_names_no_folder_of_the_machine_that_made_it(file):
+    assert not PLACE.search(file.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)

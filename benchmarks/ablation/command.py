@@ -77,11 +77,21 @@ def exit_code(work: Callable[[], int]) -> int:
 
 
 def about(given: argparse.Namespace, script: str) -> dict[str, str]:
-    """The command, and the machine at hand."""
+    """The command, but for where its files lie and whether it trains, and the machine at hand."""
     return {
-        "command": shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{script}", *decisive(sys.argv[1:])]),
         "machine": f"{os.cpu_count()} cores {platform.machine()}, {given.processes} runs at a time",
     }
+
+
+def decisive(words: Sequence[str]) -> list[str]:
+    """What of a command line decides the figures: a result names no folder of somebody's machine."""
+    left_out = argparse.ArgumentParser(add_help=False)
+    for place in ("--out", "--results", "--data"):
+        left_out.add_argument(place)
+    for way in ("--resume", "--report"):
+        left_out.add_argument(way, action="store_true")
+    return left_out.parse_known_args(words)[1]
 
 
 def carry_out(

@@ -151,6 +151,11 @@ def test_stopped_killed_resumed_and_cached(suite):
     assert code == 0 and "2 runs, 0 done before" in said and "no table" in said
 
 
+def test_a_command_is_told_without_the_folders_of_a_machine(part):
+    given = ["--suite", "xvlm", "--out=/a/b", "--resume", "--seeds", "0", "--results", "c", "--data", "d", "--report"]
+    assert part("command").decisive(given) == ["--suite", "xvlm", "--seeds", "0"]
+
+
 def test_another_machine_goes_on_from_what_is_kept(suite, tmp_path):
     """With the table's folder alone: no run is made again, and the figures are the same to the last digit."""
     if len(suite.files("result.json")) < 2:
@@ -161,6 +166,7 @@ def test_another_machine_goes_on_from_what_is_kept(suite, tmp_path):
     code, said = elsewhere.run("--report")
     assert code == 0 and "2 runs, 2 done before" in said, said
     assert elsewhere.table()["settings"] == before["settings"] and elsewhere.table()["runs"] == before["runs"]
+    assert str(elsewhere.out) not in elsewhere.table()["about"]["command"]
 
     # Runs of other code are not ours, unless we say so.
     code, said = elsewhere.run("--report", "--code", "0" * 8)

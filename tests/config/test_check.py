@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vlzoo.config import check
 from vlzoo.config.check import load
 from vlzoo.errors import RecipeError
 
@@ -177,6 +178,16 @@ def test_a_mistake_of_the_command_line_is_reported_as_such(problems):
     found = problems("about: x\n", sets=("train.lr=fast",), extra=("ITM",))
     assert found[0].startswith("--set train.lr=fast: train.lr: 'fast' does not fit")
     assert found[1].startswith("--with ITM: objectives.ITM: no objective called 'ITM'\n  -> did you mean 'itm'?")
+
+
+def test_what_tasks_take_is_read_where_a_key_asks_for_it_alone(problems, monkeypatch):
+    """Their sources are long, and `vlzoo check` is to answer at once."""
+    read, schema_of = [], check.schema_of
+    monkeypatch.setattr(check, "schema_of", lambda part: read.append(part.kind) or schema_of(part))
+    assert problems("extends: albef-tiny\nbench: {batch: 4, vqa: {k: 3}}\nvalidation: {every: 1, task: vqa}") == []
+    assert "task" not in read
+    assert problems("extends: albef-tiny\nbench: {k: 4}") == []
+    assert "task" in read
 
 
 def test_a_good_recipe_has_none(problems):

@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from vlzoo.door import source
 from vlzoo.door.options import check_names, schema_of
 from vlzoo.door.parts import Option, Owner, Part
 from vlzoo.door.source import source_file
@@ -37,6 +38,15 @@ def options(target: str) -> list[tuple[str, str, str | None, str]]:
 
 def schema(target: str):
     return schema_of(Part("detector", "m", target, "x", Owner("mine", "1", "mine")))
+
+
+def test_a_long_source_that_says_nothing_of_options_is_not_read(module, monkeypatch):
+    """torch's modules: `vlzoo check` would parse them each time."""
+    read, bindings = [], source._bindings
+    monkeypatch.setattr(source, "_bindings", lambda file: read.append(file) or bindings(file))
+    name = module(a="from torch import nn\n\nclass Loss(nn.Module):\n    def __init__(self, *, keep: int): ...\n")
+    assert options(f"{name}.a:Loss") == [("keep", "int", None, "")]
+    assert {file.parent.name for file in read} == {name}
 
 
 def test_keywords_types_defaults_and_descriptions_come_from_the_constructor(module):

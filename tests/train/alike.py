@@ -24,14 +24,17 @@ CLOCKS = ("time", "samples_per_s", "memory_gb")
 RECIPES = (
     *("albef-tiny", "clip-tiny", "vilt-tiny", "uniter-tiny", "oscar-tiny"),
     *("softmaskpp-tiny", "tcl-tiny", "xvlm", "vlmixer-tiny", "summed"),
+    *("vinvl-unpaired-tiny", "u-visualbert-tiny", "bert-unimodal-tiny"),
     *("meter-tiny", "lxmert", "pixel-bert-tiny", "ufo-tiny", "siglip-tiny"),
     *("git-tiny", "blip-tiny", "coca-tiny", "simvlm-tiny", "flamingo-tiny"),
 )
+GALLERY = ("vlmixer-tiny", "vinvl-unpaired-tiny", "u-visualbert-tiny")
+"""Those that read one."""
 ENCODER = (
     "{part: timm, name: test_resnet, "
     "arguments: {output_stride: 16, norm_layer: groupnorm1, stem_width: 8, channels: [16, 32, 64, 96]}}"
 )
-"""Features of the gallery that vlmixer-tiny reads; 96 numbers."""
+"""Features of the gallery; 96 numbers."""
 
 
 def environment() -> dict[str, str]:
@@ -72,7 +75,7 @@ train: {{update: sum, epoch_of: pairs}}
 
 
 def make_gallery(folder: Path) -> None:
-    """The gallery that vlmixer-tiny reads, of the Scenes in a data root."""
+    """The gallery that recipes read, of the Scenes in a data root."""
     out = ["--out", str(folder / "galleries" / "scenes-half"), "--data-root", str(folder)]
     wanted = ["data.file=scenes-half-objects", "detector.size=64", f"detector.encoder={ENCODER}"]
     sets = [word for each in wanted for word in ("--set", each)]

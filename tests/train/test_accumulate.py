@@ -56,7 +56,7 @@ def gallery(place):
 
 @pytest.mark.parametrize("name", alike.RECIPES)
 def test_parts_and_the_whole_train_alike(place, name, request):
-    if name == "vlmixer-tiny":
+    if name in alike.GALLERY:
         request.getfixturevalue("gallery")
     own = place.folder / f"{name}.yaml"
     command, run = f"pretrain {own if own.exists() else name}", str(place.folder / name)

@@ -19,6 +19,7 @@ import torch
 
 from vlzoo.config.check import load
 from vlzoo.data.scenes.make import Sizes, make_scenes
+from vlzoo.door.plugins import registry
 from vlzoo.errors import TrainingError
 from vlzoo.processes import Share, here
 from vlzoo.runs.run import Run
@@ -91,6 +92,11 @@ def trained(place):
     for folder, several in {"one": False, "two": True}.items():
         place.train(jobs, folder, several=several)
     return place
+
+
+def test_every_tiny_recipe_is_among_them():
+    tiny = {part.name for part in registry().of("method") if part.name.endswith("-tiny")}
+    assert tiny - {"xvlm-tiny"} <= {*alike.RECIPES}  # `xvlm` is that one, with rows that no cap cuts
 
 
 @pytest.mark.parametrize("name", alike.RECIPES)

@@ -120,10 +120,8 @@ def _of_core(line: str) -> bool:
 
 def _is_met(line: str) -> bool:
     """Whether a requirement is of the usual form, `vlzoo>=1.2`, and this vlzoo fits; False: it is to be looked into."""
-    least = re.fullmatch(rf"{CORE}\s*>=\s*({_RELEASE})", line)
-    return (
-        least is not None and bool(re.fullmatch(_RELEASE, __version__)) and _numbers(__version__) >= _numbers(least[1])
-    )
+    least, own = re.fullmatch(rf"{CORE}\s*>=\s*({_RELEASE})", line), re.fullmatch(_RELEASE, __version__)
+    return bool(least and own and _numbers(own[0]) >= _numbers(least[1]))
 
 
 def _numbers(release: str) -> list[int]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +23,10 @@ class Definition(NamedTuple):
 def source_file(module: str) -> Path | None:
     """The source of a module, found without importing it or its parents; None where it has none."""
     top, *rest = module.split(".")
-    spec = _spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
     if spec is None:
         return None
     if not rest:
@@ -36,23 +37,6 @@ def source_file(module: str) -> Path | None:
             if file.is_file():
                 return file
     return None
-
-
-_SPECS: dict[tuple[str, tuple[str, ...]], ModuleSpec] = {}
-"""What was found of modules that are not imported, for the path that was searched."""
-
-
-def _spec(top: str) -> ModuleSpec | None:
-    key = (top, tuple(sys.path))
-    if top in sys.modules or key not in _SPECS:  # the search of the whole path, some hundred times, would be felt
-        try:
-            found = importlib.util.find_spec(top)
-        except (ImportError, ValueError):
-            return None
-        if found is None or top in sys.modules:
-            return found
-        _SPECS[key] = found
-    return _SPECS[key]
 
 
 def definition(module: str, attribute: str) -> Definition | None:
