@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+
+from vlzoo.config.tree import Loader
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = [
@@ -21,11 +24,12 @@ RUNS_CODE = {
     *("eval", "exec", "os.system", "os.popen"),
 }
 """Functions that run what they read. A subclass of `pickle.Unpickler` that refuses every name is none of them."""
+OF_YAML = {"yaml.SafeLoader", "yaml.CSafeLoader", "vlzoo.config.tree.Loader"}
 SAFE = {
     "torch.load": ("weights_only", None, {"True"}),
     "numpy.load": ("allow_pickle", 2, {"", "False"}),
-    "yaml.load": ("Loader", 1, {"yaml.SafeLoader", "yaml.CSafeLoader"}),
-    "yaml.load_all": ("Loader", 1, {"yaml.SafeLoader", "yaml.CSafeLoader"}),
+    "yaml.load": ("Loader", 1, OF_YAML),
+    "yaml.load_all": ("Loader", 1, OF_YAML),
 }
 """Functions that are safe with one argument, its place where it may go without its name, and the values it may have; an
 empty one: it may be left out."""
@@ -122,3 +126,7 @@ def test_a_call_that_could_is_found(text):
 )
 def test_a_call_that_is_safe_is_let_be(text):
     assert list(unsafe(text)) == []
+
+
+def test_our_own_name_for_a_loader_of_yaml_is_a_safe_ones():
+    assert Loader in (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
