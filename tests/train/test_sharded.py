@@ -56,6 +56,7 @@ model:
   fusion: {layers: 2, width: 16, heads: 2, intermediate: 32}
   joint: 8
   temperature: {learned: true}  # a number without a dimension is no shard
+train: {clip: 0.5}  # by the norm of all shards
 """
 SUMMED = """\
 extends: small.yaml
