@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import json
 import os
 import re
@@ -114,6 +115,17 @@ class World:
             timeout=180,
             check=False,
         )
+
+
+@pytest.fixture(scope="session")
+def forking() -> ModuleType:
+    """`Popen` and `run` as `subprocess` has them, whose Python is forked: quick where it needs torch."""
+    spec = importlib.util.spec_from_file_location("forking", Path(__file__).resolve().with_name("forking.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.load()
+    return module
 
 
 @pytest.fixture

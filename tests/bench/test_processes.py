@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -165,11 +166,11 @@ def vlzoo_register(registry):
 '''
 
 
-def start(words: list[str], *, several: bool = True) -> subprocess.Popen[str]:
+def start(forking: ModuleType, words: list[str], *, several: bool = True) -> subprocess.Popen[str]:
     """Python at work, in two processes or in one."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*(TORCHRUN if several else [sys.executable]), *words], env=env, **pipes)
+    return forking.Popen([*(TORCHRUN if several else [sys.executable]), *words], env=env, **pipes)
 
 
 @dataclass(frozen=True)
@@ -177,12 +178,13 @@ class Place:
     """A folder with a run in `run`, and a plugin beside it."""
 
     folder: Path
+    forking: ModuleType
 
     def slow(self, run: Path, *, several: bool = True) -> subprocess.Popen[str]:
         """The plugin's task, being measured."""
         plugin = ["--plugin", str(self.folder / "slow.py")]
         words = ["bench", "slow", "--model", f"run:{run}", "--device", "cpu"]
-        return start(["-m", "vlzoo", *plugin, *words], several=several)
+        return start(self.forking, ["-m", "vlzoo", *plugin, *words], several=several)
 
     def run(self, name: str) -> Path:
         """A copy of the run."""
@@ -190,7 +192,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, engine_for, corpus):
+def place(tmp_path_factory, engine_for, corpus, forking):
     """A run whose weights were drawn."""
     folder = tmp_path_factory.mktemp("shared")
     engine = engine_for({"itc": {"queue": 16}, "itm": {}})
@@ -202,7 +204,7 @@ def place(tmp_path_factory, engine_for, corpus):
     run.keep_tokenizer(engine.tokenizer)
     run.save(1, {"system": tensors_of(engine.system)}, {"step": 1}, keep=1)
     (folder / "slow.py").write_text(SLOW)
-    return Place(folder)
+    return Place(folder, forking)
 
 
 def test_torchrun_shares_a_bench_and_one_speaks(place, capsys):
@@ -212,7 +214,7 @@ def test_torchrun_shares_a_bench_and_one_speaks(place, capsys):
     jobs = place.folder / "jobs.json"
     wrong = [*words, "--protocol", "strict", "--out", str(place.folder / "wrong")]
     jobs.write_text(json.dumps([words, wrong]))
-    out, err = start([str(TOGETHER), str(jobs)]).communicate(timeout=300)
+    out, err = start(place.forking, [str(TOGETHER), str(jobs)]).communicate(timeout=300)
     assert err.count("predictions and figures lie in") == 1, err
     assert err.count("does not say how a model's scores are made") == 1, err
     (shared,) = (files_of(file.parent) for file in run.rglob("key.json"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,16 +25,14 @@ SIZES = ("--samples", "32", "--images", "40", "--processes", "2", "--seeds", "0"
 
 
 @pytest.fixture(scope="session")
-def ablate(root: Path) -> Callable[..., str]:
+def ablate(root: Path, forking: ModuleType) -> Callable[..., str]:
     """Runs rows of a suite over `base.yaml` of a folder, and gives what was printed."""
 
     def run(folder: Path, suite: str, rows: Sequence[str], results: str = "results", more: Sequence[str] = ()) -> str:
         command = [sys.executable, str(root / "benchmarks" / "ablations.py"), "--suite", suite, *SIZES]
         places = ["--rows", ",".join(rows), "--base", "base.yaml", "--out", "out", "--results", results]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*command, *places, *more], cwd=folder, env=env, capture_output=True, text=True, timeout=600
-        )
+        done = forking.run([*command, *places, *more], cwd=folder, env=env, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -35,21 +36,22 @@ WAIT_S = 400.0
 class Suite:
     """The script with a suite of two stand-in rows in a folder."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.root, self.folder, self.out = root, folder, folder / "out"
+    def __init__(self, root: Path, folder: Path, forking: ModuleType) -> None:
+        self.root, self.folder, self.out, self.forking = root, folder, folder / "out", forking
         (folder / "rows").mkdir()
         (folder / "base.yaml").write_text(BASE, encoding="utf-8")
         for name, text in ROWS.items():
             (folder / "rows" / f"{name}.yaml").write_text(f"extends: albef\n{text}", encoding="utf-8")
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
-        """The process, begun."""
+    def start(self, *more: str, fresh: bool = False) -> subprocess.Popen[str]:
+        """The process, begun; a fresh one shows in /proc what it runs."""
         places = {"--rows-folder": "rows", "--base": "base.yaml", "--out": "out", "--results": "results"}
         args = [word for name, place in places.items() for word in (name, str(self.folder / place))]
         sizes = {"--samples": "96", "--images": "80", "--processes": "1"}
         which = {"--rows": "none,all", "--seeds": "0", "--settings": "scenes"}
         own = [word for option in {**which, **sizes}.items() for word in option]
-        return subprocess.Popen(
+        begin = subprocess.Popen if fresh else self.forking.Popen
+        process: subprocess.Popen[str] = begin(
             [sys.executable, str(self.root / "benchmarks" / "ablations.py"), *args, *own, *more],
             cwd=self.folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -57,6 +59,7 @@ class Suite:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        return process
 
     def run(self, *more: str) -> tuple[int, str]:
         """Exit code and all it said."""
@@ -97,8 +100,8 @@ def gone(pid: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    return Suite(root, tmp_path_factory.mktemp("ablations"))
+def suite(root: Path, tmp_path_factory: pytest.TempPathFactory, forking: ModuleType) -> Suite:
+    return Suite(root, tmp_path_factory.mktemp("ablations"), forking)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
@@ -123,7 +126,7 @@ def test_stopped_killed_resumed_and_cached(suite):
     assert "scenes/all seed 0" in said and "--resume" in said
 
     # Killed outright: the run at work must not live on beside the one that goes on with it.
-    process = suite.start("--resume")
+    process = suite.start("--resume", fresh=True)
     wait_for(lambda: worker_of(process.pid))
     worker = worker_of(process.pid)
     os.kill(worker, signal.SIGSTOP)  # or so short a run might be done before its parent is gone
@@ -160,7 +163,7 @@ def test_another_machine_goes_on_from_what_is_kept(suite, tmp_path):
     """With the table's folder alone: no run is made again, and the figures are the same to the last digit."""
     if len(suite.files("result.json")) < 2:
         pytest.skip("the process test made no runs")
-    before, elsewhere = suite.table(), Suite(suite.root, tmp_path)
+    before, elsewhere = suite.table(), Suite(suite.root, tmp_path, suite.forking)
     shutil.copytree(suite.folder / "results", tmp_path / "results")
     shutil.copytree(suite.out / "data", elsewhere.out / "data")
     code, said = elsewhere.run("--report")
@@ -236,15 +239,13 @@ def test_few_pairs_are_a_part_of_training_and_what_is_seen_a_part_of_them(suite,
     assert len(arrays["scenes-seen/itm/TR"]) == len(seen)
 
 
-def test_ranks_are_those_of_vlzoo_bench(suite, root):
+def test_ranks_are_those_of_vlzoo_bench(suite, root, forking):
     run = next((file for file in suite.files("run") if "none" in file.parts), None)
     if run is None:
         pytest.skip("the process test made no runs")
     args = f"bench retrieval --run {run} --data scenes --split test --k 16 --data-root {suite.out / 'data'}".split()
     json_ = suite.folder / "scores.json"
-    subprocess.run(
-        [sys.executable, "-m", "vlzoo", *args, "--json-file", str(json_)], cwd=root, check=True, timeout=WAIT_S
-    )
+    forking.run([sys.executable, "-m", "vlzoo", *args, "--json-file", str(json_)], cwd=root, check=True, timeout=WAIT_S)
     theirs = {row["metric"]: row["value"] for row in json.loads(json_.read_text(encoding="utf-8"))}
     ours = suite.table()["settings"]["scenes"]["rows"]["none"]["retrieval"]["itm"]["scenes-test"]
     for metric in ("TR R@1", "IR R@1", "mean recall"):

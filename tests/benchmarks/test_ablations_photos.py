@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -129,7 +128,7 @@ def test_texts_that_name_a_concept(part, suite, tmp_path):
     assert part("photos").speaking(texts, gallery) == 2
 
 
-def test_real_data_that_are_not_there_and_a_detector_of_the_other_setting(root, tmp_path):
+def test_real_data_that_are_not_there_and_a_detector_of_the_other_setting(root, tmp_path, forking):
     for more, said in (
         (["--data", "nowhere"], "the photos and their texts need coco_mini, openclipart"),
         (["--detector", "torchvision"], "--settings real has no detector 'torchvision'"),
@@ -142,6 +141,6 @@ def test_real_data_that_are_not_there_and_a_detector_of_the_other_setting(root, 
             "--settings",
             "real",
         ]
-        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        done = forking.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and said in done.stderr
         assert not (tmp_path / "runs").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -169,14 +168,13 @@ def test_a_fitted_detector_is_a_setting_of_its_own(suite, part):
         assert set(values["VQA/value"]) <= {0.0, 30.0, 60.0, 90.0, 100.0}
 
 
-def test_an_unknown_detector_is_told_with_the_nearest(root, tmp_path):
-    done = subprocess.run(
+def test_an_unknown_detector_is_told_with_the_nearest(root, tmp_path, forking):
+    done = forking.run(
         [sys.executable, str(root / "benchmarks" / "ablations.py"), "--suite", "vlmixer", "--detector", "torchvison"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
-        check=False,
     )
     assert done.returncode == 2 and "did you mean 'torchvision'" in done.stderr
     assert not (tmp_path / "runs").exists()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,20 +49,22 @@ TUNED = ("TR mean", "IR mean", "VQA", "NLVR2")
 WRITTEN = ("CIDEr", "true facts", "CIDEr, other pictures", "true facts, other pictures")
 
 
-def glance(folder: Path, root: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def glance(forking: ModuleType, folder: Path, root: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / "benchmarks" / "glance.py"), *SIZES, "--results", "results", *more]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=600, check=False)
+    options = {"cwd": folder, "env": env, "capture_output": True, "text": True}
+    done: subprocess.CompletedProcess[str] = forking.run(command, **options, timeout=600)
+    return done
 
 
 @pytest.fixture(scope="module")
-def suite(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def suite(root: Path, tmp_path_factory: pytest.TempPathFactory, forking: ModuleType) -> Path:
     """The folder of a suite that ran."""
     folder = tmp_path_factory.mktemp("glance")
     (folder / "toys").mkdir()
     for name, text in {"albef": ALBEF, "simvlm": SIMVLM, "lost": LOST}.items():
         (folder / "toys" / f"{name}-tiny.yaml").write_text(text, encoding="utf-8")
-    done = glance(folder, root)
+    done = glance(forking, folder, root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 runs are in" in done.stdout and "lost-tiny is left out: what it reads is not there" in done.stdout
     return folder
@@ -135,19 +138,19 @@ def test_a_line_a_recipe_with_chance_before_them_and_reasons_behind(suite):
     assert "What it does not show" in text and "No ranking of methods" in text
 
 
-def test_another_machine_makes_the_table_of_what_is_kept(suite, root, tmp_path):
+def test_another_machine_makes_the_table_of_what_is_kept(suite, root, tmp_path, forking):
     """With the table's folder alone: no run is made again, and the figures are the same to the last digit."""
     for name in ("results", "toys"):
         shutil.copytree(suite / name, tmp_path / name)
     shutil.copytree(suite / "out" / "data", tmp_path / "out" / "data", symlinks=False)
-    done = glance(tmp_path, root, "--report")
+    done = glance(forking, tmp_path, root, "--report")
     assert done.returncode == 0 and "2 runs, 2 done before" in done.stdout, done.stdout + done.stderr
     assert table(tmp_path)["recipes"] == table(suite)["recipes"] and table(tmp_path)["runs"] == table(suite)["runs"]
 
 
-def test_an_unknown_recipe_is_told_with_the_nearest(root, tmp_path):
+def test_an_unknown_recipe_is_told_with_the_nearest(root, tmp_path, forking):
     command = [sys.executable, str(root / "benchmarks" / "glance.py"), "--recipes", "git-tiny,albef-tinny"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = forking.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "no recipes called 'albef-tinny'" in done.stderr
     assert "did you mean 'albef-tiny'?" in done.stderr and not list(tmp_path.iterdir())
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def scaling(root):
+def scaling(root, forking):
     def run(*words):
         command = [sys.executable, str(root / "benchmarks" / "scaling.py"), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = forking.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def ran(root, tmp_path_factory):
+def ran(root, forking, tmp_path_factory):
     out = tmp_path_factory.mktemp("speed")
     measured_before = {"rerank": {"found": {"ratio": 0.5}}, "overhead": {"found": {"ratio": 9.0}}}
     (out / "speed.json").write_text(json.dumps({"results": measured_before}), encoding="utf-8")
     command = [sys.executable, str(root / "benchmarks" / "speed"), "--quick", "--only", "overhead,xvlm"]
-    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=600, check=False)
+    done = forking.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, out
 
@@ -45,7 +44,7 @@ def test_the_figure_is_a_drawing_of_the_ratios(ran):
     assert "<svg" in drawn and drawn.count("<path") > 1
 
 
-def test_an_unknown_name_is_told(root):
+def test_an_unknown_name_is_told(root, forking):
     command = [sys.executable, str(root / "benchmarks" / "speed"), "--only", "stepp"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = forking.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 2 and "'stepp'" in done.stderr and "overhead" in done.stderr

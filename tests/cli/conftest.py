@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,26 +49,37 @@ class Result:
     err: str
 
 
-def fork(
-    server: subprocess.Popen[str],
-    folder: Path,
-    args: Sequence[str],
-    env: dict[str, str],
-    during: Callable[[int], None] | None = None,
-) -> Result:
-    """`vlzoo ARGS` in a folder; `during` is called with its process number while it runs."""
-    out, err = (folder / f".{name}" for name in ("stdout", "stderr"))
-    request = {"cwd": str(folder), "env": env, "args": args, "out": str(out), "err": str(err)}
-    assert server.stdin and server.stdout
-    server.stdin.write(json.dumps(request) + "\n")
-    server.stdin.flush()
-    pid = int(server.stdout.readline())
-    if during:
-        during(pid)
-    code = int(server.stdout.readline())
-    result = Result(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
-    assert "Traceback" not in result.err, result.err
-    return result
+@dataclass(frozen=True)
+class Processes:
+    """`vlzoo` as processes.
+
+    Attributes:
+        forking: what forks them.
+        cache: the folder of caches that they share, where they are given none.
+    """
+
+    forking: ModuleType
+    cache: Path
+
+    def vlzoo(
+        self, folder: Path, args: Sequence[str], env: dict[str, str], during: Callable[[int], None] | None = None
+    ) -> Result:
+        """`vlzoo ARGS` in a folder; `during` is called with its process number while it runs."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("VLZOO_")}
+        known = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent.parent), "VLZOO_CACHE_DIR": str(self.cache)}
+        said = [folder / f".{name}" for name in ("stdout", "stderr")]
+        command = [sys.executable, "-m", "vlzoo", *args]
+        with said[0].open("wb") as out, said[1].open("wb") as err:
+            # In a group of its own: a signal may be sent to all of it.
+            process = self.forking.Popen(
+                command, cwd=folder, env={**clean, **known, **env}, stdout=out, stderr=err, process_group=0
+            )
+            if during:
+                during(process.pid)
+            code = process.wait()
+        result = Result(code, *(file.read_text(encoding="utf-8") for file in said))
+        assert "Traceback" not in result.err, result.err
+        return result
 
 
 @dataclass
@@ -76,7 +88,7 @@ class Zoo:
 
     folder: Path
     corpus: Path
-    server: subprocess.Popen[str]
+    processes: Processes
     env: dict[str, str] = field(default_factory=dict)
 
     def write(self, name: str, text: str) -> Path:
@@ -88,7 +100,7 @@ class Zoo:
     def run(self, *args: str, during: Callable[[int], None] | None = None, **env: str) -> Result:
         """`vlzoo ARGS` in the folder; `during` is called with its process number while it runs."""
         known = {"VLZOO_DATA": str(self.corpus.parent), "COLUMNS": "200", **self.env, **env}
-        return fork(self.server, self.folder, args, known, during)
+        return self.processes.vlzoo(self.folder, args, known, during)
 
     def must(self, *args: str) -> Result:
         """`vlzoo ARGS`, which ends well."""
@@ -133,33 +145,18 @@ class Zoo:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """The process that forks the others."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("VLZOO_")}
-    env = {
-        **clean,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(HERE.parent.parent),
-        "VLZOO_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
-    }
-    started = subprocess.Popen(
-        [sys.executable, str(HERE / "zygote.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-    )
-    assert started.stdout
-    assert started.stdout.readline() == "ready\n"
-    yield started
-    assert started.stdin
-    started.stdin.close()
-    started.wait(timeout=30)
+def processes(forking: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Processes:
+    """What starts `vlzoo`."""
+    return Processes(forking, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
-def call(server: subprocess.Popen[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def call(processes: Processes) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Makes `vlzoo ARGS` in a folder, forked: quick for commands that need torch."""
 
     def run(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         known = {"VLZOO_CACHE_DIR": str(folder / "cache"), "COLUMNS": "160", **env}
-        done = fork(server, folder, args, known)
+        done = processes.vlzoo(folder, args, known)
         return subprocess.CompletedProcess(args, done.code, done.out, done.err)
 
     return run
@@ -193,18 +190,18 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def zoo(tmp_path: Path, corpus: Path, server: subprocess.Popen[str]) -> Zoo:
+def zoo(tmp_path: Path, corpus: Path, processes: Processes) -> Zoo:
     """A folder with the tiny recipe."""
-    made = Zoo(tmp_path, corpus, server)
+    made = Zoo(tmp_path, corpus, processes)
     made.write("micro.yaml", RECIPE)
     write_tasks(made)
     return made
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, server: subprocess.Popen[str]) -> Zoo:
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, processes: Processes) -> Zoo:
     """A folder in which the tiny recipe was trained into `run`, without a break. Not to be changed."""
-    made = Zoo(tmp_path_factory.mktemp("trained"), corpus, server)
+    made = Zoo(tmp_path_factory.mktemp("trained"), corpus, processes)
     made.write("micro.yaml", RECIPE)
     result = made.pretrain("run")
     assert result.code == 0, result.err
@@ -240,7 +237,7 @@ def write_tasks(zoo: Zoo) -> None:
 @pytest.fixture(scope="session")
 def tuned(trained: Zoo) -> Zoo:
     """`trained`, with all four tasks fine-tuned inside its run. Not to be changed."""
-    made = Zoo(trained.folder.with_name("tuned"), trained.corpus, trained.server)
+    made = Zoo(trained.folder.with_name("tuned"), trained.corpus, trained.processes)
     shutil.copytree(trained.folder, made.folder)
     write_tasks(made)
     for task, (name, _, _) in TASKS.items():
@@ -252,7 +249,7 @@ def tuned(trained: Zoo) -> Zoo:
 @pytest.fixture(scope="session")
 def benched(tuned: Zoo) -> Zoo:
     """Two runs, of which the second went on from other draws, measured on retrieval and one of them on VQA too."""
-    made = Zoo(tuned.folder.with_name("benched"), tuned.corpus, tuned.server)
+    made = Zoo(tuned.folder.with_name("benched"), tuned.corpus, tuned.processes)
     shutil.copytree(tuned.folder, made.folder)
     shutil.rmtree(made.folder / "run/finetune/retrieval")
     assert made.pretrain("other", "--set", "train.seed=9").code == 0

@@ -1,14 +1,17 @@
 import json
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 
-def agree(*arguments):
-    command = [sys.executable, "-m", "vlzoo", "agree", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def agree(forking):
+    def run(*arguments):
+        command = [sys.executable, "-m", "vlzoo", "agree", *map(str, arguments)]
+        return forking.run(command, capture_output=True, text=True, timeout=300)
+
+    return run
 
 
 CASE = {"answers": ["red"] * 3 + ["blue"] * 7, "prediction": "red"}
@@ -20,20 +23,20 @@ def write(path, official):
     return path
 
 
-def test_a_golden_that_agrees(tmp_path):
+def test_a_golden_that_agrees(tmp_path, agree):
     done = agree(write(tmp_path / "vqa_cases.json", 90.0))
     assert done.returncode == 0
     assert done.stdout.count(" ok") == 3 and "3 of 3 quantities agree" in done.stdout
 
 
-def test_a_golden_that_misses(tmp_path):
+def test_a_golden_that_misses(tmp_path, agree):
     done = agree(write(tmp_path / "vqa_cases.json", 90.1))
     assert done.returncode == 1
     line = next(line for line in done.stdout.splitlines() if line.startswith("vqa/official"))
     assert line.split() == ["vqa/official", "0.1", "0", "1", "MISS"]
 
 
-def test_json(tmp_path):
+def test_json(tmp_path, agree):
     done = agree(write(tmp_path / "vqa_cases.json", 90.1), "--json", "--only", "*official")
     (check,) = json.loads(done.stdout)["checks"]
     assert (check["quantity"], check["ok"], check["tolerance"]) == ("vqa/official", False, 0.0)
@@ -44,14 +47,14 @@ def test_json(tmp_path):
     ("content", "words"),
     [('{"cases": [{"official": 1}]}', "not a golden of this kind: KeyError: 'answers'"), ('{"cases', "not JSON")],
 )
-def test_broken_goldens(tmp_path, content, words):
+def test_broken_goldens(tmp_path, content, words, agree):
     (tmp_path / "vqa_cases.json").write_text(content)
     done = agree(tmp_path)
     assert done.returncode == 2
     assert words in done.stderr and "Traceback" not in done.stderr
 
 
-def test_nothing_there(tmp_path):
+def test_nothing_there(tmp_path, agree):
     (tmp_path / "config.json").write_text('{"architectures": ["CLIPVisionModel"]}')  # of transformers, but no adapter's
     for path, words in (
         (tmp_path, "no golden here"),
@@ -64,7 +67,7 @@ def test_nothing_there(tmp_path):
     assert "nothing matches --only 'zzz'" in agree(tmp_path, "--only", "zzz").stderr
 
 
-def test_a_golden_that_nothing_reads_is_named_and_counts_unless_excepted(tmp_path):
+def test_a_golden_that_nothing_reads_is_named_and_counts_unless_excepted(tmp_path, agree):
     write(tmp_path / "vqa_cases.json", 90.0)
     (tmp_path / "INDEX.json").write_text("{}")
     (tmp_path / "novel_thing.json").write_text("{}")
@@ -79,7 +82,7 @@ def test_a_golden_that_nothing_reads_is_named_and_counts_unless_excepted(tmp_pat
     assert [(row["quantity"], row["by"]) for row in found["excepted"]] == [("novel_thing", "novel_*")]
 
 
-def test_an_exception_that_fits_nothing(tmp_path):
+def test_an_exception_that_fits_nothing(tmp_path, agree):
     write(tmp_path / "vqa_cases.json", 90.0)
     (tmp_path / "INDEX.json").write_text("{}")
     (tmp_path / "novel_thing.json").write_text("{}")
@@ -149,7 +152,7 @@ def test_an_agreement_that_does_not_import_is_an_error_and_stops_no_other(world)
     assert "vlzoo-broken 0.1" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_all_evaluators_agree_with_the_official_figures(shared):
+def test_all_evaluators_agree_with_the_official_figures(shared, agree):
     found = json.loads(agree(shared / "goldens", "--only", "[vnrx]*[!.]*", "--json").stdout)
     names = {check["quantity"] for check in found["checks"]}
     expected = {
@@ -165,7 +168,7 @@ def test_all_evaluators_agree_with_the_official_figures(shared):
     assert [check for check in found["checks"] if check["quantity"] in expected and not check["ok"]] == []
 
 
-def test_fixtures_by_themselves_and_with_one_digit_changed(shared, tmp_path):
+def test_fixtures_by_themselves_and_with_one_digit_changed(shared, tmp_path, agree):
     folder = tmp_path / "fixtures"
     shutil.copytree(shared / "data" / "eval_fixtures", folder)
     done = agree(folder, "--only", "nlvr*")
@@ -177,7 +180,7 @@ def test_fixtures_by_themselves_and_with_one_digit_changed(shared, tmp_path):
     assert agree(folder, "--only", "nlvr2*").returncode == 1
 
 
-def test_the_recorded_goldens_but_for_what_is_excepted(shared):
+def test_the_recorded_goldens_but_for_what_is_excepted(shared, agree):
     """Everything that is ALBEF's or an evaluator's is covered."""
     done = agree(shared / "goldens", "--except", "xvlm_*", "--except", "keys_xvlm*")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr

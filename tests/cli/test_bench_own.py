@@ -35,9 +35,9 @@ def folder(corpus, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def own(folder, server, tmp_path_factory, trained):
+def own(folder, processes, tmp_path_factory, trained):
     """A run that was trained on `train.jsonl`, named by its file. Not to be changed."""
-    made = type(trained)(tmp_path_factory.mktemp("owned"), folder.parent, server)
+    made = type(trained)(tmp_path_factory.mktemp("owned"), folder.parent, processes)
     made.write("micro.yaml", (trained.folder / "micro.yaml").read_text())
     sets = ["--set", "data=jsonl", "--set", f"data.root={folder}", "--set", "data.file=train.jsonl"]
     assert made.pretrain("run", *sets).code == 0
@@ -47,7 +47,7 @@ def own(folder, server, tmp_path_factory, trained):
 @pytest.fixture
 def mine(own, tmp_path):
     """A copy of the run in a folder of its own, beside the data as `mine`."""
-    made = type(own)(tmp_path, own.corpus, own.server)
+    made = type(own)(tmp_path, own.corpus, own.processes)
     shutil.copytree(own.folder / "run", tmp_path / "run")
     (tmp_path / "mine").symlink_to(own.corpus / "mine")
     return made

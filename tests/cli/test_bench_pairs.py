@@ -45,7 +45,7 @@ def tests(corpus, tmp_path_factory) -> Path:
 @pytest.fixture
 def run(trained, tests, tmp_path):
     """`vlzoo bench TASK ...` of the trained run."""
-    made = type(trained)(tmp_path, trained.corpus, trained.server)
+    made = type(trained)(tmp_path, trained.corpus, trained.processes)
     (tmp_path / "run").symlink_to(trained.folder / "run")
 
     def bench(*args):

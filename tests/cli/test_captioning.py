@@ -32,7 +32,7 @@ train: {samples: 24, batch: 8, workers: 0, lr: 1.0e-3, log_every: 1, save_every:
 @pytest.fixture(scope="module")
 def captioned(tmp_path_factory, trained):
     """`trained`, with captioning fine-tuned inside its run. Not to be changed."""
-    made = type(trained)(tmp_path_factory.mktemp("captioned"), trained.corpus, trained.server)
+    made = type(trained)(tmp_path_factory.mktemp("captioned"), trained.corpus, trained.processes)
     shutil.copytree(trained.folder / "run", made.folder / "run")
     made.write("captioning.yaml", RECIPE)
     result = made.run("finetune", "captioning", "--recipe", "captioning.yaml", "--from", "run")

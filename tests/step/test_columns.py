@@ -112,7 +112,8 @@ def process(rank: int, split: tuple[int, ...], folder: str) -> None:
 def parts(request, tmp_path_factory):
     """What each process of a split measured."""
     folder = tmp_path_factory.mktemp("processes")
-    torch.multiprocessing.spawn(process, (request.param, str(folder)), nprocs=len(request.param))
+    start = "spawn" if torch.cuda.is_available() else "fork"  # which need not import torch anew
+    torch.multiprocessing.start_processes(process, (request.param, str(folder)), len(request.param), start_method=start)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(len(request.param))]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +88,7 @@ def test_fine_tunings_too(place, task):
     assert_same(*map(Run, runs), 4)
 
 
-def test_parts_in_several_processes_and_a_resume_in_one(place, capsys):
+def test_parts_in_several_processes_and_a_resume_in_one(place, capsys, forking):
     """A batch is cut for the processes, and each computes its share in parts; who goes on may use other parts."""
     whole, run = place.folder / "whole", place.folder / "both"
     sets = {"save_every": 10, "keep": 2, "samples": BATCH * 12}
@@ -97,7 +96,8 @@ def test_parts_in_several_processes_and_a_resume_in_one(place, capsys):
     jobs = [place.words("pretrain albef-tiny", str(run), accumulate=2, **sets)]
     (place.folder / "jobs.json").write_text(json.dumps(jobs))
     words = [*alike.TORCHRUN, str(HERE / "together.py"), "jobs.json"]
-    done = subprocess.run(words, cwd=place.folder, env=alike.environment(), capture_output=True, text=True, timeout=300)
+    options = {"cwd": place.folder, "env": alike.environment(), "capture_output": True, "text": True}
+    done = forking.run(words, **options, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same(Run(whole), Run(run), 12)
     shutil.rmtree(Run(run).latest().folder)

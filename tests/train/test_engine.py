@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ class Place:
     """A folder with a corpus, in which trainings run."""
 
     folder: Path
-    runs: dict[str, Path] = field(default_factory=dict)
+    forking: ModuleType
 
     def words(self, command: str, out: str, **sets: object) -> list[str]:
         """The command line of a training; `command` may hold options."""
@@ -61,24 +62,25 @@ class Place:
         (place / "jobs.json").write_text(json.dumps(jobs))
         start = alike.TORCHRUN if several else [sys.executable]
         words = [*start, str(HERE / "together.py"), "jobs.json"]
-        done = subprocess.run(words, cwd=place, env=alike.environment(), capture_output=True, text=True, timeout=600)
+        options = {"cwd": place, "env": alike.environment(), "capture_output": True, "text": True}
+        done = self.forking.run(words, **options, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, words: list[str], *options: str, by: Sequence[str] = alike.TORCHRUN) -> subprocess.Popen[str]:
         """Two processes of one training, at work."""
         command = [*by, *options, "-m", "vlzoo", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=alike.environment(), **pipes)
+        return self.forking.Popen(command, cwd=self.folder, env=alike.environment(), **pipes)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, forking):
     folder = tmp_path_factory.mktemp("several")
     make_scenes(folder / "scenes", Sizes.split(120, 8, 8), seed=3, workers=1)
     # As many regions as there are: no cap, no repeats.
     alike.write_recipes(folder, batch=6, rows="patch: 16, each: 3, rows: 64, repeats: none")
     alike.make_gallery(folder)
-    return Place(folder)
+    return Place(folder, forking)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,8 @@ def test_a_run_of_two_processes_goes_on_in_one(trained):
     assert process.wait(300) == 0, process.communicate()
     shutil.rmtree(run / "checkpoints" / f"step-{STEPS:09d}")
     alone = [sys.executable, "-m", "vlzoo", *words, "--resume"]
-    done = subprocess.run(alone, cwd=place.folder, env=alike.environment(), capture_output=True, text=True, timeout=300)
+    options = {"cwd": place.folder, "env": alike.environment(), "capture_output": True, "text": True}
+    done = place.forking.run(alone, **options, timeout=300)
     assert done.returncode == 0 and "going on from step 10 of 20" in done.stderr, done.stderr
     assert_same(Run(place.folder / "one" / "albef-tiny"), Run(run), STEPS)
 
@@ -192,7 +195,7 @@ def test_what_data_lack_is_told_once(place):
 
 def test_processes_meet_where_others_were_and_compare_their_steps(place):
     words = [*alike.TORCHRUN, str(HERE / "meeting.py")]
-    done = subprocess.run(words, env=alike.environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = place.forking.run(words, env=alike.environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "met 0" in done.stdout and "met 1" in done.stdout, done.stdout + done.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def words(place: Path, name: str, **sets: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def trained(place):
+def trained(place, forking):
     """By one process in each precision, and by two in fp16, whole and in shards."""
     for precision in ("fp32", "bf16", "fp16"):
         assert vlzoo(words(place, precision, precision=precision)) == 0
@@ -51,7 +50,7 @@ def trained(place):
         json.dumps([words(place, name, precision="fp16", **own) for name, own in jobs.items()])
     )
     start = [*alike.TORCHRUN, str(HERE / "together.py"), "jobs.json"]
-    done = subprocess.run(start, cwd=place, env=alike.environment(), capture_output=True, text=True, timeout=600)
+    done = forking.run(start, cwd=place, env=alike.environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return place
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -102,6 +102,7 @@ class Place:
     """A folder with a corpus and recipes, in which trainings run."""
 
     folder: Path
+    forking: ModuleType
     said: str = ""
 
     def words(self, recipe: str, out: str, **sets: object) -> list[str]:
@@ -115,7 +116,7 @@ class Place:
         (self.folder / "jobs.json").write_text(json.dumps(jobs))
         words = [*alike.TORCHRUN, str(HERE / "full_disk.py"), "jobs.json"]
         env = alike.environment()
-        done = subprocess.run(words, cwd=self.folder, env=env, capture_output=True, text=True, timeout=600, check=False)
+        done = self.forking.run(words, cwd=self.folder, env=env, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stderr
 
@@ -128,12 +129,12 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, forking):
     folder = tmp_path_factory.mktemp("sharded")
     make_scenes(folder / "scenes", Sizes.split(120, 8, 8), seed=3, workers=1)
     for name, text in WRITTEN.items():
         (folder / f"{name}.yaml").write_text(text)
-    made = Place(folder)
+    made = Place(folder, forking)
     assert all(vlzoo(made.words(name, f"one-{name}", **sets)) == 0 for name, sets in RECIPES.items())
     jobs = [made.words(name, f"two-{name}", **SHARD, **sets) for name, sets in RECIPES.items()]
     assert vlzoo(made.words("small", "one-brief", **BRIEF)) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
 import tarfile
 
@@ -39,25 +38,23 @@ def shards(tmp_path_factory):
     return folder
 
 
-def pretrain(folder, start, out, *options, **sets) -> str:
+def pretrain(forking, folder, start, out, *options, **sets) -> str:
     given = {"samples": 8 * STEPS, "batch": 8, "warmup_samples": 40, "log_every": 1, "lr": 3e-4, **sets}
     changes = [f"train.{key}={value}" for key, value in given.items()]
     changes += ["data={part: stream, root: shards, buffer: 24, worker_lanes: 2, process_lanes: 2}"]
     words = ["pretrain", "albef-tiny", "--data-root", str(folder), "--out", out, *options]
     words += [word for change in changes for word in ("--set", change)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLZOO_CACHE_DIR": str(folder / "cache")}
-    done = subprocess.run(
-        [*start, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = forking.run([*start, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr
 
 
-def test_a_run_on_shards_goes_on_with_other_processes_and_workers(shards):
-    pretrain(shards, ALONE, "whole", workers=0)
-    pretrain(shards, TORCHRUN, "parts", workers=1, save_every=6, keep=2)
+def test_a_run_on_shards_goes_on_with_other_processes_and_workers(shards, forking):
+    pretrain(forking, shards, ALONE, "whole", workers=0)
+    pretrain(forking, shards, TORCHRUN, "parts", workers=1, save_every=6, keep=2)
     (shards / "parts" / "checkpoints" / f"step-{STEPS:09d}").rename(shards / "left")
-    said = pretrain(shards, ALONE, "parts", "--resume", workers=2, save_every=6, keep=2)
+    said = pretrain(forking, shards, ALONE, "parts", "--resume", workers=2, save_every=6, keep=2)
     assert f"going on from step 6 of {STEPS}" in said
     whole, parts = Run(shards / "whole"), Run(shards / "parts")
     rows = [{row["step"]: row for row in run.metrics()} for run in (whole, parts)]

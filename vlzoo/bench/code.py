@@ -63,11 +63,22 @@ def imported(name: str, file: Path, _changed: int) -> frozenset[str]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for child in ast.iter_child_nodes(node):
+    for child in _statements(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child
-        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+        elif not (isinstance(child, ast.If) and _asks_for_typing(child.test)):
             yield from _running(child)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands in a module or a statement, but for expressions: those are most of a tree, and import nothing."""
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        yield from getattr(node, name, ())
+
+
+def _asks_for_typing(test: ast.expr) -> bool:
+    names = (getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(test))
+    return any(name.endswith("TYPE_CHECKING") for name in names)
 
 
 def _names(node: ast.Import | ast.ImportFrom, module: str, file: Path) -> Iterator[str]:

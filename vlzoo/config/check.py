@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from vlzoo.config import schema
-from vlzoo.config.compose import compose
+from vlzoo.config.compose import compose, read_extended
 from vlzoo.config.model_fit import model_problems
 from vlzoo.config.part_problems import found_part, option_problems, part_problems
 from vlzoo.config.schema_problems import schema_problems
@@ -19,6 +21,7 @@ from vlzoo.config.tree import Path_, Tree, dotted
 from vlzoo.config.values import misfit
 from vlzoo.door.options import schema_of
 from vlzoo.door.plugins import registry
+from vlzoo.door.registry import Registry
 from vlzoo.errors import Problem, RecipeError, did_you_mean
 
 SECTIONS = ("temperature", "projection")
@@ -50,6 +53,22 @@ def load(recipe: str, *, sets: tuple[str, ...] = (), extra: tuple[str, ...] = ()
         UnknownName: there is no such recipe.
     """
     return check(compose(recipe, sets=sets, extra=extra), recipe)
+
+
+def check_trained(file: Path) -> Checked:
+    """Check the recipe of a run, in which every value is written out; at once where it was checked before.
+
+    Raises:
+        RecipeError: as of `load`; a plugin that it was trained with may be missing.
+    """
+    held = file.stat()
+    return _check_trained(file, (held.st_mtime_ns, held.st_size), registry())
+
+
+@lru_cache(maxsize=16)
+def _check_trained(file: Path, _changed: tuple[int, int], _parts: Registry) -> Checked:
+    # A bench asks a dozen times.
+    return check(read_extended(file, ()), str(file), trained=True)
 
 
 def check(tree: Tree, name: str, *, trained: bool = False) -> Checked:

@@ -21,7 +21,7 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _RECIPE_TARGET = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+\.ya?ml")
 
 
-@dataclass
+@dataclass(eq=False)
 class Registry:
     """All parts by kind and name. Plugins fill it through `Registrar`, users read it.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlzoo import __version__
-from vlzoo.config.check import Checked, check
+from vlzoo.config.check import Checked, check_trained
 from vlzoo.config.compose import read_extended
 from vlzoo.config.resolved import whole
 from vlzoo.config.schema import Recipe
@@ -129,11 +129,11 @@ class Run:
 
     def checked(self) -> Checked:
         """As `recipe`, with where each value stands."""
-        tree = self.tree()
+        self._require()
         try:
-            return check(tree, str(self._recipe), trained=True)
+            return check_trained(self._recipe)
         except RecipeError as error:
-            raise explained(error, tree, self.noted()) from None
+            raise explained(error, self.tree(), self.noted()) from None
 
     def noted(self) -> dict[str, Any]:
         """What is known of the run beside its recipe."""

@@ -5,11 +5,7 @@ Legend: B pairs, L text tokens, N image tokens, P image tokens after the prefix.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +23,7 @@ from vlzoo.objectives.itm import ITM
 from vlzoo.offers import Offers
 from vlzoo.step.plan import Plan
 from vlzoo.step.step import Step
+from vlzoo.testing import toy
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "a", "the", "of", "on", "cat", "dog", "red", "blue", "mat", "and", "sky", ",", "##s"]
@@ -197,38 +194,22 @@ def test_a_mask_depends_on_its_sample_alone(toy, order, pad, number):
         torch.testing.assert_close(weights(toy.taken(toy.batch(5), [row])), whole[[row]], **NEAR)
 
 
-SCRIPT = """
-import importlib.util, json, sys
-import torch
-from vlzoo.testing import toy
-from vlzoo_gradcam.gradcam import GradCam
-
-def module(name, file):
-    spec = importlib.util.spec_from_file_location(name, file)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-torch.set_num_threads(1)
-own = module("own", sys.argv[1])
-made, _ = own.masked(toy, GradCam())
-rows = [int(row) for row in sys.argv[2].split(",")]
-step = toy.step(made, own.double(toy.taken(toy.batch(6), rows)), number=3)
-print(json.dumps(step.view("soft").weights.tolist()))
-"""
+def draw(rank: int, rows: list[list[int]], folder: str) -> None:
+    """The masks of some of six samples, as a process of its own draws them."""
+    torch.set_num_threads(1)
+    made, _ = masked(toy, GradCam())
+    step = toy.step(made, double(toy.taken(toy.batch(6), rows[rank])), number=3)
+    torch.save(step.view("soft").weights, f"{folder}/{rank}.pt")
 
 
-def test_one_process_and_two_draw_the_same_masks(toy):
+def test_one_process_and_two_draw_the_same_masks(toy, tmp_path):
     """Six samples in this process, and three in each of two others."""
-
-    def started(rows: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SCRIPT, str(Path(__file__)), rows]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
     made, _ = masked(toy, GradCam())
     whole = toy.step(made, double(toy.batch(6)), number=3).view("soft").weights
-    both = [started("0,2,4"), started("1,3,5")]
-    halves = torch.cat([torch.tensor(json.loads(process.communicate(timeout=300)[0])) for process in both])
+    rows = [[0, 2, 4], [1, 3, 5]]
+    start = "spawn" if torch.cuda.is_available() else "fork"  # which need not import torch anew
+    torch.multiprocessing.start_processes(draw, (rows, str(tmp_path)), len(rows), start_method=start)
+    halves = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in range(2)])
     torch.testing.assert_close(halves, whole[[0, 2, 4, 1, 3, 5]], **NEAR)
     assert whole.min() == 0.0
 
