@@ -24,6 +24,8 @@ from typing import Any
 
 import torch
 
+from vlzoo.config import check
+
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = {"-u"}
 """Of the interpreter, before what it is to run; of no effect here."""
@@ -32,7 +34,7 @@ OTHERS = ("pandas", "matplotlib.figure")
 """What is imported when it is needed, by nearly every call."""
 HOMES = (str(ROOT / "vlzoo"), *map(str, ROOT.glob("plugins/*/vlzoo_*")), sys.prefix, sys.base_prefix)
 """Where modules lie that a fork keeps."""
-SLOW = ("vlzoo.config.values", "vlzoo.door.options")
+SLOW = ("vlzoo.config.values", "vlzoo.door.options", "vlzoo.door.source")
 """Modules whose caches depend on code alone."""
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 _PATH = list(sys.path)
@@ -41,13 +43,14 @@ _begin = subprocess.Popen.__init__
 
 
 def load() -> None:
-    """Import all that a call may need."""
+    """Import all that a call may need, and have pydantic build what checks a recipe."""
     for package in PACKAGES:
         root = importlib.import_module(f"vlzoo.{package}")
         for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
             importlib.import_module(module.name)
     for name in OTHERS:
         importlib.import_module(name)
+    check.load("softmaskpp-tiny")
     torch.set_num_threads(1)
 
 

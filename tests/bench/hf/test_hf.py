@@ -58,11 +58,13 @@ CAN = [
 
 @pytest.mark.parametrize(("model", "task", "protocol", "mode"), CAN)
 def test_what_a_model_can_do_is_measured_whatever_the_batch(model, task, protocol, mode, saved, sources):
-    rows = rows_of(saved(model), task, sources[task], protocol=protocol, mode=mode, batch=3)
-    scored = registry().build("task", task, protocol=protocol).score(sources[task], rows)
+    # Words are written one by one, which is slow.
+    source = Few(list(sources[task])[:20]) if model == "blip-vqa" else sources[task]
+    rows = rows_of(saved(model), task, source, protocol=protocol, mode=mode, batch=3)
+    scored = registry().build("task", task, protocol=protocol).score(source, rows)
     assert scored.scores[0].protocol == f"{task}/{'accuracy' if task == 'nlvr2' else protocol}"
-    assert len(rows) == len(sources[task])
-    alone = rows_of(saved(model), task, sources[task], protocol=protocol, mode=mode, batch=1)
+    assert len(rows) == len(source)
+    alone = rows_of(saved(model), task, source, protocol=protocol, mode=mode, batch=1)
     for name, row in rows.items():
         for key in ("itm", "itc", "vector", "embedding", "text_embeddings"):
             if key in row:
