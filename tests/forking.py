@@ -19,6 +19,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ HOMES = (str(ROOT / "vlzoo"), *map(str, ROOT.glob("plugins/*/vlzoo_*")), sys.pre
 SLOW = ("vlzoo.config.values", "vlzoo.door.options", "vlzoo.door.source")
 """Modules whose caches depend on code alone."""
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+_TRACKER = resource_tracker.getfd()
+"""The process that clears up behind multiprocessing: forks share it, as multiprocessing's own do."""
 _PATH = list(sys.path)
 _begin = subprocess.Popen.__init__
 """As the standard library has it."""
@@ -105,7 +108,8 @@ def become(words: Sequence[str], env: Mapping[str, str]) -> None:
     code = 1
     try:
         # The last of them tells the parent that this process has begun, when it is closed.
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.closerange(3, _TRACKER)
+        os.closerange(_TRACKER + 1, os.sysconf("SC_OPEN_MAX"))
         begin_anew(env)
         execute([word for word in words[:1] if word not in FLAGS] + list(words[1:]))
         code = 0
