@@ -8,7 +8,7 @@ Legend: B batch rows, C classes, P text-image pairs, L text tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor
@@ -100,8 +100,13 @@ class Captions(Protocol):
         """Name of the token that ends them: `sep`."""
         ...
 
-    def memory(self, step: Step) -> Tokens:
-        """What the decoder reads of each picture, x [B, N, D]."""
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether a prompt's words are read with the picture (SimVLM), not gone on from by the decoder (GIT)."""
+        ...
+
+    def memory(self, step: Step, prompt: Sequence[int] = ()) -> Tokens:
+        """What the decoder reads of each picture, x [B, N, D]; of a prompt's ids too, where they are read."""
         ...
 
 

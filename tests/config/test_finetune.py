@@ -108,6 +108,15 @@ def test_a_decoder_that_has_learned_to_write_goes_on(method):
     assert made.recipe.train.epochs == (None if method.endswith("tiny") else 5)  # of tasks/captioning-tiny, -captioning
 
 
+@pytest.mark.parametrize("method", ["simvlm", "simvlm-tiny"])
+def test_simvlm_goes_on_by_its_own_loss_behind_a_prompt(method):
+    run = compose(method)
+    made = task_recipe("captioning", run).recipe
+    assert made.model.decoder == check(run, method).recipe.model.decoder and set(made.active) == {"prefix_lm"}
+    prompts = [made.rows.prompt, made.bench.model_dump()["captioning"]["prompt"]]
+    assert prompts == ["a picture of"] * 2
+
+
 @pytest.mark.parametrize("method", ["coca", "git"])
 def test_captions_trained_as_wholes_keep_the_decoder_that_wrote_them(method):
     written = task_recipe("captioning", compose(method))

@@ -5,12 +5,15 @@ Legend: R rows, N image tokens, L text tokens, D width, V vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vlzoo.draws import IGNORED
 from vlzoo.objectives.mlm import MLM, Seq2SeqMLM
 from vlzoo.objectives.prefix_lm import BEGINNING, REST, PrefixLM
+from vlzoo.step.memory import fused_memory
 from vlzoo.types import Tokens
 
 
@@ -89,3 +92,25 @@ def test_captions_begin_where_nothing_is_said_of_a_picture_yet(toy):
     other = toy.step(made, toy.batch(3, seed=0))  # the same pictures; what is said of them is not read
     other.batch.texts["text"].ids[:, 1:] = 7
     torch.testing.assert_close(made.offered("captions").memory(other).x, memory.x)
+
+
+@pytest.mark.parametrize("reads", ["fused", "all"])
+def test_a_prompt_is_the_beginning_in_training_and_where_captions_are_asked_for(toy, reads):
+    made = toy.system({"prefix_lm": PrefixLM()}, decoder=True, merged=True, reads=reads)
+    made.objectives["prefix_lm"].meet(made.model)
+    batch = toy.batch(4)
+    text = batch.texts["text"]
+    text.ids[:, 1:3] = torch.tensor([7, 8])
+    prompted = replace(batch, texts={"text": replace(text, prefix=torch.full((4,), 3))})
+    for number in (0, 1):  # whatever the step
+        step = toy.step(made.eval(), prompted, number=number)
+        assert step.ids(BEGINNING).ids.tolist() == [[2, 7, 8]] * 4 and step.ids(BEGINNING).mask.all()
+        rest, words = step.ids(REST), text.mask.sum(1) - 3
+        assert rest.mask.sum(1).tolist() == (words + 2).tolist()  # between the tokens that texts begin and end with
+        assert all(torch.equal(rest.ids[row, 1 : 1 + n], text.ids[row, 3 : 3 + n]) for row, n in enumerate(words))
+    captions = made.offered("captions")
+    trained = fused_memory(step.student, step.student.fused(text=BEGINNING, image_states=reads == "all"))
+    asked = captions.memory(step, [7, 8])
+    assert captions.reads_prompt and torch.equal(asked.mask, trained.mask)
+    torch.testing.assert_close(asked.x, trained.x)
+    assert captions.memory(step).x.shape != asked.x.shape

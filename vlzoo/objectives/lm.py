@@ -5,7 +5,7 @@ Legend: R rows, L text tokens, T scored tokens, N image tokens, D width, V vocab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +44,7 @@ class LM(Objective):
     """
 
     needs = ("decoder", "picture_decoder")
+    reads_prompt = False
 
     def __init__(self, *, smoothing: float = 0.0, distil: bool = False, start: str = "cls", end: str = "sep") -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class LM(Objective):
         """
         return next_words(step, WRITTEN, self._logits, "lm", smoothing=self.smoothing, distil=self.distil)
 
-    def memory(self, step: Step) -> Tokens:
+    def memory(self, step: Step, prompt: Sequence[int] = ()) -> Tokens:
         """What the decoder reads of each row, x [R, N, D].
 
         Raises:

@@ -1,11 +1,11 @@
 """A text's beginning is read with the picture, its rest is written (SimVLM, Wang et al. 2022).
 
-Legend: R rows, L text tokens, T scored tokens, D width, V vocabulary.
+Legend: R rows, L text tokens, P of a prompt with the first token, T scored tokens, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,8 +30,9 @@ class PrefixLM(Objective):
     """Cross-entropy of the words behind a beginning of random length, which is read both ways with the picture.
 
     The decoder reads what the fusion gives of the beginning, and, with `reads: all`, of the picture. How long the
-    beginning is, from the first token alone to all but the last word, is drawn for each row by its key. Lends
-    `captions`, which begin at the first word.
+    beginning is, from the first token alone to all but the last word, is drawn for each row by its key; where rows have
+    a prompt, that is the beginning, as in SimVLM's fine-tuning for captions. Lends `captions`, which begin at the first
+    word or behind a prompt.
 
     Args:
         smoothing: share of each target that is spread over all words.
@@ -40,7 +41,7 @@ class PrefixLM(Objective):
     """
 
     needs = ("text_encoder", "fusion", "decoder", "fused_decoder")
-    image_states = False
+    image_states, reads_prompt = False, True
 
     def __init__(self, *, smoothing: float = 0.0, start: str = "cls", end: str = "sep") -> None:
         super().__init__()
@@ -74,11 +75,11 @@ class PrefixLM(Objective):
         """The mean over the words and end tokens of the rests; a batch without a word gives zero."""
         return next_words(step, REST, self._logits, "prefix_lm", smoothing=self.smoothing)
 
-    def memory(self, step: Step) -> Tokens:
-        """What the decoder reads of a picture when nothing is said of it yet, x [R, N, D]."""
+    def memory(self, step: Step, prompt: Sequence[int] = ()) -> Tokens:
+        """What the decoder reads of a picture of which nothing but a prompt is said yet, x [R, N, D]."""
         passes = step.student
-        ids_R1 = torch.full((len(step), 1), self.first, device=step.batch.key.device)
-        text = passes.model.text_encoder(ids_R1, torch.ones_like(ids_R1, dtype=torch.bool))
+        ids_RP = torch.tensor([self.first, *prompt], device=step.batch.key.device).expand(len(step), -1)
+        text = passes.model.text_encoder(ids_RP, torch.ones_like(ids_RP, dtype=torch.bool))
         more: dict[str, Any] = {"image_states": True} if self.image_states else {}
         fused = passes.model.fusion.fuse(text, [passes.prepared()], **more)
         return fused_memory(passes, fused)

@@ -70,6 +70,7 @@ class SCST(Objective):
         VlzooError: too few samples for the baseline, or another option has a value that none can have.
     """
 
+    reads_prompt = False
     needs = ("decoder", "picture_decoder")
 
     def __init__(
@@ -141,7 +142,7 @@ class SCST(Objective):
         """`captions`: itself, if it lends them."""
         return {"captions": self} if self.lends else {}
 
-    def memory(self, step: Step) -> Tokens:
+    def memory(self, step: Step, prompt: Sequence[int] = ()) -> Tokens:
         """What the decoder reads of each row, x [R, N, D].
 
         Raises:

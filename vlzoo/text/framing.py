@@ -75,6 +75,8 @@ def _longer(value_RL: Tensor, last_R1: Tensor, at_RL: Tensor) -> Tensor:
 class Prefixed:
     """A rule: how much of each text is its beginning is drawn, evenly from the first token alone to all but the last.
 
+    A text that has a prefix, a prompt, begins with that.
+
     >>> from vlzoo.draws import Draws
     >>> prefixed = Prefixed()(batch.texts["text"], Drawing(Draws(), batch.key, "", vocab=50, mask=4))
     >>> bool((prefixed.prefix < prefixed.mask.sum(1)).all())
@@ -86,6 +88,8 @@ class Prefixed:
 
     def __call__(self, text: Text, drawing: Drawing) -> Text:
         """The text with `prefix`: how many tokens at the front are its beginning."""
+        if text.prefix is not None:
+            return text
         rest_R = (text.mask.sum(1) - 1).clamp(min=0)
         return replace(text, prefix=1 + (drawing.uniform("length", 1)[:, 0] * rest_R).long())
 

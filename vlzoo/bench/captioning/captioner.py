@@ -59,13 +59,14 @@ def _(model: Engine, task: Captioning) -> Captioner:
         seed=task.seed,
         listed=Listed(allowed) if allowed else None,
     )
-    first = [ends.start, *(_words(model, task.prompt) if task.prompt else [])]
+    prompt = _words(model, task.prompt) if task.prompt else []
+    first = [ends.start] if captions.reads_prompt else [ends.start, *prompt]
     write_all = partial(generate, decoder, special=special, decoding=decoding, start=captions.start, end=captions.end)
 
     @torch.no_grad()
     def write(batch: Batch) -> list[Row]:
         with model.autocast():
-            memory = captions.memory(model.step(batch))
+            memory = captions.memory(model.step(batch), prompt)
             made = write_all(memory=memory, prompt=first, key=batch.key)
         return [{"caption": model.tokenizer.decode(ids[len(first) :]), "score": score} for ids, score in made]
 
