@@ -14,11 +14,13 @@ import os
 import pkgutil
 import runpy
 import signal
+import stat
 import subprocess
 import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -107,9 +109,7 @@ def become(words: Sequence[str], env: Mapping[str, str]) -> None:
     """Be `python WORDS`, and end; called in a fork by `subprocess`, which has set streams, folder and session."""
     code = 1
     try:
-        # The last of them tells the parent that this process has begun, when it is closed.
-        os.closerange(3, _TRACKER)
-        os.closerange(_TRACKER + 1, os.sysconf("SC_OPEN_MAX"))
+        close_pipes()
         begin_anew(env)
         execute([word for word in words[:1] if word not in FLAGS] + list(words[1:]))
         code = 0
@@ -127,6 +127,15 @@ def become(words: Sequence[str], env: Mapping[str, str]) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)
+
+
+def close_pipes() -> None:
+    """Close pipes and sockets of the parent: by one of them it learns that this process has begun."""
+    for number in [int(each.name) for each in Path("/dev/fd").iterdir()]:
+        with suppress(OSError):  # the one that lists them is closed by now
+            kind = os.fstat(number).st_mode
+            if number > 2 and number != _TRACKER and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+                os.close(number)
 
 
 def begin_anew(env: Mapping[str, str]) -> None:
@@ -149,6 +158,8 @@ def begin_anew(env: Mapping[str, str]) -> None:
         if isinstance(logger, logging.Logger):
             logger.handlers.clear()
     warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)  # as Python begins
     torch.set_num_threads(int(env.get("OMP_NUM_THREADS", "1")))
     torch.set_grad_enabled(True)
     torch.seed()

@@ -108,7 +108,7 @@ def suite(root: Path, tmp_path_factory: pytest.TempPathFactory, forking: ModuleT
 def test_stopped_killed_resumed_and_cached(suite):
     # Ctrl-C when the first run is done and the second at work: a table of what is in.
     process = suite.start()
-    wait_for(lambda: suite.files("result.json") and len(suite.files("job.json")) == 2)
+    wait_for(lambda: suite.files("result.json") and len(suite.files("run/recipe.yaml")) == 2)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130, said

@@ -75,7 +75,7 @@ def test_winoground_and_vsr(run):
 
 
 def test_vsr_fine_tuned(trained, tests, tmp_path):
-    made = type(trained)(tmp_path, trained.corpus, trained.server, {"VLZOO_DATA": str(tests)})
+    made = type(trained)(tmp_path, trained.corpus, trained.processes, {"VLZOO_DATA": str(tests)})
     shutil.copytree(trained.folder / "run", tmp_path / "run")
     made.write("vsr.yaml", "task: vsr\nobjectives: {classify: {}}\ndata: {part: vsr, split: train}\n" + TRAIN)
     done = made.run("finetune", "vsr", "--recipe", "vsr.yaml", "--from", "run")
