@@ -83,8 +83,8 @@ def can_fork(words: Sequence[str]) -> bool:
     """Whether a command is this interpreter with something to run, and this process may be forked."""
     rest = [word for word in words[1:2] if word not in FLAGS] or words[2:3]
     known = rest[:1] in (["-m"], ["-c"]) or (bool(rest) and not rest[0].startswith("-"))
-    # Threads of autograd, which there are beside a GPU, are not there in a fork.
-    return words[:1] == [sys.executable] and known and not torch.cuda.is_available()
+    # Threads of autograd, which there are beside a GPU, are not there in a fork; and macOS forbids much in one.
+    return words[:1] == [sys.executable] and known and sys.platform == "linux" and not torch.cuda.is_available()
 
 
 def run(
