@@ -14,3 +14,4 @@ sys.modules[_SPEC.name] = _SHARED  # dataclasses look their module up
 _SPEC.loader.exec_module(_SHARED)
 
 golden, root, shared, toy, world = _SHARED.golden, _SHARED.root, _SHARED.shared, _SHARED.toy, _SHARED.world
+forking = _SHARED.forking

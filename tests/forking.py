@@ -19,7 +19,7 @@ import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -30,15 +30,17 @@ import torch
 from vlzoo.config import check
 
 ROOT = Path(__file__).resolve().parent.parent
-FLAGS = {"-u"}
-"""Of the interpreter, before what it is to run; of no effect here."""
+UNBUFFERED = "-u"
+"""torchrun's flag; of no effect here."""
 PACKAGES = ("augment", "bench", "cli", "config", "data", "explain", "models", "objectives", "text", "train")
 OTHERS = ("pandas", "matplotlib.figure")
 """What is imported when it is needed, by nearly every call."""
 HOMES = (str(ROOT / "vlzoo"), *map(str, ROOT.glob("plugins/*/vlzoo_*")), sys.prefix, sys.base_prefix)
 """Where modules lie that a fork keeps."""
-SLOW = ("vlzoo.config.values", "vlzoo.door.options", "vlzoo.door.source")
-"""Modules whose caches depend on code alone."""
+OF_CODE = ("vlzoo.config.values", "vlzoo.door.options", "vlzoo.door.source")
+"""Modules whose caches depend on code alone, and are kept."""
+FORKS = sys.platform == "linux" and not torch.cuda.is_available()
+"""Beside a GPU autograd has threads, which are not there in a fork; and macOS forbids much in one."""
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 _TRACKER = resource_tracker.getfd()
 """The process that clears up behind multiprocessing: forks share it, as multiprocessing's own do."""
@@ -61,14 +63,14 @@ def load() -> None:
 
 def begin(self: subprocess.Popen[Any], args: Any, *rest: Any, **kwargs: Any) -> None:
     """As `subprocess.Popen` begins a process; this interpreter with `-m MODULE`, `-c CODE` or a script is forked."""
-    words = list(map(os.fspath, args)) if isinstance(args, Sequence) and not isinstance(args, str) else []
-    if can_fork(words) and not rest and kwargs.get("preexec_fn") is None:
-        env = dict(os.environ if kwargs.get("env") is None else kwargs["env"])
-        kwargs["preexec_fn"] = lambda: become(words[1:], env)
+    program = [] if rest or kwargs.get("preexec_fn") or not FORKS else program_of(args)
+    if not program:
+        return _begin(self, args, *rest, **kwargs)
+    env = dict(os.environ if kwargs.get("env") is None else kwargs["env"])
     # What a signal raises while Python forks is lost: it may meet functions that are called at a fork.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        _begin(self, args, *rest, **kwargs)
+        _begin(self, args, **{**kwargs, "preexec_fn": lambda: become(program, env)})
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -79,12 +81,19 @@ class Popen(subprocess.Popen[Any]):
     __init__ = begin
 
 
-def can_fork(words: Sequence[str]) -> bool:
-    """Whether a command is this interpreter with something to run, and this process may be forked."""
-    rest = [word for word in words[1:2] if word not in FLAGS] or words[2:3]
-    known = rest[:1] in (["-m"], ["-c"]) or (bool(rest) and not rest[0].startswith("-"))
-    # Threads of autograd, which there are beside a GPU, are not there in a fork; and macOS forbids much in one.
-    return words[:1] == [sys.executable] and known and sys.platform == "linux" and not torch.cuda.is_available()
+def program_of(args: Any) -> list[str]:
+    """What a command gives this interpreter to run; empty where it is another one's, or has other flags."""
+    words = list(map(os.fspath, args)) if isinstance(args, Sequence) and not isinstance(args, str) else []
+    if words[:1] != [sys.executable]:
+        return []
+    rest = words[2:] if words[1:2] == [UNBUFFERED] else words[1:]
+    return rest if rest and (rest[0] in ("-m", "-c") or not rest[0].startswith("-")) else []
+
+
+def together(function: Callable[..., None], arguments: tuple[Any, ...], processes: int) -> None:
+    """Call `function(rank, *arguments)` in several processes, and wait for them."""
+    start = "fork" if FORKS else "spawn"
+    torch.multiprocessing.start_processes(function, arguments, processes, start_method=start)
 
 
 def run(
@@ -105,13 +114,13 @@ def run(
     return done
 
 
-def become(words: Sequence[str], env: Mapping[str, str]) -> None:
-    """Be `python WORDS`, and end; called in a fork by `subprocess`, which has set streams, folder and session."""
+def become(program: Sequence[str], env: Mapping[str, str]) -> None:
+    """Be `python PROGRAM`, and end; called in a fork by `subprocess`, which has set streams, folder and session."""
     code = 1
     try:
         close_pipes()
         begin_anew(env)
-        execute([word for word in words[:1] if word not in FLAGS] + list(words[1:]))
+        execute(program)
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -173,25 +182,25 @@ def forget() -> None:
         file = getattr(module, "__file__", None)
         if file and not file.startswith(HOMES):
             del sys.modules[name]
-        elif name.startswith("vlzoo") and name not in SLOW:
+        elif name.startswith("vlzoo") and name not in OF_CODE:
             for each in vars(module).values():
                 if callable(clear := getattr(each, "cache_clear", None)):
                     clear()
     importlib.invalidate_caches()
 
 
-def execute(words: Sequence[str]) -> None:
+def execute(program: Sequence[str]) -> None:
     """Run `-m MODULE ARGS`, `-c CODE ARGS` or `SCRIPT ARGS` as the interpreter does."""
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    what, named = words[0], words[1:]
+    what, *rest = program
     first = {"-m": Path.cwd(), "-c": ""}.get(what, Path(what).resolve().parent)
     sys.path[:] = [str(first), *filter(None, path), *_PATH]
     if what == "-m":
-        sys.argv = list(named)
-        runpy.run_module(named[0], run_name="__main__", alter_sys=True)
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif what == "-c":
-        sys.argv = ["-c", *named[1:]]
-        exec(compile(named[0], "<string>", "exec"), {"__name__": "__main__"})
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
     else:
-        sys.argv = list(words)
+        sys.argv = [what, *rest]
         runpy.run_path(what, run_name="__main__")

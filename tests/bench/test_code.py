@@ -105,6 +105,58 @@ def test_every_module_that_predicting_really_imports_is_known(copy, task):
     assert set(loaded) - known <= entry
 
 
+IMPORTS = """
+import a1
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import b1
+if x:
+    import a2
+elif y:
+    import a3
+else:
+    import a4
+try:
+    import a5
+except ImportError:
+    import a6
+else:
+    import a7
+finally:
+    import a8
+for _ in x:
+    import a9
+else:
+    import a10
+while x:
+    from . import a11
+with x:
+    from .a12 import z
+match x:
+    case 1:
+        import a13.inner
+async def f():
+    class C:
+        def g(self):
+            import a14
+try:
+    pass
+except* ValueError:
+    import a15
+"""
+
+
+def test_imports_are_found_wherever_a_statement_may_stand(tmp_path):
+    """All but those for typing alone."""
+    from vlzoo.bench.code import imported
+
+    file = tmp_path / "one.py"
+    file.write_text(IMPORTS)
+    found = imported("package.one", file, 0)
+    plain = [f"a{n}" for n in (*range(1, 11), 13, 14, 15)]
+    assert {*plain, "a13.inner", "package.a11", "package.a12"} <= found and not any("b1" in name for name in found)
+
+
 def test_the_code_of_a_strangers_part_counts_with_what_it_imports(tmp_path, monkeypatch):
     from vlzoo.bench.code import code_hash, code_of
 

@@ -11,7 +11,7 @@ import torch
 
 from vlzoo.config.check import load
 from vlzoo.config.resolved import whole
-from vlzoo.errors import CheckpointError
+from vlzoo.errors import CheckpointError, RecipeError
 from vlzoo.runs import run as module
 from vlzoo.runs.card import WeightsCard
 from vlzoo.runs.run import Run
@@ -37,6 +37,24 @@ def test_the_recipe_is_written_whole_and_read_back(run):
     assert whole(run.recipe()) == whole(load("albef-tiny").recipe) == run.recipe().model_dump(mode="json")
     assert run.tree().data["train"]["seed"] == 0
     assert run.tree().origin(("train", "seed")).startswith(str(run.folder / "recipe.yaml"))
+
+
+def test_a_recipe_is_checked_once_and_anew_when_it_changes_or_the_parts_do(run, monkeypatch):
+    from vlzoo.config import check
+    from vlzoo.door import plugins
+
+    asked, held = [], check.check
+    monkeypatch.setattr(check, "check", lambda *args, **more: asked.append(args) or held(*args, **more))
+    assert run.recipe().train.seed == Run(run.folder).recipe().train.seed == 0 and len(asked) == 1
+    file = run.folder / "recipe.yaml"
+    file.write_text(file.read_text().replace("\n  seed: 0\n", "\n  seed: 12\n"))
+    assert run.recipe().train.seed == 12 and len(asked) == 2
+    plugins.door.cache_clear()
+    assert run.recipe().train.seed == 12 and len(asked) == 3
+    file.write_text(file.read_text().replace("\n  seed: 12\n", "\n  seed: x\n"))
+    for _ in range(2):  # a mistake is told each time
+        with pytest.raises(RecipeError, match=r"train\.seed"):
+            run.recipe()
 
 
 def test_what_is_no_run_is_refused_by_everything_that_reads(tmp_path):

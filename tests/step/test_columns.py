@@ -109,11 +109,10 @@ def process(rank: int, split: tuple[int, ...], folder: str) -> None:
 
 
 @pytest.fixture(scope="module", params=SPLITS.values(), ids=SPLITS)
-def parts(request, tmp_path_factory):
+def parts(request, tmp_path_factory, forking):
     """What each process of a split measured."""
     folder = tmp_path_factory.mktemp("processes")
-    start = "spawn" if torch.cuda.is_available() else "fork"  # which need not import torch anew
-    torch.multiprocessing.start_processes(process, (request.param, str(folder)), len(request.param), start_method=start)
+    forking.together(process, (request.param, str(folder)), len(request.param))
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(len(request.param))]
 
 

@@ -202,14 +202,13 @@ def draw(rank: int, rows: list[list[int]], folder: str) -> None:
     torch.save(step.view("soft").weights, f"{folder}/{rank}.pt")
 
 
-def test_one_process_and_two_draw_the_same_masks(toy, tmp_path):
+def test_one_process_and_two_draw_the_same_masks(toy, tmp_path, forking):
     """Six samples in this process, and three in each of two others."""
     made, _ = masked(toy, GradCam())
     whole = toy.step(made, double(toy.batch(6)), number=3).view("soft").weights
     rows = [[0, 2, 4], [1, 3, 5]]
-    start = "spawn" if torch.cuda.is_available() else "fork"  # which need not import torch anew
-    torch.multiprocessing.start_processes(draw, (rows, str(tmp_path)), len(rows), start_method=start)
-    halves = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in range(2)])
+    forking.together(draw, (rows, str(tmp_path)), len(rows))
+    halves = torch.cat([torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(rows))])
     torch.testing.assert_close(halves, whole[[0, 2, 4, 1, 3, 5]], **NEAR)
     assert whole.min() == 0.0
 

@@ -55,10 +55,9 @@ def process(rank: int, split: tuple[int, ...], folder: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
-def test_two_processes_and_one_make_the_same_update(toy, tmp_path, split):
+def test_two_processes_and_one_make_the_same_update(toy, tmp_path, split, forking):
     """Local features of other processes are negatives too; their texts may be longer."""
-    start = "spawn" if torch.cuda.is_available() else "fork"  # which need not import torch anew
-    torch.multiprocessing.start_processes(process, (split, str(tmp_path)), len(split), start_method=start)
+    forking.together(process, (split, str(tmp_path)), len(split))
     parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(split))]
     alone = measured(toy, list(range(6)))
     assert alone.keys() == parts[0].keys() == parts[1].keys()

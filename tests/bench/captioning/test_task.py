@@ -117,6 +117,24 @@ def test_a_prompt_is_cleaned_where_the_runs_captions_were(trained, make_task, so
     assert given["prompt"] == [i for i in read if i != engine.tokenizer.special["sep"]]
 
 
+def test_a_prompt_that_is_read_with_the_picture_is_not_gone_on_from(trained, make_task, sources, monkeypatch):
+    """As SimVLM reads it: its ids are the memory's, and the decoder begins at its first token."""
+    engine, given, read = trained("captioning"), {}, []
+
+    def write(*_, memory, **more):
+        given.update(more)
+        return [([], 0.0)] * len(memory.x)
+
+    captions, memory = engine.offered("captions"), engine.offered("captions").memory
+    monkeypatch.setattr(captions, "reads_prompt", True)
+    monkeypatch.setattr(captions, "memory", lambda step, prompt=(): read.append(list(prompt)) or memory(step))
+    monkeypatch.setattr("vlzoo.bench.captioning.captioner.generate", write)
+    task = make_task("captioning", engine, prompt="a red ring")
+    list(task.predict(engine, sources["captioning"], frozenset(), Effort()))
+    first, *words = engine.tokenizer.encode("a red ring", sep=False)
+    assert given["prompt"] == [first] and read and all(ids == words for ids in read)
+
+
 def test_only_listed_captions_are_written(trained, make_task, sources, tmp_path):
     file = tmp_path / "captions.txt"
     file.write_text("A red circle.\n\na blue star on the left\n")
